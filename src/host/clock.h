@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ANYKVM_HOST_CLOCK_H
+#define ANYKVM_HOST_CLOCK_H
+
+#include "base/types.h"
+
+/* CLOCK_MONOTONIC in ns. Cheap (vDSO). */
+u64 host_clock_ns(void);
+/* CLOCK_REALTIME in ns. */
+u64 host_clock_realtime_ns(void);
+/* CPU time of the calling thread in ns. */
+u64 host_clock_thread_cpu_ns(void);
+
+#endif

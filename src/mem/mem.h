@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest memory of one VM: the part with the locks. Read this first.
+ *
+ * Locks, outer to inner (the whole order is sync/rank.h):
+ *   slots_lock       every slot change, dirty log ioctls; the holder may wait for SRCU
+ *   slots_arch_lock  arch part of slots, from copying the old slot until the pointer swap; dropped before waiting for SRCU
+ *   srcu (read)      active slot-set pointers and the slots reached through them; may sleep
+ *   mmu_lock         all stage-2 tables; invalidate sequence, count and range; nothing that blocks runs under it
+ *   RCU (read)       table pages during shared walks
+ *   mn_lock          mn_active, the swap waiter, publication of a slot set; a leaf, never with mmu_lock held
+ */
+#ifndef ANYKVM_MEM_MEM_H
+#define ANYKVM_MEM_MEM_H
+
+#include "base/types.h"
+#include "mem/fault.h"
+#include "mem/tlb.h"
+#include "sync/mutex.h"
+#include "sync/rcu.h"
+#include "sync/ref.h"
+#include "sync/rwlock.h"
+#include "sync/srcu.h"
+
+/* A stage-2 translation context. Canonical: one per VM. (Shadow MMUs come with nesting.) */
+struct s2_mmu {
+	u64 id;		/* unique for ever in this process: tags vTLB entries */
+	struct aptr pgt; /* struct s2_pgt *, NULL when torn down; written under mmu_lock write, read under mmu_lock or RCU */
+	struct vm_mem *mem;
+};
+
+/* Result of a software stage-2 walk. */
+struct s2_result {
+	u64 hva;	/* of the byte asked for */
+	u64 page_ipa;	/* 4 KiB page of it */
+	bool r, w;
+	bool x_el0, x_el1;
+	u8 level;	/* of the leaf: 1, 2, 3 */
+};
+
+/*
+ * Walks mmu's table for ipa as the hardware would, sets the access flag by CAS. Caller: inside an access section or holding
+ * mmu_lock; takes RCU read itself. Returns 0, or -EFAULT with fault->type and fault->level filled (access rights are checked
+ * against fault->write / fault->exec by the caller's wish: want_write, want_exec + el0).
+ */
+int s2_lookup(struct s2_mmu *mmu, u64 ipa, bool want_write, bool want_exec, bool el0, struct s2_result *out,
+	      struct mem_fault *fault);
+
+/* Per-vCPU part. Touched by the vCPU thread alone (vcpu->mutex). */
+#define MEM_CACHE_CAPACITY 40
+struct mem_vcpu {
+	void *page[MEM_CACHE_CAPACITY]; /* table pages filled before any lock */
+	unsigned nr_pages;
+	void *last_slot; /* hint, valid only while last_gen equals the generation of the set just read */
+	u64 last_gen;
+	struct tlb_client *tlb;
+};
+
+struct memslot_sets; /* memslot_set.h */
+struct mem_stats {
+	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes, unmaps, table_pages;
+};
+
+enum block_policy { BLOCK_NONE, BLOCK_HOST, BLOCK_LINEAR };
+
+struct vm_mem {
+	/* --- slots_lock --- */
+	struct mutex slots_lock;
+	struct mutex slots_arch_lock;
+	struct srcu srcu;
+	struct memslot_sets *slots;
+	/* --- mmu_lock --- */
+	struct rwlock mmu_lock;
+	struct s2_mmu mmu;
+	bool s2_dead;		  /* flush_all ran: every fault and ioctl answers EIO */
+	u32 inv_in_progress;	  /* raised by start, lowered by end */
+	u64 inv_start, inv_end;	  /* covering gfn interval while the count is not 0 */
+	struct a64 inv_seq;	  /* written under mmu_lock write, read anywhere */
+	struct a32 inv_wake;	  /* futex word: faults that must retry sleep here, bounded */
+	/* --- mn_lock --- */
+	struct mutex mn_lock;
+	u32 mn_active;		  /* notifier pairs in flight */
+	struct a32 mn_wake;	  /* futex word of the swap waiter */
+	/* --- constant after init --- */
+	unsigned ipa_bits;
+	enum block_policy block_policy;
+	struct tlb_domain tlb;
+	struct a32 dead;	  /* admission: answers EIO */
+	struct mem_stats stats;
+	/* registration with the notifier (notifier.h), attribute stores etc. */
+	struct mem_notifier *notifier;
+	/* dirty log modes (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) */
+	u64 manual_protect;
+};
+
+/* ipa_bits 32..48. 0, -ENOMEM. Registers with the notifier and waits for pairs in flight (I-06). No lock held. */
+int mem_init(struct vm_mem *m, unsigned ipa_bits);
+/*
+ * VM destroy, split as the order needs (memory-lifetimes 1.4): stop_notifier before anything is freed; fini after the vCPUs.
+ */
+void mem_stop_notifier(struct vm_mem *m);
+void mem_fini(struct vm_mem *m);
+int mem_vcpu_init(struct vm_mem *m, struct mem_vcpu *mv, struct tlb_client *tlb);
+void mem_vcpu_fini(struct mem_vcpu *mv);
+/* Detach every table; afterwards faults answer EIO. Idempotent, callable concurrently (I-02). */
+void mem_flush_all(struct vm_mem *m);
+/* The process's memory goes away: flush_all on every VM (1.5). */
+void mm_release(void);
+
+/* Guest memory access by library code (pvtime, tables): through slots, guarded, marks dirty. -EFAULT if not all accessible. */
+int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len);
+int mem_write_guest(struct vm_mem *m, u64 gpa, const void *buf, size_t len);
+
+/* --- slots: arguments as KVM_SET_USER_MEMORY_REGION2 (flags LOG_DIRTY_PAGES 1, READONLY 2); errors: docs/memory.md table --- */
+struct mem_region {
+	u32 slot;  /* low 16 bits id, high 16 address space */
+	u32 flags;
+	u64 guest_phys_addr, memory_size, userspace_addr;
+	u64 guest_memfd_offset;
+	u32 guest_memfd;
+	bool v2; /* came through KVM_SET_USER_MEMORY_REGION2 */
+};
+int mem_set_region(struct vm_mem *m, const struct mem_region *r);
+/* bitmap: user pointer, accessed guarded. */
+int mem_get_dirty_log(struct vm_mem *m, u32 slot, void *bitmap);
+int mem_clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_page, const void *bitmap);
+/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2. */
+int mem_set_manual_protect(struct vm_mem *m, u64 bits);
+bool mem_has_slots(struct vm_mem *m);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Atomic words with the order in the name. <stdatomic.h> appears in sync/ only. Read-modify-writes are sequentially
+ * consistent. Every order stronger than relaxed at a call site names its pair in a comment there.
+ */
+#ifndef ANYKVM_SYNC_ATOMIC_H
+#define ANYKVM_SYNC_ATOMIC_H
+
+#include <stdatomic.h>
+
+#include "base/types.h"
+
+#define ATOMIC_DEFINE(name, type)                                                                  \
+	struct name {                                                                              \
+		_Atomic(type) v;                                                                   \
+	};                                                                                         \
+	static ALWAYS_INLINE type name##_load_relaxed(const struct name *a)                        \
+	{                                                                                          \
+		return atomic_load_explicit(&((struct name *)a)->v, memory_order_relaxed);         \
+	}                                                                                          \
+	static ALWAYS_INLINE type name##_load_acquire(const struct name *a)                        \
+	{                                                                                          \
+		return atomic_load_explicit(&((struct name *)a)->v, memory_order_acquire);         \
+	}                                                                                          \
+	static ALWAYS_INLINE type name##_load(const struct name *a)                                \
+	{                                                                                          \
+		return atomic_load_explicit(&((struct name *)a)->v, memory_order_seq_cst);         \
+	}                                                                                          \
+	static ALWAYS_INLINE void name##_store_relaxed(struct name *a, type v)                     \
+	{                                                                                          \
+		atomic_store_explicit(&a->v, v, memory_order_relaxed);                             \
+	}                                                                                          \
+	static ALWAYS_INLINE void name##_store_release(struct name *a, type v)                     \
+	{                                                                                          \
+		atomic_store_explicit(&a->v, v, memory_order_release);                             \
+	}                                                                                          \
+	static ALWAYS_INLINE void name##_store(struct name *a, type v)                             \
+	{                                                                                          \
+		atomic_store_explicit(&a->v, v, memory_order_seq_cst);                             \
+	}                                                                                          \
+	static ALWAYS_INLINE type name##_xchg(struct name *a, type v)                              \
+	{                                                                                          \
+		return atomic_exchange_explicit(&a->v, v, memory_order_seq_cst);                   \
+	}                                                                                          \
+	/* True if *a was old and now is v. */                                                     \
+	static ALWAYS_INLINE bool name##_cmpxchg(struct name *a, type old, type v)                 \
+	{                                                                                          \
+		return atomic_compare_exchange_strong_explicit(&a->v, &old, v, memory_order_seq_cst, \
+							       memory_order_seq_cst);              \
+	}
+
+#define ATOMIC_DEFINE_ARITH(name, type)                                                            \
+	ATOMIC_DEFINE(name, type)                                                                  \
+	/* These return the value before the operation. */                                         \
+	static ALWAYS_INLINE type name##_fetch_add(struct name *a, type v)                         \
+	{                                                                                          \
+		return atomic_fetch_add_explicit(&a->v, v, memory_order_seq_cst);                  \
+	}                                                                                          \
+	static ALWAYS_INLINE type name##_fetch_sub(struct name *a, type v)                         \
+	{                                                                                          \
+		return atomic_fetch_sub_explicit(&a->v, v, memory_order_seq_cst);                  \
+	}                                                                                          \
+	static ALWAYS_INLINE type name##_fetch_or(struct name *a, type v)                          \
+	{                                                                                          \
+		return atomic_fetch_or_explicit(&a->v, v, memory_order_seq_cst);                   \
+	}                                                                                          \
+	static ALWAYS_INLINE type name##_fetch_and(struct name *a, type v)                         \
+	{                                                                                          \
+		return atomic_fetch_and_explicit(&a->v, v, memory_order_seq_cst);                  \
+	}
+
+ATOMIC_DEFINE_ARITH(a32, u32)
+ATOMIC_DEFINE_ARITH(a64, u64)
+ATOMIC_DEFINE(aptr, void *)
+
+/*
+ * Stand-alone fences. TSan does not model them, so in TSan builds sync/native_fence.c turns each into a read-modify-write of
+ * a shared word.
+ */
+#if defined(ANYKVM_TSAN)
+void fence_full(void);
+#define fence_acquire() fence_full()
+#define fence_release() fence_full()
+#else
+static ALWAYS_INLINE void fence_full(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}
+static ALWAYS_INLINE void fence_acquire(void)
+{
+	atomic_thread_fence(memory_order_acquire);
+}
+static ALWAYS_INLINE void fence_release(void)
+{
+	atomic_thread_fence(memory_order_release);
+}
+#endif
+
+/* A hint to the core that this thread spins. */
+static ALWAYS_INLINE void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* One vCPU: architectural state, pins, requests, and what ties it to its VM. No instruction loop, no devices. */
+#ifndef ANYKVM_VCPU_VCPU_H
+#define ANYKVM_VCPU_VCPU_H
+
+#include "base/types.h"
+#include "mem/fault.h"
+#include "mem/mem.h"
+#include "mem/tlb.h"
+#include "sync/mutex.h"
+#include "vcpu/engine.h"
+#include "vcpu/state.h"
+#include "vcpu/vtlb.h"
+
+struct kvm_run;
+struct vcpu_group;
+struct vcpu_irq_ops;
+
+/* v->requests bits: set by anybody with vcpu_request(), consumed by the vCPU thread in run.c outside guest mode. */
+#define VCPU_REQ_EXIT	  BIT(0) /* leave KVM_RUN with EINTR (immediate_exit, signal) */
+#define VCPU_REQ_IRQ	  BIT(1) /* a pin or the interrupt controller's state changed */
+#define VCPU_REQ_DEAD	  BIT(2) /* the VM's memory is gone: KVM_RUN returns EIO */
+#define VCPU_REQ_RESET	  BIT(3) /* PSCI CPU_ON: apply v->reset_state */
+#define VCPU_REQ_SLEEP	  BIT(4) /* power state changed */
+#define VCPU_REQ_TIMER	  BIT(5)
+
+/* Input pins, driven by irq/ with vcpu_set_pin(). */
+enum vcpu_pin { PIN_IRQ, PIN_FIQ, NR_PINS };
+
+struct vcpu_stop {
+	enum stop_kind kind;
+	u32 imm;
+	u32 esr;
+	u64 far;
+	struct mem_fault fault; /* STOP_S2_FAULT, STOP_HOST_FAULT */
+	u64 store_value[2];	/* what a store that turned out to be MMIO wanted to write */
+};
+
+struct vcpu_stats {
+	u64 instructions;
+	u64 exits; /* engine left guest mode */
+	u64 mmio_exits, hvc_exits, wfi_exits, irq_exits, s2_faults, signal_exits;
+};
+
+/* PSCI CPU_ON hands this to the target. */
+struct vcpu_reset_state {
+	u64 pc, x0;
+	bool pending;
+};
+
+struct vcpu {
+	struct vcpu_arch arch;
+	struct vcpu_stop stop;
+	struct tlb_client tlb;	 /* mode, requests of shootdowns: mem/tlb.h */
+	struct vtlb vtlb;	 /* VA to hva arrays */
+	struct a32 requests;	 /* VCPU_REQ_* */
+	struct a32 pins;	 /* bit per enum vcpu_pin */
+	struct a32 wake;	 /* futex word: bumped by vcpu_kick, slept on by WFI and stopped vCPUs */
+	struct a32 power_off;	 /* 1 = STOPPED (KVM_MP_STATE_STOPPED), 2 = SUSPENDED, 0 = runnable */
+	const struct engine_ops *engine_ops;
+	void *engine;
+
+	struct mutex mutex;	 /* held for the whole of KVM_RUN and every vCPU ioctl */
+	struct vcpu_group *group;
+	struct mem_vcpu mem;	 /* page cache, SRCU hints: mem/mem.h */
+	u32 id;			 /* as given to KVM_CREATE_VCPU */
+	u32 index;		 /* position in the group */
+	bool initialized;	 /* KVM_ARM_VCPU_INIT done */
+	bool has_run;
+	u32 target;
+	u64 features;		 /* KVM_ARM_VCPU_* bits */
+	struct kvm_run *run;	 /* shared page */
+	const struct vcpu_irq_ops *irq_ops;
+	void *irq;		 /* irq/'s part (struct irq_cpu) */
+	struct vcpu_reset_state reset_state;
+	/* MMIO in flight: completed by the next KVM_RUN (pc still at the access). */
+	struct {
+		bool pending, write, sign_extend, sf, is_simd;
+		u8 size, rt;
+	} mmio;
+	struct {
+		bool serror_pending;
+		bool ext_dabt_pending;
+		u64 serror_esr;
+	} events;
+	u32 debug_control;	 /* KVM_GUESTDBG_* */
+	bool run_sigmask_set;
+	u64 run_sigmask;
+	struct vcpu_stats stats;
+};
+
+/* All vCPUs of one VM. The array only grows; entries live until VM destroy. */
+#define VCPU_MAX 512
+struct vcpu_group {
+	struct vm_mem *mem;
+	struct aptr vcpu[VCPU_MAX]; /* by index; published before nr rises */
+	struct a32 nr;		    /* online vCPUs; release store pairs with acquire loads */
+	const struct vcpu_vm_ops *ops;
+	void *vm;		    /* for ops */
+	u64 counter_offset;	    /* subtracted from the host counter: CNTVCT */
+	u64 pcounter_offset;
+	/* id registers of the VM, by sysreg index of ID_*: shared by all vCPUs, writable before the first run */
+	u64 idreg[NR_IDREG];
+	bool ran;		    /* some vCPU entered the guest: ID registers are frozen */
+};
+
+/* What the layers above give to vCPU code (run.c). Composed in vm/. */
+struct vcpu_vm_ops {
+	/* In-library MMIO: interrupt controller frames, ioeventfd, coalesced. 0 = handled, -EOPNOTSUPP = nobody's. */
+	int (*mmio_read)(struct vcpu *v, u64 ipa, unsigned size, u64 *value);
+	int (*mmio_write)(struct vcpu *v, u64 ipa, unsigned size, u64 value);
+	/* HVC (or SMC): 1 = handled, run on; 0 = exit to user space with v->run filled; -errno. */
+	int (*hypercall)(struct vcpu *v, bool smc);
+};
+
+/* What irq/ gives to vCPU code. All may be NULL fields when the VM has no in-library interrupt controller. */
+struct vcpu_irq_ops {
+	/* On the vCPU thread, mode OUTSIDE, before entering the guest: evaluate timers, fill pins. */
+	void (*before_run)(struct vcpu *v);
+	/* On the vCPU thread after leaving. */
+	void (*after_run)(struct vcpu *v);
+	/* Something that should end WFI is pending (whatever PSTATE masks say). */
+	bool (*wfi_pending)(struct vcpu *v);
+	/* Next timer deadline, CLOCK_MONOTONIC ns, ~0 if none: bounds WFI sleep and polls. */
+	u64 (*next_deadline)(struct vcpu *v);
+	/* A deadline passed (called from the poll while running; guest mode, must not block). */
+	void (*timer_poll)(struct vcpu *v);
+	void (*reset)(struct vcpu *v);
+};
+
+/* --- run.c ---------------------------------------------------------------------------------------------------------- */
+
+/* The body of KVM_RUN. 0 or -errno as KVM (EINTR, EFAULT, ENOMEM, EIO, ENOSYS, ENOEXEC). */
+int vcpu_run(struct vcpu *v) REQUIRES(&v->mutex);
+/* Sets request bits and kicks. Any thread, async-signal-safe. */
+void vcpu_request(struct vcpu *v, u32 bits);
+/* Makes the vCPU reach a poll point and run.c soon, or wake from sleep. Any thread, async-signal-safe. */
+void vcpu_kick(struct vcpu *v);
+/* irq/: drive a pin. Any thread, any lock. */
+void vcpu_set_pin(struct vcpu *v, enum vcpu_pin pin, bool level);
+
+bool vcpu_poll_slow(struct vcpu *v);
+/*
+ * The poll point. False: go on, but everything derived from the TLBs or from decoded code must be looked up again if
+ * v->tlb's generation changed (vcpu_poll_slow's true/false does not tell). True: v->stop is set, leave the engine.
+ */
+static ALWAYS_INLINE bool vcpu_poll(struct vcpu *v)
+{
+	return unlikely(a32_load_relaxed(&v->tlb.attention)) && vcpu_poll_slow(v);
+}
+
+/*
+ * Called by the engine every 16384 instructions or so (its own count) at a poll point: looks at the clock, timers and
+ * pending signals. True as vcpu_poll.
+ */
+bool vcpu_tick(struct vcpu *v, u64 instructions);
+
+/* --- init.c ------------------------------------------------------------------------------------------------------- */
+
+int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index, const struct engine_ops *ops);
+void vcpu_fini(struct vcpu *v);
+/* KVM_ARM_VCPU_INIT: architectural reset. */
+void vcpu_reset(struct vcpu *v) REQUIRES(&v->mutex);
+
+struct vcpu *vcpu_group_get(struct vcpu_group *g, u32 index);
+/* By MPIDR affinity, NULL if none. */
+struct vcpu *vcpu_group_by_mpidr(struct vcpu_group *g, u64 mpidr);
+u64 vcpu_mpidr(const struct vcpu *v);
+
+/* --- exception.c ---------------------------------------------------------------------------------------------------
+ * Each takes an exception (to EL1, with v->arch.pc as the preferred return address unless said) and returns OP_BRANCH, so that
+ * a handler can `return vcpu_undef(v);`. Arm ARM D1.
+ */
+enum op_result vcpu_undef(struct vcpu *v);			      /* EC 0x00, unallocated or trapped without own EC */
+enum op_result vcpu_raise(struct vcpu *v, u32 ec, u32 iss);	      /* synchronous, IL = 1 */
+enum op_result vcpu_svc(struct vcpu *v, u16 imm);		      /* returns to pc + 4 */
+enum op_result vcpu_hvc(struct vcpu *v, u16 imm);		      /* sets v->stop, returns OP_STOP; UNDEF at EL0 */
+enum op_result vcpu_smc(struct vcpu *v, u16 imm);
+enum op_result vcpu_brk(struct vcpu *v, u16 imm);
+enum op_result vcpu_eret(struct vcpu *v);
+enum op_result vcpu_fp_access_trap(struct vcpu *v);		      /* EC 0x07 */
+enum op_result vcpu_pc_alignment(struct vcpu *v);		      /* EC 0x22 */
+enum op_result vcpu_sp_alignment(struct vcpu *v);		      /* EC 0x26 */
+enum op_result vcpu_wfi(struct vcpu *v);			      /* honours SCTLR_EL1.nTWI; pc + 4 when it sleeps */
+enum op_result vcpu_wfe(struct vcpu *v);
+void vcpu_data_abort(struct vcpu *v, u64 va, u32 iss, bool ext);      /* run.c and translate.c */
+void vcpu_insn_abort(struct vcpu *v, u64 va, u32 iss);
+/* Takes a pending and unmasked interrupt or SError; true if pc changed. */
+bool vcpu_take_interrupt(struct vcpu *v);
+
+/* --- sysreg.c: MRS, MSR, SYS, SYSL ----------------------------------------------------------------------------------
+ * op is the 16-bit encoding op0:2 op1:3 CRn:4 CRm:4 op2:3. Both check EL and trap rules and raise what the architecture says.
+ * OP_NEXT on success (pc + 4); a write that changes translation, EL state or masks returns OP_BRANCH with pc already + 4.
+ */
+enum op_result vcpu_sysreg_read(struct vcpu *v, u16 op, unsigned rt);
+enum op_result vcpu_sysreg_write(struct vcpu *v, u16 op, unsigned rt);
+enum op_result vcpu_sys_insn(struct vcpu *v, u16 op, unsigned rt); /* SYS: TLBI, AT, DC, IC; DC ZVA too */
+enum op_result vcpu_msr_imm(struct vcpu *v, u32 op1, u32 op2, u32 crm);
+/* DSB waits for posted TLB and instruction cache maintenance; ISB refetches. */
+enum op_result vcpu_dsb(struct vcpu *v, u32 crm);
+enum op_result vcpu_isb(struct vcpu *v);
+
+#endif
