@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+# Sourced (POSIX sh). Debian packages of another architecture or release, downloaded and unpacked through an apt state of our own:
+# no privilege, nothing installed, the host's own state untouched.
+#
+#   anykvm_cache             folder of all that is downloaded
+#   private_apt SUITE ARCH COMMAND...        apt-get in that state
+#   private_apt_update SUITE ARCH            fetches the package lists unless they are younger than a day
+#   private_unpack SUITE ARCH FOLDER PACKAGE...   exactly these packages, unpacked below FOLDER
+#   private_depends SUITE ARCH PACKAGE       names of what PACKAGE depends on
+
+anykvm_cache=${ANYKVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/anykvm}
+
+private_apt_die() {
+	echo "${0##*/}: $*" >&2
+	exit 1
+}
+
+# The archive that the host itself uses, so that no host name is written down here.
+private_apt_archive() {
+	uri=$(cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk '
+		/^URIs:/ { uri = $2 } /^Suites:/ && uri !~ /security/ && $2 !~ /-/ { print uri; exit }')
+	[ -n "$uri" ] || uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | awk '
+		$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\/\// && $i !~ /security/) { print $i; exit } }')
+	[ -n "$uri" ] || private_apt_die "no Debian entry in the apt sources of this machine: set ANYKVM_ARCHIVE to one"
+	echo "$uri"
+}
+
+private_apt_state() {
+	state=$anykvm_cache/apt/$1-$2
+	if [ ! -s "$state/sources.list" ]; then
+		mkdir -p "$state/lists/partial" "$state/archives/partial"
+		: >"$state/status"
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${ANYKVM_ARCHIVE:-$(private_apt_archive)} $1 main" \
+			>"$state/sources.list"
+	fi
+}
+
+private_apt_tool() {
+	tool=$1 suite=$2 arch=$3
+	shift 3
+	private_apt_state "$suite" "$arch"
+	"$tool" -qq -oDir::Etc::SourceList="$state/sources.list" -oDir::Etc::SourceParts=- -oDir::State="$state" \
+		-oDir::State::Lists="$state/lists" -oDir::State::status="$state/status" -oDir::Cache="$state" \
+		-oDir::Cache::archives="$state/archives" -oDir::Log="$state" -oAPT::Architecture="$arch" -oAPT::Architectures="$arch" \
+		-oAPT::Install-Recommends=0 -oDebug::NoLocking=1 -oAcquire::Languages=none -oAPT::Sandbox::User="$(id -un)" "$@"
+}
+
+private_apt() {
+	private_apt_tool apt-get "$@"
+}
+
+private_apt_update() {
+	private_apt_state "$1" "$2"
+	if [ -z "$(find "$state/updated" -mtime -1 2>/dev/null)" ]; then
+		private_apt "$1" "$2" update || private_apt_die "fetching the package lists of $1 for $2 failed"
+		: >"$state/updated"
+	fi
+}
+
+private_depends() {
+	private_apt_tool apt-cache "$1" "$2" depends "$3" | sed -n 's/^ *Depends: //p'
+}
+
+private_unpack() {
+	suite=$1 arch=$2 folder=$3
+	shift 3
+	private_apt_update "$suite" "$arch"
+	download=$anykvm_cache/packages/$suite-$arch
+	mkdir -p "$download" "$folder"
+	for package in "$@"; do
+		rm -f "$download/$package"_*.deb
+		(cd "$download" && private_apt "$suite" "$arch" download "$package") ||
+			private_apt_die "downloading $package of $suite for $arch failed"
+		dpkg-deb -x "$download/$package"_*.deb "$folder" || private_apt_die "unpacking $package failed"
+	done
+}
