@@ -15,6 +15,7 @@
 struct kvm_run;
 struct vcpu_group;
 struct vcpu_irq_ops;
+struct sysreg_row;
 
 /* v->requests bits: set by anybody with vcpu_request(), consumed by the vCPU thread in run.c outside guest mode. */
 #define VCPU_REQ_EXIT	  BIT(0) /* leave KVM_RUN with EINTR (immediate_exit, signal) */
@@ -102,6 +103,16 @@ struct vcpu_group {
 	/* id registers of the VM, by sysreg index of ID_*: shared by all vCPUs, writable before the first run */
 	u64 idreg[NR_IDREG];
 	bool ran;		    /* some vCPU entered the guest: ID registers are frozen */
+	/* Tables of system registers: the base table, then what other layers add (vcpu/sysreg.h). */
+	struct {
+		const struct sysreg_row *rows;
+		u32 nr;
+	} sysreg_table[6];
+	u32 nr_sysreg_tables;
+	/* Registers with one value for the VM that are no ID_* registers. */
+	u64 midr, revidr, aidr, ctr, clidr;
+	bool writable_imp_id; /* KVM_CAP_ARM_WRITABLE_IMP_ID_REGS */
+	bool nisv_to_user;    /* KVM_CAP_ARM_NISV_TO_USER */
 };
 
 /* What the layers above give to vCPU code (run.c). Composed in vm/. */
