@@ -86,6 +86,18 @@ static jmp_buf test_abort;
 		longjmp(test_abort, 1);                                                            \
 	} while (0)
 
+/*
+ * How often a bounded stress repeats: `quick` in an ordinary run, `soak` in tools/soak (ANYKVM_SOAK=100), the named share of it
+ * with ANYKVM_SOAK=1 (CI).
+ */
+__attribute__((unused)) static unsigned long test_rounds(unsigned long quick, unsigned long soak)
+{
+	const char *percent = getenv("ANYKVM_SOAK");
+	unsigned long n = percent ? soak / 100 * strtoul(percent, NULL, 10) : quick;
+
+	return n ? n : 1;
+}
+
 static bool test_selected(const char *name, int argc, char **argv)
 {
 	if (argc < 2)
