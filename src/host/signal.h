@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signal masks as u64 in the kernel's layout: bit n - 1 is signal n. SEGV, BUS, FPE, ILL (our guarded access and programming
+ * errors) and 32, 33 (libc's own) are never blocked by the library.
+ */
+#ifndef ANYKVM_HOST_SIGNAL_H
+#define ANYKVM_HOST_SIGNAL_H
+
+#include "base/types.h"
+
+#define SIGNAL_BIT(signo) (1ull << ((signo)-1))
+
+/* Blocks all catchable asynchronous signals on this thread; returns the mask before, for restore. Two system calls at most. */
+u64 host_signals_block(void);
+void host_signals_restore(u64 mask);
+/* The mask of the calling thread. */
+u64 host_signals_mask(void);
+/* Unblocks SIGSEGV and SIGBUS on this thread, which guarded access needs. */
+void host_signals_unblock_faults(void);
+/* Whether a signal is pending for this thread or the process that effective_mask does not block. Blocked ones count too. */
+bool host_signals_pending(u64 effective_mask);
+
+#endif
