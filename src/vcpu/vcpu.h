@@ -73,6 +73,7 @@ struct vcpu {
 	struct kvm_run *run;	 /* shared page */
 	const struct vcpu_irq_ops *irq_ops;
 	void *irq;		 /* irq/'s part (struct irq_cpu) */
+	void *hvc;		 /* hvc/'s part (struct hvc_cpu) */
 	struct vcpu_reset_state reset_state;
 	/* MMIO in flight: completed by the next KVM_RUN (pc still at the access). */
 	struct {
@@ -98,8 +99,8 @@ struct vcpu_group {
 	struct a32 nr;		    /* online vCPUs; release store pairs with acquire loads */
 	const struct vcpu_vm_ops *ops;
 	void *vm;		    /* for ops */
-	u64 counter_offset;	    /* subtracted from the host counter: CNTVCT */
-	u64 pcounter_offset;
+	void *irq;		    /* irq/'s part (struct vm_irq), set before the first vCPU; counter offsets are there */
+	void *hvc;		    /* hvc/'s part (struct vm_hvc), set before the first vCPU */
 	/* id registers of the VM, by sysreg index of ID_*: shared by all vCPUs, writable before the first run */
 	u64 idreg[NR_IDREG];
 	bool ran;		    /* some vCPU entered the guest: ID registers are frozen */
