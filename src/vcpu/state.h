@@ -44,6 +44,7 @@ struct vcpu_arch {
 	u32 nzcv;   /* PSR_N..PSR_V, all other bits 0 */
 	u32 pstate; /* every other PSTATE bit at its SPSR position, EL and SP select in M[3:0]; no NZCV */
 	u8 el;	    /* == (pstate >> 2) & 3 */
+	u8 sp_check; /* non-zero: SP alignment is checked here and now (SCTLR_EL1.SA or SA0 of the current EL) */
 	u8 fp_trap; /* non-zero: FP/AdvSIMD instructions trap here and now (CPACR_EL1.FPEN, current EL) */
 	u32 fpcr;
 	u32 fpsr;   /* cumulative flags included: engines OR into it */

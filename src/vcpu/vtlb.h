@@ -31,6 +31,11 @@ struct vtlb_context {
 
 struct vtlb {
 	struct vtlb_context *cur;
+	/*
+	 * Bumped by the vCPU layer at every flush, selective or not, and at every switch of cur: an engine's own VA to page map is
+	 * valid only while this is unchanged.
+	 */
+	u64 generation;
 	struct vtlb_state *state; /* all contexts, keys, LRU: vcpu/vtlb.c */
 };
 
