@@ -16,6 +16,7 @@ struct kvm_run;
 struct vcpu_group;
 struct vcpu_irq_ops;
 struct sysreg_row;
+struct onereg_group;
 
 /* v->requests bits: set by anybody with vcpu_request(), consumed by the vCPU thread in run.c outside guest mode. */
 #define VCPU_REQ_EXIT	  BIT(0) /* leave KVM_RUN with EINTR (immediate_exit, signal) */
@@ -112,6 +113,8 @@ struct vcpu_group {
 	u32 nr_sysreg_tables;
 	/* Registers with one value for the VM that are no ID_* registers. */
 	u64 midr, revidr, aidr, ctr, clidr;
+	const struct onereg_group *onereg[4]; /* vcpu/onereg.h */
+	u32 nr_onereg;
 	bool writable_imp_id; /* KVM_CAP_ARM_WRITABLE_IMP_ID_REGS */
 	bool nisv_to_user;    /* KVM_CAP_ARM_NISV_TO_USER */
 };
@@ -171,7 +174,16 @@ bool vcpu_tick(struct vcpu *v, u64 instructions);
 
 int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index, const struct engine_ops *ops);
 void vcpu_fini(struct vcpu *v);
-/* KVM_ARM_VCPU_INIT: architectural reset. */
+/* Zeroes nothing but what it sets; the group's memory comes zeroed. Base system registers, ID register values. */
+void vcpu_group_init(struct vcpu_group *g, struct vm_mem *mem, const struct vcpu_vm_ops *ops, void *vm);
+/*
+ * KVM_ARM_VCPU_INIT, whole: checks target and features (-EINVAL, -ENOENT), then resets and marks v initialized; POWER_OFF
+ * leaves it stopped. features: seven words as in struct kvm_vcpu_init.
+ */
+int vcpu_arm_init(struct vcpu *v, u32 target, const u32 features[7]) REQUIRES(&v->mutex);
+/* The preferred target: KVM_ARM_TARGET_GENERIC_V8. */
+#define VCPU_TARGET_GENERIC_V8 5
+/* Architectural reset. */
 void vcpu_reset(struct vcpu *v) REQUIRES(&v->mutex);
 
 struct vcpu *vcpu_group_get(struct vcpu_group *g, u32 index);
