@@ -720,7 +720,7 @@ struct kvm_irq_routing_entry {
 		struct kvm_irq_routing_irqchip irqchip;
 		struct kvm_irq_routing_msi msi;
 		__u32 pad[8];
-	} u;
+	} u __attribute__((aligned(8))); /* as the 64-bit members of other architectures align it */
 };
 ANYKVM_ABI_SIZE(kvm_irq_routing_entry, 48);
 
