@@ -8,6 +8,7 @@
  *   G-TLB-B  A client applies a record before the first access that follows its next poll or entry.
  *   G-TLB-C  Acknowledgement numbers are monotonic per client; several initiators may wait at once.
  *   G-TLB-D  A client that is OUTSIDE never costs a wait: it applies what is posted before it enters.
+ *   G-TLB-E  A client caches what it may do, never what it may not: after rights were only added, nothing need be flushed.
  *
  * Access section: from reading a descriptor or a vTLB entry until the last use of the hva. It contains no poll point (I-12:
  * debug builds count the depth in tlb_client.section and abort when a poll or an acknowledgement sees it non-zero).
@@ -47,6 +48,7 @@ struct tlb_client {
 	struct a64 posted;		   /* number of the last record posted */
 	struct a64 acked;		   /* all records up to this one are applied; futex-waited through ack_wake */
 	struct a32 ack_wake;
+	struct a32 waiters;		   /* initiators that sleep on ack_wake */
 	struct a32 lock;		   /* spin, leaf: queue */
 	u32 nr;				   /* records in queue; TLB_QUEUE + 1 = overflow, apply ALL + all code */
 	struct tlb_inval queue[TLB_QUEUE];
@@ -64,15 +66,18 @@ struct tlb_domain {
 };
 
 void tlb_domain_init(struct tlb_domain *d);
+/* c->apply is set. The client is OUTSIDE and its caches are empty. */
 void tlb_client_attach(struct tlb_domain *d, struct tlb_client *c);
+/* Undoes the last attach of a vCPU whose creation failed: it never entered. Waits for RCU. */
+void tlb_client_detach(struct tlb_domain *d, struct tlb_client *c);
 
 /*
  * Enter guest mode: publishes IN_GUEST, full fence, then applies what is posted. Pairs with the fence in tlb_post. The caller
- * holds no lock (LO-7) and afterwards checks its own requests again.
+ * holds no lock (LO-7) and afterwards checks its own requests again: attention is cleared here, before they are looked at.
  */
 void tlb_enter(struct tlb_client *c);
 void tlb_leave(struct tlb_client *c);
-/* At a poll point: apply and acknowledge everything posted. */
+/* At a poll point: clears attention, then applies and acknowledges everything posted. Requests are checked after it. */
 void tlb_poll(struct tlb_client *c);
 
 /*
