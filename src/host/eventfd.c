@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/eventfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/fd.h"
+#include "host/identity.h"
+#include "host/raw.h"
+
+static bool eventfd_read_id(int fd, u64 *id)
+{
+	static const char key[] = "eventfd-id:";
+	char path[48], text[512], *at;
+	int info;
+	s64 n;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return false;
+	n = host_read(info, text, sizeof(text) - 1);
+	host_close(info);
+	if (n <= 0)
+		return false;
+	text[n] = 0;
+	at = strstr(text, key);
+	if (!at)
+		return false;
+	*id = strtoull(at + sizeof(key) - 1, NULL, 10);
+	return true;
+}
+
+int host_eventfd_get(int fd, struct host_eventfd *out)
+{
+	u64 dev, inode;
+	int r = host_fd_identity(fd, &dev, &inode);
+
+	if (r)
+		return r;
+	if (!host_fd_is_eventfd(fd))
+		return -EINVAL;
+	out->fd = host_fd_dup(fd, 0);
+	if (out->fd < 0)
+		return out->fd;
+	out->fd = host_fd_move_high(out->fd);
+	out->has_id = eventfd_read_id(out->fd, &out->id);
+	return 0;
+}
+
+void host_eventfd_put(struct host_eventfd *e)
+{
+	host_close(e->fd);
+	e->fd = -1;
+}
+
+bool host_eventfd_same(const struct host_eventfd *a, const struct host_eventfd *b)
+{
+	if (a->has_id && b->has_id)
+		return a->id == b->id;
+	/* Old hosts: the same open description, which misses only an eventfd opened anew, and there is no such thing. */
+	return !raw_syscall(SYS_kcmp, host_pid(), host_pid(), KCMP_FILE, a->fd, b->fd);
+}

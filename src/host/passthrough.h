@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system's own calls, for what the API layer passes on: raw, so that an interposed libc does not lead back here. Results
+ * are values or -errno.
+ */
+#ifndef ANYKVM_HOST_PASSTHROUGH_H
+#define ANYKVM_HOST_PASSTHROUGH_H
+
+#include <fcntl.h>
+
+#include "host/raw.h"
+
+static inline int host_openat(int dirfd, const char *path, int flags, unsigned mode)
+{
+	return raw_syscall(SYS_openat, dirfd, path, flags, mode);
+}
+static inline int host_sys_dup(int fd)
+{
+	return raw_syscall(SYS_dup, fd);
+}
+static inline int host_sys_dup3(int oldfd, int newfd, int flags)
+{
+	return raw_syscall(SYS_dup3, oldfd, newfd, flags);
+}
+static inline int host_sys_fcntl(int fd, int cmd, unsigned long arg)
+{
+	return raw_syscall(SYS_fcntl, fd, cmd, arg);
+}
+static inline int host_sys_ioctl(int fd, unsigned long request, unsigned long arg)
+{
+	return raw_syscall(SYS_ioctl, fd, request, arg);
+}
+static inline int host_sys_close_range(unsigned first, unsigned last, unsigned flags)
+{
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+	return raw_syscall(SYS_close_range, first, last, flags);
+}
+static inline s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset)
+{
+	return raw_syscall(SYS_pread64, fd, buf, n, offset);
+}
+static inline void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new_address)
+{
+	return (void *)raw_syscall(SYS_mremap, old, old_size, new_size, flags, new_address);
+}
+
+#endif
