@@ -36,6 +36,7 @@ struct vcpu_stop {
 	u64 far;
 	struct mem_fault fault; /* STOP_S2_FAULT, STOP_HOST_FAULT */
 	u64 store_value[2];	/* what a store that turned out to be MMIO wanted to write */
+	u8 s1_level;		/* fault.s1ptw: level of the descriptor */
 };
 
 struct vcpu_stats {
@@ -207,6 +208,10 @@ enum op_result vcpu_pc_alignment(struct vcpu *v);		      /* EC 0x22 */
 enum op_result vcpu_sp_alignment(struct vcpu *v);		      /* EC 0x26 */
 enum op_result vcpu_wfi(struct vcpu *v);			      /* honours SCTLR_EL1.nTWI; pc + 4 when it sleeps */
 enum op_result vcpu_wfe(struct vcpu *v);
+/* SEV (all vCPUs of the VM: sets their event registers, wakes those in WFE) or SEVL (this one). Holds no lock. */
+void vcpu_send_event(struct vcpu *v, bool all);
+/* Arm ARM BranchAddr at the current EL: target of an indirect branch with the tag removed where TCR_EL1.TBIn says so. */
+u64 vcpu_branch_address(const struct vcpu *v, u64 target);
 void vcpu_data_abort(struct vcpu *v, u64 va, u32 iss, bool ext);      /* run.c and translate.c */
 void vcpu_insn_abort(struct vcpu *v, u64 va, u32 iss);
 /* Takes a pending and unmasked interrupt or SError; true if pc changed. */
