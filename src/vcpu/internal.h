@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the files of vcpu/. */
+#ifndef ANYKVM_VCPU_INTERNAL_H
+#define ANYKVM_VCPU_INTERNAL_H
+
+#include "vcpu/vcpu.h"
+
+/* exception.c */
+void vcpu_update_traps(struct vcpu *v);
+void vcpu_set_pstate(struct vcpu *v, u32 pstate);
+void vcpu_interrupts_changed(struct vcpu *v);
+bool vcpu_interrupt_deliverable(struct vcpu *v);
+enum op_result vcpu_illegal_state(struct vcpu *v);
+void vcpu_take_step(struct vcpu *v);
+
+/* debug.c */
+/* KVM_GUESTDBG_* bits of v->debug_control. */
+#define VCPU_DEBUG_ENABLE     BIT(0)
+#define VCPU_DEBUG_SINGLESTEP BIT(1)
+#define VCPU_DEBUG_SW_BP      BIT(16)
+void vcpu_step_after_eret(struct vcpu *v);
+/* Recomputes v->step_now from MDSCR_EL1, PSTATE and the VMM's wish. */
+void vcpu_step_update(struct vcpu *v);
+
+/* sysreg.c */
+void sysreg_reset_all(struct vcpu *v);
+
+/* idregs.c */
+void idregs_init(struct vcpu_group *g);
+
+/* tlbi.c, at.c, cacheops.c: SYS instructions. */
+enum op_result sys_tlbi(struct vcpu *v, u16 op, u64 value);
+enum op_result sys_at(struct vcpu *v, u16 op, u64 value);
+enum op_result sys_cache(struct vcpu *v, u16 op, unsigned rt);
+
+#endif
