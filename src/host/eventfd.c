@@ -10,7 +10,7 @@
 
 #include "host/fd.h"
 #include "host/identity.h"
-#include "host/raw.h"
+#include "base/raw.h"
 
 static bool eventfd_read_id(int fd, u64 *id)
 {

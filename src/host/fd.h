@@ -12,6 +12,8 @@
 
 /* Lowest free number. size 0 is allowed. */
 int host_memfd_create(const char *name, u64 size);
+/* The same, sealed so that nobody can change its size: a mapping of it never raises SIGBUS. */
+int host_memfd_create_fixed(const char *name, u64 size);
 /*
  * An inert descriptor with its own inode: poll() finds it ready, epoll refuses it (EPERM) and it cannot be written or grown,
  * as with a KVM descriptor. Lowest free number.

@@ -44,4 +44,38 @@ void guarded_install(void);
 #error "hosts: x86-64 and arm64"
 #endif
 
+/* Two loads of 8 bytes; not atomic as a whole. */
+static ALWAYS_INLINE bool guarded_load128(const void *hva, u64 out[2])
+{
+	return guarded_load64(hva, &out[0]) && guarded_load64((const char *)hva + 8, &out[1]);
+}
+static ALWAYS_INLINE bool guarded_store128(void *hva, u64 lo, u64 hi)
+{
+	return guarded_store64(hva, lo) && guarded_store64((char *)hva + 8, hi);
+}
+
+/* How many bytes at the end were not copied: 0 is success. Bytes before them were. Not atomic, any alignment. */
+size_t guarded_copy_left(void *dst, const void *src, size_t n);
+size_t guarded_zero_left(void *hva, size_t n);
+
+static inline bool guarded_copy_from(void *dst, const void *hva, size_t n)
+{
+	return !guarded_copy_left(dst, hva, n);
+}
+static inline bool guarded_copy_to(void *hva, const void *src, size_t n)
+{
+	return !guarded_copy_left(hva, src, n);
+}
+static inline bool guarded_zero(void *hva, size_t n)
+{
+	return !guarded_zero_left(hva, n);
+}
+
+/* Copies of what an ioctl argument names: 0 or -EFAULT. */
+int guarded_copy_from_user(void *dst, const void *arg, size_t n);
+int guarded_copy_to_user(void *arg, const void *src, size_t n);
+
+/* For tests: the number of faults recovered by this process. */
+u64 guarded_nr_recovered(void);
+
 #endif

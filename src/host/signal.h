@@ -17,7 +17,10 @@ void host_signals_restore(u64 mask);
 u64 host_signals_mask(void);
 /* Unblocks SIGSEGV and SIGBUS on this thread, which guarded access needs. */
 void host_signals_unblock_faults(void);
-/* Whether a signal is pending for this thread or the process that effective_mask does not block. Blocked ones count too. */
+/*
+ * Whether a signal is pending for this thread or the process that effective_mask does not block. Signals that are blocked
+ * meanwhile count too; those whose disposition is to be ignored do not, and are discarded.
+ */
 bool host_signals_pending(u64 effective_mask);
 
 #endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/context.h"
+#include "host/fd.h"
+#include "base/raw.h"
+
+int host_close(int fd)
+{
+	return raw_syscall(SYS_close, fd);
+}
+
+int host_ftruncate(int fd, u64 size)
+{
+	return raw_syscall(SYS_ftruncate, fd, size);
+}
+
+int host_memfd_create(const char *name, u64 size)
+{
+	int fd = raw_syscall(SYS_memfd_create, name, MFD_CLOEXEC);
+	int ret;
+
+	if (fd < 0 || !size)
+		return fd;
+	ret = host_ftruncate(fd, size);
+	if (ret < 0) {
+		host_close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+int host_memfd_create_fixed(const char *name, u64 size)
+{
+	int fd = raw_syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	long ret;
+
+	if (fd < 0)
+		return fd;
+	ret = raw_syscall(SYS_ftruncate, fd, size);
+	if (!ret)
+		ret = raw_syscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW);
+	if (ret) {
+		host_close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+int host_placeholder_create(const char *name, bool cloexec)
+{
+	int fd = raw_syscall(SYS_memfd_create, name, MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0));
+
+	if (fd >= 0)
+		raw_syscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+	return fd;
+}
+
+int host_eventfd_create(u32 initial, bool semaphore)
+{
+	return raw_syscall(SYS_eventfd2, initial, EFD_CLOEXEC | EFD_NONBLOCK | (semaphore ? EFD_SEMAPHORE : 0));
+}
+
+int host_fd_dup(int fd, int from)
+{
+	return raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, from);
+}
+
+u64 host_fd_limit(void)
+{
+	u64 lim[2] = {1024, 0};
+
+	raw_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, lim);
+	return lim[0];
+}
+
+int host_fd_move_high(int fd)
+{
+	u64 limit = MIN(host_fd_limit(), 1u << 16);
+	int high;
+
+	if (fd < 0)
+		return fd;
+	high = host_fd_dup(fd, limit - limit / 4);
+	if (high < 0)
+		return fd;
+	host_close(fd);
+	return high;
+}
+
+int host_fd_identity(int fd, u64 *dev, u64 *inode)
+{
+	struct stat st;
+	int ret;
+
+	/* The native struct stat of both hosts is what these calls fill. */
+	ret = raw_syscall(SYS_fstat, fd, &st);
+	if (ret < 0)
+		return ret;
+	*dev = (u64)major(st.st_dev) << 20 | minor(st.st_dev);
+	*inode = st.st_ino;
+	return 0;
+}
+
+bool host_fd_is_eventfd(int fd)
+{
+	static const char expect[] = "anon_inode:[eventfd]";
+	char path[40], target[64];
+	long n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = raw_syscall(SYS_readlinkat, AT_FDCWD, path, target, sizeof(target));
+	return n == sizeof(expect) - 1 && !memcmp(target, expect, n);
+}
+
+s64 host_read(int fd, void *buf, size_t n)
+{
+	return raw_syscall(SYS_read, fd, buf, n);
+}
+
+s64 host_write(int fd, const void *buf, size_t n)
+{
+	return raw_syscall(SYS_write, fd, buf, n);
+}
+
+void host_eventfd_signal(int fd, u64 value)
+{
+	long ret;
+
+	do
+		ret = raw_syscall(SYS_write, fd, &value, sizeof(value));
+	while (ret == -EINTR);
+}
+
+int host_poll(int fd, short events, int timeout_ms)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	u64 ts[2] = {timeout_ms / 1000, timeout_ms % 1000 * 1000000ull};
+	long ret;
+
+	CONTEXT_MAY_BLOCK("poll");
+	ret = raw_syscall(SYS_ppoll, &p, 1, timeout_ms < 0 ? NULL : ts, NULL, 0);
+	return ret > 0 ? p.revents : ret;
+}
+
+void *host_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset)
+{
+	return (void *)raw_syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+}
+
+int host_munmap(void *addr, size_t len)
+{
+	return raw_syscall(SYS_munmap, addr, len);
+}
+
+int host_mprotect(void *addr, size_t len, int prot)
+{
+	return raw_syscall(SYS_mprotect, addr, len, prot);
+}
+
+int host_madvise(void *addr, size_t len, int advice)
+{
+	return raw_syscall(SYS_madvise, addr, len, advice);
+}
+
+int host_fallocate(int fd, int mode, u64 offset, u64 len)
+{
+	return raw_syscall(SYS_fallocate, fd, mode, offset, len);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* The process-wide state of host/ (base/process.h). Private to this folder. */
+#ifndef ANYKVM_HOST_PROCESS_HOST_H
+#define ANYKVM_HOST_PROCESS_HOST_H
+
+#include "base/process.h"
+#include "sync/atomic.h"
+
+#define GUARDED_MAX_CHAIN 8
+
+/* A signal action in the kernel's layout. */
+struct guarded_action {
+	u64 handler;
+	u64 flags;
+	u64 restorer;
+	u64 mask;
+};
+
+/* For one signal: the actions found when ours was put first. Records are written once, then published by nr. */
+struct guarded_chain {
+	struct a32 nr;
+	struct guarded_action action[GUARDED_MAX_CHAIN];
+};
+
+#define ALLOC_CLASSES 24
+
+struct alloc_class {
+	struct a32 lock;
+	void *free;
+};
+
+/* Free lists for code that a signal handler interrupted inside the allocator: alloc.c. */
+#define ALLOC_LEVELS 3
+
+struct alloc_level {
+	struct alloc_class class[ALLOC_CLASSES];
+	struct a32 arena_lock;
+	char *arena_next, *arena_end;
+};
+
+struct host_process {
+	/* alloc.c */
+	struct alloc_level alloc_level[ALLOC_LEVELS];
+	struct a64 alloc_bytes, alloc_objects, alloc_fail;
+	/* guarded.c */
+	struct a32 guarded_lock;
+	struct guarded_chain guarded_segv, guarded_bus;
+	struct a64 guarded_recovered;
+	/* vma.c: 0 not probed, 1 there, 2 missing */
+	struct a32 procmap_query, populate;
+	struct a32 thp_always;
+	/* identity.c */
+	struct aptr identity_page;
+	struct a32 identity_wipes;
+	struct a64 identity_last;
+};
+_Static_assert(sizeof(struct host_process) <= PROCESS_PART_SIZE, "PROCESS_PART_SIZE");
+
+static inline struct host_process *host_process(void)
+{
+	return process_part(PROCESS_HOST);
+}
+
+/* Spin, then yield: held for a few instructions, never across a system call that blocks. */
+void host_spin_lock(struct a32 *lock);
+void host_spin_unlock(struct a32 *lock);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include <signal.h>
+
+#include "base/raw.h"
+#include "host/signal.h"
+
+#define SIGSET_SIZE 8
+
+/* Never blocked: faults of our own guarded accesses and of the program, and what libc uses for itself. */
+#define NEVER_BLOCKED                                                                              \
+	(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGILL) |      \
+	 SIGNAL_BIT(32) | SIGNAL_BIT(33))
+
+u64 host_signals_block(void)
+{
+	u64 block = ~NEVER_BLOCKED, old = 0;
+
+	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &block, &old, SIGSET_SIZE);
+	return old;
+}
+
+void host_signals_restore(u64 mask)
+{
+	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, SIGSET_SIZE);
+}
+
+u64 host_signals_mask(void)
+{
+	u64 old = 0;
+
+	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &old, SIGSET_SIZE);
+	return old;
+}
+
+void host_signals_unblock_faults(void)
+{
+	u64 unblock = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS);
+
+	raw_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &unblock, NULL, SIGSET_SIZE);
+}
+
+/* Whether the program's disposition of signo discards it. */
+static bool is_ignored(int signo)
+{
+	/* handler, flags, restorer, mask: the kernel's layout */
+	u64 act[4] = {0};
+
+	raw_syscall(SYS_rt_sigaction, signo, NULL, act, SIGSET_SIZE);
+	if (act[0] == (u64)(uintptr_t)SIG_DFL)
+		return signo == SIGCHLD || signo == SIGCONT || signo == SIGURG || signo == SIGWINCH;
+	return act[0] == (u64)(uintptr_t)SIG_IGN;
+}
+
+bool host_signals_pending(u64 effective_mask)
+{
+	u64 pending = 0, found = 0, set;
+	u64 no_wait[2] = {0, 0};
+
+	raw_syscall(SYS_rt_sigpending, &pending, SIGSET_SIZE);
+	pending &= ~effective_mask;
+	if (likely(!pending))
+		return false;
+	/*
+	 * A blocked signal stays pending even if it is ignored. Had it not been blocked by us, the kernel would have dropped
+	 * it and KVM_RUN would have gone on: drop it here.
+	 */
+	for (int signo = 1; signo <= 64; signo++) {
+		set = SIGNAL_BIT(signo);
+		if (!(pending & set))
+			continue;
+		if (is_ignored(signo))
+			raw_syscall(SYS_rt_sigtimedwait, &set, NULL, no_wait, SIGSET_SIZE);
+		else
+			found |= set;
+	}
+	return found;
+}

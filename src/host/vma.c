@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/context.h"
+#include "host/fd.h"
+#include "host/guarded.h"
+#include "host/pages.h"
+#include "host/process_host.h"
+#include "base/raw.h"
+#include "host/vma.h"
+
+/* The argument of ioctl 17 of /proc/PID/maps (Linux 6.11). */
+struct vma_query {
+	u64 size, query_flags, query_addr;
+	u64 vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;
+	u32 dev_major, dev_minor;
+	u32 vma_name_size, build_id_size;
+	u64 vma_name_addr, build_id_addr;
+};
+_Static_assert(sizeof(struct vma_query) == 104, "PROCMAP_QUERY");
+#define VMA_QUERY_IOCTL (3u << 30 | (u32)sizeof(struct vma_query) << 16 | 'f' << 8 | 17)
+enum { VMA_READ = 1, VMA_WRITE = 2, VMA_EXEC = 4, VMA_SHARED = 8 };
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+enum { UNKNOWN, PRESENT, MISSING };
+
+static int open_ro(const char *path)
+{
+	return raw_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Policy "always" of transparent huge pages; looked up once. A single mapping's advice is in smaps only, too slow to read. */
+static bool thp_always(void)
+{
+	struct host_process *p = host_process();
+	char buf[64] = "";
+	int fd;
+	u32 known = a32_load_relaxed(&p->thp_always);
+
+	if (known != UNKNOWN)
+		return known == PRESENT;
+	fd = open_ro("/sys/kernel/mm/transparent_hugepage/enabled");
+	if (fd >= 0) {
+		host_read(fd, buf, sizeof(buf) - 1);
+		host_close(fd);
+	}
+	known = strstr(buf, "[always]") ? PRESENT : MISSING;
+	a32_store_relaxed(&p->thp_always, known);
+	return known == PRESENT;
+}
+
+static int query_ioctl(int fd, u64 addr, struct host_vma *out)
+{
+	struct vma_query q = {.size = sizeof(q), .query_addr = addr};
+	int ret = raw_syscall(SYS_ioctl, fd, VMA_QUERY_IOCTL, &q);
+
+	if (ret < 0)
+		return ret;
+	*out = (struct host_vma){
+		.start = q.vma_start,
+		.end = q.vma_end,
+		.r = q.vma_flags & VMA_READ,
+		.w = q.vma_flags & VMA_WRITE,
+		.x = q.vma_flags & VMA_EXEC,
+		.shared = q.vma_flags & VMA_SHARED,
+		.hugetlb = q.vma_page_size > host_page_size(),
+		.page_size = q.vma_page_size,
+		.dev = (u64)q.dev_major << 20 | q.dev_minor,
+		.inode = q.inode,
+		.offset = q.vma_offset,
+	};
+	return 0;
+}
+
+static const char *parse_number(const char *s, unsigned base, u64 *out)
+{
+	u64 v = 0;
+
+	for (;; s++) {
+		unsigned d;
+
+		if (*s >= '0' && *s <= '9')
+			d = *s - '0';
+		else if (base == 16 && *s >= 'a' && *s <= 'f')
+			d = *s - 'a' + 10;
+		else
+			break;
+		v = v * base + d;
+	}
+	*out = v;
+	return s;
+}
+
+/* "start-end rwxp offset major:minor inode   name" */
+static void parse_line(const char *s, struct host_vma *v)
+{
+	u64 major, minor;
+
+	memset(v, 0, sizeof(*v));
+	s = parse_number(s, 16, &v->start);
+	s = parse_number(s + (*s == '-'), 16, &v->end);
+	if (strlen(s) < 6)
+		return;
+	v->r = s[1] == 'r';
+	v->w = s[2] == 'w';
+	v->x = s[3] == 'x';
+	v->shared = s[4] == 's';
+	s = parse_number(s + 6, 16, &v->offset);
+	s = parse_number(s + (*s == ' '), 16, &major);
+	s = parse_number(s + (*s == ':'), 16, &minor);
+	s = parse_number(s + (*s == ' '), 10, &v->inode);
+	v->dev = major << 20 | minor;
+	v->page_size = host_page_size();
+	if (strstr(s, "/anon_hugepage")) {
+		v->hugetlb = true;
+		v->page_size = 2 * MIB;
+	}
+}
+
+/* Reads maps line by line; lines longer than the buffer (path names) lose their end only. */
+static int query_text(int fd, u64 addr, struct host_vma *out)
+{
+	char buf[4096], line[300];
+	size_t fill = 0;
+	s64 n;
+
+	while ((n = host_read(fd, buf, sizeof(buf))) > 0) {
+		for (s64 i = 0; i < n; i++) {
+			if (buf[i] != '\n') {
+				if (fill < sizeof(line) - 1)
+					line[fill++] = buf[i];
+				continue;
+			}
+			line[fill] = 0;
+			fill = 0;
+			parse_line(line, out);
+			if (addr < out->start)
+				return -ENOENT;
+			if (addr < out->end)
+				return 0;
+		}
+	}
+	return n < 0 ? n : -ENOENT;
+}
+
+int host_vma_query(u64 addr, struct host_vma *out)
+{
+	struct host_process *p = host_process();
+	int fd, ret = -ENOTTY;
+
+	CONTEXT_MAY_BLOCK("mapping query");
+	/* Opened anew each time: a descriptor kept open would name the parent's mappings in a fork child. */
+	fd = open_ro("/proc/self/maps");
+	if (fd < 0)
+		return fd;
+	if (a32_load_relaxed(&p->procmap_query) != MISSING) {
+		ret = query_ioctl(fd, addr, out);
+		if (ret == -ENOTTY || ret == -EINVAL || ret == -ENOSYS || ret == -EFAULT)
+			a32_store_relaxed(&p->procmap_query, MISSING);
+	}
+	if (a32_load_relaxed(&p->procmap_query) == MISSING)
+		ret = query_text(fd, addr, out);
+	host_close(fd);
+	if (!ret)
+		out->hugepage_advised = thp_always();
+	return ret;
+}
+
+/* Whether the kernel has MADV_POPULATE: its EINVAL also means "no permission", so a page of our own tells. */
+static bool populate_present(void)
+{
+	struct host_process *p = host_process();
+	u32 known = a32_load_relaxed(&p->populate);
+	void *page;
+
+	if (likely(known != UNKNOWN))
+		return known == PRESENT;
+	page = host_mmap(NULL, host_page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (host_map_failed(page))
+		return false;
+	known = host_madvise(page, host_page_size(), MADV_POPULATE_WRITE) == 0 ? PRESENT : MISSING;
+	host_munmap(page, host_page_size());
+	a32_store_relaxed(&p->populate, known);
+	return known == PRESENT;
+}
+
+static int touch(u64 addr, u64 len, bool write)
+{
+	for (u64 a = addr; a < addr + len; a += host_page_size()) {
+		void *hva = (void *)(uintptr_t)a;
+		u8 byte;
+
+		/* Adding 0 takes the write fault and changes nothing, whoever else writes. */
+		if (write ? !guarded_fetch_add8(hva, 0, &byte) : !guarded_load8(hva, &byte))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+int host_populate(u64 addr, u64 len, bool write)
+{
+	int ret;
+
+	CONTEXT_MAY_BLOCK("populating pages");
+	if (!populate_present())
+		return touch(addr, len, write);
+	do
+		ret = host_madvise((void *)(uintptr_t)addr, len, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	while (ret == -EAGAIN);
+	switch (ret) {
+	case 0:
+	case -EHWPOISON:
+	case -EINTR:
+		return ret;
+	case -ENOMEM: {
+		/* Either nothing is mapped there or the host is out of memory. */
+		struct host_vma vma;
+
+		return host_vma_query(addr, &vma) ? -EFAULT : -ENOMEM;
+	}
+	case -EINVAL:
+		/* No permission; or a mapping that cannot be populated (I/O), which a touch decides. */
+		return touch(addr, len, write);
+	default:
+		return -EFAULT;
+	}
+}
+
+void host_vma_test_fallbacks(bool no_procmap_query, bool no_populate)
+{
+	struct host_process *p = host_process();
+
+	a32_store_relaxed(&p->procmap_query, no_procmap_query ? MISSING : UNKNOWN);
+	a32_store_relaxed(&p->populate, no_populate ? MISSING : UNKNOWN);
+}
