@@ -20,6 +20,11 @@
 
 typedef enum op_result op_fn(struct vcpu *v, u32 insn);
 
+/* A handler that select.c chooses by the fields of a line: none of its own in the table. */
+#define OP_VARIANT(name)                                                                           \
+	op_fn op_##name;                                                                           \
+	OP(name)
+
 #define OP_DECLARE(name) op_fn op_##name;
 A64_FOR_EACH_OP(OP_DECLARE)
 #undef OP_DECLARE

@@ -42,19 +42,19 @@ static ALWAYS_INLINE bool vmem_load(struct vcpu *v, u64 va, unsigned size, u32 a
 		return vmem_load_slow(v, va, size, acc, out);
 	switch (size) {
 	case 1: {
-		u8 x;
+		u8 x = 0;
 		ok = guarded_load8(hva, &x);
 		*out = x;
 		break;
 	}
 	case 2: {
-		u16 x;
+		u16 x = 0;
 		ok = guarded_load16(hva, &x);
 		*out = x;
 		break;
 	}
 	case 4: {
-		u32 x;
+		u32 x = 0;
 		ok = guarded_load32(hva, &x);
 		*out = x;
 		break;

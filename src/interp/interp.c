@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reference engine: runs pre-decoded slots through function pointers.
+ *
+ * Straight-line code inside a page goes from slot to slot; the slot after the last one is a sentinel, so falling off a page
+ * looks like a branch. Every taken branch, exception and page change comes by the same place, which polls: hence at most 1024
+ * instructions between two polls without counting them one by one.
+ */
+#include <errno.h>
+
+#include "host/alloc.h"
+#include "interp/code.h"
+#include "interp/interp.h"
+
+#define TICK_INSTRUCTIONS 16384
+
+static int interp_vcpu_init(struct vcpu *v)
+{
+	struct interp *c = NEW(struct interp);
+
+	if (!c)
+		return -ENOMEM;
+	if (code_init(c)) {
+		DELETE(c);
+		return -ENOMEM;
+	}
+	v->engine = c;
+	return 0;
+}
+
+static void interp_vcpu_fini(struct vcpu *v)
+{
+	struct interp *c = v->engine;
+
+	if (!c)
+		return;
+	code_fini(c);
+	DELETE(c);
+	v->engine = NULL;
+}
+
+static ALWAYS_INLINE bool tick_due(struct vcpu *v, struct interp *c)
+{
+	return unlikely(v->stats.instructions - c->ticked >= TICK_INSTRUCTIONS);
+}
+
+static bool tick(struct vcpu *v, struct interp *c)
+{
+	u64 n = v->stats.instructions - c->ticked;
+
+	c->ticked = v->stats.instructions;
+	return vcpu_tick(v, n);
+}
+
+/*
+ * Runs in page from v->arch.pc until control leaves it or the page has to be looked up again. True: stop.
+ */
+static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
+{
+	u64 pc = v->arch.pc, first = pc;
+	const struct code_slot *s = &page->slot[pc >> 2 & (CODE_SLOTS - 1)];
+	enum op_result r;
+
+	for (;;) {
+		v->arch.pc = pc;
+		r = code_handler(s)(v, s->insn);
+		if (likely(r == OP_NEXT)) {
+			pc += 4;
+			s++;
+			continue;
+		}
+		v->stats.instructions += (pc - first) / 4 + 1;
+		if (unlikely(r == OP_STOP))
+			return true;
+		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
+			return true;
+		/* Same page, aligned, and nothing happened to the translation of the page. */
+		if (unlikely((v->arch.pc ^ pc) & ~0xffcull) || unlikely(c->generation != v->vtlb.generation))
+			return false;
+		pc = first = v->arch.pc;
+		s = &page->slot[pc >> 2 & (CODE_SLOTS - 1)];
+	}
+}
+
+static void interp_run(struct vcpu *v)
+{
+	struct interp *c = v->engine;
+	struct code_page *page;
+
+	if (vcpu_poll(v))
+		return;
+	for (;;) {
+		if (unlikely(v->arch.pc & 3)) {
+			vcpu_pc_alignment(v);
+			if (vcpu_poll(v))
+				return;
+			continue;
+		}
+		page = code_lookup(v, c);
+		if (unlikely(!page)) {
+			/* An instruction abort, or a stop. Count it, so that a guest which only faults is looked at too. */
+			v->stats.instructions++;
+			if (v->stop.kind != STOP_NONE || vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
+				return;
+			continue;
+		}
+		if (run_page(v, c, page))
+			return;
+	}
+}
+
+const struct engine_ops interp_engine = {
+	.name = "interp",
+	.vcpu_init = interp_vcpu_init,
+	.vcpu_fini = interp_vcpu_fini,
+	.run = interp_run,
+	.drop_code = code_drop,
+};
