@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside of irq/: the GICv3 model.
+ *
+ * Every interrupt has a home, the vCPU that would take it, and is guarded by its home's lock. SGIs and PPIs never move. An SPI
+ * moves when its affinity changes, but not while it is active (as in KVM, where an active interrupt stays on the list of the
+ * vCPU that acknowledged it). Whoever wants an SPI locks its home and looks again whether it still is the home
+ * (gic_irq_lock). A move changes `home` under the old home's lock and completes under the new one; in between the interrupt
+ * is guarded by the new lock and may be changed by others, which is why the completion only recomputes.
+ *
+ * So there is no global lock on any path of a running guest: an SGI takes the target's lock, acknowledge and EOI the own one.
+ *
+ * Guarantees (tests cite them):
+ *   G-GIC-A  An interrupt is a candidate of at most one vCPU at a time, and of its home only.
+ *   G-GIC-B  After any change the pins of the vCPUs concerned show it when the call that made it returns.
+ *   G-GIC-C  State read through MMIO, attributes or system registers is exact: there are no list registers to sync.
+ *
+ * Locks: irq_cpu.lock (RANK_VGIC_CPU, leaf: nothing is taken inside but what vcpu_set_pin takes; never two at once).
+ * vm_irq.config (RANK_CONFIG): addresses, sizes, init. vm_irq.dist_lock (RANK_VGIC_DIST): distributor-wide registers; may
+ * take irq_cpu.lock inside.
+ */
+#ifndef ANYKVM_IRQ_GIC_H
+#define ANYKVM_IRQ_GIC_H
+
+#include "base/list.h"
+#include "sync/atomic.h"
+#include "sync/mutex.h"
+#include "sync/srcu.h"
+#include "sync/thread.h"
+#include "vcpu/sysreg.h"
+#include "vcpu/vcpu.h"
+
+#define GIC_NR_SGI	16
+#define GIC_NR_PRIVATE	32
+#define GIC_MAX_IRQ	1024
+#define GIC_SPI_WORDS	(GIC_MAX_IRQ / 64)
+#define GIC_SPURIOUS	1023
+#define GIC_IDLE_PRIO	0xff
+#define GIC_PRI_BITS	5
+#define GIC_PRI_MASK	0xf8
+#define GIC_ID_BITS	1	/* ICC_CTLR_EL1.IDbits: 24 */
+#define GIC_ADDR_UNDEF	(~0ull)
+#define GIC_DIST_SIZE	0x10000ull
+#define GIC_REDIST_SIZE 0x20000ull
+#define GIC_DEFAULT_NR_IRQ 256
+
+struct irq_cpu;
+struct vm_irq;
+
+struct gic_irq {
+	struct aptr home;	/* struct irq_cpu *, never NULL once initialised; see the top */
+	/* --- guarded by home->lock --- */
+	struct irq_cpu *target; /* where it is routed; NULL: nowhere */
+	u32 mpidr;		/* IROUTER as written */
+	u16 intid;
+	u8 priority;
+	bool enabled;
+	bool pending_latch; /* edge, or made pending by software */
+	bool line_level;
+	bool active;
+	bool group1;
+	bool edge;
+	const void *owner; /* a timer drives the line: others may not */
+};
+
+/* The EL1 timers, in the order of the KVM_ARM_VCPU_TIMER_IRQ_* attributes. */
+enum irq_timer_id { TIMER_VIRT, TIMER_PHYS, NR_TIMERS };
+
+/* Touched by the holder of v->mutex alone (the vCPU thread while it runs): no lock. */
+struct irq_timer {
+	u32 ctl; /* ENABLE, IMASK; ISTATUS is computed */
+	u64 cval;
+};
+
+#define TIMER_CTL_ENABLE  BIT(0)
+#define TIMER_CTL_IMASK	  BIT(1)
+#define TIMER_CTL_ISTATUS BIT(2)
+
+/* One vCPU's redistributor and CPU interface. Born in irq_vcpu_init, freed in irq_vcpu_fini after the last vCPU ran. */
+struct irq_cpu {
+	struct vcpu *v; /* NULL: vm_irq.nobody, home of SPIs that are routed nowhere */
+	struct vm_irq *vi;
+	_Alignas(64) struct mutex lock;
+	/* --- lock --- */
+	u32 candidate_private; /* enabled, pending, not active, routed here; by INTID */
+	u32 candidate_words;   /* non-zero words of candidate_spi */
+	u64 candidate_spi[GIC_SPI_WORDS];
+	struct gic_irq *best; /* highest priority candidate of an enabled group */
+	bool signalled;	      /* best passes the mask and the running priority: a pin is up */
+	u32 pin_bits;	      /* as last given to vcpu_set_pin */
+	struct a32 wakes;     /* some candidate should end WFI; read without the lock */
+	u8 pmr, bpr0, bpr1;
+	bool cbpr, eoimode, grpen0, grpen1;
+	u32 ap0r, ap1r; /* active priorities, one bit per preemption level */
+	u8 user_pri_bits, user_id_bits; /* what user space restored into ICC_CTLR_EL1 */
+	u64 pendbaser;
+	struct gic_irq priv[GIC_NR_PRIVATE];
+	/* --- v->mutex --- */
+	struct irq_timer timer[NR_TIMERS];
+	/* --- vi->config --- */
+	struct redist_region *region;
+	u32 region_index;
+	struct a64 rd_base; /* GIC_ADDR_UNDEF until placed; read without lock by MMIO, as is rd_last */
+	struct a32 rd_last; /* GICR_TYPER.Last */
+};
+
+struct redist_region {
+	struct list link; /* vi->regions, by index */
+	u32 index;
+	u64 base;
+	u32 count; /* 0: legacy, grows with the vCPUs */
+	u32 used;
+};
+
+struct irq_routing; /* route.c */
+
+struct vm_irq {
+	struct vcpu_group *group;
+	struct a32 in_library;	/* a GICv3 was created */
+	struct a32 initialized; /* CTRL_INIT done: spi[] is there */
+	struct a32 ready;	/* first KVM_RUN: the distributor answers */
+	/* --- config (RANK_CONFIG) --- */
+	struct mutex config;
+	struct a64 dist_base;
+	struct list regions;
+	u32 nr_spi; /* constant once initialized */
+	u32 mi_intid;
+	u8 ppi[4];  /* of the four timers, by attribute number */
+	bool ppi_fixed;
+	/* --- dist_lock (RANK_VGIC_DIST) --- */
+	struct mutex dist_lock;
+	struct a32 enabled; /* GICD_CTLR.EnableGrp1; read without lock under the CPUs' locks, which a change takes in turn */
+	u32 revision;
+	u64 propbaser;
+	/* --- constant after init --- */
+	struct gic_irq *spi;
+	struct irq_cpu *nobody;
+	/* --- counter offsets --- */
+	struct a64 voffset, poffset;
+	struct a32 offset_fixed; /* KVM_ARM_SET_COUNTER_OFFSET was used: counter registers are not writable any more */
+	/* --- routing and irqfds: route.c, irqfd.c --- */
+	struct mutex irq_lock;	/* RANK_IRQ: table replacement, list of irqfds */
+	struct srcu irq_srcu;	/* readers of the routing table */
+	struct aptr routing;	/* struct irq_routing * */
+	struct list irqfds;
+	struct irqfd_thread *irqfd_thread;
+	struct mutex resample_lock; /* RANK_LEAF: list of resampling irqfds */
+	struct list resamplers;
+	struct a32 nr_resamplers;
+};
+
+static inline struct irq_cpu *irq_cpu_of(const struct vcpu *v)
+{
+	return v->irq;
+}
+
+/* --- gic.c --- */
+
+/* The interrupt as cpu sees it, NULL if there is none. */
+struct gic_irq *gic_irq_get(struct irq_cpu *cpu, u32 intid);
+/* Locks the home and returns it. */
+struct irq_cpu *gic_irq_lock(struct gic_irq *irq);
+/* After a change: recomputes candidates and pins, moves the interrupt if its routing changed, unlocks. */
+void gic_irq_unlock(struct gic_irq *irq, struct irq_cpu *home);
+/* Without a change. */
+void gic_irq_unlock_unchanged(struct irq_cpu *home);
+static inline bool gic_irq_is_pending(const struct gic_irq *irq)
+{
+	return irq->pending_latch || (!irq->edge && irq->line_level);
+}
+/* 0xff when nothing is active. */
+u32 gic_cpu_running_priority(const struct irq_cpu *cpu);
+u32 gic_cpu_group_priority(const struct irq_cpu *cpu, u32 priority, bool group1);
+/* Recomputes best, pins and wakes. cpu->lock held. */
+void gic_cpu_update(struct irq_cpu *cpu);
+/* As gic_cpu_update after one interrupt of this home changed. cpu->lock held. */
+void gic_cpu_refresh(struct irq_cpu *cpu, struct gic_irq *irq);
+void gic_update_all(struct vm_irq *vi);
+int gic_init(struct vm_irq *vi);
+void gic_cpu_setup_private(struct irq_cpu *cpu);
+void gic_cpu_reset_interface(struct irq_cpu *cpu);
+/*
+ * A device changes a line (edge interrupts: level true triggers). cpu names the vCPU of a PPI. -EINVAL for a number that does
+ * not fit; 0 also if the owner does not match or nothing changes.
+ */
+int gic_inject(struct vm_irq *vi, struct irq_cpu *cpu, u32 intid, bool level, const void *owner);
+/* EOI or DIR of an interrupt: not active any more. home->lock held on entry, released. */
+void gic_irq_deactivate_unlock(struct gic_irq *irq, struct irq_cpu *home);
+
+/* --- gic_cpuif.c --- */
+extern const struct sysreg_row gic_sysreg_rows[];
+extern const u32 gic_nr_sysreg_rows;
+/* CPU_SYSREGS attributes: sysreg is the 16-bit encoding. -ENOENT, -EINVAL. */
+int gic_cpuif_get(struct irq_cpu *cpu, u16 op, u64 *value);
+int gic_cpuif_set(struct irq_cpu *cpu, u16 op, u64 value);
+bool gic_cpuif_has(u16 op);
+
+/* --- gic_mmio.c --- */
+enum gic_frame { GIC_FRAME_DIST, GIC_FRAME_REDIST };
+/* 32-bit accesses by user space. Offsets that name nothing read as 0 and ignore writes. -EINVAL, -EBUSY from some writes. */
+int gic_user_read(struct irq_cpu *cpu, enum gic_frame frame, u32 offset, u32 *value);
+int gic_user_write(struct irq_cpu *cpu, enum gic_frame frame, u32 offset, u32 value);
+bool gic_user_has(struct irq_cpu *cpu, enum gic_frame frame, u32 offset);
+u32 gic_line_levels_get(struct irq_cpu *cpu, u32 first);
+void gic_line_levels_set(struct irq_cpu *cpu, u32 first, u32 levels);
+
+/* --- gic_addr.c --- */
+int gic_region_add(struct vm_irq *vi, u32 index, u64 base, u32 count);
+/* Places the redistributor of one vCPU if a region has room. 0 or -EINVAL. vi->config held. */
+int gic_redist_place(struct vm_irq *vi, struct irq_cpu *cpu);
+int gic_check_range(const struct vm_irq *vi, u64 present, u64 addr, u64 align, u64 size);
+bool gic_check_bases(struct vm_irq *vi);
+struct redist_region *gic_region_find(struct vm_irq *vi, u32 index);
+int gic_map(struct vm_irq *vi);
+
+/* --- timer.c --- */
+extern const struct sysreg_row timer_sysreg_rows[];
+extern const u32 timer_nr_sysreg_rows;
+/* Brings the timer lines in step with clock and registers. vCPU thread. */
+void timer_update(struct irq_cpu *cpu);
+u64 timer_next_deadline(struct irq_cpu *cpu);
+void timer_reset(struct irq_cpu *cpu);
+int timer_first_run(struct irq_cpu *cpu);
+
+/* --- route.c, irqfd.c --- */
+void route_init(struct vm_irq *vi);
+int route_set_default(struct vm_irq *vi);
+s32 route_pin_of_gsi(struct vm_irq *vi, u32 gsi);
+void irqfd_routing_changed(struct vm_irq *vi);
+/* Ends the helper thread and drops every irqfd. */
+void irqfd_stop(struct vm_irq *vi);
+void route_fini(struct vm_irq *vi);
+/* A level SPI was deactivated (by EOI or DIR) and there are resampling irqfds. No lock held; guest mode is allowed. */
+void irqfd_notify_deactivated(struct vm_irq *vi, u32 spi);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* Life of a VM's interrupt part, the interface to the run loop, and the lines that user space drives. */
+#include <errno.h>
+
+#include <anykvm/kvm.h>
+
+#include "host/alloc.h"
+#include "host/clock.h"
+#include "irq/irq.h"
+#include "vcpu/sysreg.h"
+
+/* --- vcpu_irq_ops --- */
+
+static void op_before_run(struct vcpu *v)
+{
+	timer_update(irq_cpu_of(v));
+}
+
+static void op_after_run(struct vcpu *v)
+{
+	(void)v;
+}
+
+/*
+ * As KVM: an enabled, pending, not active interrupt that passes the priority mask ends WFI, even when its group is disabled
+ * or a running priority holds it back. A guest of KVM may rely on it. Without a controller in the library the pins decide.
+ */
+static bool op_wfi_pending(struct vcpu *v)
+{
+	struct irq_cpu *cpu = irq_cpu_of(v);
+
+	if (!a32_load_acquire(&cpu->vi->in_library))
+		return a32_load_acquire(&v->pins) != 0;
+	timer_update(cpu);
+	return a32_load(&cpu->wakes) != 0;
+}
+
+static u64 op_next_deadline(struct vcpu *v)
+{
+	return timer_next_deadline(irq_cpu_of(v));
+}
+
+static void op_timer_poll(struct vcpu *v)
+{
+	timer_update(irq_cpu_of(v));
+}
+
+static void op_reset(struct vcpu *v)
+{
+	timer_reset(irq_cpu_of(v));
+}
+
+static const struct vcpu_irq_ops irq_ops = {
+	.before_run = op_before_run,
+	.after_run = op_after_run,
+	.wfi_pending = op_wfi_pending,
+	.next_deadline = op_next_deadline,
+	.timer_poll = op_timer_poll,
+	.reset = op_reset,
+};
+
+/* --- life --- */
+
+int irq_vm_init(struct vm_irq *vi, struct vcpu_group *g)
+{
+	int err;
+
+	vi->group = g;
+	vi->nobody = NEW(struct irq_cpu);
+	if (!vi->nobody)
+		return -ENOMEM;
+	vi->nobody->vi = vi;
+	mutex_init(&vi->nobody->lock, RANK_VGIC_CPU, "vgic nobody");
+	mutex_init(&vi->config, RANK_CONFIG, "vgic config");
+	mutex_init(&vi->dist_lock, RANK_VGIC_DIST, "vgic dist");
+	a64_store(&vi->dist_base, GIC_ADDR_UNDEF);
+	list_init(&vi->regions);
+	/* Virtual, physical, and the two of EL2, which no vCPU has yet. */
+	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_VTIMER] = 27;
+	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_PTIMER] = 30;
+	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_HVTIMER] = 28;
+	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_HPTIMER] = 26;
+	route_init(vi);
+	g->irq = vi;
+	err = vcpu_group_add_rows(g, gic_sysreg_rows, gic_nr_sysreg_rows);
+	if (!err)
+		err = vcpu_group_add_rows(g, timer_sysreg_rows, timer_nr_sysreg_rows);
+	if (err)
+		irq_vm_fini(vi);
+	return err;
+}
+
+void irq_vm_stop(struct vm_irq *vi)
+{
+	irqfd_stop(vi);
+}
+
+void irq_vm_fini(struct vm_irq *vi)
+{
+	struct redist_region *r, *tmp;
+
+	route_fini(vi);
+	list_for_each_safe(r, tmp, &vi->regions, link) {
+		list_del(&r->link);
+		DELETE(r);
+	}
+	if (vi->spi)
+		host_free(vi->spi, vi->nr_spi * sizeof(*vi->spi));
+	vi->spi = NULL;
+	mutex_fini(&vi->dist_lock);
+	mutex_fini(&vi->config);
+	mutex_fini(&vi->nobody->lock);
+	DELETE(vi->nobody);
+}
+
+int irq_vcpu_precreate(struct vm_irq *vi)
+{
+	return irq_gic_initialized(vi) ? -EBUSY : 0;
+}
+
+int irq_vcpu_init(struct vm_irq *vi, struct vcpu *v)
+{
+	struct irq_cpu *cpu = NEW(struct irq_cpu);
+	int err = 0;
+
+	if (!cpu)
+		return -ENOMEM;
+	cpu->v = v;
+	cpu->vi = vi;
+	mutex_init(&cpu->lock, RANK_VGIC_CPU, "vgic cpu");
+	a64_store(&cpu->rd_base, GIC_ADDR_UNDEF);
+	gic_cpu_setup_private(cpu);
+	gic_cpu_reset_interface(cpu);
+	v->irq = cpu;
+	v->irq_ops = &irq_ops;
+	if (!a32_load_acquire(&vi->offset_fixed)) {
+		a64_store(&vi->voffset, host_clock_ns());
+		a64_store(&vi->poffset, 0);
+	}
+	if (irq_gic_exists(vi)) {
+		mutex_lock(&vi->config);
+		err = gic_redist_place(vi, cpu);
+		mutex_unlock(&vi->config);
+	}
+	if (err)
+		irq_vcpu_fini(v);
+	return err;
+}
+
+void irq_vcpu_fini(struct vcpu *v)
+{
+	struct irq_cpu *cpu = irq_cpu_of(v);
+
+	if (!cpu)
+		return;
+	v->irq = NULL;
+	v->irq_ops = NULL;
+	mutex_fini(&cpu->lock);
+	DELETE(cpu);
+}
+
+int irq_vcpu_first_run(struct vcpu *v)
+{
+	struct irq_cpu *cpu = irq_cpu_of(v);
+	struct vm_irq *vi = cpu->vi;
+	int err;
+
+	if (!irq_gic_exists(vi))
+		return 0;
+	mutex_lock(&vi->config);
+	err = gic_map(vi);
+	mutex_unlock(&vi->config);
+	if (err) {
+		a32_store(&vi->group->mem->dead, 1);
+		return err;
+	}
+	return timer_first_run(cpu);
+}
+
+/* --- lines --- */
+
+static struct vcpu *vcpu_by_id(struct vcpu_group *g, u32 id)
+{
+	u32 nr = a32_load_acquire(&g->nr);
+
+	for (u32 i = 0; i < nr; i++) {
+		struct vcpu *v = vcpu_group_get(g, i);
+
+		if (v->id == id)
+			return v;
+	}
+	return NULL;
+}
+
+int irq_line(struct vm_irq *vi, u32 irq, u32 level)
+{
+	u32 type = irq >> KVM_ARM_IRQ_TYPE_SHIFT & KVM_ARM_IRQ_TYPE_MASK;
+	u32 id = (irq >> KVM_ARM_IRQ_VCPU_SHIFT & KVM_ARM_IRQ_VCPU_MASK) +
+		 (irq >> KVM_ARM_IRQ_VCPU2_SHIFT & KVM_ARM_IRQ_VCPU2_MASK) * (KVM_ARM_IRQ_VCPU_MASK + 1);
+	u32 nr = irq >> KVM_ARM_IRQ_NUM_SHIFT & KVM_ARM_IRQ_NUM_MASK;
+	struct vcpu *v;
+
+	switch (type) {
+	case KVM_ARM_IRQ_TYPE_CPU:
+		if (irq_gic_exists(vi))
+			return -ENXIO;
+		v = vcpu_by_id(vi->group, id);
+		if (!v || nr > KVM_ARM_IRQ_CPU_FIQ)
+			return -EINVAL;
+		vcpu_set_pin(v, nr == KVM_ARM_IRQ_CPU_IRQ ? PIN_IRQ : PIN_FIQ, level);
+		return 0;
+	case KVM_ARM_IRQ_TYPE_PPI:
+	case KVM_ARM_IRQ_TYPE_SPI:
+		if (!irq_gic_exists(vi))
+			return -ENXIO;
+		if (!irq_gic_initialized(vi))
+			return -EBUSY;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (type == KVM_ARM_IRQ_TYPE_SPI)
+		return nr < GIC_NR_PRIVATE ? -EINVAL : gic_inject(vi, NULL, nr, level, NULL);
+	v = vcpu_by_id(vi->group, id);
+	if (!v || nr < GIC_NR_SGI || nr >= GIC_NR_PRIVATE)
+		return -EINVAL;
+	return gic_inject(vi, irq_cpu_of(v), nr, level, NULL);
+}
+
+int irq_signal_msi(struct vm_irq *vi, const struct kvm_msi *msi)
+{
+	if (!irq_gic_exists(vi) || msi->flags & ~KVM_MSI_VALID_DEVID)
+		return -EINVAL;
+	return -ENODEV;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interrupts and timers of one VM, as vm/ and api/ see them: a GICv3 that shows what KVM's vGICv3 shows, generic timers, GSI
+ * routing and irqfds. docs/interrupts.md says how the model works; gic.h has the structures.
+ *
+ * Order of calls: irq_vm_init before the first vCPU; irq_vcpu_init for each vCPU once its id and index are known and before it
+ * is visible in the group; at the end irq_vm_stop (no more injections from descriptors), irq_vcpu_fini for each, irq_vm_fini.
+ */
+#ifndef ANYKVM_IRQ_IRQ_H
+#define ANYKVM_IRQ_IRQ_H
+
+#include "irq/gic.h"
+
+struct kvm_irqfd;
+struct kvm_irq_routing_entry;
+struct kvm_msi;
+struct kvm_arm_counter_offset;
+
+/* --- life --- */
+
+/* 0, -ENOMEM, -ENOSPC (system register tables). Sets g->irq. */
+int irq_vm_init(struct vm_irq *vi, struct vcpu_group *g);
+/* Waits for the irqfd thread: no lock held. Idempotent. */
+void irq_vm_stop(struct vm_irq *vi);
+void irq_vm_fini(struct vm_irq *vi);
+
+/* -EBUSY once the interrupt controller is initialised (KVM_CREATE_VCPU). */
+int irq_vcpu_precreate(struct vm_irq *vi);
+/*
+ * Makes v->irq and sets v->irq_ops. 0, -ENOMEM, -EINVAL (its redistributor does not fit). nr_online counts the vCPUs of the
+ * group without this one.
+ */
+int irq_vcpu_init(struct vm_irq *vi, struct vcpu *v);
+/* Also for a vCPU whose creation failed later. NULL v->irq is allowed. */
+void irq_vcpu_fini(struct vcpu *v);
+
+/*
+ * Part of the first KVM_RUN of each vCPU, v->mutex held, before v->has_run is set: maps the frames, settles the timers'
+ * interrupt numbers. -ENXIO (an address is missing), -EINVAL (frames overlap, timer PPIs clash), -EBUSY (controller not
+ * initialised). Errors of the frames kill the VM as in KVM (later calls answer EIO).
+ */
+int irq_vcpu_first_run(struct vcpu *v);
+
+/* --- the controller (KVM_CREATE_DEVICE type 7 and its attributes) --- */
+
+/*
+ * Caller holds vm->lock and no vcpu->mutex. -EEXIST, -EBUSY (a vCPU runs or has run). Types other than GICv3 are not offered:
+ * -ENODEV.
+ */
+int irq_gic_create(struct vm_irq *vi, u32 type);
+/* Caller holds vm->lock; user is a user pointer. Errors: docs/interrupts.md. */
+int irq_gic_set_attr(struct vm_irq *vi, u32 group, u64 attr, void *user);
+int irq_gic_get_attr(struct vm_irq *vi, u32 group, u64 attr, void *user);
+int irq_gic_has_attr(struct vm_irq *vi, u32 group, u64 attr);
+static inline bool irq_gic_exists(const struct vm_irq *vi)
+{
+	return a32_load_acquire(&vi->in_library);
+}
+static inline bool irq_gic_initialized(const struct vm_irq *vi)
+{
+	return a32_load_acquire(&vi->initialized);
+}
+
+/* MMIO of the frames. 0, or -EOPNOTSUPP: the address is not ours. Any vCPU thread, mode OUTSIDE or IN_GUEST. */
+int irq_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 *value);
+int irq_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 value);
+
+/* --- lines --- */
+
+/* KVM_IRQ_LINE: -ENXIO (type does not fit), -EINVAL, -EBUSY (controller not initialised). */
+int irq_line(struct vm_irq *vi, u32 irq, u32 level);
+/* KVM_SET_GSI_ROUTING, entries already copied in: -EINVAL, -ENOMEM. Waits for SRCU: no device lock held. */
+int irq_set_routing(struct vm_irq *vi, const struct kvm_irq_routing_entry *entries, u32 nr);
+/* KVM_IRQFD: -EINVAL, -EAGAIN (controller not initialised), -EBADF, -EBUSY, -ENOMEM. */
+int irq_irqfd(struct vm_irq *vi, const struct kvm_irqfd *args);
+/* KVM_SIGNAL_MSI without an ITS: -EINVAL without a controller, else -ENODEV. */
+int irq_signal_msi(struct vm_irq *vi, const struct kvm_msi *msi);
+/* Drives a GSI through the routing table, as an irqfd does. */
+int irq_set_gsi(struct vm_irq *vi, u32 gsi, bool level);
+
+/* --- timers --- */
+
+/* KVM_ARM_SET_COUNTER_OFFSET. Caller holds vm->lock. -EINVAL, -EBUSY (a vCPU runs). */
+int irq_set_counter_offset(struct vm_irq *vi, const struct kvm_arm_counter_offset *o);
+/* vCPU attributes of group KVM_ARM_VCPU_TIMER_CTRL. */
+int irq_timer_set_attr(struct vcpu *v, u64 attr, void *user);
+int irq_timer_get_attr(struct vcpu *v, u64 attr, void *user);
+int irq_timer_has_attr(struct vcpu *v, u64 attr);
+
+/* The physical counter: COUNTER_HZ from CLOCK_MONOTONIC. Virtual = physical - offset. */
+#define COUNTER_HZ 1000000000u
+u64 irq_counter_virtual(const struct vm_irq *vi);
+u64 irq_counter_physical(const struct vm_irq *vi);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GSI routing: which interrupt a GSI (the number that an irqfd names) stands for. By default GSI n is SPI n, that is INTID
+ * 32 + n.
+ *
+ * The table is replaced as a whole under irq_lock; readers hold irq_srcu. Without an ITS, entries of type MSI are accepted and
+ * go nowhere, as in KVM.
+ *
+ * struct irq_routing: born in route_build; seen by readers of vi->routing inside irq_srcu; kept by vi; hidden by the store of
+ * the next table; freed after a grace period.
+ */
+#include <errno.h>
+
+#include <anykvm/kvm.h>
+
+#include "host/alloc.h"
+#include "irq/irq.h"
+
+#define MAX_ROUTES 4096
+#define NR_PINS_PER_CHIP (GIC_MAX_IRQ - GIC_NR_PRIVATE)
+
+struct route {
+	u8 type; /* 0: no route */
+	u32 pin;
+};
+
+struct irq_routing {
+	u32 nr;
+	size_t size; /* of this allocation */
+	struct route route[];
+};
+
+void route_init(struct vm_irq *vi)
+{
+	mutex_init(&vi->irq_lock, RANK_IRQ, "irq routing");
+	srcu_init(&vi->irq_srcu, RANK_SRCU, "irq routing");
+	mutex_init(&vi->resample_lock, RANK_LEAF, "irqfd resample");
+	list_init(&vi->irqfds);
+	list_init(&vi->resamplers);
+}
+
+static void table_free(struct irq_routing *t)
+{
+	if (t)
+		host_free(t, t->size);
+}
+
+void route_fini(struct vm_irq *vi)
+{
+	table_free(aptr_load_relaxed(&vi->routing));
+	mutex_fini(&vi->resample_lock);
+	srcu_fini(&vi->irq_srcu);
+	mutex_fini(&vi->irq_lock);
+}
+
+static int route_add(struct irq_routing *t, const struct kvm_irq_routing_entry *e)
+{
+	struct route *r = &t->route[e->gsi];
+
+	/* One controller: a GSI has one route. */
+	if (r->type)
+		return -EINVAL;
+	switch (e->type) {
+	case KVM_IRQ_ROUTING_IRQCHIP:
+		if (e->flags || e->u.irqchip.irqchip != 0 || e->u.irqchip.pin >= NR_PINS_PER_CHIP)
+			return -EINVAL;
+		r->pin = e->u.irqchip.pin;
+		break;
+	case KVM_IRQ_ROUTING_MSI:
+		if (e->flags & ~KVM_MSI_VALID_DEVID)
+			return -EINVAL;
+		break;
+	default:
+		return -EINVAL;
+	}
+	r->type = (u8)e->type;
+	return 0;
+}
+
+static int table_build(const struct kvm_irq_routing_entry *entries, u32 nr, struct irq_routing **out)
+{
+	struct irq_routing *t;
+	u32 top = 0;
+	size_t size;
+
+	for (u32 i = 0; i < nr; i++) {
+		if (entries[i].gsi >= MAX_ROUTES)
+			return -EINVAL;
+		top = MAX(top, entries[i].gsi);
+	}
+	size = sizeof(*t) + (top + 1) * sizeof(t->route[0]);
+	t = host_alloc(size);
+	if (!t)
+		return -ENOMEM;
+	t->size = size;
+	t->nr = top + 1;
+	for (u32 i = 0; i < nr; i++) {
+		int err = route_add(t, &entries[i]);
+
+		if (err) {
+			table_free(t);
+			return err;
+		}
+	}
+	*out = t;
+	return 0;
+}
+
+int irq_set_routing(struct vm_irq *vi, const struct kvm_irq_routing_entry *entries, u32 nr)
+{
+	struct irq_routing *t, *old;
+	int err = table_build(entries, nr, &t);
+
+	if (err)
+		return err;
+	mutex_lock(&vi->irq_lock);
+	old = aptr_xchg(&vi->routing, t);
+	irqfd_routing_changed(vi);
+	mutex_unlock(&vi->irq_lock);
+	srcu_synchronize(&vi->irq_srcu);
+	table_free(old);
+	return 0;
+}
+
+/* GSI n is pin n. vi->config held; nobody reads a routing table before the controller is initialised. */
+int route_set_default(struct vm_irq *vi)
+{
+	struct irq_routing *t, *old;
+	size_t size = sizeof(*t) + vi->nr_spi * sizeof(t->route[0]);
+
+	t = host_alloc(size);
+	if (!t)
+		return -ENOMEM;
+	t->size = size;
+	t->nr = vi->nr_spi;
+	for (u32 i = 0; i < vi->nr_spi; i++)
+		t->route[i] = (struct route){KVM_IRQ_ROUTING_IRQCHIP, i};
+	old = aptr_xchg(&vi->routing, t);
+	srcu_synchronize(&vi->irq_srcu);
+	table_free(old);
+	return 0;
+}
+
+/* The SPI that a GSI is routed to, -1 if none. */
+s32 route_pin_of_gsi(struct vm_irq *vi, u32 gsi)
+{
+	int cookie = srcu_read_lock(&vi->irq_srcu);
+	const struct irq_routing *t = aptr_load_acquire(&vi->routing);
+	s32 pin = t && gsi < t->nr && t->route[gsi].type == KVM_IRQ_ROUTING_IRQCHIP ? (s32)t->route[gsi].pin : -1;
+
+	srcu_read_unlock(&vi->irq_srcu, cookie);
+	return pin;
+}
+
+int irq_set_gsi(struct vm_irq *vi, u32 gsi, bool level)
+{
+	s32 pin = route_pin_of_gsi(vi, gsi);
+
+	if (pin < 0)
+		return -EINVAL;
+	if (!irq_gic_initialized(vi))
+		return -EBUSY;
+	return gic_inject(vi, NULL, (u32)pin + GIC_NR_PRIVATE, level, NULL);
+}
