@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* A wire from a device to the interrupt controller. */
+#ifndef CLI_IRQ_H
+#define CLI_IRQ_H
+
+#include "accel.h"
+#include "cli.h"
+
+struct irq_line {
+	const struct accel *accel;
+	int vm_fd;
+	unsigned spi; /* as the device tree counts: interrupt id minus 32 */
+	bool level;
+};
+
+/* Tells KVM only about changes. The caller holds the device's lock. */
+void irq_line_set(struct irq_line *line, bool level);
+
+#endif

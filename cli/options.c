@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+
+static const char run_help[] =
+	"Usage: anykvm run -k KERNEL [OPTION]...\n"
+	"Boots an arm64 Linux kernel. The terminal becomes the guest's serial console; Ctrl-A x "
+	"ends the guest.\n"
+	"\n"
+	"  -k, --kernel FILE     kernel: an arm64 Image, plain or compressed by gzip\n"
+	"  -i, --initrd FILE     initial RAM disk\n"
+	"  -p, --params TEXT     kernel command line, after console=ttyAMA0\n"
+	"  -m, --mem SIZE        memory in MiB, or with a suffix: 512M, 4G (default 256M)\n"
+	"  -c, --cpus N          number of CPUs (default 1)\n"
+	"  -d, --disk FILE[,ro]  NVMe disk kept in FILE, may be given again; ,ro: read only\n"
+	"      --no-reboot       end with status 3 when the guest resets itself\n"
+	"      --timeout SECONDS end with status 124 if the guest still runs then\n"
+	"      --stats           print counters of the machine at its end\n"
+	"      --console-log FILE  also write what the guest prints to FILE\n"
+	"      --dtb-dump FILE   write the device tree to FILE\n"
+	"      --accel NAME      anykvm (default), or kvm: the /dev/kvm of an arm64 host\n"
+	"      --quiet           no messages about start, reset and power-off\n"
+	"  -h, --help            this text\n"
+	"\n"
+	"Exit status: 0 the guest powered off or Ctrl-A x; 1 it could not go on; 2 bad command "
+	"line; 3 it reset\n"
+	"itself under --no-reboot; 124 --timeout passed.\n";
+
+enum {
+	OPT_NO_REBOOT = 256,
+	OPT_TIMEOUT,
+	OPT_STATS,
+	OPT_CONSOLE_LOG,
+	OPT_DTB_DUMP,
+	OPT_ACCEL,
+	OPT_QUIET
+};
+
+static const struct option long_options[] = {
+	{"kernel", required_argument, NULL, 'k'},
+	{"initrd", required_argument, NULL, 'i'},
+	{"params", required_argument, NULL, 'p'},
+	{"mem", required_argument, NULL, 'm'},
+	{"cpus", required_argument, NULL, 'c'},
+	{"disk", required_argument, NULL, 'd'},
+	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
+	{"timeout", required_argument, NULL, OPT_TIMEOUT},
+	{"stats", no_argument, NULL, OPT_STATS},
+	{"console-log", required_argument, NULL, OPT_CONSOLE_LOG},
+	{"dtb-dump", required_argument, NULL, OPT_DTB_DUMP},
+	{"accel", required_argument, NULL, OPT_ACCEL},
+	{"quiet", no_argument, NULL, OPT_QUIET},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static int parse_memory(const char *text, uint64_t *bytes)
+{
+	char *end;
+	unsigned long long value;
+	uint64_t unit = MIB;
+
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (*end == 'G' || *end == 'g') {
+		unit = GIB;
+		end++;
+	} else if (*end == 'M' || *end == 'm') {
+		end++;
+	}
+	if (text[0] < '0' || text[0] > '9' || *end) {
+		cli_say("-m %s: not a size; give MiB, or a suffix: 512, 512M, 4G", text);
+		return -1;
+	}
+	if (errno || value > UINT64_MAX / unit) {
+		cli_say("-m %s: no address space is that large", text);
+		return -1;
+	}
+	*bytes = value * unit;
+	if (*bytes < 64 * MIB) {
+		cli_say("-m %s: too small; a kernel and its device tree need at least 64 MiB",
+			text);
+		return -1;
+	}
+	return 0;
+}
+
+static int parse_cpus(const char *text, unsigned *cpus)
+{
+	char *end;
+	unsigned long value;
+
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || errno || !value || value > 1u << 20) {
+		cli_say("-c %s: not a number of CPUs", text);
+		return -1;
+	}
+	*cpus = value;
+	return 0;
+}
+
+static int parse_timeout(const char *text, double *seconds)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end || !isfinite(value) || value <= 0 || value > 1e9) {
+		cli_say("--timeout %s: not a number of seconds above 0", text);
+		return -1;
+	}
+	*seconds = value;
+	return 0;
+}
+
+static int parse_disk(struct run_options *options, char *text)
+{
+	char *comma = strrchr(text, ',');
+	struct disk_option *disk = &options->disks[options->nr_disks];
+
+	if (options->nr_disks == MAX_DISKS) {
+		cli_say("-d %s: a machine has at most %d disks", text, MAX_DISKS);
+		return -1;
+	}
+	disk->read_only = comma && !strcmp(comma, ",ro");
+	if (disk->read_only)
+		*comma = 0;
+	if (!*text) {
+		cli_say("-d: no file name");
+		return -1;
+	}
+	disk->path = text;
+	options->nr_disks++;
+	return 0;
+}
+
+static int parse_option(struct run_options *options, int option, char *argument)
+{
+	switch (option) {
+	case 'k':
+		options->kernel = argument;
+		return 0;
+	case 'i':
+		options->initrd = argument;
+		return 0;
+	case 'p':
+		options->params = argument;
+		return 0;
+	case 'm':
+		return parse_memory(argument, &options->memory);
+	case 'c':
+		return parse_cpus(argument, &options->cpus);
+	case 'd':
+		return parse_disk(options, argument);
+	case OPT_NO_REBOOT:
+		options->no_reboot = true;
+		return 0;
+	case OPT_TIMEOUT:
+		return parse_timeout(argument, &options->timeout);
+	case OPT_STATS:
+		options->stats = true;
+		return 0;
+	case OPT_CONSOLE_LOG:
+		options->console_log = argument;
+		return 0;
+	case OPT_DTB_DUMP:
+		options->dtb_dump = argument;
+		return 0;
+	case OPT_ACCEL:
+		options->accel = argument;
+		return 0;
+	case OPT_QUIET:
+		options->quiet = true;
+		return 0;
+	case 'h':
+		fputs(run_help, stdout);
+		return 1;
+	default:
+		return -1;
+	}
+}
+
+int options_parse(struct run_options *options, int argc, char **argv)
+{
+	int option;
+
+	*options = (struct run_options){
+		.memory = 256 * MIB, .cpus = 1, .accel = "anykvm", .params = ""};
+	opterr = 0;
+	optind = 1;
+	/* The leading colon tells a missing argument from an unknown option. */
+	while ((option = getopt_long(argc, argv, ":k:i:p:m:c:d:h", long_options, NULL)) != -1) {
+		int status;
+
+		if (option == ':') {
+			cli_say("option %s needs an argument; see anykvm run --help",
+				argv[optind - 1]);
+			return -1;
+		}
+		if (option == '?') {
+			if (optopt && optopt < 256 && argv[optind - 1][1] != '-')
+				cli_say("unknown option -%c; see anykvm run --help", optopt);
+			else
+				cli_say("unknown option %s; see anykvm run --help",
+					argv[optind - 1]);
+			return -1;
+		}
+		status = parse_option(options, option, optarg);
+		if (status)
+			return status;
+	}
+	if (optind < argc) {
+		cli_say("%s: unexpected; every file is given by an option, see anykvm run --help",
+			argv[optind]);
+		return -1;
+	}
+	if (!options->kernel) {
+		cli_say("no kernel: give one by -k FILE; see anykvm run --help");
+		return -1;
+	}
+	return 0;
+}

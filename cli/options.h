@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What the command line of `anykvm run` asks for. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include "cli.h"
+
+#define MAX_DISKS 30 /* slots of the PCI bus, less the first and one to spare */
+
+struct disk_option {
+	const char *path;
+	bool read_only;
+};
+
+struct run_options {
+	const char *kernel, *initrd, *params;
+	uint64_t memory; /* bytes */
+	unsigned cpus;
+	struct disk_option disks[MAX_DISKS];
+	unsigned nr_disks;
+	const char *accel, *console_log, *dtb_dump;
+	double timeout; /* seconds, 0: none */
+	bool no_reboot, stats, quiet;
+};
+
+/* 0 to go on; 1 if all is said and done (--help); -1 after a message. */
+int options_parse(struct run_options *options, int argc, char **argv);
+
+#endif

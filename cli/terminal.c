@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "terminal.h"
+
+#define CTRL_A 1
+
+/* What signal handlers need; written before raw is set, and not changed while it is. */
+static struct termios saved_mode, raw_mode;
+static volatile sig_atomic_t raw;
+
+static void terminal_restore(void)
+{
+	if (raw) {
+		raw = 0;
+		tcsetattr(STDIN_FILENO, TCSANOW, &saved_mode);
+	}
+}
+
+static void on_fatal_signal(int signal)
+{
+	/* Not by SA_RESETHAND: a handler installed later may call this one. The signal takes its
+	 * course when this returns. */
+	struct sigaction action = {.sa_handler = SIG_DFL};
+
+	terminal_restore();
+	sigaction(signal, &action, NULL);
+	raise(signal);
+}
+
+static void on_stop_signal(int signal)
+{
+	int error = errno;
+	bool was_raw = raw;
+
+	terminal_restore();
+	raise(SIGSTOP);
+	/* Continued, in the foreground or not: only there the mode is ours to set. */
+	if (was_raw && tcgetpgrp(STDIN_FILENO) == getpgrp()) {
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw_mode);
+		raw = 1;
+	}
+	errno = error;
+}
+
+void terminal_install_handlers(void)
+{
+	static const int fatal[] = {SIGHUP, SIGINT,  SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,
+				    SIGFPE, SIGSEGV, SIGPIPE, SIGTERM, SIGSYS,	SIGXCPU};
+	struct sigaction action = {.sa_handler = on_fatal_signal};
+	struct sigaction old;
+
+	for (unsigned i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
+		/* What our parent had ignored (nohup) stays so. */
+		if (!sigaction(fatal[i], NULL, &old) && old.sa_handler == SIG_IGN)
+			continue;
+		sigaction(fatal[i], &action, NULL);
+	}
+	action = (struct sigaction){.sa_handler = on_stop_signal};
+	sigaction(SIGTSTP, &action, NULL);
+	/* Restoring the terminal from the background must not stop us. */
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGTTOU, &action, NULL);
+	atexit(terminal_restore);
+}
+
+int terminal_open(struct terminal *terminal, const char *log_path)
+{
+	*terminal = (struct terminal){.input_open = true, .log_fd = -1};
+	if (log_path) {
+		terminal->log_fd = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+		if (terminal->log_fd < 0) {
+			int error = errno;
+
+			cli_say_errno("console log %s", log_path);
+			return -error;
+		}
+	}
+	/* A job in the background neither reads the terminal nor changes it. */
+	if (isatty(STDIN_FILENO)) {
+		if (tcgetpgrp(STDIN_FILENO) != getpgrp() || tcgetattr(STDIN_FILENO, &saved_mode)) {
+			terminal->input_open = false;
+			return 0;
+		}
+		raw_mode = saved_mode;
+		cfmakeraw(&raw_mode);
+		raw_mode.c_cc[VMIN] = 1;
+		raw_mode.c_cc[VTIME] = 0;
+		terminal->is_terminal = true;
+		raw = 1;
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw_mode);
+	}
+	return 0;
+}
+
+void terminal_close(struct terminal *terminal)
+{
+	terminal_restore();
+	if (terminal->log_fd >= 0)
+		close(terminal->log_fd);
+	terminal->log_fd = -1;
+}
+
+static void write_all(int fd, const uint8_t *data, size_t length)
+{
+	while (length) {
+		ssize_t done = write(fd, data, length);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return; /* nobody listens */
+		data += done;
+		length -= done;
+	}
+}
+
+void terminal_write(struct terminal *terminal, const void *data, size_t length)
+{
+	write_all(STDOUT_FILENO, data, length);
+	if (terminal->log_fd >= 0)
+		write_all(terminal->log_fd, data, length);
+}
+
+bool terminal_wants_input(const struct terminal *terminal)
+{
+	return terminal->input_open &&
+	       (terminal->is_terminal || terminal->nr_pending < sizeof(terminal->pending));
+}
+
+static void terminal_queue(struct terminal *terminal, uint8_t byte)
+{
+	/* More than that typed at a guest that does not read is lost, as on a real line. */
+	if (terminal->nr_pending < sizeof(terminal->pending))
+		terminal->pending[terminal->nr_pending++] = byte;
+}
+
+static bool terminal_command(struct terminal *terminal, uint8_t byte)
+{
+	static const char help[] = "\r\nCtrl-A x  end the guest\r\nCtrl-A h  this help\r\nCtrl-A "
+				   "Ctrl-A  send Ctrl-A\r\n";
+
+	switch (byte) {
+	case 'x':
+	case 'X':
+		return false;
+	case 'h':
+	case '?':
+		write_all(STDOUT_FILENO, (const uint8_t *)help, sizeof(help) - 1);
+		break;
+	case CTRL_A:
+		terminal_queue(terminal, CTRL_A);
+		break;
+	}
+	return true;
+}
+
+bool terminal_read(struct terminal *terminal)
+{
+	uint8_t data[1024];
+	size_t room = sizeof(terminal->pending) - terminal->nr_pending;
+	ssize_t got;
+
+	if (terminal->is_terminal || room > sizeof(data))
+		room = sizeof(data);
+	got = read(STDIN_FILENO, data, room);
+	if (got < 0 && (errno == EINTR || errno == EAGAIN))
+		return true;
+	if (got <= 0) {
+		terminal->input_open = false;
+		return true;
+	}
+	for (ssize_t i = 0; i < got; i++) {
+		if (terminal->escaped) {
+			terminal->escaped = false;
+			if (!terminal_command(terminal, data[i]))
+				return false;
+		} else if (terminal->is_terminal && data[i] == CTRL_A) {
+			terminal->escaped = true;
+		} else {
+			terminal_queue(terminal, data[i]);
+		}
+	}
+	return true;
+}
+
+void terminal_take(struct terminal *terminal, size_t length)
+{
+	terminal->nr_pending -= length;
+	memmove(terminal->pending, terminal->pending + length, terminal->nr_pending);
+}
