@@ -96,6 +96,13 @@ static ALWAYS_INLINE void fence_release(void)
 }
 #endif
 
+/* Makes the read-modify-write just before it a full barrier also for plain accesses that follow. */
+#if defined(__x86_64__) && !defined(ANYKVM_TSAN)
+#define fence_after_rmw() __asm__ volatile("" ::: "memory")
+#else
+#define fence_after_rmw() fence_full()
+#endif
+
 /* A hint to the core that this thread spins. */
 static ALWAYS_INLINE void cpu_relax(void)
 {

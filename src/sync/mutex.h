@@ -20,7 +20,12 @@ void mutex_fini(struct mutex *m);
 void mutex_lock(struct mutex *m) ACQUIRE(m);
 bool mutex_trylock(struct mutex *m) TRY_ACQUIRE(true, m);
 void mutex_unlock(struct mutex *m) RELEASE(m);
+bool mutex_is_held(const struct mutex *m);
 /* Aborts if the calling thread does not hold m. */
 void mutex_assert_held(const struct mutex *m) ASSERT_CAPABILITY(m);
+
+#if defined(ANYKVM_CHECKED)
+#define mutex_lock(m) (rank_at(__FILE__, __LINE__), mutex_lock(m))
+#endif
 
 #endif

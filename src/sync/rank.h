@@ -18,14 +18,20 @@ enum lock_rank {
 	RANK_MN_SRCU,	 /* read side, process wide */
 	RANK_SRCU,	 /* read side, per VM */
 	RANK_PAGE,	 /* gmem page lock */
+	RANK_MN,	 /* mem->mn_lock: nothing inside, and never taken under mmu_lock */
 	RANK_MMU,	 /* mem->mmu_lock: nothing that blocks runs under it */
 	RANK_RCU,	 /* read side */
 	RANK_VGIC_DIST,	 /* leaf device locks: distributor, then a CPU's lists, then one interrupt */
 	RANK_VGIC_CPU,
 	RANK_VGIC_IRQ,
 	RANK_TIMER,
-	RANK_LEAF,	 /* mn_lock, tables of fds, statistics: nothing inside */
+	RANK_LEAF,	 /* tables of fds, statistics: nothing inside */
 	NR_LOCK_RANKS
 };
+
+/* Checked builds: where the next lock operation of this thread is written. Left by the macros around the lock functions. */
+void rank_at(const char *file, int line);
+/* "vm->lock" and so on. */
+const char *rank_name(enum lock_rank rank);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "sync/atomic.h"
 #include "sync/capability.h"
+#include "sync/rank.h"
 
 struct CAPABILITY("rcu") rcu_domain {
 	char unused;
@@ -40,5 +41,11 @@ static ALWAYS_INLINE void *rcu_load(const struct aptr *p)
 {
 	return aptr_load_acquire(p);
 }
+
+#if defined(ANYKVM_CHECKED)
+#define rcu_read_lock()	  (rank_at(__FILE__, __LINE__), rcu_read_lock())
+#define rcu_synchronize() (rank_at(__FILE__, __LINE__), rcu_synchronize())
+#define rcu_barrier()	  (rank_at(__FILE__, __LINE__), rcu_barrier())
+#endif
 
 #endif

@@ -9,7 +9,6 @@
 
 struct CAPABILITY("rwlock") rwlock {
 	struct a64 state;  /* native_rwlock.c gives the layout */
-	struct a32 wake;   /* futex word */
 	struct a32 writer; /* id of the writing thread, 0 if none: for assertions */
 	enum lock_rank rank;
 	const char *name;
@@ -23,8 +22,15 @@ void write_lock(struct rwlock *l) ACQUIRE(l);
 void write_unlock(struct rwlock *l) RELEASE(l);
 /* Whether somebody waits for this lock, which the caller holds. */
 bool rwlock_is_contended(const struct rwlock *l);
+/* Whether the calling thread holds it for writing. */
+bool rwlock_write_held(const struct rwlock *l);
 void rwlock_assert_write_held(const struct rwlock *l) ASSERT_CAPABILITY(l);
 /* Holds for read or write. */
 void rwlock_assert_held(const struct rwlock *l) ASSERT_SHARED_CAPABILITY(l);
+
+#if defined(ANYKVM_CHECKED)
+#define read_lock(l)  (rank_at(__FILE__, __LINE__), read_lock(l))
+#define write_lock(l) (rank_at(__FILE__, __LINE__), write_lock(l))
+#endif
 
 #endif

@@ -12,9 +12,8 @@
 struct CAPABILITY("srcu") srcu {
 	struct a32 idx; /* phase that new readers use: low bit */
 	struct {
-		_Alignas(64) struct a32 count[2];
+		_Alignas(64) struct a32 count[2]; /* readers by phase; the top bit: a grace period sleeps on it */
 	} shard[SRCU_SHARDS];
-	struct a32 wake;   /* futex word of the waiter */
 	struct mutex sync; /* one grace period at a time */
 	enum lock_rank rank;
 	const char *name;
@@ -33,5 +32,10 @@ bool srcu_read_lock_held(const struct srcu *s);
  * slots_arch_lock, inval_lock, mmu_lock, mn_lock or a page lock; the rank checker aborts on it.
  */
 void srcu_synchronize(struct srcu *s) EXCLUDES(s);
+
+#if defined(ANYKVM_CHECKED)
+#define srcu_read_lock(s)   (rank_at(__FILE__, __LINE__), srcu_read_lock(s))
+#define srcu_synchronize(s) (rank_at(__FILE__, __LINE__), srcu_synchronize(s))
+#endif
 
 #endif

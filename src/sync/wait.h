@@ -9,9 +9,12 @@
 
 /*
  * Sleeps while *word == expected, at most until deadline_ns (CLOCK_MONOTONIC) or WAIT_FOREVER. Returns 0 (woken, changed or
- * spurious), -ETIMEDOUT, or -EINTR. The thread must not hold mmu_lock or be in guest mode.
+ * spurious), -ETIMEDOUT, or -EINTR. The thread must not hold mmu_lock, be in an RCU reader or in
+ * guest mode.
  */
 int wait_on_word(struct a32 *word, u32 expected, u64 deadline_ns);
+/* The same without the checks: for the one wait that is allowed under mmu_lock, a shootdown's acknowledgements (LO-6). */
+int wait_on_word_atomic(struct a32 *word, u32 expected, u64 deadline_ns);
 void wake_word_one(struct a32 *word);
 void wake_word_all(struct a32 *word);
 
