@@ -12,9 +12,64 @@
 #include "base/context.h"
 #include "host/fd.h"
 #include "base/raw.h"
+#include "host/process_host.h"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+#define FD_KEPT_MAX (1u << 16)
+
+/* Marks fd as the library's own. Without memory for the map it stays unmarked, and a close_range of the VMM would close it. */
+static void fd_keep(int fd)
+{
+	struct aptr *slot = &host_process()->fd_kept;
+	struct a64 *map = aptr_load_acquire(slot);
+
+	if (fd < 0 || fd >= (int)FD_KEPT_MAX)
+		return;
+	if (!map) {
+		map = host_mmap(NULL, FD_KEPT_MAX / 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (host_map_failed(map))
+			return;
+		if (!aptr_cmpxchg(slot, NULL, map)) {
+			host_munmap(map, FD_KEPT_MAX / 8);
+			map = aptr_load_acquire(slot);
+		}
+	}
+	a64_fetch_or(&map[fd / 64], BIT(fd % 64));
+}
+
+static bool fd_is_kept(int fd)
+{
+	struct a64 *map = aptr_load_acquire(&host_process()->fd_kept);
+
+	return map && fd >= 0 && fd < (int)FD_KEPT_MAX && (a64_load_relaxed(&map[fd / 64]) & BIT(fd % 64));
+}
+
+int host_close_range(u32 first, u32 last, u32 flags)
+{
+	u32 end = MIN(last, FD_KEPT_MAX - 1);
+
+	for (u32 fd = first; fd <= end; fd++) {
+		if (!fd_is_kept(fd))
+			continue;
+		if (fd > first) {
+			int r = raw_syscall(SYS_close_range, first, fd - 1, flags);
+
+			if (r)
+				return r;
+		}
+		first = fd + 1;
+	}
+	return first > last ? 0 : raw_syscall(SYS_close_range, first, last, flags);
+}
 
 int host_close(int fd)
 {
+	/* Unmarked before the number is free for others. */
+	if (fd_is_kept(fd))
+		a64_fetch_and(&((struct a64 *)aptr_load_acquire(&host_process()->fd_kept))[fd / 64], ~BIT(fd % 64));
 	return raw_syscall(SYS_close, fd);
 }
 
@@ -90,9 +145,12 @@ int host_fd_move_high(int fd)
 	if (fd < 0)
 		return fd;
 	high = host_fd_dup(fd, limit - limit / 4);
-	if (high < 0)
+	if (high < 0) {
+		fd_keep(fd);
 		return fd;
+	}
 	host_close(fd);
+	fd_keep(high);
 	return high;
 }
 

@@ -24,6 +24,8 @@ int host_eventfd_create(u32 initial, bool semaphore);
 int host_close(int fd);
 /* Moves fd to a high number (out of the way of the VMM's own); keeps fd as it is if there is no room. Returns the number. */
 int host_fd_move_high(int fd);
+/* close_range(2), leaving open what host_fd_move_high moved. */
+int host_close_range(u32 first, u32 last, u32 flags);
 /* Copy with close-on-exec at the lowest number >= from. */
 int host_fd_dup(int fd, int from);
 /* Which file fd names, to notice that a number was closed and reused behind our back. */

@@ -149,6 +149,36 @@ static int query_text(int fd, u64 addr, struct host_vma *out)
 	return n < 0 ? n : -ENOENT;
 }
 
+int host_vma_each(bool (*fn)(void *ctx, const struct host_vma *v), void *ctx)
+{
+	char buf[4096], line[300];
+	struct host_vma vma;
+	size_t fill = 0;
+	bool more = true;
+	s64 n;
+	int fd;
+
+	CONTEXT_MAY_BLOCK("mapping query");
+	fd = open_ro("/proc/self/maps");
+	if (fd < 0)
+		return fd;
+	while (more && (n = host_read(fd, buf, sizeof(buf))) > 0) {
+		for (s64 i = 0; more && i < n; i++) {
+			if (buf[i] != '\n') {
+				if (fill < sizeof(line) - 1)
+					line[fill++] = buf[i];
+				continue;
+			}
+			line[fill] = 0;
+			fill = 0;
+			parse_line(line, &vma);
+			more = fn(ctx, &vma);
+		}
+	}
+	host_close(fd);
+	return more && n < 0 ? n : 0;
+}
+
 int host_vma_query(u64 addr, struct host_vma *out)
 {
 	struct host_process *p = host_process();

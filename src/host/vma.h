@@ -17,6 +17,8 @@ struct host_vma {
 
 /* The mapping that holds addr. 0, -ENOENT if there is none. */
 int host_vma_query(u64 addr, struct host_vma *out);
+/* Calls fn for each mapping of the process, in order, until it returns false. 0 or -errno. Changes meanwhile may be missed. */
+int host_vma_each(bool (*fn)(void *ctx, const struct host_vma *v), void *ctx);
 
 /*
  * Makes the host pages of [addr, addr + len) present for reading or writing. 0, or
