@@ -72,7 +72,7 @@ struct vm_mem {
 	/* --- mmu_lock --- */
 	struct rwlock mmu_lock;
 	struct s2_mmu mmu;
-	bool s2_dead;		  /* flush_all ran: every fault and ioctl answers EIO */
+	bool s2_dead;		  /* flush_all ran: every fault answers EIO */
 	u32 inv_in_progress;	  /* raised by start, lowered by end */
 	u64 inv_start, inv_end;	  /* covering gfn interval while the count is not 0 */
 	struct a64 inv_seq;	  /* written under mmu_lock write, read anywhere */
@@ -87,8 +87,7 @@ struct vm_mem {
 	struct tlb_domain tlb;
 	struct a32 dead;	  /* admission: answers EIO */
 	struct mem_stats stats;
-	/* registration with the notifier (notifier.h), attribute stores etc. */
-	struct mem_notifier *notifier;
+	struct vma_cache *vmas;	  /* what the host said about its mappings: vma_cache.h */
 	/* dirty log modes (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) */
 	u64 manual_protect;
 };

@@ -201,7 +201,7 @@ static void client_wait(struct tlb_client *c, u64 target)
 
 		if (client_done(c, target))
 			break;
-		wait_on_word(&c->ack_wake, word, WAIT_FOREVER);
+		wait_on_word_atomic(&c->ack_wake, word, WAIT_FOREVER);
 	}
 	a32_fetch_sub(&c->waiters, 1);
 }

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest memory for library code. No translation is involved: the slot gives the hva, SRCU keeps the slot, and the host's own
+ * tables say what lies there at this moment, so host changes need no notice here. Nothing is remembered between calls.
+ */
+#include <errno.h>
+
+#include "host/guarded.h"
+#include "mem/memslot.h"
+
+/* One page at most. */
+static int access_part(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write) REQUIRES_SHARED(&m->srcu)
+{
+	struct memslot *s = memslot_lookup(m, NULL, gpa / 4096);
+	void *hva;
+
+	if (!s || (s->flags & MEMSLOT_INVALID) || (write && (s->flags & MEMSLOT_READONLY)))
+		return -EFAULT;
+	hva = (void *)(uintptr_t)(memslot_hva(s, gpa / 4096) + gpa % 4096);
+	if (!(write ? guarded_copy_to(hva, buf, len) : guarded_copy_from(buf, hva, len)))
+		return -EFAULT;
+	/* After the data, as for a guest's write through a translation: GET takes the bit first and reads the page later. */
+	if (write)
+		memslot_mark_dirty(s, gpa / 4096);
+	return 0;
+}
+
+static int access(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
+{
+	int cookie = srcu_read_lock(&m->srcu), ret = 0;
+
+	while (len && !ret) {
+		size_t part = MIN(len, 4096 - gpa % 4096);
+
+		ret = access_part(m, gpa, buf, part, write);
+		gpa += part;
+		buf = (char *)buf + part;
+		len -= part;
+	}
+	srcu_read_unlock(&m->srcu, cookie);
+	return ret;
+}
+
+int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len)
+{
+	return access(m, gpa, buf, len, false);
+}
+
+int mem_write_guest(struct vm_mem *m, u64 gpa, const void *buf, size_t len)
+{
+	return access(m, gpa, (void *)buf, len, true);
+}

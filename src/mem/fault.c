@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A stage-2 fault, from the guest's address to a leaf or an answer. A pipeline over one struct fault:
+ *
+ *	fault_slot	which slot, if any; what happens where there is no memory
+ *	fault_plan	what the host maps there: largest block, rights			(reads inv_seq first)
+ *	fault_populate	make the page present, before any lock
+ *	fault_install	under mmu_lock read: the retry rule, then map or relax, then the dirty bit
+ *
+ * One SRCU section spans all of it: whoever deletes or changes the slot waits for us and then undoes what we installed.
+ *
+ * The retry rule (G-MN-A). inv_seq is read before anything about the host; under mmu_lock a pair in flight or another inv_seq
+ * means that what we read may be of the past, so the guest simply runs again:
+ *
+ *	seq read	mmu_lock taken		seen		outcome
+ *	before start	before start's		nothing		old memory is mapped; start then unmaps it
+ *	before start	between start and end	count		again
+ *	before start	after end		seq		again
+ *	between		between			count		again
+ *	between		after end		seq		again
+ *	after end	any			-		new memory is mapped
+ */
+#include <errno.h>
+
+#include "base/bug.h"
+#include "host/clock.h"
+#include "mem/hook.h"
+#include "mem/memslot.h"
+#include "mem/page_cache.h"
+#include "mem/vma_cache.h"
+#include "sync/wait.h"
+
+/* What our ID registers report as PARange. */
+#define PLATFORM_IPA_BITS 48
+#define RETRY_WAIT_NS	  1000000
+
+struct fault {
+	const struct mem_fault *in;
+	struct memslot *slot;
+	u64 gfn, hva; /* of the faulting page */
+	u64 seq;
+	unsigned level; /* of the leaf to install */
+	unsigned prot;
+	bool write; /* for the purpose of memory: not for cache maintenance */
+	bool done;  /* action says all */
+};
+
+static void decide(struct fault *f, enum mem_fault_action *action, enum mem_fault_action what)
+{
+	*action = what;
+	f->done = true;
+}
+
+static bool address_beyond(struct vm_mem *m, struct fault *f, enum mem_fault_action *action)
+{
+	if (f->in->ipa >> PLATFORM_IPA_BITS)
+		decide(f, action, MEM_FAULT_INJECT_SIZE);
+	else if (f->in->ipa >> m->ipa_bits)
+		decide(f, action, f->in->exec ? MEM_FAULT_INJECT_IABT : MEM_FAULT_INJECT_DABT);
+	return f->done;
+}
+
+/* Steps 3 and 4. */
+static void fault_slot(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f, enum mem_fault_action *action)
+	REQUIRES_SHARED(&m->srcu)
+{
+	struct memslot *s;
+	bool usable;
+
+	f->gfn = f->in->ipa / 4096;
+	s = memslot_lookup(m, mv, f->gfn);
+	usable = s && !(s->flags & MEMSLOT_INVALID);
+	f->slot = s;
+	if (usable && !(f->write && (s->flags & MEMSLOT_READONLY))) {
+		f->hva = memslot_hva(s, f->gfn);
+		mem_hook(HOOK_FAULT_SLOT_FOUND, f->slot);
+		return;
+	}
+	if (f->in->exec)
+		decide(f, action, MEM_FAULT_INJECT_IABT);
+	else if (f->in->s1ptw)
+		decide(f, action, MEM_FAULT_INJECT_DABT);
+	else if (f->in->cache_op && !usable)
+		decide(f, action, MEM_FAULT_SKIP);
+	else
+		decide(f, action, MEM_FAULT_MMIO);
+}
+
+/*
+ * The largest block that lies in the slot and in one host mapping of uniform rights. OA = hva makes the block contiguous; its
+ * other pages need not be present, a first access there is the host kernel's business, and one that fails is caught by guarded
+ * access.
+ */
+static unsigned block_level(struct vm_mem *m, const struct fault *f, const struct host_vma *vma)
+{
+	const struct memslot *s = f->slot;
+
+	if (m->block_policy == BLOCK_NONE || memslot_is_logging(s))
+		return 3;
+	if (m->block_policy == BLOCK_HOST && !vma->hugetlb && !vma->hugepage_advised)
+		return 3;
+	for (unsigned level = MAX(1u, 3 - stage2_cache_min(m->ipa_bits)); level < 3; level++) {
+		u64 size = s2_size(level), start = ALIGN_DOWN(f->hva, size), ipa = ALIGN_DOWN(f->gfn * 4096, size);
+
+		if ((f->hva - start) != (f->gfn * 4096 - ipa))
+			continue;
+		if (start < s->userspace_addr || start + size > memslot_hva_end(s))
+			continue;
+		if (start < vma->start || start + size > vma->end)
+			continue;
+		return level;
+	}
+	return 3;
+}
+
+/* Steps 7 and 9. -EFAULT: no mapping, or not of the kind the access needs. */
+static int fault_plan(struct vm_mem *m, struct fault *f)
+{
+	struct host_vma vma;
+
+	/* Acquire: everything about the host is read after it. Pairs with the raise in mem_invalidate_end. */
+	f->seq = a64_load_acquire(&m->inv_seq);
+	if (vma_cache_lookup(m->vmas, f->hva, &vma))
+		return -EFAULT;
+	if (f->write && !vma.w)
+		return -EFAULT;
+	f->level = block_level(m, f, &vma);
+	f->prot = S2_PROT_R;
+	if (vma.w && !(f->slot->flags & MEMSLOT_READONLY) && (!memslot_is_logging(f->slot) || f->write))
+		f->prot |= S2_PROT_W;
+	if (f->in->exec)
+		f->prot |= S2_PROT_X;
+	return 0;
+}
+
+/* Steps 7 to 9. What the cache said may be out of date if a mapping changed unannounced: ask the host before saying no. */
+static int fault_populate(struct vm_mem *m, struct fault *f)
+{
+	int ret;
+
+	for (unsigned attempt = 0;; attempt++) {
+		ret = fault_plan(m, f);
+		if (!ret)
+			ret = host_populate(f->hva, 4096, f->write);
+		if (ret != -EFAULT || attempt)
+			break;
+		vma_cache_drop(m->vmas, f->hva);
+	}
+	mem_hook(HOOK_FAULT_AFTER_POPULATE, m);
+	return ret;
+}
+
+/* Step 10. */
+static bool must_retry(struct vm_mem *m, const struct fault *f) REQUIRES_SHARED(&m->mmu_lock)
+{
+	if (m->inv_in_progress)
+		return true;
+	/* The count is read before the sequence; end raises the sequence before it lowers the count (I-10). */
+	fence_acquire();
+	return a64_load_acquire(&m->inv_seq) != f->seq;
+}
+
+static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f) REQUIRES_SHARED(&m->mmu_lock)
+{
+	u64 size = s2_size(f->level), ipa = f->gfn * 4096;
+	int ret;
+
+	if (f->in->type == MEM_FAULT_PERMISSION && f->in->level == f->level) {
+		a64_fetch_add(&m->stats.relaxes, 1);
+		return stage2_relax(m, &m->mmu, ipa, f->prot);
+	}
+	ret = stage2_map(m, &m->mmu, mv, ALIGN_DOWN(ipa, size), f->level, ALIGN_DOWN(f->hva, size), f->prot);
+	if (!ret)
+		a64_fetch_add(f->level == 3	? &m->stats.maps_4k
+			      : f->level == 2 ? &m->stats.maps_2m
+					      : &m->stats.maps_1g,
+			      1);
+	return ret;
+}
+
+/* Steps 10 to 12. 0, -EAGAIN (raced: run again), -EIO, -ENOMEM. */
+static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f, bool *in_flight)
+	REQUIRES_SHARED(&m->srcu)
+{
+	int ret;
+
+	read_lock(&m->mmu_lock);
+	if (m->s2_dead) {
+		ret = -EIO;
+	} else if (must_retry(m, f)) {
+		*in_flight = m->inv_in_progress;
+		ret = -EAGAIN;
+	} else {
+		ret = map_or_relax(m, mv, f);
+		mem_hook(HOOK_FAULT_INSTALLED, m);
+		/* Before the lock goes: a write holder never sees a writable leaf without its bit (I-22). */
+		if (!ret && (f->prot & S2_PROT_W) && memslot_is_logging(f->slot))
+			memslot_mark_dirty(f->slot, f->gfn);
+	}
+	read_unlock(&m->mmu_lock);
+	mem_hook(HOOK_FAULT_DONE, m);
+	return ret;
+}
+
+static int access_flag_fault(struct vm_mem *m, const struct fault *f)
+{
+	read_lock(&m->mmu_lock);
+	stage2_make_young(m, &m->mmu, f->gfn * 4096);
+	read_unlock(&m->mmu_lock);
+	return 0;
+}
+
+static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f, enum mem_fault_action *action, bool *in_flight)
+	REQUIRES_SHARED(&m->srcu)
+{
+	int ret;
+
+	fault_slot(m, mv, f, action);
+	if (f->done)
+		return 0;
+	if (f->in->type == MEM_FAULT_ACCESS_FLAG)
+		return access_flag_fault(m, f);
+	ret = page_cache_topup(mv, stage2_cache_min(m->ipa_bits));
+	if (!ret)
+		ret = fault_populate(m, f);
+	if (!ret)
+		ret = fault_install(m, mv, f, in_flight);
+	return ret;
+}
+
+int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *in, enum mem_fault_action *action)
+{
+	struct fault f = {.in = in, .write = in->write && !in->cache_op};
+	bool in_flight = false;
+	int cookie, ret;
+	u32 word;
+
+	a64_fetch_add(&m->stats.faults, 1);
+	*action = MEM_FAULT_RETRY;
+	if (address_beyond(m, &f, action))
+		return 0;
+	word = a32_load(&m->inv_wake);
+	cookie = srcu_read_lock(&m->srcu);
+	ret = handle(m, mv, &f, action, &in_flight);
+	srcu_read_unlock(&m->srcu, cookie);
+	if (ret != -EAGAIN)
+		return ret;
+	a64_fetch_add(&m->stats.retries, 1);
+	/* Outside SRCU: the slot writer that the pair's end lets go on must not wait for this sleep as well. */
+	if (in_flight)
+		wait_on_word(&m->inv_wake, word, host_clock_ns() + RETRY_WAIT_NS);
+	return 0;
+}
+
+/* The leaf promised memory that is not there. What lay behind it is unknown, so code decoded from it goes too. */
+static void drop_leaf(struct vm_mem *m, u64 ipa, u64 hva)
+{
+	u64 page = ALIGN_DOWN(ipa, 4096), code = ALIGN_DOWN(hva, 4096);
+	struct s2_range gone = {page, page + 4096};
+
+	write_lock(&m->mmu_lock);
+	stage2_unmap(m, &m->mmu, page, page + 4096, false, &gone);
+	stage2_flush(m, &m->mmu, gone.start, gone.end, code, code + 4096);
+	write_unlock(&m->mmu_lock);
+}
+
+int mem_host_fault(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *in, enum mem_fault_action *action)
+{
+	struct mem_fault again = *in;
+
+	if (in->ipa >> m->ipa_bits)
+		return mem_fault_handle(m, mv, in, action);
+	vma_cache_drop(m->vmas, in->hva);
+	drop_leaf(m, in->ipa, in->hva);
+	again.type = MEM_FAULT_TRANSLATION;
+	again.level = 3;
+	return mem_fault_handle(m, mv, &again, action);
+}

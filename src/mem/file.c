@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "base/bug.h"
+#include "base/context.h"
+#include "host/alloc.h"
+#include "mem/file.h"
+#include "sync/thread.h"
+
+/* What a thread owes. Thread-local, so no lock: the list is run by the thread that made it. */
+struct library_thread {
+	unsigned depth; /* of library_enter */
+	bool running;	/* the list is being run: a hook's own puts join it */
+	struct file *first, *last;
+};
+static THREAD_LOCAL struct library_thread library_thread;
+
+struct file *file_create(const struct file_ops *ops, void *priv)
+{
+	struct file *f = NEW(struct file);
+
+	if (!f)
+		return NULL;
+	ref_init(&f->ref, 1);
+	f->ops = ops;
+	f->priv = priv;
+	return f;
+}
+
+void file_get(struct file *f)
+{
+	ref_get(&f->ref);
+}
+
+bool file_try_get(struct file *f)
+{
+	return ref_try_get(&f->ref);
+}
+
+static void file_free_callback(struct rcu_head *head)
+{
+	struct file *f = container_of(head, struct file, rcu);
+
+	DELETE(f);
+}
+
+static void file_release(struct file *f)
+{
+	/* I-32. */
+	thread_assert_unlocked(f->ops->type);
+	f->ops->release(f);
+	/* A lookup may still be between its load of the pointer and its try_get, in RCU (G-6). */
+	rcu_call(&f->rcu, file_free_callback);
+}
+
+static void run_deferred(struct library_thread *t)
+{
+	struct file *f;
+
+	if (t->running)
+		return;
+	t->running = true;
+	while ((f = t->first)) {
+		t->first = f->next_deferred;
+		if (!t->first)
+			t->last = NULL;
+		file_release(f);
+	}
+	t->running = false;
+}
+
+void file_put(struct file *f)
+{
+	struct library_thread *t = &library_thread;
+
+	if (!ref_put(&f->ref))
+		return;
+	f->next_deferred = NULL;
+	if (t->last)
+		t->last->next_deferred = f;
+	else
+		t->first = f;
+	t->last = f;
+	/* Inside the library the caller may hold anything: the outermost exit does it. */
+	if (!t->depth)
+		run_deferred(t);
+}
+
+void library_enter(void)
+{
+	library_thread.depth++;
+}
+
+void library_exit(void)
+{
+	struct library_thread *t = &library_thread;
+
+	BUG_ON(!t->depth);
+	if (t->depth == 1 && t->first)
+		run_deferred(t);
+	t->depth--;
+}

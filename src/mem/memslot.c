@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * KVM_SET_USER_MEMORY_REGION{,2}: create, move, change flags, delete. All under slots_lock.
+ *
+ *	create	  insert in inactive; swap; insert in the other
+ *	flags	  replace in inactive; swap; replace in the other
+ *	delete,	  replace by an INVALID copy; swap: every fault that saw the old slot is over, none can map it any more
+ *	move	  zap: unmap, shootdown
+ *		  remove (replace by the new slot); swap; the same in the other
+ *	commit	  counters, write protection of a slot that logs now, free what is unreachable
+ *
+ * Why two swaps for delete and move: between "translations are gone" and "the slot is gone" none may come back, and vCPUs are
+ * not stopped for it. A guest access in between finds a slot through which nothing can be mapped and becomes an MMIO exit (a
+ * fetch: an external abort), as on KVM.
+ *
+ * Everything that can fail (validation, memory for the new slot, its bitmap, the INVALID copy) comes before the first swap. So
+ * a request that fails was never visible, and there is no way back to program (I-17).
+ */
+#include <errno.h>
+
+#include "base/bug.h"
+#include "host/alloc.h"
+#include "host/pages.h"
+#include "host/signal.h"
+#include "mem/hook.h"
+#include "mem/memslot.h"
+#include "mem/stage2.h"
+
+#if defined(__x86_64__)
+#define HVA_LIMIT 0x7ffffffff000ull /* the last page below 2^47 is not user space */
+#else
+#define HVA_LIMIT BIT(48) /* what an output address can say */
+#endif
+
+enum change { CHANGE_CREATE, CHANGE_DELETE, CHANGE_MOVE, CHANGE_FLAGS };
+
+struct request {
+	u32 id;
+	u64 base_gfn, npages, userspace_addr;
+	u32 flags;
+	enum change change;
+	struct memslot *old, *new, *invalid;
+};
+
+/* In KVM's order: the first that fails decides the errno. */
+static int validate(const struct mem_region *r)
+{
+	u64 align = MAX(4096ull, host_page_size()) - 1;
+
+	if (r->flags & ~(u32)(MEMSLOT_LOG_DIRTY | MEMSLOT_READONLY))
+		return -EINVAL;
+	if ((r->slot & 0xffff) >= MEMSLOT_MAX)
+		return -EINVAL;
+	if (r->memory_size & align)
+		return -EINVAL;
+	if (r->guest_phys_addr & align)
+		return -EINVAL;
+	if ((r->userspace_addr & align) || r->userspace_addr > HVA_LIMIT ||
+	    r->memory_size > HVA_LIMIT - r->userspace_addr)
+		return -EINVAL;
+	if (r->slot >> 16) /* one address space */
+		return -EINVAL;
+	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr)
+		return -EINVAL;
+	if (r->memory_size / 4096 > MEMSLOT_MAX_PAGES)
+		return -EINVAL;
+	return 0;
+}
+
+/* 0: nothing to do. 1: req->change says what. */
+static int classify(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_lock)
+{
+	struct memslot_set *set = memslot_active(m);
+	struct memslot *old = memslot_find_id(set, req->id);
+	const u32 fixed = MEMSLOT_READONLY;
+
+	req->old = old;
+	if (!req->npages) {
+		req->change = CHANGE_DELETE;
+		return old ? 1 : -EINVAL;
+	}
+	if (!old) {
+		if (m->slots->nr_pages + req->npages < m->slots->nr_pages)
+			return -EINVAL;
+		req->change = CHANGE_CREATE;
+	} else {
+		if (req->userspace_addr != old->userspace_addr || req->npages != old->npages ||
+		    ((req->flags ^ old->flags) & fixed))
+			return -EINVAL;
+		if (req->base_gfn != old->base_gfn)
+			req->change = CHANGE_MOVE;
+		else if (req->flags != old->flags)
+			req->change = CHANGE_FLAGS;
+		else
+			return 0;
+	}
+	if (req->change != CHANGE_FLAGS &&
+	    memslot_overlaps(set, req->id, req->base_gfn, req->base_gfn + req->npages))
+		return -EEXIST;
+	return 1;
+}
+
+/* The new slot with its bitmap. */
+static int prepare_new(struct vm_mem *m, struct request *req)
+{
+	struct memslot *new = NEW(struct memslot);
+	bool manual_all_set = (m->manual_protect & 3) == 3;
+
+	if (!new)
+		return -ENOMEM;
+	new->id = req->id;
+	new->base_gfn = req->base_gfn;
+	new->npages = req->npages;
+	new->userspace_addr = req->userspace_addr;
+	new->flags = req->flags;
+	req->new = new;
+	if (req->base_gfn + req->npages > BIT(m->ipa_bits - 12))
+		return -EFAULT;
+	if (!(new->flags & MEMSLOT_LOG_DIRTY))
+		return 0;
+	if (req->old && req->old->dirty_bitmap) {
+		new->dirty_bitmap = req->old->dirty_bitmap;
+		return 0;
+	}
+	return memslot_bitmap_create(new, manual_all_set);
+}
+
+static int prepare(struct vm_mem *m, struct request *req)
+{
+	int ret;
+
+	if (req->change != CHANGE_DELETE) {
+		ret = prepare_new(m, req);
+		if (ret)
+			return ret;
+	}
+	if (req->change == CHANGE_DELETE || req->change == CHANGE_MOVE) {
+		req->invalid = NEW(struct memslot);
+		if (!req->invalid)
+			return -ENOMEM;
+		req->invalid->id = req->old->id;
+		req->invalid->base_gfn = req->old->base_gfn;
+		req->invalid->npages = req->old->npages;
+		req->invalid->userspace_addr = req->old->userspace_addr;
+		req->invalid->flags = req->old->flags | MEMSLOT_INVALID;
+	}
+	return 0;
+}
+
+static void unprepare(struct request *req)
+{
+	if (req->new) {
+		if (!req->old || req->new->dirty_bitmap != req->old->dirty_bitmap)
+			memslot_bitmap_destroy(req->new);
+		DELETE(req->new);
+	}
+	if (req->invalid)
+		DELETE(req->invalid);
+}
+
+/* Replaces old by new in both sets; when it returns no reader knows old. */
+static void exchange(struct vm_mem *m, struct memslot *old, struct memslot *new) REQUIRES(&m->slots_lock)
+{
+	mutex_lock(&m->slots_arch_lock);
+	memslot_replace(memslot_inactive(m), old, new);
+	memslot_swap(m);
+	memslot_replace(memslot_inactive(m), old, new);
+}
+
+/*
+ * The slot is INVALID and every fault through the valid one has finished (SRCU): what is mapped now is all there will be. Code
+ * goes with it, because once no slot covers the host range its notifier events are no longer for this VM (I-37).
+ */
+static void zap(struct vm_mem *m, const struct memslot *s) REQUIRES(&m->slots_lock)
+{
+	u64 start = s->base_gfn * 4096, end = start + s->npages * 4096;
+	struct s2_range gone = {start, end};
+
+	write_lock(&m->mmu_lock);
+	stage2_unmap(m, &m->mmu, start, end, true, &gone);
+	stage2_flush(m, &m->mmu, gone.start, gone.end, s->userspace_addr, memslot_hva_end(s));
+	a64_fetch_add(&m->stats.unmaps, 1);
+	write_unlock(&m->mmu_lock);
+	mem_hook(HOOK_SLOT_ZAPPED, m);
+}
+
+static void commit(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_lock)
+{
+	struct memslot *old = req->old, *new = req->new;
+
+	if (req->change == CHANGE_CREATE) {
+		m->slots->nr_pages += new->npages;
+		m->slots->nr_slots++;
+	} else if (req->change == CHANGE_DELETE) {
+		m->slots->nr_pages -= old->npages;
+		m->slots->nr_slots--;
+	}
+	/* Faults that used the old flags have installed what they will: the swap waited for them. */
+	if (req->change == CHANGE_FLAGS && (new->flags & MEMSLOT_LOG_DIRTY))
+		dirty_log_start(m, new);
+	if (old) {
+		if (!new || !new->dirty_bitmap)
+			memslot_bitmap_destroy(old);
+		DELETE(old);
+	}
+	if (req->invalid)
+		DELETE(req->invalid);
+}
+
+static int set_region(struct vm_mem *m, const struct mem_region *r) REQUIRES(&m->slots_lock)
+{
+	struct request req = {
+		.id = r->slot & 0xffff,
+		.base_gfn = r->guest_phys_addr / 4096,
+		.npages = r->memory_size / 4096,
+		.userspace_addr = r->userspace_addr,
+		.flags = r->flags,
+	};
+	int ret;
+
+	ret = classify(m, &req);
+	if (ret <= 0)
+		return ret;
+	ret = prepare(m, &req);
+	if (ret) {
+		unprepare(&req);
+		return ret;
+	}
+	if (req.invalid) {
+		/* old leaves both sets at once: without a way to fail it is not needed for going back. */
+		exchange(m, req.old, req.invalid);
+		zap(m, req.invalid);
+		exchange(m, req.invalid, req.new);
+	} else {
+		exchange(m, req.old, req.new);
+	}
+	commit(m, &req);
+	return 0;
+}
+
+int mem_set_region(struct vm_mem *m, const struct mem_region *r)
+{
+	u64 sigmask;
+	int ret;
+
+	ret = validate(r);
+	if (ret)
+		return ret;
+	/* LO-12: a handler of the program must not call back into a thread that holds these locks. */
+	sigmask = host_signals_block();
+	mutex_lock(&m->slots_lock);
+	ret = set_region(m, r);
+	mutex_unlock(&m->slots_lock);
+	host_signals_restore(sigmask);
+	return ret;
+}
+
+bool mem_has_slots(struct vm_mem *m)
+{
+	bool any;
+
+	mutex_lock(&m->slots_lock);
+	any = m->slots->nr_slots;
+	mutex_unlock(&m->slots_lock);
+	return any;
+}

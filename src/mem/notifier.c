@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Invalidation pairs, aging, and the end of the address space.
+ *
+ * A pair holds mn_srcu from start to end. start, for each VM: mn_active up (no slot becomes visible from here on), what is
+ * cached about the range dropped, then, if a slot overlaps: inv_in_progress up (no fault installs anything from here on), unmap,
+ * shootdown (no access through an old translation from here on). Only then may the host mapping change. end undoes the counts
+ * in the opposite order, inv_seq first raised.
+ */
+#include "base/bug.h"
+#include "host/identity.h"
+#include "host/signal.h"
+#include "mem/hook.h"
+#include "mem/memslot.h"
+#include "mem/notifier.h"
+#include "mem/stage2.h"
+#include "mem/vm_list.h"
+#include "mem/vma_cache.h"
+#include "sync/wait.h"
+
+/*
+ * Which VMs of the list were raised. There are as many bits as the token has room for; VMs past them are raised always, so that
+ * start needs no memory and end knows all the same.
+ */
+struct token_state {
+	u64 raised[4];
+	u32 flags;
+	bool active; /* this process, some VM */
+};
+_Static_assert(sizeof(struct token_state) <= sizeof(((struct mem_inval_token *)0)->opaque), "token");
+#define TOKEN_BITS 256u
+
+static struct token_state *state_of(struct mem_inval_token *t)
+{
+	return (struct token_state *)(void *)t->opaque;
+}
+
+static bool token_raised(const struct token_state *ts, u32 i)
+{
+	return i >= TOKEN_BITS || (ts->raised[i / 64] & BIT(i % 64));
+}
+
+static void raise_count(struct vm_mem *m) REQUIRES(&m->mmu_lock)
+{
+	if (m->inv_in_progress++ == 0) {
+		m->inv_start = ~0ull;
+		m->inv_end = 0;
+	}
+}
+
+/*
+ * Everything of slot s in hvas [start, end). The shootdown is sent even if no leaf was found: code decoded from the range may
+ * outlive its leaf (a block broken for a neighbour), and dies here (I-37).
+ */
+static void unmap_slot_part(struct vm_mem *m, const struct memslot *s, u64 start, u64 end) REQUIRES(&m->mmu_lock)
+{
+	u64 hva = MAX(start, s->userspace_addr), hva_end = MIN(end, memslot_hva_end(s));
+	u64 gfn = s->base_gfn + (hva - s->userspace_addr) / 4096;
+	u64 gfn_end = s->base_gfn + (ALIGN_UP(hva_end, 4096) - s->userspace_addr) / 4096;
+	struct s2_range gone = {gfn * 4096, gfn_end * 4096};
+
+	m->inv_start = MIN(m->inv_start, gfn);
+	m->inv_end = MAX(m->inv_end, gfn_end);
+	/* The raised count shuts new mappings out while the lock is dropped. */
+	stage2_unmap(m, &m->mmu, gone.start, gone.end, true, &gone);
+	stage2_flush(m, &m->mmu, gone.start, gone.end, ALIGN_DOWN(hva, 4096), ALIGN_UP(hva_end, 4096));
+	a64_fetch_add(&m->stats.unmaps, 1);
+}
+
+/* True if the count was raised. always: even without a slot in the range. */
+static bool start_vm(struct vm_mem *m, u64 start, u64 end, u32 flags, bool always)
+{
+	struct memslot_set *set;
+	struct memslot *s;
+	bool raised = false;
+	int cookie;
+
+	mem_hook(HOOK_NOTIFIER_AT_VM, m);
+	mutex_lock(&m->mn_lock);
+	m->mn_active++;
+	mutex_unlock(&m->mn_lock);
+	if (!(flags & MEM_INVAL_KEEP_VMA))
+		vma_cache_begin(m->vmas, start, end);
+
+	cookie = srcu_read_lock(&m->srcu);
+	set = memslot_active(m);
+	s = memslot_first_hva(set, start, end);
+	if (s || always) {
+		write_lock(&m->mmu_lock);
+		raise_count(m);
+		raised = true;
+		for (; s; s = memslot_next_hva(set, s, start, end))
+			unmap_slot_part(m, s, start, end);
+		write_unlock(&m->mmu_lock);
+	}
+	srcu_read_unlock(&m->srcu, cookie);
+	return raised;
+}
+
+void mem_invalidate_start(u64 start, u64 end, u32 flags, struct mem_inval_token *t)
+{
+	struct mem_process *p = mem_process();
+	struct token_state *ts = state_of(t);
+	struct vm_list *list;
+
+	*t = (struct mem_inval_token){.start = start, .end = end};
+	/* Also before the first VM: the section is what its registration waits for (I-06). */
+	mem_process_init();
+	/* In a fork child the VMs are a dead copy and the locks in any state (I-34). */
+	if (a64_load_relaxed(&p->mm_id) != host_mm_id())
+		return;
+	ts->active = true;
+	ts->flags = flags;
+	t->sigmask = host_signals_block();
+	t->cookie = srcu_read_lock(&p->mn_srcu);
+	list = vm_list_get();
+	t->raised = list;
+	if (start >= end)
+		return;
+	for (u32 i = 0; list && i < list->nr; i++)
+		if (start_vm(list->vm[i], start, end, flags, i >= TOKEN_BITS) && i < TOKEN_BITS)
+			ts->raised[i / 64] |= BIT(i % 64);
+}
+
+static void end_vm(struct vm_mem *m, u32 flags, bool raised)
+{
+	bool last;
+
+	if (raised) {
+		write_lock(&m->mmu_lock);
+		/*
+		 * The sequence before the count: a fault that no longer sees the count must not miss the sequence (I-10). Both
+		 * are read under mmu_lock today; the order keeps a lockless look right as well.
+		 */
+		a64_fetch_add(&m->inv_seq, 1);
+		mem_hook(HOOK_NOTIFIER_END_SEQ, m);
+		fence_release();
+		BUG_ON(!m->inv_in_progress);
+		m->inv_in_progress--;
+		write_unlock(&m->mmu_lock);
+		a32_fetch_add(&m->inv_wake, 1);
+		wake_word_all(&m->inv_wake);
+	}
+	if (!(flags & MEM_INVAL_KEEP_VMA))
+		vma_cache_end(m->vmas);
+	mutex_lock(&m->mn_lock);
+	BUG_ON(!m->mn_active);
+	last = --m->mn_active == 0;
+	if (last)
+		a32_fetch_add(&m->mn_wake, 1);
+	mutex_unlock(&m->mn_lock);
+	/* m lives until mn_srcu is left. */
+	if (last)
+		wake_word_all(&m->mn_wake);
+}
+
+void mem_invalidate_end(struct mem_inval_token *t)
+{
+	struct token_state *ts = state_of(t);
+	struct vm_list *list = t->raised;
+
+	if (!ts->active)
+		return;
+	for (u32 i = 0; list && t->start < t->end && i < list->nr; i++)
+		end_vm(list->vm[i], ts->flags, token_raised(ts, i));
+	srcu_read_unlock(&mem_process()->mn_srcu, t->cookie);
+	host_signals_restore(t->sigmask);
+}
+
+static bool age_vm(struct vm_mem *m, u64 start, u64 end, bool clear, bool flush)
+{
+	struct s2_range changed = {0, 0};
+	struct memslot_set *set;
+	struct memslot *s;
+	bool young = false;
+	int cookie;
+
+	cookie = srcu_read_lock(&m->srcu);
+	set = memslot_active(m);
+	memslot_for_each_hva (s, set, start, end) {
+		u64 hva = MAX(start, s->userspace_addr), hva_end = MIN(end, memslot_hva_end(s));
+		u64 ipa = s->base_gfn * 4096 + ALIGN_DOWN(hva - s->userspace_addr, 4096);
+
+		write_lock(&m->mmu_lock);
+		young |= stage2_age(m, &m->mmu, ipa, ipa + ALIGN_UP(hva_end - hva, 4096), clear, &changed);
+		write_unlock(&m->mmu_lock);
+	}
+	if (flush && changed.end)
+		stage2_flush(m, &m->mmu, changed.start, changed.end, 0, 0);
+	srcu_read_unlock(&m->srcu, cookie);
+	return young;
+}
+
+bool mem_age(u64 start, u64 end, bool clear, bool flush)
+{
+	struct mem_process *p = mem_process();
+	struct vm_list *list;
+	bool young = false;
+	u64 sigmask;
+	int cookie;
+
+	mem_process_init();
+	sigmask = host_signals_block();
+	cookie = srcu_read_lock(&p->mn_srcu);
+	list = vm_list_get();
+	for (u32 i = 0; list && start < end && i < list->nr; i++)
+		young |= age_vm(list->vm[i], start, end, clear, flush);
+	srcu_read_unlock(&p->mn_srcu, cookie);
+	host_signals_restore(sigmask);
+	return young;
+}
+
+void mem_flush_all(struct vm_mem *m)
+{
+	static const struct tlb_inval everything = {
+		.kind = TLB_INVAL_ALL, .asid = -1, .code_start = 0, .code_end = ~0ull};
+	struct s2_pgt *pgt;
+
+	mem_hook(HOOK_FLUSH_ALL, m);
+	write_lock(&m->mmu_lock);
+	if (m->s2_dead) {
+		/* Read under the lock: the other caller is through with all that matters (I-02). */
+		write_unlock(&m->mmu_lock);
+		return;
+	}
+	m->s2_dead = true;
+	a32_store(&m->dead, 1);
+	a64_fetch_add(&m->inv_seq, 1);
+	pgt = aptr_load_relaxed(&m->mmu.pgt);
+	aptr_store_release(&m->mmu.pgt, NULL);
+	tlb_shootdown(&m->tlb, &everything);
+	write_unlock(&m->mmu_lock);
+	stage2_pgt_free_rcu(pgt);
+}
+
+void mm_release(void)
+{
+	struct mem_process *p = mem_process();
+	struct vm_list *list;
+	u64 sigmask;
+	int cookie;
+
+	mem_process_init();
+	sigmask = host_signals_block();
+	cookie = srcu_read_lock(&p->mn_srcu);
+	list = vm_list_get();
+	for (u32 i = 0; list && i < list->nr; i++)
+		mem_flush_all(list->vm[i]);
+	srcu_read_unlock(&p->mn_srcu, cookie);
+	host_signals_restore(sigmask);
+}
