@@ -10,5 +10,7 @@ u64 host_clock_ns(void);
 u64 host_clock_realtime_ns(void);
 /* CPU time of the calling thread in ns. */
 u64 host_clock_thread_cpu_ns(void);
+/* How long the calling thread was ready to run while the host ran something else; 0 if the host does not count. */
+u64 host_clock_run_delay_ns(void);
 
 #endif

@@ -59,6 +59,7 @@ int irq_gic_create(struct vm_irq *vi, u32 type)
 	a64_store(&vi->dist_base, GIC_ADDR_UNDEF);
 	vi->revision = 3;
 	g->idreg[IDREG_PFR0] = bits_set(g->idreg[IDREG_PFR0], IDREG_PFR0_GIC_SHIFT, 4, 1);
+	g->has_gicv3 = true;
 	a32_store_release(&vi->in_library, 1);
 out:
 	mutex_unlock(&vi->config);
