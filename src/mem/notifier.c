@@ -97,7 +97,8 @@ static bool start_vm(struct vm_mem *m, u64 start, u64 end, u32 flags, bool alway
 	return raised;
 }
 
-void mem_invalidate_start(u64 start, u64 end, u32 flags, struct mem_inval_token *t)
+/* The section lasts until mem_invalidate_end, which the analysis cannot see. */
+void mem_invalidate_start(u64 start, u64 end, u32 flags, struct mem_inval_token *t) NO_THREAD_SAFETY_ANALYSIS
 {
 	struct mem_process *p = mem_process();
 	struct token_state *ts = state_of(t);
@@ -154,7 +155,7 @@ static void end_vm(struct vm_mem *m, u32 flags, bool raised)
 		wake_word_all(&m->mn_wake);
 }
 
-void mem_invalidate_end(struct mem_inval_token *t)
+void mem_invalidate_end(struct mem_inval_token *t) NO_THREAD_SAFETY_ANALYSIS
 {
 	struct token_state *ts = state_of(t);
 	struct vm_list *list = t->raised;
