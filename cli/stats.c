@@ -98,7 +98,7 @@ void stats_print(const struct machine *m, double seconds)
 	print_exits(m);
 	for (unsigned i = 0; i < m->options->nr_disks; i++) {
 		const struct nvme *disk = &m->nvme[i];
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "disk %u reads", i + 1);
 		row(name, disk->reads, "of %.1f MiB; writes: %llu of %.1f MiB",
