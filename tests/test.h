@@ -108,6 +108,13 @@ static bool test_selected(const char *name, int argc, char **argv)
 	return false;
 }
 
+/* A frame of its own: no local of main lives across the setjmp. */
+__attribute__((noinline)) static void test_run(void (*fn)(void))
+{
+	if (!setjmp(test_abort))
+		fn();
+}
+
 int main(int argc, char **argv)
 {
 	int passed = 0, failed = 0, skipped = 0;
@@ -119,8 +126,7 @@ int main(int argc, char **argv)
 		test_failed = false;
 		test_skip_reason = NULL;
 		errno = 0;
-		if (!setjmp(test_abort))
-			c->fn();
+		test_run(c->fn);
 		if (test_failed) {
 			failed++;
 			printf("not ok - %s\n", c->name);

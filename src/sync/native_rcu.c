@@ -225,5 +225,10 @@ void rcu_reset_after_fork(void)
 	aptr_store(&p->rcu_queue, NULL);
 	a32_store(&p->rcu_wake, 0);
 	a32_store(&p->rcu_running, 0);
+#if defined(ANYKVM_TSAN)
+	/* TSan ends a child of a threaded process that starts a thread. */
+	a32_store(&p->rcu_thread, THREAD_FAILED);
+#else
 	a32_store(&p->rcu_thread, THREAD_NONE);
+#endif
 }
