@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The API layer: descriptors, requests and the calls of <anykvm.h>; no behaviour of a machine. Files:
+ *
+ *	fd.c		number -> file: inert placeholder descriptors, who owns which number
+ *	mapping.c	which host mappings keep a file alive
+ *	calls.c		open, close, dup, fcntl, read
+ *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
+ *	ioctl.c		one table of requests for each kind of descriptor, and the way to a handler
+ *	ioctl_*.c	the handlers
+ *	caps.c		capabilities
+ *	stats.c		statistics descriptors
+ */
+#ifndef ANYKVM_API_API_H
+#define ANYKVM_API_API_H
+
+#include "anykvm.h"
+#include "base/itree.h"
+#include "base/process.h"
+#include "mem/file.h"
+#include "sync/mutex.h"
+#include "vm/vm.h"
+
+/* --- what a descriptor is -------------------------------------------------------------------------------------------- */
+
+enum api_kind { API_SYSTEM, API_VM, API_VCPU, API_DEVICE, API_STATS, NR_API_KINDS };
+
+/* struct file.priv. Constant after creation; freed by the file's release hook. */
+struct api_file {
+	enum api_kind kind;
+	struct vm *vm;	 /* counted; NULL for API_SYSTEM */
+	struct vcpu *v;	 /* API_VCPU, and API_STATS of a vCPU: lives as long as vm */
+	u32 device_type; /* API_DEVICE */
+	u64 extensions;	 /* API_SYSTEM */
+	u64 dev, inode;	 /* of the placeholder: tells our descriptor from one that took its number */
+	struct a64 position; /* API_STATS: of read(2) */
+};
+
+static inline struct api_file *api_file_of(const struct file *f)
+{
+	return f->priv;
+}
+
+/* --- process-wide state ---------------------------------------------------------------------------------------------- */
+
+#define FD_PAGE_BITS 13
+#define FD_PAGE_SIZE (1u << FD_PAGE_BITS)
+#define FD_PAGES     128 /* numbers below 1 Mi */
+
+struct api_process {
+	struct a32 state; /* 0 untouched, 1 being initialised, 2 ready */
+	u32 pid;	  /* constant once ready: a vfork child shares our memory but not our descriptors */
+	u64 mm_id;	  /* constant once ready: a fork child differs */
+	struct mutex map_lock; /* RANK_LEAF */
+	struct itree mappings; /* map_lock: struct mapping */
+	struct aptr fd_page[FD_PAGES]; /* struct aptr[FD_PAGE_SIZE]: struct file *, each entry a reference */
+};
+_Static_assert(sizeof(struct api_process) <= PROCESS_PART_SIZE, "PROCESS_PART_SIZE");
+
+static inline struct api_process *api_process(void)
+{
+	return process_part(PROCESS_API);
+}
+
+/* Makes it ready. Called before the first descriptor of ours exists. */
+void api_process_init(void);
+/*
+ * How the caller stands to the descriptors of ours:
+ *   API_NOBODY  there are none, or the caller is a vfork child (its descriptors are a copy, our table is not): all goes to the system
+ *   API_OWNER   the normal case
+ *   API_CHILD   fork child: the table is a copy; nothing may be locked or freed
+ */
+enum api_role { API_NOBODY, API_OWNER, API_CHILD };
+/* Cheap: no system call. A vfork child is told apart only by api_role_exact. */
+enum api_role api_role(void);
+enum api_role api_role_exact(void);
+
+/* --- fd.c ---------------------------------------------------------------------------------------------------------------- */
+
+/* Whether the number is ours by the table, without a look at the system. */
+bool fd_is_ours(int fd);
+/*
+ * A counted file, or NULL if fd is not ours. Unless trust is set (KVM_RUN), the placeholder's identity is checked; a stale entry
+ * (closed behind our back) is dropped.
+ */
+struct file *fd_get(int fd, bool trust);
+/* Publishes f as fd; takes over the caller's reference. 0, -ENOMEM, -EMFILE (the reference stays the caller's). */
+int fd_install(int fd, struct file *f);
+/* The entry's reference, now the caller's, or NULL. */
+struct file *fd_unlink(int fd);
+/* The next number >= fd with an entry, or -1. */
+int fd_next(int fd);
+/*
+ * A new file with a new placeholder (or the descriptor `fd` if it is not -1, which it then owns). Takes over the reference to
+ * vm on success. Returns the number or -errno.
+ */
+int fd_create(const struct api_file *what, const char *name, bool cloexec, int fd);
+
+/* --- mapping.c ----------------------------------------------------------------------------------------------------------- */
+
+struct mapping; /* one piece of a host mapping of one of our files: a reference to it */
+/* NULL: no memory. */
+struct mapping *mapping_alloc(void);
+void mapping_free(struct mapping *spare);
+/* [start, end) maps f from now on; takes over one reference to f. Replaces nothing: mapping_forget first. */
+void mapping_record(struct mapping *m, struct file *f, u64 start, u64 end);
+/* [start, end) maps our files no more; pieces are split (with spare, if *spare is needed it becomes NULL) and references put. */
+void mapping_forget(u64 start, u64 end, struct mapping **spare);
+bool mapping_overlaps(u64 start, u64 end);
+
+/* --- ioctl.c ------------------------------------------------------------------------------------------------------------- */
+
+struct api_call {
+	struct file *file;
+	struct api_file *f;
+	struct vm *vm;
+	struct vcpu *v;
+	u64 arg;
+	void *buf; /* IOCTL_IN, IOCTL_OUT: a copy of the argument */
+};
+
+#define IOCTL_IN   BIT(0) /* the argument points at a structure: copied in first */
+#define IOCTL_OUT  BIT(1) /* copied out if the handler succeeds */
+#define IOCTL_INIT BIT(2) /* vCPU: -ENOEXEC before KVM_ARM_VCPU_INIT, whatever the argument is */
+
+struct ioctl_row {
+	u32 request; /* direction, size and number */
+	const char *name;
+	u32 flags;
+	s64 (*handler)(struct api_call *c);
+};
+
+#define IOCTL_BUFFER 576 /* the largest structure, rounded up */
+
+struct ioctl_table {
+	const struct ioctl_row *row;
+	u32 nr;
+	int unknown; /* -EINVAL or -ENOTTY */
+};
+/* By kind; API_STATS has none. For the dispatcher and for generated documentation. */
+extern const struct ioctl_table *const ioctl_tables[NR_API_KINDS];
+extern const struct ioctl_table ioctl_system_table, ioctl_vm_table, ioctl_vcpu_table, ioctl_device_table;
+
+/* The value or -errno. */
+s64 ioctl_dispatch(struct file *file, u32 request, u64 arg);
+
+/* Copies between the VMM's memory and ours: -EFAULT. */
+int user_copy_in(void *dst, u64 user, size_t n);
+int user_copy_out(u64 user, const void *src, size_t n);
+
+/* --- caps.c, stats.c ----------------------------------------------------------------------------------------------------- */
+
+/* vm NULL: asked on the system handle. The value, or -EINVAL for the two that only a VM can answer. */
+s64 caps_check(struct vm *vm, u64 cap);
+s64 stats_create_fd(struct vm *vm, struct vcpu *v);
+/* Bytes read at offset into the user's buffer, 0 at the end, or -EFAULT. */
+s64 stats_read(struct api_file *f, u64 user, size_t n, u64 offset);
+
+#endif

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/* The calls of <anykvm.h> on descriptors. Each finds out whose the descriptor is; what is not ours goes to the system. */
+#include <errno.h>
+#include <linux/close_range.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "host/fd.h"
+#include "host/passthrough.h"
+
+/* libc's way: -1 and errno. */
+static int result(s64 r)
+{
+	if (r >= 0)
+		return r;
+	errno = -r;
+	return -1;
+}
+
+static int open_handle(u64 extensions, bool cloexec)
+{
+	struct api_file what = {.kind = API_SYSTEM, .extensions = extensions};
+
+	api_process_init();
+	if (api_role_exact() != API_OWNER)
+		return -EIO;
+	return fd_create(&what, "anykvm", cloexec, -1);
+}
+
+static int open_at(int dirfd, const char *path, int flags, unsigned mode)
+{
+	int r;
+
+	/* A path of fewer than nine readable bytes is not ours; an unreadable one is the system's to refuse. */
+	if (!host_readable8(path) || !host_readable8(path + 1) || strcmp(path, "/dev/kvm"))
+		return result(host_openat(dirfd, path, flags, mode));
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return result(-EEXIST);
+	if (flags & O_DIRECTORY)
+		return result(-ENOTDIR);
+	library_enter();
+	r = open_handle(0, flags & O_CLOEXEC);
+	library_exit();
+	return result(r);
+}
+
+int anykvm_open(const char *path, int flags, ...)
+{
+	unsigned mode = 0;
+
+	if (flags & (O_CREAT | __O_TMPFILE)) {
+		va_list ap;
+
+		va_start(ap, flags);
+		mode = va_arg(ap, unsigned);
+		va_end(ap);
+	}
+	return open_at(AT_FDCWD, path, flags, mode);
+}
+
+int anykvm_openat(int dirfd, const char *path, int flags, ...)
+{
+	unsigned mode = 0;
+
+	if (flags & (O_CREAT | __O_TMPFILE)) {
+		va_list ap;
+
+		va_start(ap, flags);
+		mode = va_arg(ap, unsigned);
+		va_end(ap);
+	}
+	return open_at(dirfd, path, flags, mode);
+}
+
+int anykvm_open_ext(unsigned long extensions)
+{
+	int r;
+
+	if (extensions & ~ANYKVM_EXT_MEMORY_ATTRIBUTES)
+		return result(-EINVAL);
+	library_enter();
+	r = open_handle(extensions, true);
+	library_exit();
+	return result(r);
+}
+
+int anykvm_close(int fd)
+{
+	struct file *f;
+	int r;
+
+	/* A child, forked or vforked, closes its copy of the descriptor; the table is its parent's. */
+	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
+		return result(host_close(fd));
+	library_enter();
+	/* Entry first: once the number is free another thread may get it. */
+	f = fd_unlink(fd);
+	r = host_close(fd);
+	if (f)
+		file_put(f);
+	library_exit();
+	return result(r);
+}
+
+int anykvm_close_range(unsigned int first, unsigned int last, int flags)
+{
+	int r, fd;
+
+	if (first > last || (flags & ~(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE)))
+		return result(-EINVAL);
+	if ((flags & CLOSE_RANGE_CLOEXEC) || api_role_exact() != API_OWNER)
+		return result(host_sys_close_range(first, last, flags)); /* the library's own are close-on-exec already */
+	library_enter();
+	for (fd = fd_next(MIN(first, (unsigned)INT32_MAX)); fd >= 0 && (unsigned)fd <= last; fd = fd_next(fd + 1)) {
+		struct file *f = fd_unlink(fd);
+
+		host_close(fd);
+		if (f)
+			file_put(f);
+	}
+	r = host_close_range(first, last, flags);
+	library_exit();
+	return result(r);
+}
+
+/* newfd is a fresh copy of oldfd's descriptor: make it a copy of our file too. Returns newfd, or -errno with newfd closed. */
+static int adopt_copy(struct file *f, int newfd)
+{
+	int r = fd_install(newfd, f);
+
+	if (!r)
+		return newfd;
+	host_close(newfd);
+	file_put(f);
+	return r;
+}
+
+int anykvm_dup(int fd)
+{
+	struct file *f = NULL;
+	int r;
+
+	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
+		return result(host_sys_dup(fd));
+	library_enter();
+	f = fd_get(fd, false);
+	r = host_sys_dup(fd);
+	if (f && r >= 0)
+		r = adopt_copy(f, r);
+	else if (f)
+		file_put(f);
+	library_exit();
+	return result(r);
+}
+
+static int dup_to(int oldfd, int newfd, int flags)
+{
+	struct file *f, *replaced = NULL;
+	int r;
+
+	if ((!fd_is_ours(oldfd) && !fd_is_ours(newfd)) || api_role_exact() != API_OWNER)
+		return host_sys_dup3(oldfd, newfd, flags);
+	library_enter();
+	f = fd_get(oldfd, false);
+	/* Until the entry follows, a lookup of newfd finds the wrong identity and drops a stale entry itself. */
+	r = host_sys_dup3(oldfd, newfd, flags);
+	if (r >= 0) {
+		replaced = fd_unlink(newfd);
+		if (f)
+			r = adopt_copy(f, newfd);
+	} else if (f) {
+		file_put(f);
+	}
+	if (replaced)
+		file_put(replaced);
+	library_exit();
+	return r;
+}
+
+int anykvm_dup2(int oldfd, int newfd)
+{
+	if (oldfd == newfd) {
+		int r = host_sys_fcntl(oldfd, F_GETFD, 0);
+
+		return result(r < 0 ? r : newfd);
+	}
+	return result(dup_to(oldfd, newfd, 0));
+}
+
+int anykvm_dup3(int oldfd, int newfd, int flags)
+{
+	return result(oldfd == newfd ? -EINVAL : dup_to(oldfd, newfd, flags));
+}
+
+int anykvm_fcntl(int fd, int cmd, ...)
+{
+	struct file *f;
+	unsigned long arg;
+	va_list ap;
+	int r;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, unsigned long);
+	va_end(ap);
+	if ((cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC) || !fd_is_ours(fd) || api_role_exact() != API_OWNER)
+		return result(host_sys_fcntl(fd, cmd, arg));
+	library_enter();
+	f = fd_get(fd, false);
+	r = host_sys_fcntl(fd, cmd, arg);
+	if (f && r >= 0)
+		r = adopt_copy(f, r);
+	else if (f)
+		file_put(f);
+	library_exit();
+	return result(r);
+}
+
+int anykvm_ioctl(int fd, unsigned long request, ...)
+{
+	enum api_role role;
+	struct file *f;
+	va_list ap;
+	u64 arg;
+	s64 r;
+
+	va_start(ap, request);
+	arg = va_arg(ap, unsigned long);
+	va_end(ap);
+	if (!fd_is_ours(fd))
+		return result(host_sys_ioctl(fd, request, arg));
+	role = api_role();
+	if (role == API_CHILD)
+		return result(-EIO);
+	library_enter();
+	f = fd_get(fd, (u32)request == KVM_RUN);
+	if (f) {
+		r = ioctl_dispatch(f, request, arg);
+		file_put(f);
+	} else {
+		r = host_sys_ioctl(fd, request, arg);
+	}
+	library_exit();
+	return result(r);
+}
+
+static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offset)
+{
+	struct file *file;
+	struct api_file *f;
+	s64 r;
+
+	if (!fd_is_ours(fd))
+		goto system;
+	if (api_role() == API_CHILD) {
+		errno = EIO;
+		return -1;
+	}
+	library_enter();
+	file = fd_get(fd, false);
+	if (!file) {
+		library_exit();
+		goto system;
+	}
+	f = api_file_of(file);
+	if (f->kind != API_STATS || (s64)offset < 0) {
+		r = -EINVAL;
+	} else {
+		r = stats_read(f, (uintptr_t)buf, count, at_offset ? offset : a64_load_relaxed(&f->position));
+		if (r > 0 && !at_offset)
+			a64_fetch_add(&f->position, r);
+	}
+	file_put(file);
+	library_exit();
+	goto done;
+system:
+	r = at_offset ? host_sys_pread(fd, buf, count, offset) : host_read(fd, buf, count);
+done:
+	if (r >= 0)
+		return r;
+	errno = -r;
+	return -1;
+}
+
+ssize_t anykvm_read(int fd, void *buf, size_t count)
+{
+	return read_at(fd, buf, count, 0, false);
+}
+
+ssize_t anykvm_pread(int fd, void *buf, size_t count, off_t offset)
+{
+	return read_at(fd, buf, count, offset, true);
+}

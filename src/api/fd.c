@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of descriptors. A number of ours is a real descriptor of an inert memory file (so that numbers, close-on-exec and
+ * /proc are real), plus an entry here that holds a reference to a counted file. Lookups take no lock: RCU covers the load and
+ * the try-get (G-6).
+ */
+#include <errno.h>
+
+#include "api/api.h"
+#include "base/bug.h"
+#include "host/alloc.h"
+#include "host/fd.h"
+#include "host/identity.h"
+#include "host/pages.h"
+
+void api_process_init(void)
+{
+	struct api_process *p = api_process();
+
+	if (a32_load_acquire(&p->state) == 2)
+		return;
+	if (a32_cmpxchg(&p->state, 0, 1)) {
+		p->pid = host_pid();
+		p->mm_id = host_mm_id();
+		mutex_init(&p->map_lock, RANK_LEAF, "mappings");
+		itree_init(&p->mappings);
+		/* Pairs with the acquire loads here and in api_role. */
+		a32_store_release(&p->state, 2);
+		return;
+	}
+	while (a32_load_acquire(&p->state) != 2)
+		cpu_relax();
+}
+
+enum api_role api_role(void)
+{
+	struct api_process *p = api_process();
+
+	if (a32_load_acquire(&p->state) != 2)
+		return API_NOBODY;
+	return p->mm_id == host_mm_id() ? API_OWNER : API_CHILD;
+}
+
+enum api_role api_role_exact(void)
+{
+	enum api_role role = api_role();
+
+	return role == API_OWNER && api_process()->pid != host_pid() ? API_NOBODY : role;
+}
+
+static struct aptr *fd_entry(int fd)
+{
+	struct aptr *page;
+
+	if (fd < 0 || fd >= (int)(FD_PAGES * FD_PAGE_SIZE))
+		return NULL;
+	/* Pairs with the release in fd_entry_make. */
+	page = aptr_load_acquire(&api_process()->fd_page[fd >> FD_PAGE_BITS]);
+	return page ? &page[fd & (FD_PAGE_SIZE - 1)] : NULL;
+}
+
+static int fd_entry_make(int fd, struct aptr **out)
+{
+	struct aptr *slot, *page;
+
+	if (fd < 0 || fd >= (int)(FD_PAGES * FD_PAGE_SIZE))
+		return -EMFILE;
+	slot = &api_process()->fd_page[fd >> FD_PAGE_BITS];
+	if (!aptr_load_acquire(slot)) {
+		page = host_pages_map(FD_PAGE_SIZE * sizeof(*page));
+		if (!page)
+			return -ENOMEM;
+		/* The exchange releases; a page stays for the life of the process. */
+		if (!aptr_cmpxchg(slot, NULL, page))
+			host_pages_unmap(page, FD_PAGE_SIZE * sizeof(*page));
+	}
+	*out = fd_entry(fd);
+	return 0;
+}
+
+bool fd_is_ours(int fd)
+{
+	struct aptr *entry = fd_entry(fd);
+
+	return entry && aptr_load_acquire(entry);
+}
+
+/* Whether the system's descriptor fd is still the placeholder of f. */
+static bool fd_identity_holds(int fd, const struct api_file *f)
+{
+	u64 dev, inode;
+
+	return !host_fd_identity(fd, &dev, &inode) && dev == f->dev && inode == f->inode;
+}
+
+struct file *fd_get(int fd, bool trust)
+{
+	struct aptr *entry = fd_entry(fd);
+	struct file *f;
+
+	if (!entry || !aptr_load_acquire(entry))
+		return NULL;
+	rcu_read_lock();
+	f = aptr_load_acquire(entry);
+	if (f && !file_try_get(f))
+		f = NULL;
+	rcu_read_unlock();
+	if (!f || trust || fd_identity_holds(fd, api_file_of(f)))
+		return f;
+	/* The number was closed, and perhaps reused, by other means than ours. Whoever clears the entry puts its reference. */
+	if (aptr_cmpxchg(entry, f, NULL))
+		file_put(f);
+	file_put(f);
+	return NULL;
+}
+
+int fd_install(int fd, struct file *f)
+{
+	struct aptr *entry;
+	struct file *old;
+	int r = fd_entry_make(fd, &entry);
+
+	if (r)
+		return r;
+	/* A leftover entry is one whose number was closed behind our back: the system just gave it out anew. */
+	old = aptr_xchg(entry, f);
+	if (old)
+		file_put(old);
+	return 0;
+}
+
+struct file *fd_unlink(int fd)
+{
+	struct aptr *entry = fd_entry(fd);
+
+	return entry ? aptr_xchg(entry, NULL) : NULL;
+}
+
+int fd_next(int fd)
+{
+	for (fd = MAX(fd, 0); fd < (int)(FD_PAGES * FD_PAGE_SIZE); fd++) {
+		struct aptr *entry = fd_entry(fd);
+
+		if (!entry)
+			fd |= FD_PAGE_SIZE - 1; /* no page: on to the next */
+		else if (aptr_load_acquire(entry))
+			return fd;
+	}
+	return -1;
+}
+
+/* LO-9: no lock held. */
+static void api_file_release(struct file *file)
+{
+	struct api_file *f = api_file_of(file);
+
+	if (f->kind == API_VM)
+		vm_file_closed(f->vm);
+	if (f->vm)
+		vm_put(f->vm);
+	DELETE(f);
+}
+
+static const struct file_ops api_file_ops = {.type = "anykvm", .release = api_file_release};
+
+int fd_create(const struct api_file *what, const char *name, bool cloexec, int fd)
+{
+	bool own = fd < 0;
+	struct api_file *f;
+	struct file *file;
+	int r;
+
+	api_process_init();
+	f = NEW(struct api_file);
+	if (!f)
+		return -ENOMEM;
+	*f = *what;
+	if (own) {
+		fd = host_placeholder_create(name, cloexec);
+		if (fd < 0) {
+			r = fd;
+			goto free;
+		}
+	}
+	r = host_fd_identity(fd, &f->dev, &f->inode);
+	if (r)
+		goto close;
+	file = file_create(&api_file_ops, f);
+	if (!file) {
+		r = -ENOMEM;
+		goto close;
+	}
+	r = fd_install(fd, file);
+	if (!r)
+		return fd;
+	/* The hook puts the VM, which on failure stays the caller's. */
+	f->vm = NULL;
+	f->kind = API_SYSTEM;
+	if (own)
+		host_close(fd);
+	file_put(file);
+	return r;
+close:
+	if (own)
+		host_close(fd);
+free:
+	DELETE(f);
+	return r;
+}

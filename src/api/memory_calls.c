@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls of <anykvm.h> that change host memory. Whatever may lie under a memory slot is changed inside a notifier pair, so
+ * that guests see the change when the call returns; the pair knows itself whether a slot is concerned.
+ */
+#include <errno.h>
+#include <linux/falloc.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "host/fd.h"
+#include "host/pages.h"
+#include "host/passthrough.h"
+#include "host/vma.h"
+#include "mem/notifier.h"
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+static int result(s64 r)
+{
+	if (r >= 0)
+		return r;
+	errno = -r;
+	return -1;
+}
+
+static void *map_result(void *p)
+{
+	if (!host_map_failed(p))
+		return p;
+	errno = -host_map_error(p);
+	return MAP_FAILED;
+}
+
+/* The page-aligned range that the system will change; false if it will refuse the arguments anyway. */
+static bool changed_range(const void *addr, size_t length, u64 *start, u64 *end)
+{
+	u64 page = host_page_size();
+
+	*start = (uintptr_t)addr;
+	*end = ALIGN_UP(*start + length, page);
+	return IS_ALIGNED(*start, page) && length && *start + length > *start && *end > *start;
+}
+
+/* There is something to tell: this process has opened a handle (machines exist only after that) and is no child. */
+static bool watching(void)
+{
+	return api_role() == API_OWNER;
+}
+
+/* --- mmap ---------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * A vCPU's pages: the kvm_run page is the descriptor's own, but page 1 is the ring of the whole VM, which is another file. The
+ * whole is mapped first, then page 1 replaced.
+ */
+static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, int flags, int fd, u64 offset)
+{
+	u64 page = host_page_size(), at = KVM_COALESCED_MMIO_PAGE_OFFSET * page;
+	void *p, *q;
+	int ring;
+
+	if (offset > at || offset + length <= at)
+		return host_mmap(addr, length, prot, flags, fd, offset);
+	ring = coalesced_ring_fd(&f->vm->coalesced);
+	if (ring < 0)
+		return (void *)(intptr_t)ring;
+	p = host_mmap(addr, length, prot, flags, fd, offset);
+	if (host_map_failed(p))
+		return p;
+	q = host_mmap((char *)p + (at - offset), page, prot, (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED, ring, 0);
+	if (host_map_failed(q)) {
+		host_munmap(p, length);
+		return q;
+	}
+	return p;
+}
+
+static void *map_ours(struct file *file, void *addr, size_t length, int prot, int flags, int fd, u64 offset)
+{
+	struct api_file *f = api_file_of(file);
+	struct mapping *record, *spare;
+	bool replaces = (flags & MAP_FIXED) && !(flags & MAP_FIXED_NOREPLACE);
+	struct mem_inval_token t;
+	u64 start, end;
+	void *p;
+
+	if (f->kind != API_VCPU)
+		return (void *)(intptr_t)-ENODEV;
+	record = mapping_alloc();
+	spare = mapping_alloc();
+	if (!record || !spare) {
+		p = (void *)(intptr_t)-ENOMEM;
+		goto free;
+	}
+	if (replaces && !changed_range(addr, length, &start, &end))
+		replaces = false; /* refused below */
+	if (replaces)
+		mem_invalidate_start(start, end, 0, &t);
+	p = map_vcpu(f, addr, length, prot, flags, fd, offset);
+	if (!host_map_failed(p)) {
+		start = (uintptr_t)p;
+		end = ALIGN_UP(start + length, host_page_size());
+		/* Also where nothing was to be replaced: the range may have been unmapped behind our back before. */
+		mapping_forget(start, end, &spare);
+		file_get(file);
+		mapping_record(record, file, start, end);
+		record = NULL;
+	}
+	if (replaces)
+		mem_invalidate_end(&t);
+free:
+	mapping_free(record);
+	mapping_free(spare);
+	return p;
+}
+
+/* A mapping of something else over [start, end). */
+static void *map_over(u64 start, u64 end, void *addr, size_t length, int prot, int flags, int fd, u64 offset)
+{
+	struct mapping *spare = mapping_alloc();
+	struct mem_inval_token t;
+	void *p;
+
+	if (!spare)
+		return (void *)(intptr_t)-ENOMEM;
+	mem_invalidate_start(start, end, 0, &t);
+	p = host_mmap(addr, length, prot, flags, fd, offset);
+	if (!host_map_failed(p))
+		mapping_forget(start, end, &spare);
+	mem_invalidate_end(&t);
+	mapping_free(spare);
+	return p;
+}
+
+void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	struct file *file = NULL;
+	u64 start, end;
+	void *p;
+
+	if (!watching())
+		return map_result(host_mmap(addr, length, prot, flags, fd, offset));
+	library_enter();
+	if (!(flags & MAP_ANONYMOUS) && fd_is_ours(fd))
+		file = fd_get(fd, false);
+	if (file) {
+		p = map_ours(file, addr, length, prot, flags, fd, offset);
+		file_put(file);
+	} else if ((flags & MAP_FIXED) && changed_range(addr, length, &start, &end)) {
+		p = map_over(start, end, addr, length, prot, flags, fd, offset);
+	} else {
+		p = host_mmap(addr, length, prot, flags, fd, offset);
+	}
+	library_exit();
+	return map_result(p);
+}
+
+int anykvm_munmap(void *addr, size_t length)
+{
+	struct mapping *spare;
+	struct mem_inval_token t;
+	u64 start, end;
+	int r;
+
+	if (!watching() || !changed_range(addr, length, &start, &end))
+		return result(host_munmap(addr, length));
+	library_enter();
+	spare = mapping_alloc();
+	if (!spare) {
+		library_exit();
+		return result(-ENOMEM);
+	}
+	mem_invalidate_start(start, end, 0, &t);
+	r = host_munmap(addr, length);
+	if (!r)
+		mapping_forget(start, end, &spare);
+	mem_invalidate_end(&t);
+	mapping_free(spare);
+	library_exit();
+	return result(r);
+}
+
+void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int flags, ...)
+{
+	struct mem_inval_token from, to;
+	u64 old_start = 0, old_end = 0, new_start = 0, new_end = 0;
+	bool pair_old, pair_new = false;
+	struct mapping *spare;
+	void *new_address = NULL, *p;
+	va_list ap;
+
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+		va_start(ap, flags);
+		new_address = va_arg(ap, void *);
+		va_end(ap);
+	}
+	if (!watching())
+		return map_result(host_sys_mremap(old_address, old_size, new_size, flags, new_address));
+	library_enter();
+	/* Old size 0 makes a second mapping of shared memory: nothing goes away at the old place. */
+	pair_old = changed_range(old_address, old_size, &old_start, &old_end);
+	if (flags & MREMAP_FIXED)
+		pair_new = changed_range(new_address, new_size, &new_start, &new_end);
+	if (pair_old && mapping_overlaps(old_start, old_end)) {
+		library_exit();
+		errno = EINVAL;
+		return MAP_FAILED;
+	}
+	spare = mapping_alloc();
+	if (!spare) {
+		library_exit();
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	if (pair_old)
+		mem_invalidate_start(old_start, old_end, 0, &from);
+	if (pair_new)
+		mem_invalidate_start(new_start, new_end, 0, &to);
+	p = host_sys_mremap(old_address, old_size, new_size, flags, new_address);
+	if (pair_new && !host_map_failed(p))
+		mapping_forget(new_start, new_end, &spare);
+	if (pair_new)
+		mem_invalidate_end(&to);
+	if (pair_old)
+		mem_invalidate_end(&from);
+	mapping_free(spare);
+	library_exit();
+	return map_result(p);
+}
+
+/* --- protection and advice ----------------------------------------------------------------------------------------------- */
+
+int anykvm_mprotect(void *addr, size_t len, int prot)
+{
+	struct mem_inval_token t;
+	u64 start, end;
+	int r;
+
+	if (!watching() || !changed_range(addr, len, &start, &end))
+		return result(host_mprotect(addr, len, prot));
+	library_enter();
+	mem_invalidate_start(start, end, 0, &t);
+	r = host_mprotect(addr, len, prot);
+	mem_invalidate_end(&t);
+	library_exit();
+	return result(r);
+}
+
+/* Whether the advice takes pages away. The mapping itself stays what it is, except for guards. */
+static bool advice_discards(int advice, u32 *flags)
+{
+	*flags = MEM_INVAL_KEEP_VMA;
+	switch (advice) {
+	case MADV_GUARD_INSTALL:
+		*flags = 0;
+		return true;
+	case MADV_DONTNEED:
+	case MADV_DONTNEED_LOCKED:
+	case MADV_FREE:
+	case MADV_REMOVE:
+	case MADV_HWPOISON:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int anykvm_madvise(void *addr, size_t length, int advice)
+{
+	struct mem_inval_token t;
+	u64 start, end;
+	u32 flags;
+	int r;
+
+	if (!watching() || !advice_discards(advice, &flags) || !changed_range(addr, length, &start, &end))
+		return result(host_madvise(addr, length, advice));
+	library_enter();
+	mem_invalidate_start(start, end, flags, &t);
+	r = host_madvise(addr, length, advice);
+	mem_invalidate_end(&t);
+	library_exit();
+	return result(r);
+}
+
+/* --- files under slots --------------------------------------------------------------------------------------------------- */
+
+/* Above this many mappings of one file the pair covers all memory instead: right, only dearer. */
+#define FILE_RANGES 16
+
+struct file_ranges {
+	u64 dev, inode, from, to; /* what is looked for */
+	u32 nr;
+	bool all;
+	struct {
+		u64 start, end;
+	} range[FILE_RANGES];
+};
+
+static bool file_ranges_add(void *ctx, const struct host_vma *vma)
+{
+	struct file_ranges *found = ctx;
+	u64 end = vma->offset + (vma->end - vma->start);
+
+	if (vma->inode != found->inode || vma->dev != found->dev || end <= found->from || vma->offset >= found->to)
+		return true;
+	if (found->nr == FILE_RANGES) {
+		found->all = true;
+		return false;
+	}
+	found->range[found->nr].start =
+		vma->start + (found->from > vma->offset ? found->from - vma->offset : 0);
+	found->range[found->nr].end = found->to < end ? vma->start + (found->to - vma->offset) : vma->end;
+	found->nr++;
+	return true;
+}
+
+/* Where [from, to) of the file behind fd is mapped in this process. Nowhere, if fd names no file: the call will fail. */
+static void file_ranges_find(int fd, u64 from, u64 to, struct file_ranges *found)
+{
+	found->nr = 0;
+	found->all = false;
+	found->from = ALIGN_DOWN(from, host_page_size());
+	found->to = to;
+	if (host_fd_identity(fd, &found->dev, &found->inode))
+		return;
+	if (host_vma_each(file_ranges_add, found))
+		found->all = true; /* not to be found out: assume the worst */
+}
+
+/* Pairs around a change of [from, to) of a file: one for each mapping. */
+struct file_pairs {
+	u32 nr;
+	struct mem_inval_token t[FILE_RANGES];
+};
+
+static void file_pairs_start(int fd, u64 from, u64 to, struct file_pairs *pairs)
+{
+	struct file_ranges found;
+
+	file_ranges_find(fd, from, to, &found);
+	if (found.all) {
+		found.nr = 1;
+		found.range[0].start = 0;
+		found.range[0].end = BIT(47);
+	}
+	pairs->nr = found.nr;
+	for (u32 i = 0; i < found.nr; i++)
+		mem_invalidate_start(found.range[i].start, found.range[i].end, MEM_INVAL_KEEP_VMA, &pairs->t[i]);
+}
+
+static void file_pairs_end(struct file_pairs *pairs)
+{
+	while (pairs->nr)
+		mem_invalidate_end(&pairs->t[--pairs->nr]);
+}
+
+int anykvm_ftruncate(int fd, off_t length)
+{
+	struct file_pairs pairs;
+	int r;
+
+	if (!watching() || length < 0)
+		return result(host_ftruncate(fd, length));
+	library_enter();
+	file_pairs_start(fd, length, ~0ull, &pairs);
+	r = host_ftruncate(fd, length);
+	file_pairs_end(&pairs);
+	library_exit();
+	return result(r);
+}
+
+int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	struct file_pairs pairs;
+	u64 end;
+	int r;
+
+	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE)) ||
+	    !watching() || offset < 0 || len <= 0)
+		return result(host_fallocate(fd, mode, offset, len));
+	library_enter();
+	/* Collapsing and inserting move all that follows. */
+	end = mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE) ? ~0ull : (u64)offset + len;
+	file_pairs_start(fd, offset, end, &pairs);
+	r = host_fallocate(fd, mode, offset, len);
+	file_pairs_end(&pairs);
+	library_exit();
+	return result(r);
+}
+
+/* --- explicit ------------------------------------------------------------------------------------------------------------ */
+
+_Static_assert(sizeof(struct mem_inval_token) + 8 <= sizeof(struct anykvm_invalidate), "struct anykvm_invalidate");
+
+struct explicit_pair {
+	u64 active;
+	struct mem_inval_token t;
+};
+
+int anykvm_invalidate_start(const void *addr, size_t length, struct anykvm_invalidate *inv)
+{
+	struct explicit_pair *pair = (struct explicit_pair *)inv;
+	u64 start = ALIGN_DOWN((uintptr_t)addr, host_page_size()), end = (uintptr_t)addr + length;
+
+	pair->active = 0;
+	if (!length || end < (uintptr_t)addr)
+		return result(-EINVAL);
+	if (!watching())
+		return 0;
+	library_enter();
+	pair->active = 1;
+	mem_invalidate_start(start, ALIGN_UP(end, host_page_size()), 0, &pair->t);
+	return 0;
+}
+
+void anykvm_invalidate_end(struct anykvm_invalidate *inv)
+{
+	struct explicit_pair *pair = (struct explicit_pair *)inv;
+
+	if (!pair->active)
+		return;
+	mem_invalidate_end(&pair->t);
+	pair->active = 0;
+	library_exit();
+}
+
+void anykvm_mm_release(void)
+{
+	if (!watching())
+		return;
+	library_enter();
+	mm_release();
+	library_exit();
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Binary statistics (KVM_GET_STATS_FD) and anykvm_stats. A statistics file is laid out as header, id string, descriptors, data;
+ * all but the data is the same for ever, so it is put together at each read.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api.h"
+
+#define STAT_NAME 48
+
+enum { STAT_CUMULATIVE = KVM_STATS_TYPE_CUMULATIVE, STAT_INSTANT = KVM_STATS_TYPE_INSTANT };
+
+/* A vCPU's counters are plain words of its thread, read here while they run: each is one aligned word. */
+NO_TSAN static u64 relaxed(const u64 *p)
+{
+	return *(const volatile u64 *)p;
+}
+
+struct stat_row {
+	const char *name;
+	u32 type;
+	u64 (*get)(struct vm *vm, struct vcpu *v);
+};
+
+#define VM_STAT(fn, expr)                                                                          \
+	static u64 fn(struct vm *vm, struct vcpu *v)                                               \
+	{                                                                                          \
+		return expr;                                                                       \
+	}
+#define VCPU_STAT(fn, member) VM_STAT(fn, relaxed(&v->stats.member))
+
+VM_STAT(vm_remote_flushes, a64_load_relaxed(&vm->mem.tlb.shootdowns))
+VM_STAT(vm_flush_waits, a64_load_relaxed(&vm->mem.tlb.waits))
+VM_STAT(vm_faults, a64_load_relaxed(&vm->mem.stats.faults))
+VM_STAT(vm_retries, a64_load_relaxed(&vm->mem.stats.retries))
+VM_STAT(vm_maps_4k, a64_load_relaxed(&vm->mem.stats.maps_4k))
+VM_STAT(vm_maps_2m, a64_load_relaxed(&vm->mem.stats.maps_2m))
+VM_STAT(vm_maps_1g, a64_load_relaxed(&vm->mem.stats.maps_1g))
+VM_STAT(vm_unmaps, a64_load_relaxed(&vm->mem.stats.unmaps))
+VM_STAT(vm_table_pages, a64_load_relaxed(&vm->mem.stats.table_pages))
+VCPU_STAT(stat_hvc, hvc_exits)
+VCPU_STAT(stat_wfi, wfi_exits)
+VCPU_STAT(stat_mmio, mmio_exits)
+VCPU_STAT(stat_signals, signal_exits)
+VCPU_STAT(stat_exits, exits)
+VCPU_STAT(stat_irqs, irq_exits)
+VCPU_STAT(stat_faults, s2_faults)
+VCPU_STAT(stat_instructions, instructions)
+
+static const struct stat_row vm_rows[] = {
+	{"remote_tlb_flush", STAT_CUMULATIVE, vm_remote_flushes},
+	{"remote_tlb_flush_requests", STAT_CUMULATIVE, vm_flush_waits},
+	{"stage2_faults", STAT_CUMULATIVE, vm_faults},
+	{"stage2_fault_retries", STAT_CUMULATIVE, vm_retries},
+	{"stage2_maps_4k", STAT_CUMULATIVE, vm_maps_4k},
+	{"stage2_maps_2m", STAT_CUMULATIVE, vm_maps_2m},
+	{"stage2_maps_1g", STAT_CUMULATIVE, vm_maps_1g},
+	{"stage2_unmaps", STAT_CUMULATIVE, vm_unmaps},
+	{"stage2_table_pages", STAT_INSTANT, vm_table_pages},
+};
+
+static const struct stat_row vcpu_rows[] = {
+	{"hvc_exit_stat", STAT_CUMULATIVE, stat_hvc},
+	{"wfi_exit_stat", STAT_CUMULATIVE, stat_wfi},
+	{"mmio_exit_user", STAT_CUMULATIVE, stat_mmio},
+	{"signal_exits", STAT_CUMULATIVE, stat_signals},
+	{"exits", STAT_CUMULATIVE, stat_exits},
+	{"irq_exits", STAT_CUMULATIVE, stat_irqs},
+	{"stage2_faults", STAT_CUMULATIVE, stat_faults},
+	{"instructions", STAT_CUMULATIVE, stat_instructions},
+};
+
+#define STAT_MAX_ROWS 16
+_Static_assert(ARRAY_SIZE(vm_rows) <= STAT_MAX_ROWS && ARRAY_SIZE(vcpu_rows) <= STAT_MAX_ROWS, "STAT_MAX_ROWS");
+
+struct stat_desc {
+	struct kvm_stats_desc d;
+	char name[STAT_NAME];
+};
+
+struct stat_file {
+	struct kvm_stats_header header;
+	char id[STAT_NAME];
+	/* nr descriptors, then nr values */
+	unsigned char rest[STAT_MAX_ROWS * (sizeof(struct kvm_stats_desc) + STAT_NAME + sizeof(u64))];
+};
+
+s64 stats_create_fd(struct vm *vm, struct vcpu *v)
+{
+	struct api_file what = {.kind = API_STATS, .vm = vm, .v = v};
+	int fd;
+
+	vm_get(vm);
+	fd = fd_create(&what, v ? "anykvm-vcpu-stats" : "anykvm-vm-stats", true, -1);
+	/* Not the last reference: the caller's file holds one. */
+	if (fd < 0)
+		vm_put(vm);
+	return fd;
+}
+
+/* Returns the length. */
+static size_t stat_file_fill(struct stat_file *out, struct api_file *f)
+{
+	const struct stat_row *row = f->v ? vcpu_rows : vm_rows;
+	u32 nr = f->v ? ARRAY_SIZE(vcpu_rows) : ARRAY_SIZE(vm_rows);
+	size_t desc_size = sizeof(struct kvm_stats_desc) + STAT_NAME;
+	unsigned char *data = out->rest + nr * desc_size;
+
+	memset(out, 0, sizeof(*out));
+	out->header = (struct kvm_stats_header){
+		.name_size = STAT_NAME,
+		.num_desc = nr,
+		.id_offset = offsetof(struct stat_file, id),
+		.desc_offset = offsetof(struct stat_file, rest),
+		.data_offset = offsetof(struct stat_file, rest) + nr * desc_size,
+	};
+	if (f->v)
+		snprintf(out->id, sizeof(out->id), "kvm-%llu/vcpu-%u", (unsigned long long)f->vm->number, f->v->id);
+	else
+		snprintf(out->id, sizeof(out->id), "kvm-%llu", (unsigned long long)f->vm->number);
+	for (u32 i = 0; i < nr; i++) {
+		struct kvm_stats_desc d = {
+			.flags = row[i].type | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10, .size = 1, .offset = i * sizeof(u64)};
+		u64 value = row[i].get(f->vm, f->v);
+
+		memcpy(out->rest + i * desc_size, &d, sizeof(d));
+		snprintf((char *)out->rest + i * desc_size + sizeof(d), STAT_NAME, "%s", row[i].name);
+		memcpy(data + i * sizeof(u64), &value, sizeof(value));
+	}
+	return (size_t)(data - (unsigned char *)out) + nr * sizeof(u64);
+}
+
+s64 stats_read(struct api_file *f, u64 user, size_t n, u64 offset)
+{
+	struct stat_file file;
+	size_t size = stat_file_fill(&file, f);
+
+	if (offset >= size)
+		return 0;
+	n = MIN(n, size - offset);
+	return user_copy_out(user, (char *)&file + offset, n) ? -EFAULT : (s64)n;
+}
+
+static void stats_of_vm(struct vm *vm, struct anykvm_stats *s)
+{
+	const struct mem_stats *m = &vm->mem.stats;
+	/* Pairs with the release store when a vCPU is published. */
+	u32 nr = a32_load_acquire(&vm->group.nr);
+
+	s->faults = a64_load_relaxed(&m->faults);
+	s->fault_retries = a64_load_relaxed(&m->retries);
+	s->maps_4k = a64_load_relaxed(&m->maps_4k);
+	s->maps_2m = a64_load_relaxed(&m->maps_2m);
+	s->maps_1g = a64_load_relaxed(&m->maps_1g);
+	s->permission_relaxes = a64_load_relaxed(&m->relaxes);
+	s->unmaps = a64_load_relaxed(&m->unmaps);
+	s->table_pages = a64_load_relaxed(&m->table_pages);
+	s->shootdowns = a64_load_relaxed(&vm->mem.tlb.shootdowns);
+	s->shootdown_waits = a64_load_relaxed(&vm->mem.tlb.waits);
+	s->vcpus = nr;
+	for (u32 i = 0; i < nr; i++) {
+		const struct vcpu_stats *v = &((struct vcpu *)aptr_load_relaxed(&vm->group.vcpu[i]))->stats;
+
+		s->instructions += relaxed(&v->instructions);
+		s->exits += relaxed(&v->exits);
+		s->mmio_exits += relaxed(&v->mmio_exits);
+		s->hvc_exits += relaxed(&v->hvc_exits);
+		s->wfi_exits += relaxed(&v->wfi_exits);
+		s->irq_exits += relaxed(&v->irq_exits);
+		s->signal_exits += relaxed(&v->signal_exits);
+	}
+}
+
+int anykvm_stats(int fd, struct anykvm_stats *stats, size_t size)
+{
+	struct anykvm_stats s = {0};
+	struct api_file *f;
+	struct file *file;
+	int r = 0;
+
+	library_enter();
+	file = api_role() == API_OWNER ? fd_get(fd, false) : NULL;
+	if (!file) {
+		library_exit();
+		errno = EBADF;
+		return -1;
+	}
+	f = api_file_of(file);
+	if (f->vm)
+		stats_of_vm(f->vm, &s);
+	else
+		r = -EINVAL;
+	file_put(file);
+	if (!r && user_copy_out((uintptr_t)stats, &s, MIN(size, sizeof(s))))
+		r = -EFAULT;
+	for (size_t i = sizeof(s); !r && i < size; i++)
+		r = user_copy_out((uintptr_t)stats + i, "", 1);
+	library_exit();
+	if (!r)
+		return 0;
+	errno = -r;
+	return -1;
+}
