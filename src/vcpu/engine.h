@@ -41,6 +41,11 @@ struct engine_ops {
 	/* Runs until v->stop.kind != STOP_NONE. */
 	void (*run)(struct vcpu *v);
 	/*
+	 * Executes the one instruction at pc (which may end in an exception or a stop), as run does, without a poll. For
+	 * software step.
+	 */
+	void (*step)(struct vcpu *v);
+	/*
 	 * Forget decoded or translated code of host pages in [start, end) (hvas). Called on the vCPU's own thread at a poll or
 	 * outside guest mode. The engine must look up its current page again afterwards.
 	 */

@@ -19,6 +19,7 @@ void vcpu_take_step(struct vcpu *v);
 #define VCPU_DEBUG_SINGLESTEP BIT(1)
 #define VCPU_DEBUG_SW_BP      BIT(16)
 void vcpu_step_after_eret(struct vcpu *v);
+int vcpu_run_step(struct vcpu *v);
 /* Recomputes v->step_now from MDSCR_EL1, PSTATE and the VMM's wish. */
 void vcpu_step_update(struct vcpu *v);
 

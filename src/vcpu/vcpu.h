@@ -4,6 +4,7 @@
 #define ANYKVM_VCPU_VCPU_H
 
 #include "base/types.h"
+#include "host/kick.h"
 #include "mem/fault.h"
 #include "mem/mem.h"
 #include "mem/tlb.h"
@@ -28,6 +29,9 @@ struct onereg_group;
 
 /* Input pins, driven by irq/ with vcpu_set_pin(). */
 enum vcpu_pin { PIN_IRQ, PIN_FIQ, NR_PINS };
+
+/* v->power_off. PSCI CPU_ON stores reset_state, then RUNNABLE, then requests VCPU_REQ_RESET. */
+enum vcpu_power { VCPU_RUNNABLE, VCPU_STOPPED, VCPU_SUSPENDED };
 
 struct vcpu_stop {
 	enum stop_kind kind;
@@ -59,7 +63,7 @@ struct vcpu {
 	struct a32 requests;	 /* VCPU_REQ_* */
 	struct a32 pins;	 /* bit per enum vcpu_pin */
 	struct a32 wake;	 /* futex word: bumped by vcpu_kick, slept on by WFI and stopped vCPUs */
-	struct a32 power_off;	 /* 1 = STOPPED (KVM_MP_STATE_STOPPED), 2 = SUSPENDED, 0 = runnable */
+	struct a32 power_off;	 /* VCPU_RUNNABLE, VCPU_STOPPED, VCPU_SUSPENDED */
 	const struct engine_ops *engine_ops;
 	void *engine;
 
@@ -88,6 +92,23 @@ struct vcpu {
 		u64 serror_esr;
 	} events;
 	u32 debug_control;	 /* KVM_GUESTDBG_* */
+	u8 step;		 /* enum vcpu_step: software step of the guest or of the VMM is on (debug.c) */
+	struct a32 event;	 /* event register: set by SEV, taken by WFE */
+	struct host_sleeper sleeper;
+	u64 last_look_ns;	 /* when vcpu_tick last asked for pending signals */
+	u64 effective_sigmask;	 /* of the KVM_RUN in progress */
+	bool signal_seen;	 /* KVM_RUN is to return EINTR at the next look */
+	bool drop_code;		 /* forget all decoded code before the next entry */
+	u32 last_thread;	 /* thread_self() of the last KVM_RUN */
+	struct a32 in_wfe;
+	u32 wfe_turns;
+	u64 last_wfe;
+	bool maintenance_posted; /* TLB or code records posted since the last DSB */
+	u32 sys_iss;		 /* ISS of the system instruction at hand, for traps */
+#define NR_CCSIDR 14
+	u32 ccsidr[NR_CCSIDR];	 /* by CSSELR_EL1: made up at reset, writable by user space */
+#define SYSREG_CACHE 128
+	const struct sysreg_row *sysreg_cache[SYSREG_CACHE];
 	bool run_sigmask_set;
 	u64 run_sigmask;
 	struct vcpu_stats stats;
@@ -116,6 +137,9 @@ struct vcpu_group {
 	u64 midr, revidr, aidr, ctr, clidr;
 	const struct onereg_group *onereg[4]; /* vcpu/onereg.h */
 	u32 nr_onereg;
+#define VCPU_GROUP_FEATURES_SET (1u << 31)
+	struct a32 features; /* KVM_ARM_VCPU_* bits of the first vCPU that was initialised, and FEATURES_SET */
+	bool has_gicv3;	      /* set by irq/ when the VM has one: else ID_AA64PFR0_EL1.GIC reads 0 from the first run on */
 	bool writable_imp_id; /* KVM_CAP_ARM_WRITABLE_IMP_ID_REGS */
 	bool nisv_to_user;    /* KVM_CAP_ARM_NISV_TO_USER */
 };
@@ -152,6 +176,8 @@ int vcpu_run(struct vcpu *v) REQUIRES(&v->mutex);
 void vcpu_request(struct vcpu *v, u32 bits);
 /* Makes the vCPU reach a poll point and run.c soon, or wake from sleep. Any thread, async-signal-safe. */
 void vcpu_kick(struct vcpu *v);
+/* Sleeps as WFI does (PSCI CPU_SUSPEND). vCPU thread, mode OUTSIDE. */
+void vcpu_wait_wfi(struct vcpu *v);
 /* irq/: drive a pin. Any thread, any lock. */
 void vcpu_set_pin(struct vcpu *v, enum vcpu_pin pin, bool level);
 

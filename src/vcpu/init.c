@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+/* Birth, reset and end of a vCPU and of the group. */
+#include <errno.h>
+#include <string.h>
+
+#include "vcpu/idregs.h"
+#include "vcpu/internal.h"
+#include "vcpu/sysreg.h"
+
+/* KVM_ARM_VCPU_* feature bits: those with a meaning, and those offered here. */
+#define FEATURE_POWER_OFF BIT(0)
+#define FEATURE_PSCI_0_2  BIT(2)
+#define FEATURES_KNOWN	  GENMASK(8, 0)
+#define FEATURES_OFFERED  (FEATURE_POWER_OFF | FEATURE_PSCI_0_2)
+
+/* KVM_ARM_VCPU_INIT: EL1h, everything masked. */
+#define RESET_PSTATE ((u32)(PSR_D | PSR_A | PSR_I | PSR_F | PSR_SP) | 1u << PSR_EL_SHIFT)
+
+/* mem/tlb.h: on the vCPU's own thread (or with it stopped). */
+static void apply_record(struct tlb_client *c, const struct tlb_inval *rec)
+{
+	struct vcpu *v = container_of(c, struct vcpu, tlb);
+
+	vtlb_apply(v, rec);
+	if (rec->kind == TLB_INVAL_CODE)
+		v->engine_ops->drop_code(v, rec->start, rec->end);
+	else if (rec->code_end)
+		v->engine_ops->drop_code(v, rec->code_start, rec->code_end);
+}
+
+void vcpu_group_init(struct vcpu_group *g, struct vm_mem *mem, const struct vcpu_vm_ops *ops, void *vm)
+{
+	g->mem = mem;
+	g->ops = ops;
+	g->vm = vm;
+	a32_store_relaxed(&g->nr, 0);
+	idregs_init(g);
+}
+
+int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index, const struct engine_ops *ops)
+{
+	int r;
+
+	v->group = group;
+	v->id = id;
+	v->index = index;
+	v->engine_ops = ops;
+	v->tlb.apply = apply_record;
+	mutex_init(&v->mutex, RANK_VCPU, "vcpu");
+	host_sleeper_init(&v->sleeper);
+	v->arch.pstate = RESET_PSTATE;
+	v->arch.el = 1;
+	r = mem_vcpu_init(group->mem, &v->mem, &v->tlb);
+	if (r)
+		goto fail;
+	r = vtlb_init(v);
+	if (r)
+		goto fail_mem;
+	r = ops->vcpu_init(v);
+	if (r)
+		goto fail_tlb;
+	return 0;
+
+fail_tlb:
+	vtlb_fini(v);
+fail_mem:
+	mem_vcpu_fini(&v->mem);
+fail:
+	host_sleeper_fini(&v->sleeper);
+	mutex_fini(&v->mutex);
+	return r;
+}
+
+void vcpu_fini(struct vcpu *v)
+{
+	/* A vCPU whose creation failed late is not in the array, but may be known to the flush protocol. */
+	if (aptr_load_relaxed(&v->group->vcpu[v->index]) != v)
+		tlb_client_detach(&v->group->mem->tlb, &v->tlb);
+	v->engine_ops->vcpu_fini(v);
+	vtlb_fini(v);
+	mem_vcpu_fini(&v->mem);
+	host_sleeper_fini(&v->sleeper);
+	mutex_fini(&v->mutex);
+}
+
+void vcpu_reset(struct vcpu *v)
+{
+	struct vcpu_arch *a = &v->arch;
+
+	memset(a, 0, sizeof(*a));
+	a->pstate = RESET_PSTATE;
+	a->el = 1;
+	sysreg_reset_all(v);
+	/* One unified level that needs no maintenance, as KVM makes it up for hosts with IDC. */
+	for (unsigned i = 0; i < NR_CCSIDR; i++)
+		v->ccsidr[i] = 2;
+	v->events.serror_pending = false;
+	v->events.ext_dabt_pending = false;
+	v->mmio.pending = false;
+	v->maintenance_posted = false;
+	v->drop_code = true;
+	if (v->reset_state.pending) {
+		v->reset_state.pending = false;
+		a->pc = v->reset_state.pc;
+		a->x[0] = v->reset_state.x0;
+	}
+	if (v->irq_ops && v->irq_ops->reset)
+		v->irq_ops->reset(v);
+	vcpu_update_traps(v);
+	vtlb_regs_changed(v);
+	vcpu_step_update(v);
+}
+
+int vcpu_arm_init(struct vcpu *v, u32 target, const u32 features[7])
+{
+	struct vcpu_group *g = v->group;
+	u32 wanted = features[0] & ~(u32)FEATURE_POWER_OFF;
+	bool power_off = features[0] & FEATURE_POWER_OFF;
+
+	if (target != VCPU_TARGET_GENERIC_V8)
+		return -EINVAL;
+	if (features[0] & ~(u32)FEATURES_KNOWN)
+		return -ENOENT;
+	for (unsigned i = 1; i < 7; i++)
+		if (features[i])
+			return -ENOENT;
+	if (features[0] & ~(u32)FEATURES_OFFERED)
+		return -EINVAL;
+	/* All vCPUs of a VM have the features of the first one that was initialised. */
+	if (!a32_cmpxchg(&g->features, 0, wanted | VCPU_GROUP_FEATURES_SET) &&
+	    a32_load(&g->features) != (wanted | VCPU_GROUP_FEATURES_SET))
+		return -EINVAL;
+	v->target = target;
+	v->features = wanted;
+	vcpu_reset(v);
+	v->initialized = true;
+	a32_store(&v->power_off, power_off ? VCPU_STOPPED : VCPU_RUNNABLE);
+	return 0;
+}
+
+struct vcpu *vcpu_group_get(struct vcpu_group *g, u32 index)
+{
+	/* Pairs with the release store of nr: entries below it are there. */
+	if (index >= a32_load_acquire(&g->nr))
+		return NULL;
+	return aptr_load_relaxed(&g->vcpu[index]);
+}
+
+u64 vcpu_mpidr(const struct vcpu *v)
+{
+	return v->arch.sys[SR_MPIDR_EL1];
+}
+
+struct vcpu *vcpu_group_by_mpidr(struct vcpu_group *g, u64 mpidr)
+{
+	const u64 affinity = GENMASK(39, 32) | GENMASK(23, 0);
+	u32 nr = a32_load_acquire(&g->nr);
+
+	for (u32 i = 0; i < nr; i++) {
+		struct vcpu *v = aptr_load_relaxed(&g->vcpu[i]);
+
+		if (!((vcpu_mpidr(v) ^ mpidr) & affinity))
+			return v;
+	}
+	return NULL;
+}

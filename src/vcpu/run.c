@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The body of KVM_RUN: admission, the loop around the engine, and what happens at each stop.
+ *
+ * A vCPU thread is IN_GUEST only inside engine->run (between tlb_enter and tlb_leave). Whoever wants its attention changes some
+ * state first (requests, pins, power state, a TLB record), then stores attention; the thread clears attention first, then
+ * looks at the state. So nothing is missed, whether it is running, about to enter, or about to sleep.
+ *
+ * Signals: asynchronous ones are blocked while KVM_RUN runs and looked for by rt_sigpending against the effective mask, at
+ * entry and then at least every TICK_LOOK_NS; they are delivered when the mask is restored on return.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <anykvm/kvm.h>
+
+#include "base/bug.h"
+#include "host/clock.h"
+#include "host/guarded.h"
+#include "host/signal.h"
+#include "sync/thread.h"
+#include "sync/wait.h"
+#include "vcpu/idregs.h"
+#include "vcpu/internal.h"
+#include "vcpu/translate.h"
+
+#define TICK_LOOK_NS 250000
+#define WFE_SPINS    16
+#define WFE_SLEEP_NS 50000
+
+/* --- attention -------------------------------------------------------------------------------------------------------- */
+
+void vcpu_kick(struct vcpu *v)
+{
+	a32_fetch_add(&v->wake, 1);
+	a32_store(&v->tlb.attention, 1);
+	host_sleeper_kick(&v->sleeper);
+}
+
+void vcpu_request(struct vcpu *v, u32 bits)
+{
+	a32_fetch_or(&v->requests, bits);
+	vcpu_kick(v);
+}
+
+void vcpu_set_pin(struct vcpu *v, enum vcpu_pin pin, bool level)
+{
+	u32 bit = (u32)BIT(pin);
+
+	if (!level)
+		a32_fetch_and(&v->pins, ~bit);
+	else if (!(a32_fetch_or(&v->pins, bit) & bit))
+		vcpu_kick(v);
+}
+
+void vcpu_send_event(struct vcpu *v, bool all)
+{
+	u32 nr = all ? a32_load_acquire(&v->group->nr) : 0;
+
+	a32_store_relaxed(&v->event, 1);
+	for (u32 i = 0; i < nr; i++) {
+		struct vcpu *o = aptr_load_acquire(&v->group->vcpu[i]);
+
+		if (!o || o == v)
+			continue;
+		a32_store(&o->event, 1);
+		if (a32_load(&o->in_wfe))
+			vcpu_kick(o);
+	}
+}
+
+/* Requests that the engine must be left for. */
+#define REQ_LEAVE (VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP)
+
+static bool must_leave(struct vcpu *v)
+{
+	return (a32_load(&v->requests) & REQ_LEAVE) || a32_load_relaxed(&v->power_off) || v->step;
+}
+
+bool vcpu_poll_slow(struct vcpu *v)
+{
+	tlb_poll(&v->tlb);
+	if (unlikely(must_leave(v))) {
+		v->stop.kind = STOP_REQUEST;
+		return true;
+	}
+	vcpu_take_interrupt(v);
+	return false;
+}
+
+static bool exit_wanted(struct vcpu *v)
+{
+	return __atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED) || host_signals_pending(v->effective_sigmask);
+}
+
+bool vcpu_tick(struct vcpu *v, u64 instructions)
+{
+	const struct vcpu_irq_ops *irq = v->irq_ops;
+	u64 now = host_clock_ns();
+
+	(void)instructions;
+	if (now - v->last_look_ns >= TICK_LOOK_NS) {
+		v->last_look_ns = now;
+		if (exit_wanted(v)) {
+			v->signal_seen = true;
+			v->stop.kind = STOP_REQUEST;
+			return true;
+		}
+	}
+	if (irq && irq->next_deadline && now >= irq->next_deadline(v) && irq->timer_poll)
+		irq->timer_poll(v);
+	return vcpu_poll(v);
+}
+
+/* --- MMIO ------------------------------------------------------------------------------------------------------------- */
+
+static void mmio_finish_read(struct vcpu *v, unsigned rt, unsigned size, bool sext, bool sf, u64 value)
+{
+	if (size < 8) {
+		value &= (1ull << (size * 8)) - 1;
+		if (sext)
+			value = (u64)sign_extend(value, size * 8);
+	}
+	if (!sf)
+		value = (u32)value;
+	reg_write(&v->arch, rt, value);
+}
+
+/* The KVM_RUN after an MMIO exit completes the access and steps over it. */
+static void mmio_complete(struct vcpu *v)
+{
+	u64 value = 0;
+
+	if (!v->mmio.pending)
+		return;
+	v->mmio.pending = false;
+	if (!v->mmio.write) {
+		memcpy(&value, v->run->mmio.data, v->mmio.size);
+		mmio_finish_read(v, v->mmio.rt, v->mmio.size, v->mmio.sign_extend, v->mmio.sf, value);
+	}
+	v->arch.pc += 4;
+}
+
+static int mmio_no_syndrome(struct vcpu *v, const struct mem_fault *f)
+{
+	u32 fsc = (f->type == MEM_FAULT_PERMISSION ? FSC_PERMISSION_L : FSC_TRANSLATION_L) | f->level;
+
+	if (!v->group->nisv_to_user)
+		return -ENOSYS;
+	v->run->exit_reason = KVM_EXIT_ARM_NISV;
+	v->run->arm_nisv.esr_iss = fsc | (f->write ? BIT(6) : 0) | (f->cache_op ? BIT(8) : 0);
+	v->run->arm_nisv.fault_ipa = f->ipa;
+	return 0;
+}
+
+/* 1: done, run on; 0: exit to user space; -errno. */
+static int mmio_access(struct vcpu *v)
+{
+	const struct mem_fault *f = &v->stop.fault;
+	const struct vcpu_vm_ops *ops = v->group->ops;
+	struct kvm_run *run = v->run;
+	u64 value = f->write ? v->arch.x[f->rt] : 0;
+	int r = -EOPNOTSUPP;
+
+	if (!f->isv)
+		return mmio_no_syndrome(v, f);
+	if (f->write && f->size < 8)
+		value &= (1ull << (f->size * 8)) - 1;
+	if (ops && (f->write ? !!ops->mmio_write : !!ops->mmio_read))
+		r = f->write ? ops->mmio_write(v, f->ipa, f->size, value) : ops->mmio_read(v, f->ipa, f->size, &value);
+	if (!r) {
+		if (!f->write)
+			mmio_finish_read(v, f->rt, f->size, f->sign_extend, f->sf, value);
+		v->arch.pc += 4;
+		return 1;
+	}
+	if (r != -EOPNOTSUPP)
+		return r;
+	run->mmio.phys_addr = f->ipa;
+	run->mmio.len = f->size;
+	run->mmio.is_write = f->write;
+	if (f->write)
+		memcpy(run->mmio.data, &value, f->size);
+	run->exit_reason = KVM_EXIT_MMIO;
+	v->mmio.pending = true;
+	v->mmio.write = f->write;
+	v->mmio.sign_extend = f->sign_extend;
+	v->mmio.sf = f->sf;
+	v->mmio.size = f->size;
+	v->mmio.rt = f->rt;
+	v->stats.mmio_exits++;
+	return 0;
+}
+
+/* --- faults ----------------------------------------------------------------------------------------------------------- */
+
+static void inject_external(struct vcpu *v, const struct mem_fault *f, bool insn)
+{
+	u32 fsc = f->s1ptw ? FSC_EXTERNAL_TTW_L | v->stop.s1_level : FSC_EXTERNAL;
+
+	if (insn)
+		vcpu_insn_abort(v, f->va, fsc);
+	else
+		vcpu_data_abort(v, f->va, fsc, true);
+}
+
+static int handle_fault(struct vcpu *v, bool host)
+{
+	const struct mem_fault *f = &v->stop.fault;
+	enum mem_fault_action action;
+	int r;
+
+	v->stats.s2_faults++;
+	r = host ? mem_host_fault(v->group->mem, &v->mem, f, &action) : mem_fault_handle(v->group->mem, &v->mem, f, &action);
+	if (r == -EINTR) {
+		v->run->exit_reason = KVM_EXIT_INTR;
+		v->stats.signal_exits++;
+	}
+	if (r)
+		return r;
+	switch (action) {
+	case MEM_FAULT_RETRY:
+		return 1;
+	case MEM_FAULT_MMIO:
+		return mmio_access(v);
+	case MEM_FAULT_INJECT_IABT:
+		inject_external(v, f, true);
+		return 1;
+	case MEM_FAULT_INJECT_DABT:
+		inject_external(v, f, f->exec);
+		return 1;
+	case MEM_FAULT_INJECT_SIZE:
+		if (f->exec)
+			vcpu_insn_abort(v, f->va, FSC_ADDRESS_SIZE_L);
+		else
+			vcpu_data_abort(v, f->va, FSC_ADDRESS_SIZE_L, false);
+		return 1;
+	case MEM_FAULT_SKIP:
+		v->arch.pc += 4;
+		return 1;
+	}
+	return -EINVAL;
+}
+
+/* --- sleep ------------------------------------------------------------------------------------------------------------ */
+
+static bool irq_waiting(struct vcpu *v)
+{
+	return a32_load(&v->pins) || v->events.serror_pending ||
+	       (v->irq_ops && v->irq_ops->wfi_pending && v->irq_ops->wfi_pending(v));
+}
+
+static u64 irq_deadline(struct vcpu *v)
+{
+	return v->irq_ops && v->irq_ops->next_deadline ? v->irq_ops->next_deadline(v) : WAIT_FOREVER;
+}
+
+static void irq_before_run(struct vcpu *v)
+{
+	if (v->irq_ops && v->irq_ops->before_run)
+		v->irq_ops->before_run(v);
+}
+
+/* One sleep: until something changed, the deadline, or a signal. wake was read before the caller looked at what it waits for. */
+static void sleep_once(struct vcpu *v, u32 wake, u64 deadline)
+{
+	if (host_sleeper_sleep(&v->sleeper, &v->wake, wake, deadline, v->effective_sigmask) == -EINTR)
+		v->signal_seen = true;
+}
+
+static void wait_for_interrupt(struct vcpu *v)
+{
+	v->stats.wfi_exits++;
+	for (;;) {
+		u32 wake = a32_load(&v->wake);
+
+		irq_before_run(v);
+		if (irq_waiting(v) || (a32_load(&v->requests) & REQ_LEAVE) || a32_load(&v->power_off) || v->signal_seen ||
+		    v->debug_control & VCPU_DEBUG_SINGLESTEP)
+			return;
+		sleep_once(v, wake, irq_deadline(v));
+	}
+}
+
+void vcpu_wait_wfi(struct vcpu *v)
+{
+	wait_for_interrupt(v);
+}
+
+/*
+ * A store to the monitored address would wake a real core; here nobody sees it. So WFE gives the time slice away after some
+ * turns in quick succession, and lets the guest look again.
+ */
+static void wait_for_event(struct vcpu *v)
+{
+	u32 wake = a32_load(&v->wake);
+	u64 now;
+
+	if (v->stats.instructions - v->last_wfe > 256)
+		v->wfe_turns = 0;
+	v->last_wfe = v->stats.instructions;
+	if (a32_xchg(&v->event, 0) || v->wfe_turns++ < WFE_SPINS || irq_waiting(v))
+		return;
+	now = host_clock_ns();
+	a32_store(&v->in_wfe, 1);
+	if (!a32_xchg(&v->event, 0))
+		sleep_once(v, wake, MIN(now + WFE_SLEEP_NS, irq_deadline(v)));
+	a32_store(&v->in_wfe, 0);
+}
+
+/* KVM_MP_STATE_SUSPENDED: like WFI, but waking up is user space's business. */
+static int suspended(struct vcpu *v)
+{
+	wait_for_interrupt(v);
+	irq_before_run(v);
+	if (!irq_waiting(v))
+		return 1;
+	memset(&v->run->system_event, 0, sizeof(v->run->system_event));
+	v->run->system_event.type = KVM_SYSTEM_EVENT_WAKEUP;
+	v->run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
+	return 0;
+}
+
+/* --- stops ------------------------------------------------------------------------------------------------------------ */
+
+static int handle_hypercall(struct vcpu *v, bool smc)
+{
+	const struct vcpu_vm_ops *ops = v->group->ops;
+
+	v->stats.hvc_exits++;
+	if (smc) {
+		v->arch.pc += 4;
+		if (v->stop.imm) {
+			v->arch.x[0] = ~0ull;
+			return 1;
+		}
+	}
+	if (!ops || !ops->hypercall) {
+		v->arch.x[0] = ~0ull;
+		return 1;
+	}
+	return ops->hypercall(v, smc);
+}
+
+static int debug_exit(struct vcpu *v, u64 esr, u64 far)
+{
+	v->run->exit_reason = KVM_EXIT_DEBUG;
+	v->run->debug.arch.hsr = (u32)esr;
+	v->run->debug.arch.hsr_high = (u32)(esr >> 32);
+	v->run->debug.arch.far = far;
+	v->run->flags = KVM_DEBUG_ARCH_HSR_HIGH_VALID;
+	return 0;
+}
+
+static int handle_stop(struct vcpu *v)
+{
+	switch (v->stop.kind) {
+	case STOP_NONE:
+	case STOP_REQUEST:
+		return 1;
+	case STOP_S2_FAULT:
+		return handle_fault(v, false);
+	case STOP_HOST_FAULT:
+		return handle_fault(v, true);
+	case STOP_HVC:
+		return handle_hypercall(v, false);
+	case STOP_SMC:
+		return handle_hypercall(v, true);
+	case STOP_WFI:
+		wait_for_interrupt(v);
+		return 1;
+	case STOP_WFE:
+		wait_for_event(v);
+		return 1;
+	case STOP_DEBUG:
+		return debug_exit(v, v->stop.esr, v->stop.far);
+	}
+	return -EINVAL;
+}
+
+/* What is to be done outside guest mode before the next entry. 1: enter, 2: look again, 0: exit, -errno. */
+static int check_requests(struct vcpu *v)
+{
+	u32 req = a32_load(&v->requests);
+	u32 power;
+
+	if (req & VCPU_REQ_DEAD || a32_load_relaxed(&v->group->mem->dead))
+		return -EIO;
+	if (v->signal_seen || (req & VCPU_REQ_EXIT)) {
+		v->signal_seen = false;
+		a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_EXIT);
+		v->run->exit_reason = KVM_EXIT_INTR;
+		v->stats.signal_exits++;
+		return -EINTR;
+	}
+	power = a32_load(&v->power_off);
+	if (power == VCPU_STOPPED) {
+		u32 wake = a32_load(&v->wake);
+
+		if (a32_load(&v->power_off) == VCPU_STOPPED && !(a32_load(&v->requests) & (VCPU_REQ_DEAD | VCPU_REQ_EXIT)))
+			sleep_once(v, wake, WAIT_FOREVER);
+		return 2;
+	}
+	a32_fetch_and(&v->requests, ~(u32)(VCPU_REQ_IRQ | VCPU_REQ_TIMER | VCPU_REQ_SLEEP));
+	/* The acquire pairs with CPU_ON, which writes reset_state, then clears power_off, then requests. */
+	if (req & VCPU_REQ_RESET) {
+		a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_RESET);
+		vcpu_reset(v);
+	}
+	if (power == VCPU_SUSPENDED)
+		return suspended(v);
+	return 1;
+}
+
+/* One stay in guest mode. */
+static int enter_guest(struct vcpu *v)
+{
+	int r = 1;
+
+	irq_before_run(v);
+	if (unlikely(v->drop_code)) {
+		v->drop_code = v->debug_control & VCPU_DEBUG_ENABLE;
+		v->engine_ops->drop_code(v, 0, ~0ull);
+	}
+	tlb_enter(&v->tlb);
+	/* attention is 0 now; what was set before that is looked at here. */
+	if (unlikely((a32_load(&v->requests) & REQ_LEAVE) || a32_load_relaxed(&v->power_off))) {
+		tlb_leave(&v->tlb);
+		return 1;
+	}
+	v->stop.kind = STOP_NONE;
+	if (unlikely(v->arch.pstate & PSR_IL))
+		vcpu_illegal_state(v);
+	vcpu_take_interrupt(v);
+	vcpu_step_update(v);
+	if (likely(!v->step))
+		v->engine_ops->run(v);
+	else
+		r = vcpu_run_step(v);
+	tlb_leave(&v->tlb);
+	v->stats.exits++;
+	if (v->irq_ops && v->irq_ops->after_run)
+		v->irq_ops->after_run(v);
+	if (!r)
+		return debug_exit(v, v->stop.esr, v->stop.far);
+	return handle_stop(v);
+}
+
+static int run_loop(struct vcpu *v)
+{
+	int r;
+
+	for (;;) {
+		u64 now = host_clock_ns();
+
+		if (now - v->last_look_ns >= TICK_LOOK_NS) {
+			v->last_look_ns = now;
+			v->signal_seen |= exit_wanted(v);
+		}
+		r = check_requests(v);
+		if (r == 1)
+			r = enter_guest(v);
+		if (r <= 0)
+			return r;
+	}
+}
+
+int vcpu_run(struct vcpu *v)
+{
+	u32 self = thread_self();
+	u64 mask;
+	int r;
+
+	if (!v->initialized)
+		return -ENOEXEC;
+	if (v->last_thread != self) {
+		guarded_install();
+		v->last_thread = self;
+	}
+	if (!v->has_run) {
+		if (!v->group->ran)
+			idregs_finalize(v->group);
+		v->group->ran = true;
+		v->has_run = true;
+	}
+	mmio_complete(v);
+	if (__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
+		return -EINTR;
+	v->run->exit_reason = KVM_EXIT_UNKNOWN;
+	v->run->flags = 0;
+
+	mask = host_signals_block();
+	v->effective_sigmask = v->run_sigmask_set ? v->run_sigmask : mask;
+	v->last_look_ns = 0; /* look at once */
+	v->signal_seen = false;
+	/* Registers may have been written since the last run. */
+	vcpu_update_traps(v);
+	vtlb_regs_changed(v);
+	r = run_loop(v);
+	host_signals_restore(mask);
+	return r;
+}
