@@ -231,7 +231,7 @@ void machine_stop(struct machine *m)
 {
 	__atomic_store_n(&m->stop, true, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
-		vcpu_kick(&m->vcpus[i]);
+		machine_vcpu_kick(&m->vcpus[i]);
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
 		if (m->vcpus[i].started)
 			pthread_join(m->vcpus[i].thread, NULL);

@@ -96,7 +96,7 @@ void machine_destroy(struct machine *machine);
 /* vcpu.c */
 int vcpu_create(struct machine *machine, unsigned index);
 int vcpu_start(struct machine_vcpu *vcpu);
-void vcpu_kick(struct machine_vcpu *vcpu);
+void machine_vcpu_kick(struct machine_vcpu *vcpu);
 void vcpu_install_kick_handler(void);
 void vcpu_destroy(struct machine_vcpu *vcpu);
 bool vcpu_get_register(const struct machine_vcpu *vcpu, uint64_t id, uint64_t *value);

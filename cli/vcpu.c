@@ -171,7 +171,7 @@ static void *vcpu_thread(void *argument)
 	struct machine *m = vcpu->machine;
 	struct timespec used;
 
-	/* Pairs with vcpu_kick(): stop is written first, then immediate_exit, so one of them is
+	/* Pairs with machine_vcpu_kick(): stop is written first, then immediate_exit, so one of them is
 	 * seen here. */
 	while (!__atomic_load_n(&m->stop, __ATOMIC_SEQ_CST)) {
 		if (m->accel->ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
@@ -221,7 +221,7 @@ int vcpu_start(struct machine_vcpu *vcpu)
 	return 0;
 }
 
-void vcpu_kick(struct machine_vcpu *vcpu)
+void machine_vcpu_kick(struct machine_vcpu *vcpu)
 {
 	if (!vcpu->started)
 		return;
