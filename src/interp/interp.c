@@ -109,10 +109,30 @@ static void interp_run(struct vcpu *v)
 	}
 }
 
+static void interp_step(struct vcpu *v)
+{
+	struct interp *c = v->engine;
+	const struct code_slot *s;
+	struct code_page *page;
+
+	v->stats.instructions++;
+	if (unlikely(v->arch.pc & 3)) {
+		vcpu_pc_alignment(v);
+		return;
+	}
+	page = code_lookup(v, c);
+	if (!page)
+		return;
+	s = &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)];
+	if (code_handler(s)(v, s->insn) == OP_NEXT)
+		v->arch.pc += 4;
+}
+
 const struct engine_ops interp_engine = {
 	.name = "interp",
 	.vcpu_init = interp_vcpu_init,
 	.vcpu_fini = interp_vcpu_fini,
 	.run = interp_run,
+	.step = interp_step,
 	.drop_code = code_drop,
 };
