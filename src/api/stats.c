@@ -76,11 +76,6 @@ static const struct stat_row vcpu_rows[] = {
 #define STAT_MAX_ROWS 16
 _Static_assert(ARRAY_SIZE(vm_rows) <= STAT_MAX_ROWS && ARRAY_SIZE(vcpu_rows) <= STAT_MAX_ROWS, "STAT_MAX_ROWS");
 
-struct stat_desc {
-	struct kvm_stats_desc d;
-	char name[STAT_NAME];
-};
-
 struct stat_file {
 	struct kvm_stats_header header;
 	char id[STAT_NAME];

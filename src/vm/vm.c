@@ -202,6 +202,8 @@ static int vm_publish_vcpu(struct vm *vm, struct vm_vcpu *vv, vm_install_vcpu *i
 		mutex_unlock(&v->mutex);
 		return r;
 	}
+	/* From here on nothing fails: shootdowns reach it before it can run. */
+	tlb_client_attach(&vm->mem.tlb, &v->tlb);
 	/* Pairs with the acquire load of readers: the entry is there before the count. */
 	a32_store_release(&vm->group.nr, index + 1);
 	mutex_unlock(&v->mutex);
