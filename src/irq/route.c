@@ -136,8 +136,11 @@ int route_set_default(struct vm_irq *vi)
 	for (u32 i = 0; i < vi->nr_spi; i++)
 		t->route[i] = (struct route){KVM_IRQ_ROUTING_IRQCHIP, i};
 	old = aptr_xchg(&vi->routing, t);
-	srcu_synchronize(&vi->irq_srcu);
-	table_free(old);
+	/* Usually there was none; a wait would not be allowed under config. */
+	if (old) {
+		srcu_synchronize(&vi->irq_srcu);
+		table_free(old);
+	}
 	return 0;
 }
 
