@@ -117,10 +117,12 @@ __attribute__((noinline)) static void test_run(void (*fn)(void))
 
 int main(int argc, char **argv)
 {
-	int passed = 0, failed = 0, skipped = 0;
+	/* Static: they outlive the longjmp. */
+	static int passed, failed, skipped;
+	static struct test_case *c;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (struct test_case *c = test_list; c; c = c->next) {
+	for (c = test_list; c; c = c->next) {
 		if (!test_selected(c->name, argc, argv))
 			continue;
 		test_failed = false;
