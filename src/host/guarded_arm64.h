@@ -19,7 +19,7 @@
 	static ALWAYS_INLINE bool name(const void *hva, type *out)                                 \
 	{                                                                                          \
 		u64 value_;                                                                        \
-		__asm__ goto("1: " insn "\n\t" GUARDED_ENTRY("1b", "%l[fault]")                    \
+		__asm__ volatile goto("1: " insn "\n\t" GUARDED_ENTRY("1b", "%l[fault]")                    \
 			     : [v] "=r"(value_)                                                    \
 			     : [p] "r"(hva)                                                        \
 			     : "memory"                                                            \
@@ -33,7 +33,7 @@
 #define GUARDED_DEFINE_STORE(name, type, insn)                                                     \
 	static ALWAYS_INLINE bool name(void *hva, type value)                                      \
 	{                                                                                          \
-		__asm__ goto("1: " insn "\n\t" GUARDED_ENTRY("1b", "%l[fault]")                    \
+		__asm__ volatile goto("1: " insn "\n\t" GUARDED_ENTRY("1b", "%l[fault]")                    \
 			     :                                                                     \
 			     : [p] "r"(hva), [v] "r"((u64)value)                                   \
 			     : "memory"                                                            \
@@ -49,7 +49,7 @@
 	{                                                                                          \
 		u64 old_, new_;                                                                    \
 		u32 failed_;                                                                       \
-		__asm__ goto("1: ldaxr" sfx " %" r "[o], [%[p]]\n\t" op "\n"                       \
+		__asm__ volatile goto("1: ldaxr" sfx " %" r "[o], [%[p]]\n\t" op "\n"                       \
 			     "2: stlxr" sfx " %w[f], %" r "[n], [%[p]]\n\t"                        \
 			     "cbnz %w[f], 1b\n\t"                                                  \
 			     "dmb ish\n\t" GUARDED_ENTRY("1b", "%l[fault]")                        \
@@ -69,7 +69,7 @@
 	{                                                                                          \
 		u64 old_;                                                                          \
 		u32 failed_;                                                                       \
-		__asm__ goto("1: ldaxr" sfx " %" r "[o], [%[p]]\n\t"                               \
+		__asm__ volatile goto("1: ldaxr" sfx " %" r "[o], [%[p]]\n\t"                               \
 			     "cmp %" r "[o], %" r "[e]\n\t"                                        \
 			     "mov %w[f], #1\n\t"                                                   \
 			     "b.ne 3f\n"                                                           \
@@ -141,7 +141,7 @@ static ALWAYS_INLINE bool guarded_cmpxchg128(void *hva, u64 expected[2], const u
 	u64 lo, hi, new_lo, new_hi;
 	u32 failed, equal;
 
-	__asm__ goto("1: ldaxp %x[lo], %x[hi], [%[p]]\n\t"
+	__asm__ volatile goto("1: ldaxp %x[lo], %x[hi], [%[p]]\n\t"
 		     "cmp %x[lo], %x[elo]\n\t"
 		     "ccmp %x[hi], %x[ehi], #0, eq\n\t"
 		     "cset %w[eq], eq\n\t"

@@ -7,6 +7,8 @@
 #error "include host/guarded.h"
 #endif
 
+/* The asm statements are volatile: gcc drops a goto asm whose outputs are dead. */
+
 /* One entry of the recovery table: both fields are relative to their own address, so the table needs no relocation. */
 #define GUARDED_ENTRY(at, to)                                                                      \
 	".pushsection anykvm_ex,\"a\",@progbits\n\t"                                               \
@@ -19,7 +21,7 @@
 	static ALWAYS_INLINE bool name(const void *hva, type *out)                                 \
 	{                                                                                          \
 		type value_;                                                                       \
-		__asm__ goto("1: " insn "\n\t" GUARDED_ENTRY("1b", "%l[fault]")                    \
+		__asm__ volatile goto("1: " insn "\n\t" GUARDED_ENTRY("1b", "%l[fault]")                    \
 			     : [v] "=q"(value_)                                                    \
 			     : [p] "r"(hva)                                                        \
 			     : "memory"                                                            \
@@ -34,7 +36,7 @@
 #define GUARDED_DEFINE_STORE(name, type, insn)                                                     \
 	static ALWAYS_INLINE bool name(void *hva, type value)                                      \
 	{                                                                                          \
-		__asm__ goto("1: " insn "\n\t" GUARDED_ENTRY("1b", "%l[fault]")                    \
+		__asm__ volatile goto("1: " insn "\n\t" GUARDED_ENTRY("1b", "%l[fault]")                    \
 			     :                                                                     \
 			     : [p] "r"(hva), [v] "q"(value)                                        \
 			     : "memory"                                                            \
@@ -49,7 +51,7 @@
 	static ALWAYS_INLINE bool name(void *hva, type value, type *old)                           \
 	{                                                                                          \
 		type old_;                                                                         \
-		__asm__ goto("1: " insn "\n\t" GUARDED_ENTRY("1b", "%l[fault]")                    \
+		__asm__ volatile goto("1: " insn "\n\t" GUARDED_ENTRY("1b", "%l[fault]")                    \
 			     : [v] "=q"(old_)                                                      \
 			     : [p] "r"(hva), "0"(value)                                            \
 			     : "memory", "cc"                                                      \
@@ -65,7 +67,7 @@
 	{                                                                                          \
 		type old_;                                                                         \
 		u8 ok_;                                                                            \
-		__asm__ goto("1: " insn "\n\t"                                                     \
+		__asm__ volatile goto("1: " insn "\n\t"                                                     \
 			     "sete %[ok]\n\t" GUARDED_ENTRY("1b", "%l[fault]")                     \
 			     : "=a"(old_), [ok] "=q"(ok_)                                          \
 			     : [p] "r"(hva), [d] "q"(desired), "0"(*expected)                      \
@@ -105,7 +107,7 @@ static ALWAYS_INLINE bool guarded_cmpxchg128(void *hva, u64 expected[2], const u
 	u64 lo, hi;
 	u8 ok;
 
-	__asm__ goto("1: lock cmpxchg16b (%[p])\n\t"
+	__asm__ volatile goto("1: lock cmpxchg16b (%[p])\n\t"
 		     "sete %[ok]\n\t" GUARDED_ENTRY("1b", "%l[fault]")
 		     : "=a"(lo), "=d"(hi), [ok] "=q"(ok)
 		     : [p] "r"(hva), "b"(desired[0]), "c"(desired[1]), "0"(expected[0]), "1"(expected[1])
