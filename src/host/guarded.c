@@ -6,13 +6,15 @@
  * on the faulting thread, finds the pc and resumes at the failure path. Any other fault belongs to whoever was there before.
  *
  * A VMM may install its handler after ours, and chain to what it found, which is us. guarded_install() then puts ours first
- * again and remembers the VMM's. So a fault of the VMM goes ours, VMM's, and perhaps ours again: that second call is known by
- * its return address, which is not our restorer, and goes on to the action that was there before any of this.
+ * again and remembers the VMM's. So a fault of the VMM goes ours, VMM's, and perhaps ours again: that second call, known by
+ * its return address, which is not our restorer, goes on one record further back. A handler that jumps out leaves the level
+ * behind; the next signal that the kernel delivers to us starts anew.
  */
 #include <signal.h>
 #include <ucontext.h>
 
 #include "base/bug.h"
+#include "base/context.h"
 #include "host/guarded.h"
 #include "host/process_host.h"
 #include "base/raw.h"
@@ -135,6 +137,12 @@ __asm__(".pushsection .text\n"
 #define CONTEXT_PC(uc) ((uc)->uc_mcontext.pc)
 #endif
 
+/* The signal being passed on by this thread, and the record it was passed to. */
+static THREAD_LOCAL struct {
+	void *context;
+	u32 record;
+} passing;
+
 static struct guarded_chain *chain_of(int signo)
 {
 	return signo == SIGSEGV ? &host_process()->guarded_segv : &host_process()->guarded_bus;
@@ -202,15 +210,18 @@ NO_TSAN static void guarded_handler(int signo, siginfo_t *info, void *context)
 		return;
 	}
 	nr = a32_load_acquire(&chain->nr); /* pairs with the release in install_one */
+	/* Called by the handler we passed this signal to: one further back. Else by the kernel or by a handler put before us. */
+	if (__builtin_return_address(0) != (void *)guarded_restorer && passing.context == context)
+		nr = passing.record;
 	if (!nr) {
 		take_default(signo, info);
 		return;
 	}
-	if (__builtin_return_address(0) == (void *)guarded_restorer)
-		act = chain->action[nr - 1];
-	else
-		act = chain->action[0];
+	passing.context = context;
+	passing.record = nr - 1;
+	act = chain->action[nr - 1];
 	call_chained(&act, signo, info, context);
+	passing.context = NULL;
 }
 
 static void install_one(int signo)

@@ -4,6 +4,7 @@
 #define ANYKVM_TESTS_MEM_RIG_H
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "fake_vcpu.h"
 #include "mem/fault.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A fork child has one thread and a copy of every lock word: it must not hang, and nothing queued by the parent runs in it. */
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -10,7 +11,7 @@
 #include "../misuse.h"
 
 static struct srcu srcu;
-static struct a32 inside, let_go, ran, polluted;
+static struct a32 inside, let_go, ran;
 static struct rcu_head head, child_head;
 
 static void reader(void *arg)

@@ -4,6 +4,8 @@
  * run proves little on x86-64, whose hardware hides most reorderings; under qemu-user and on arm64 hosts, and with the
  * compiler's freedom, a wrong order in atomic.h shows.
  */
+#include <sched.h>
+
 #include "sync/atomic.h"
 #include "sync/rcu.h"
 #include "sync/thread.h"
