@@ -57,7 +57,7 @@ static bool tick(struct vcpu *v, struct interp *c)
  */
 static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 {
-	u64 pc = v->arch.pc, first = pc;
+	u64 pc = v->arch.pc, first = pc, base = pc & ~0xfffull;
 	const struct code_slot *s = &page->slot[pc >> 2 & (CODE_SLOTS - 1)];
 	enum op_result r;
 
@@ -75,7 +75,7 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
 			return true;
 		/* Same page, aligned, and nothing happened to the translation of the page. */
-		if (unlikely((v->arch.pc ^ pc) & ~0xffcull) || unlikely(c->generation != v->vtlb.generation))
+		if (unlikely((v->arch.pc ^ base) & ~0xffcull) || unlikely(c->generation != v->vtlb.generation))
 			return false;
 		pc = first = v->arch.pc;
 		s = &page->slot[pc >> 2 & (CODE_SLOTS - 1)];
@@ -91,8 +91,7 @@ static void interp_run(struct vcpu *v)
 		return;
 	for (;;) {
 		if (unlikely(v->arch.pc & 3)) {
-			vcpu_pc_alignment(v);
-			if (vcpu_poll(v))
+			if (vcpu_pc_alignment(v) == OP_STOP || vcpu_poll(v))
 				return;
 			continue;
 		}
