@@ -155,6 +155,7 @@ const struct sysreg_row sysreg_base_rows[] = {
 	{ ROW(3, 0, 12, 1, 1, DISR_EL1, 0), STORED(DISR_EL1), .flags = LISTED },
 	{ ROW(3, 0, 13, 0, 1, CONTEXTIDR_EL1, SYSREG_RW1), STORED(CONTEXTIDR_EL1), .flags = LISTED, .wmask = 0xffffffff },
 	{ ROW(3, 0, 13, 0, 4, TPIDR_EL1, SYSREG_RW1), STORED(TPIDR_EL1), .flags = LISTED, .reset = UNKNOWN },
+	{ ROW(3, 0, 14, 1, 0, CNTKCTL_EL1, SYSREG_RW1), STORED(CNTKCTL_EL1), .flags = LISTED, .wmask = 0xff },
 
 	{ ROW(3, 1, 0, 0, 0, CCSIDR_EL1, SYSREG_R1), NO_STORE, HOOKS(ccsidr_read, NULL) },
 	{ ROW(3, 1, 0, 0, 1, CLIDR_EL1, SYSREG_R1), NO_STORE, .flags = LISTED, .read = impid_read, .get = impid_get,
