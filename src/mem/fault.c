@@ -122,7 +122,7 @@ static int fault_plan(struct vm_mem *m, struct fault *f)
 	f->seq = a64_load_acquire(&m->inv_seq);
 	if (vma_cache_lookup(m->vmas, f->hva, &vma))
 		return -EFAULT;
-	if (f->write && !vma.w)
+	if (!(f->write ? vma.w : vma.r))
 		return -EFAULT;
 	f->level = block_level(m, f, &vma);
 	f->prot = S2_PROT_R;
