@@ -24,13 +24,18 @@ void host_sleeper_init(struct host_sleeper *s)
 	*s = (struct host_sleeper){.event_fd = -1, .signal_fd = -1};
 }
 
-void host_sleeper_fini(struct host_sleeper *s)
+static void close_descriptors(struct host_sleeper *s)
 {
-	/* In a fork child the numbers are copies; closing them is harmless. */
 	if (s->event_fd >= 0)
 		host_close(s->event_fd);
 	if (s->signal_fd >= 0)
 		host_close(s->signal_fd);
+	s->event_fd = s->signal_fd = -1;
+}
+
+void host_sleeper_fini(struct host_sleeper *s)
+{
+	close_descriptors(s);
 	host_sleeper_init(s);
 }
 
@@ -44,7 +49,7 @@ static bool make_descriptors(struct host_sleeper *s, u64 wanted)
 	s->event_fd = host_fd_move_high(host_eventfd_create(0, false));
 	s->signal_fd = host_fd_move_high(signalfd_set(-1, wanted));
 	if (s->event_fd < 0 || s->signal_fd < 0) {
-		host_sleeper_fini(s);
+		close_descriptors(s);
 		return false;
 	}
 	s->signal_mask = wanted;

@@ -202,20 +202,27 @@ int host_vma_query(u64 addr, struct host_vma *out)
 	return ret;
 }
 
-/* Whether the kernel has MADV_POPULATE: its EINVAL also means "no permission", so a page of our own tells. */
+/*
+ * Whether the kernel has MADV_POPULATE. Its EINVAL also means "no permission", and qemu-user takes any advice and does nothing:
+ * so it must work on a page of our own and then fail on it once that has no access.
+ */
 static bool populate_present(void)
 {
 	struct host_process *p = host_process();
 	u32 known = a32_load_relaxed(&p->populate);
+	u64 size = host_page_size();
 	void *page;
 
 	if (likely(known != UNKNOWN))
 		return known == PRESENT;
-	page = host_mmap(NULL, host_page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	page = host_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (host_map_failed(page))
 		return false;
-	known = host_madvise(page, host_page_size(), MADV_POPULATE_WRITE) == 0 ? PRESENT : MISSING;
-	host_munmap(page, host_page_size());
+	known = MISSING;
+	if (!host_madvise(page, size, MADV_POPULATE_WRITE) && !host_mprotect(page, size, PROT_NONE) &&
+	    host_madvise(page, size, MADV_POPULATE_WRITE))
+		known = PRESENT;
+	host_munmap(page, size);
 	a32_store_relaxed(&p->populate, known);
 	return known == PRESENT;
 }

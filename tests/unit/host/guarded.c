@@ -6,6 +6,7 @@
 #include "host/fd.h"
 #include "host/guarded.h"
 #include "host/signal.h"
+#include "sync/atomic.h"
 #include "../../test.h"
 #include "../misuse.h"
 
@@ -18,11 +19,11 @@ static void setup(void)
 	guarded_install();
 	if (page)
 		return;
-	/* Two mappings with a gap rather than PROT_NONE alone, so that both kinds of SIGSEGV occur. */
 	page = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	hole = page + 4096;
 	ro = page + 2 * 4096;
-	munmap(hole, 4096);
+	/* No access rather than no mapping: an unmapped page could be given to somebody else. */
+	mprotect(hole, 4096, PROT_NONE);
 	mprotect(ro, 4096, PROT_READ);
 }
 
@@ -75,6 +76,18 @@ TEST(every_access_works_and_fails_on_a_hole_without_a_crash)
 	CHECK_WIDTH(16);
 	CHECK_WIDTH(32);
 	CHECK_WIDTH(64);
+}
+
+TEST(addresses_where_nothing_is_mapped_fail_too)
+{
+	u64 v;
+
+	setup();
+	EXPECT(!guarded_load64(NULL, &v));
+	EXPECT(!guarded_load64((void *)0x10, &v));
+	EXPECT(!guarded_store64((void *)0x10, 1));
+	EXPECT(!guarded_load64((void *)0x0f00000000000000ul, &v)); /* not canonical */
+	EXPECT(!guarded_load64((void *)0xfffffffffffffff8ul, &v));
 }
 
 TEST(narrow_accesses_leave_their_neighbours_alone)
@@ -180,13 +193,13 @@ TEST(a_file_truncated_under_its_mapping_fails_the_access)
 }
 
 /* Unmapped and mapped again by one thread while others access: success or failure, never a crash. */
-static volatile bool stop;
+static struct a32 stop;
 
 static void *hammer(void *arg)
 {
 	u64 v, hits = 0;
 
-	while (!stop)
+	while (!a32_load_relaxed(&stop))
 		hits += guarded_load64(arg, &v);
 	return (void *)hits;
 }
@@ -198,7 +211,7 @@ TEST(accesses_race_with_unmapping)
 	pthread_t t[2];
 
 	setup();
-	stop = false;
+	a32_store(&stop, 0);
 	for (int i = 0; i < 2; i++)
 		ASSERT(!pthread_create(&t[i], NULL, hammer, p));
 	for (int i = 0; i < 300; i++) {
@@ -207,7 +220,7 @@ TEST(accesses_race_with_unmapping)
 		mprotect(p, 4096, PROT_READ);
 		usleep(20);
 	}
-	stop = true;
+	a32_store(&stop, 1);
 	for (int i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
 	EXPECT_CMP(guarded_nr_recovered(), >, n);
@@ -377,7 +390,12 @@ TEST(a_foreign_fault_reaches_the_handler_that_was_there_before)
 TEST(a_vmm_that_installs_its_handler_after_ours_gets_its_own_faults_only)
 {
 	EXPECT_NO_ABORT(installed_after_ours);
+#if defined(ANYKVM_TSAN)
+	/* TSan's sigaction hides what was installed before it: there is nothing to pass on to. */
+	(void)after_ours_passes_on;
+#else
 	EXPECT_NO_ABORT(after_ours_passes_on);
+#endif
 	EXPECT_NO_ABORT(after_ours_stays_first_and_passes_on);
 }
 

@@ -140,6 +140,7 @@ static void signal_while_asleep(bool expect_wake)
 	EXPECT_EQ(handled, 0);
 	pthread_join(t, NULL);
 	host_signals_restore(old);
+	usleep(1000); /* TSan delivers at the next call it knows */
 	EXPECT_EQ(handled, 1);
 	signal(SIGUSR1, SIG_DFL);
 }
