@@ -7,7 +7,6 @@
 #define ANYKVM_TESTS_API_VMM_H
 
 #ifdef ANYKVM_REAL
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
