@@ -238,7 +238,7 @@ static void print_register(const struct accel *accel, int vcpu, const struct fea
 static void print_cpu(const struct accel *accel, int vcpu)
 {
 	struct kvm_reg_list list = {0};
-	uint64_t midr, frequency;
+	uint64_t midr;
 
 	if (get(accel, vcpu, ID(0, 0), &midr))
 		printf("  MIDR_EL1          %016llx  implementer 0x%02x, part 0x%03x, r%up%u\n",
@@ -246,9 +246,6 @@ static void print_cpu(const struct accel *accel, int vcpu)
 		       (unsigned)(midr >> 20 & 15), (unsigned)(midr & 15));
 	for (unsigned i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
 		print_register(accel, vcpu, &registers[i]);
-	if (get(accel, vcpu, ARM64_SYS_REG(3, 3, 14, 0, 0), &frequency) && frequency)
-		printf("  CNTFRQ_EL0        %016llx  %.3f MHz\n", frequency + 0ull,
-		       frequency / 1e6);
 	/* E2BIG is the answer that tells the number. */
 	if (accel->ioctl(vcpu, KVM_GET_REG_LIST, &list) < 0 && errno == E2BIG)
 		printf("  registers         %llu\n", list.n + 0ull);

@@ -27,7 +27,11 @@ static int kernel_gunzip(struct boot_file *kernel, const char *path, uint64_t li
 		uint8_t *larger;
 
 		if (stream.total_out == out.size || !out.data) {
-			out.size = out.data ? out.size * 2 : out.size;
+			if (out.data)
+				out.size *= 2;
+			if (out.size >
+			    limit) /* one byte more tells a file that just fits from a larger one */
+				out.size = limit + 1;
 			larger = stream.total_out > limit ? NULL : realloc(out.data, out.size);
 			if (!larger)
 				break;

@@ -122,7 +122,8 @@ static void nvme_ring(struct nvme *ctrl, unsigned index, uint32_t value)
 	unsigned id = index / 2;
 	struct nvme_queue *queue;
 
-	/* Section 5.2.1.2: stores that make no sense are reported as events or ignored; we ignore them. */
+	/* Section 5.2.1.2: stores that make no sense are reported as events or ignored; we ignore
+	 * them. */
 	if (!(ctrl->csts & CSTS_RDY) || id >= NVME_QUEUES)
 		return;
 	queue = index & 1 ? &ctrl->cq[id] : &ctrl->sq[id];

@@ -171,8 +171,8 @@ static void *vcpu_thread(void *argument)
 	struct machine *m = vcpu->machine;
 	struct timespec used;
 
-	/* Pairs with machine_vcpu_kick(): stop is written first, then immediate_exit, so one of them is
-	 * seen here. */
+	/* Pairs with machine_vcpu_kick(): stop is written first, then immediate_exit, so one of
+	 * them is seen here. */
 	while (!__atomic_load_n(&m->stop, __ATOMIC_SEQ_CST)) {
 		if (m->accel->ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN) {
