@@ -2,7 +2,7 @@
 /*
  * A bootable arm64 Image that runs one loop and powers off by PSCI (HVC). Assemble with -DLOOP_<name>=1 and -DROUNDS=n:
  * ALU (xorshift in registers), TABLE (dependent table loads and stores), CALLS (recursive Fibonacci), EMPTY (nothing: the cost
- * of starting). MMU off, EL1.
+ * of starting). EL1, MMU on: the low 4 GiB mapped by blocks of 1 GiB.
  */
 	.text
 	b start
@@ -17,6 +17,28 @@
 start:
 	adr x9, stack_top
 	mov sp, x9
+	adr x0, tables
+	mov x1, #0x701 /* block, AF, inner shareable, attribute 0 */
+	mov x2, #4
+	mov x3, #0x40000000
+1:	str x1, [x0], #8
+	add x1, x1, x3
+	subs x2, x2, #1
+	b.ne 1b
+	adr x0, tables
+	msr ttbr0_el1, x0
+	mov x0, #0xff /* normal, write-back */
+	msr mair_el1, x0
+	ldr x0, =0x100803519 /* 39 bits, write-back walks, no TTBR1, 36-bit output */
+	msr tcr_el1, x0
+	isb
+	tlbi vmalle1
+	dsb sy
+	mrs x0, sctlr_el1
+	mov x1, #0x1005 /* I, C, M */
+	orr x0, x0, x1
+	msr sctlr_el1, x0
+	isb
 	ldr x19, =ROUNDS
 #if defined(LOOP_ALU)
 	ldr x1, =0x9e3779b97f4a7c15
@@ -65,6 +87,8 @@ fib:	cmp x0, #2
 2:	ret
 
 	.ltorg
+	.balign 4096
+tables:	.skip 4096
 	.balign 16
 table:	.skip 4096
 	.skip 4096
