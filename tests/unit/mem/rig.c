@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "host/alloc.h"
@@ -285,6 +287,24 @@ bool helper_ended_within(struct helper *h, unsigned ms)
 		sleep_ms(1);
 	}
 	return a32_load(&h->done);
+}
+
+bool aborts(void (*fn)(void))
+{
+	int status = 0;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		/* The message of the abort is expected. */
+		close(2);
+		close(1);
+		signal(SIGABRT, SIG_DFL);
+		fn();
+		_exit(0);
+	}
+	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
 void sleep_ms(unsigned ms)

@@ -13,6 +13,7 @@
 #include "mem/memslot.h"
 #include "mem/notifier.h"
 #include "mem/stage2.h"
+#include "sync/wait.h"
 
 #define PAGE 4096ull
 
@@ -71,6 +72,8 @@ void helper_join(struct helper *h);
 /* False if it has not ended after ms. */
 bool helper_ended_within(struct helper *h, unsigned ms);
 
+/* Runs fn in a fork child without output: true if it died of abort(). */
+bool aborts(void (*fn)(void));
 void sleep_ms(unsigned ms);
 /* A small deterministic generator. */
 u64 next_random(u64 *state);

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* Dirty logging with bitmaps. */
+#include "rig.h"
+#include "test.h"
+
+static struct rig r;
+static u64 log_bits[64];
+
+static int get(u32 slot)
+{
+	memset(log_bits, 0xee, sizeof(log_bits));
+	return mem_get_dirty_log(&r.m, slot, log_bits);
+}
+
+static bool writable(u64 ipa)
+{
+	struct s2_result out;
+	struct mem_fault f = {0};
+
+	return !s2_lookup(&r.m.mmu, ipa, true, false, false, &out, &f);
+}
+
+static void write_page(u64 page)
+{
+	u32 x = page;
+
+	EXPECT_EQ(fake_access(&r.v, page * PAGE, FAKE_WRITE, &x), 0);
+}
+
+TEST(errors_are_those_of_kvm)
+{
+	char *p = rig_map(100 * PAGE, 0);
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 100 * PAGE, p, MEMSLOT_LOG_DIRTY), 0);
+	ASSERT_EQ(rig_slot(&r.m, 1, GIB, 100 * PAGE, p, 0), 0);
+	EXPECT_EQ(get(1u << 16), -EINVAL);
+	EXPECT_EQ(get(32767), -EINVAL);
+	EXPECT_EQ(get(5), -ENOENT);
+	EXPECT_EQ(get(1), -ENOENT);
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0] | log_bits[1], 0);
+	EXPECT_EQ(log_bits[2], 0xeeeeeeeeeeeeeeee);
+	EXPECT_EQ(mem_get_dirty_log(&r.m, 0, (void *)8), -EFAULT);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 1u << 16, 64, 0, log_bits), -EINVAL);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 64, 1, log_bits), -EINVAL);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 5, 64, 0, log_bits), -ENOENT);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 1, 64, 0, log_bits), -ENOENT);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 63, 0, log_bits), -EINVAL);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 128, 0, log_bits), -EINVAL);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 100, 0, log_bits), 0);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 36, 64, log_bits), 0);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 64, 64, log_bits), -EINVAL);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 64, 128, log_bits), -EINVAL);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 64, 0, (void *)8), -EFAULT);
+	EXPECT_EQ(mem_set_manual_protect(&r.m, 2), -EINVAL);
+	EXPECT_EQ(mem_set_manual_protect(&r.m, 4), -EINVAL);
+	EXPECT_EQ(mem_set_manual_protect(&r.m, 5), -EINVAL);
+	EXPECT_EQ(mem_set_manual_protect(&r.m, 3), 0);
+	EXPECT_EQ(mem_set_manual_protect(&r.m, 0), 0);
+	EXPECT(rig_stop(&r));
+	munmap(p, 100 * PAGE);
+}
+
+TEST(get_reports_each_written_page_once)
+{
+	char *p = rig_map(100 * PAGE, 0);
+	u32 x;
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 100 * PAGE, p, MEMSLOT_LOG_DIRTY), 0);
+	write_page(0);
+	write_page(63);
+	write_page(99);
+	EXPECT_EQ(fake_access(&r.v, 5 * PAGE, FAKE_READ, &x), 0);
+	EXPECT(!writable(5 * PAGE));
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0], 1 | BIT(63));
+	EXPECT_EQ(log_bits[1], BIT(35));
+	EXPECT(!writable(0) && !writable(99 * PAGE));
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0] | log_bits[1], 0);
+	write_page(99);
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[1], BIT(35));
+	EXPECT(rig_stop(&r));
+	munmap(p, 100 * PAGE);
+}
+
+TEST(turning_logging_on_protects_what_was_mapped_and_off_lets_blocks_return)
+{
+	char *p = rig_map(2 * MIB, 2 * MIB);
+	struct s2_result out;
+	struct mem_fault f = {0};
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, p, 0), 0);
+	fake_enter(&r.v);
+	write_page(0);
+	EXPECT(writable(PAGE));
+	fake_leave(&r.v);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, p, MEMSLOT_LOG_DIRTY), 0);
+	EXPECT(!writable(0));
+	fake_enter(&r.v);
+	write_page(7);
+	fake_leave(&r.v);
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0], BIT(7));
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, p, 0), 0);
+	EXPECT_EQ(get(0), -ENOENT);
+	write_page(9);
+	EXPECT(!s2_lookup(&r.m.mmu, 9 * PAGE, true, false, false, &out, &f));
+	EXPECT_EQ(out.level, 2);
+	EXPECT(rig_stop(&r));
+	munmap(p, 2 * MIB);
+}
+
+TEST(manual_protect_leaves_protection_to_clear)
+{
+	char *p = rig_map(100 * PAGE, 0);
+	u64 ask[2] = {BIT(1) | BIT(2), 0};
+
+	rig_start(&r);
+	ASSERT_EQ(mem_set_manual_protect(&r.m, 1), 0);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 100 * PAGE, p, MEMSLOT_LOG_DIRTY), 0);
+	write_page(1);
+	write_page(3);
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0], BIT(1) | BIT(3));
+	EXPECT(writable(PAGE) && writable(3 * PAGE));
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0], BIT(1) | BIT(3));
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 64, 0, ask), 0);
+	EXPECT(!writable(PAGE) && writable(3 * PAGE));
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0], BIT(3));
+	EXPECT(rig_stop(&r));
+	munmap(p, 100 * PAGE);
+}
+
+TEST(initially_set_starts_with_every_page_dirty_and_writable)
+{
+	char *p = rig_map(100 * PAGE, 0);
+	u64 ask[2] = {~0ull, ~0ull};
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 100 * PAGE, p, 0), 0);
+	write_page(4);
+	ASSERT_EQ(mem_set_manual_protect(&r.m, 3), 0);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 100 * PAGE, p, MEMSLOT_LOG_DIRTY), 0);
+	EXPECT(writable(4 * PAGE));
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0], ~0ull);
+	EXPECT_EQ(log_bits[1], BIT(36) - 1);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 100, 0, ask), 0);
+	EXPECT(!writable(4 * PAGE));
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0] | log_bits[1], 0);
+	EXPECT(rig_stop(&r));
+	munmap(p, 100 * PAGE);
+}
+
+static void write_page_0(void *arg)
+{
+	write_page(0);
+}
+
+TEST(I22_the_bit_is_there_as_soon_as_the_page_is_writable)
+{
+	char *p = rig_map(PAGE, 0);
+	struct helper h;
+	struct gate g;
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, PAGE, p, MEMSLOT_LOG_DIRTY), 0);
+	/* The fault has let go of mmu_lock and goes no further. */
+	gate_arm(&g, HOOK_FAULT_DONE, 0);
+	helper_start(&h, write_page_0, NULL);
+	ASSERT(gate_wait(&g));
+	EXPECT(writable(0));
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0], 1);
+	gate_open(&g);
+	helper_join(&h);
+	gate_disarm(&g);
+	EXPECT(rig_stop(&r));
+	munmap(p, PAGE);
+}
+
+/* --- I-22 under load ----------------------------------------------------------------------------------------------- */
+
+#define LOAD_PAGES 128
+
+static struct a32 stop_writer;
+static u32 seen[LOAD_PAGES];
+
+static void writer(void *arg)
+{
+	struct fake_vcpu *v = arg;
+	u64 seed = 22;
+	u32 n = 0;
+
+	fake_enter(v);
+	while (!a32_load(&stop_writer)) {
+		n++;
+		if (fake_access(v, next_random(&seed) % LOAD_PAGES * PAGE, FAKE_WRITE, &n))
+			abort();
+		fake_poll(v);
+	}
+	fake_leave(v);
+}
+
+/* No leaf is writable while its bit is clear, as a holder of mmu_lock for writing sees it. */
+static int check_leaf(struct s2_visit *v, enum s2_visit_kind kind)
+{
+	const struct memslot *s = v->arg;
+	u64 page = v->ipa / PAGE;
+
+	if (s2_is_leaf(v->old, v->level) && (v->old & S2_W)) {
+		EXPECT_EQ(v->level, 3);
+		EXPECT(a64_load(&s->dirty_bitmap[page / 64]) & BIT(page % 64));
+	}
+	return 0;
+}
+
+TEST(I22_no_write_is_lost_between_snapshot_and_protection)
+{
+	char *p = rig_map(LOAD_PAGES * PAGE, 0);
+	struct s2_walker w = {.visit = check_leaf, .kinds = S2_VISIT_LEAF};
+	struct helper h;
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, LOAD_PAGES * PAGE, p, MEMSLOT_LOG_DIRTY), 0);
+	w.arg = memslot_find_id(memslot_active(&r.m), 0);
+	memset(seen, 0, sizeof(seen));
+	a32_store(&stop_writer, 0);
+	helper_start(&h, writer, &r.v);
+	for (unsigned round = 0; round < 1500; round++) {
+		ASSERT_EQ(get(0), 0);
+		for (unsigned i = 0; i < LOAD_PAGES; i++)
+			if (log_bits[i / 64] & BIT(i % 64))
+				guarded_load32(p + i * PAGE, &seen[i]);
+		if (round % 8)
+			continue;
+		write_lock(&r.m.mmu_lock);
+		stage2_walk(aptr_load_relaxed(&r.m.mmu.pgt), 0, LOAD_PAGES * PAGE, &w);
+		write_unlock(&r.m.mmu_lock);
+	}
+	a32_store(&stop_writer, 1);
+	helper_join(&h);
+	/* The last reports: what differs from the copies must be named in them. */
+	ASSERT_EQ(get(0), 0);
+	for (unsigned i = 0; i < LOAD_PAGES; i++)
+		if (!(log_bits[i / 64] & BIT(i % 64)))
+			EXPECT_EQ(((u32 *)p)[i * PAGE / 4], seen[i]);
+	EXPECT(rig_stop(&r));
+	munmap(p, LOAD_PAGES * PAGE);
+}

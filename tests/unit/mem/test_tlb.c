@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* The flush protocol by itself. Guarantees G-TLB-A to D of mem/tlb.h, and I-12. */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "rig.h"
+#include "test.h"
+
+static struct rig r;
+static struct fake_vcpu other;
+
+static struct tlb_inval all(void)
+{
+	return (struct tlb_inval){.kind = TLB_INVAL_ALL, .asid = -1};
+}
+
+static struct a32 phase;
+
+static void wait_phase(u32 n)
+{
+	while (a32_load(&phase) < n)
+		sleep_ms(1);
+}
+
+/* In guest mode without a poll until phase 2, then polls until phase 4. */
+static void stubborn(void *arg)
+{
+	struct fake_vcpu *v = arg;
+
+	fake_enter(v);
+	a32_store(&phase, 1);
+	wait_phase(2);
+	while (a32_load(&phase) < 4) {
+		fake_poll(v);
+		cpu_relax();
+	}
+	fake_leave(v);
+}
+
+static void shoot(void *arg)
+{
+	struct tlb_inval rec = all();
+
+	tlb_shootdown(&r.m.tlb, &rec);
+}
+
+TEST(G_TLB_A_a_shootdown_waits_for_a_vcpu_in_the_guest)
+{
+	struct helper v, s;
+
+	rig_start(&r);
+	a32_store(&phase, 0);
+	helper_start(&v, stubborn, &r.v);
+	wait_phase(1);
+	helper_start(&s, shoot, NULL);
+	EXPECT(!helper_ended_within(&s, 50));
+	a32_store(&phase, 2);
+	EXPECT(helper_ended_within(&s, 5000));
+	a32_store(&phase, 4);
+	helper_join(&s);
+	helper_join(&v);
+	EXPECT_EQ(r.v.records, 1);
+	EXPECT(rig_stop(&r));
+}
+
+TEST(G_TLB_D_a_vcpu_outside_costs_no_wait_and_catches_up_on_entry)
+{
+	struct tlb_inval rec = all();
+
+	rig_start(&r);
+	tlb_shootdown(&r.m.tlb, &rec);
+	EXPECT_EQ(r.v.records, 0);
+	EXPECT_EQ(a64_load(&r.m.tlb.waits), 0);
+	fake_enter(&r.v);
+	EXPECT_EQ(r.v.records, 1);
+	EXPECT_EQ(a64_load(&r.v.tlb.acked), a64_load(&r.v.tlb.posted));
+	fake_leave(&r.v);
+	EXPECT(rig_stop(&r));
+}
+
+TEST(G_TLB_B_a_full_queue_flushes_everything)
+{
+	struct tlb_inval rec = {.kind = TLB_INVAL_IPA, .asid = -1};
+
+	rig_start(&r);
+	r.v.entry[3].page = 77 * PAGE;
+	r.v.code[5].hva = 0x5000;
+	for (unsigned i = 0; i < TLB_QUEUE + 1; i++) {
+		rec.start = i * PAGE;
+		rec.end = rec.start + PAGE;
+		tlb_post(&r.m.tlb, NULL, &rec);
+	}
+	fake_enter(&r.v);
+	EXPECT_EQ(r.v.records, 1);
+	EXPECT_EQ(r.v.entry[3].page, ~0ull);
+	EXPECT_EQ(r.v.code[5].hva, ~0ull);
+	fake_leave(&r.v);
+	/* Equal records are one. */
+	for (unsigned i = 0; i < 100; i++)
+		tlb_post(&r.m.tlb, NULL, &rec);
+	fake_enter(&r.v);
+	EXPECT_EQ(r.v.records, 2);
+	fake_leave(&r.v);
+	EXPECT(rig_stop(&r));
+}
+
+static void drainer(void *arg)
+{
+	struct fake_vcpu *v = arg;
+	struct tlb_inval rec = all();
+
+	fake_enter(v);
+	for (unsigned i = 0; i < 2000; i++) {
+		tlb_post(&r.m.tlb, &v->tlb, &rec);
+		tlb_drain(&r.m.tlb, &v->tlb);
+		if (a32_load(&v->tlb.mode) != TLB_IN_GUEST)
+			abort();
+	}
+	fake_leave(v);
+}
+
+TEST(G_TLB_C_two_vcpus_that_drain_at_once_do_not_wait_for_each_other)
+{
+	struct helper a, b;
+
+	rig_start(&r);
+	fake_vcpu_init(&other, &r.m);
+	helper_start(&a, drainer, &r.v);
+	helper_start(&b, drainer, &other);
+	EXPECT(helper_ended_within(&a, 60000));
+	EXPECT(helper_ended_within(&b, 60000));
+	helper_join(&a);
+	helper_join(&b);
+	EXPECT(r.v.records >= 2000 && other.records >= 2000);
+	fake_vcpu_fini(&other);
+	EXPECT(rig_stop(&r));
+}
+
+TEST(a_record_posted_to_self_is_applied_at_once)
+{
+	struct tlb_inval rec = all();
+
+	rig_start(&r);
+	fake_vcpu_init(&other, &r.m);
+	fake_enter(&r.v);
+	tlb_post(&r.m.tlb, &r.v.tlb, &rec);
+	EXPECT_EQ(r.v.records, 1);
+	EXPECT_EQ(a32_load(&other.tlb.attention), 1);
+	fake_leave(&r.v);
+	fake_enter(&other);
+	EXPECT_EQ(other.records, 1);
+	EXPECT_EQ(a32_load(&other.tlb.attention), 0);
+	fake_vcpu_fini(&other);
+	EXPECT(rig_stop(&r));
+}
+
+TEST(a_vcpu_whose_creation_failed_is_forgotten)
+{
+	struct tlb_inval rec = all();
+
+	rig_start(&r);
+	fake_vcpu_init(&other, &r.m);
+	tlb_client_detach(&r.m.tlb, &other.tlb);
+	memset(&other, 0x5a, sizeof(other));
+	tlb_shootdown(&r.m.tlb, &rec);
+	fake_vcpu_init(&other, &r.m);
+	tlb_shootdown(&r.m.tlb, &rec);
+	EXPECT_EQ(a64_load(&other.tlb.posted), 1);
+	fake_vcpu_fini(&other);
+	EXPECT(rig_stop(&r));
+}
+
+static void poll_in_a_section(void)
+{
+	struct tlb_inval rec = all();
+
+	fake_enter(&r.v);
+	tlb_post(&r.m.tlb, NULL, &rec);
+	access_section_begin(&r.v.tlb);
+	tlb_poll(&r.v.tlb);
+}
+
+static void leave_in_a_section(void)
+{
+	fake_enter(&r.v);
+	access_section_begin(&r.v.tlb);
+	tlb_leave(&r.v.tlb);
+}
+
+TEST(I12_a_poll_or_exit_inside_an_access_section_aborts)
+{
+	rig_start(&r);
+	EXPECT(aborts(poll_in_a_section));
+	EXPECT(aborts(leave_in_a_section));
+	EXPECT(rig_stop(&r));
+}
