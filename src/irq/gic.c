@@ -62,7 +62,7 @@ struct candidate_scan {
 
 static void scan_one(const struct irq_cpu *cpu, struct gic_irq *irq, struct candidate_scan *s)
 {
-	if (irq->priority < cpu->pmr)
+	if (irq->priority < gic_cpu_pmr(cpu))
 		s->wakes = true;
 	if (irq->group1 ? !cpu->grpen1 : !cpu->grpen0)
 		return;
@@ -99,11 +99,11 @@ u32 gic_cpu_group_priority(const struct irq_cpu *cpu, u32 priority, bool group1)
 	u32 bpr;
 
 	if (!group1)
-		bpr = cpu->bpr0 + 1u;
+		bpr = gic_cpu_bpr0(cpu) + 1;
 	else if (cpu->cbpr)
-		bpr = MIN(cpu->bpr0 + 1u, 7u);
+		bpr = MIN(gic_cpu_bpr0(cpu) + 1, 7u);
 	else
-		bpr = cpu->bpr1;
+		bpr = gic_cpu_bpr1(cpu);
 	return priority & (0xffu << bpr) & 0xff;
 }
 
@@ -117,7 +117,7 @@ void gic_cpu_update(struct irq_cpu *cpu)
 	if (a32_load_relaxed(&cpu->vi->enabled))
 		scan_candidates(cpu, &s);
 	cpu->best = s.best;
-	cpu->signalled = s.best && s.best->priority < cpu->pmr &&
+	cpu->signalled = s.best && s.best->priority < gic_cpu_pmr(cpu) &&
 			 gic_cpu_group_priority(cpu, s.best->priority, s.best->group1) <
 				 gic_cpu_running_priority(cpu);
 	pin_bit = !cpu->signalled ? 0 : s.best->group1 ? 1u << PIN_IRQ : 1u << PIN_FIQ;
@@ -240,9 +240,7 @@ void gic_cpu_setup_private(struct irq_cpu *cpu)
 /* The reset values of the CPU interface: what a zero VMCR gives. */
 void gic_cpu_reset_interface(struct irq_cpu *cpu)
 {
-	cpu->pmr = 0;
-	cpu->bpr0 = 8 - GIC_PRI_BITS - 1;
-	cpu->bpr1 = 8 - GIC_PRI_BITS;
+	cpu->pmr = cpu->bpr0 = cpu->bpr1 = 0;
 	cpu->cbpr = cpu->eoimode = cpu->grpen0 = cpu->grpen1 = false;
 	cpu->user_pri_bits = GIC_PRI_BITS;
 	cpu->user_id_bits = GIC_ID_BITS;
@@ -270,6 +268,7 @@ int gic_init(struct vm_irq *vi)
 
 		irq->intid = (u16)(i + GIC_NR_PRIVATE);
 		irq->group1 = true;
+		irq->edge = true;
 		irq->target = cpu0;
 		aptr_store_relaxed(&irq->home, cpu0 ? cpu0 : vi->nobody);
 	}

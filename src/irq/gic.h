@@ -89,7 +89,7 @@ struct irq_cpu {
 	bool signalled;	      /* best passes the mask and the running priority: a pin is up */
 	u32 pin_bits;	      /* as last given to vcpu_set_pin */
 	struct a32 wakes;     /* some candidate should end WFI; read without the lock */
-	u8 pmr, bpr0, bpr1;
+	u8 pmr, bpr0, bpr1; /* as user space restored them; the guest sees them limited (gic_cpu_pmr...) */
 	bool cbpr, eoimode, grpen0, grpen1;
 	u32 ap0r, ap1r; /* active priorities, one bit per preemption level */
 	u8 user_pri_bits, user_id_bits; /* what user space restored into ICC_CTLR_EL1 */
@@ -167,6 +167,19 @@ void gic_irq_unlock_unchanged(struct irq_cpu *home);
 static inline bool gic_irq_is_pending(const struct gic_irq *irq)
 {
 	return irq->pending_latch || (!irq->edge && irq->line_level);
+}
+/* The mask and binary points in force: limited to the bits that exist. */
+static inline u32 gic_cpu_pmr(const struct irq_cpu *cpu)
+{
+	return cpu->pmr & GIC_PRI_MASK;
+}
+static inline u32 gic_cpu_bpr0(const struct irq_cpu *cpu)
+{
+	return MAX(cpu->bpr0, 8 - GIC_PRI_BITS - 1);
+}
+static inline u32 gic_cpu_bpr1(const struct irq_cpu *cpu)
+{
+	return MAX(cpu->bpr1, 8 - GIC_PRI_BITS);
 }
 /* 0xff when nothing is active. */
 u32 gic_cpu_running_priority(const struct irq_cpu *cpu);

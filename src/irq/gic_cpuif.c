@@ -17,8 +17,6 @@
 #define CTLR_ID_SHIFT	11
 #define CTLR_SEIS	BIT(14)
 #define CTLR_A3V	BIT(15)
-#define BPR0_MIN	(8 - GIC_PRI_BITS - 1)
-#define BPR1_MIN	(8 - GIC_PRI_BITS)
 #define SRE_VALUE	7 /* SRE, DFB, DIB: no bypass, no way back to memory mapped registers */
 
 #define OP_PMR	   SYSREG_OP(3, 0, 4, 6, 0)
@@ -175,7 +173,7 @@ static u64 ctlr_value(const struct irq_cpu *cpu, u32 pri_bits, u32 id_bits)
 
 static u64 bpr1_value(const struct irq_cpu *cpu)
 {
-	return cpu->cbpr ? MIN(cpu->bpr0 + 1u, 7u) : cpu->bpr1;
+	return cpu->cbpr ? MIN(gic_cpu_bpr0(cpu) + 1, 7u) : gic_cpu_bpr1(cpu);
 }
 
 static u64 hppir(const struct irq_cpu *cpu, bool group1)
@@ -195,7 +193,7 @@ static int gic_cpuif_get_locked(const struct irq_cpu *cpu, u16 op, u64 *value)
 		*value = cpu->bpr0;
 		return 0;
 	case OP_BPR1:
-		*value = bpr1_value(cpu);
+		*value = cpu->cbpr ? MIN(cpu->bpr0 + 1u, 7u) : cpu->bpr1;
 		return 0;
 	case OP_AP0R(0):
 		*value = cpu->ap0r;
@@ -242,14 +240,14 @@ static int gic_cpuif_set_locked(struct irq_cpu *cpu, u16 op, u64 value)
 {
 	switch (op) {
 	case OP_PMR:
-		cpu->pmr = value & GIC_PRI_MASK;
+		cpu->pmr = (u8)value;
 		return 0;
 	case OP_BPR0:
-		cpu->bpr0 = (u8)MAX(value & 7, BPR0_MIN);
+		cpu->bpr0 = value & 7;
 		return 0;
 	case OP_BPR1:
 		if (!cpu->cbpr)
-			cpu->bpr1 = (u8)MAX(value & 7, BPR1_MIN);
+			cpu->bpr1 = value & 7;
 		return 0;
 	case OP_AP0R(0):
 		cpu->ap0r = (u32)value;
@@ -348,6 +346,15 @@ static enum op_result cpuif_read(struct vcpu *v, const struct sysreg_row *row, u
 	case OP_CTLR:
 		*value = ctlr_value(cpu, GIC_PRI_BITS, GIC_ID_BITS);
 		break;
+	case OP_PMR:
+		*value = gic_cpu_pmr(cpu);
+		break;
+	case OP_BPR0:
+		*value = gic_cpu_bpr0(cpu);
+		break;
+	case OP_BPR1:
+		*value = bpr1_value(cpu);
+		break;
 	default:
 		BUG_ON(gic_cpuif_get_locked(cpu, row->op, value));
 	}
@@ -387,6 +394,9 @@ static enum op_result cpuif_write(struct vcpu *v, const struct sysreg_row *row, 
 		break;
 	default:
 		BUG_ON(gic_cpuif_set_locked(cpu, row->op, value));
+		cpu->pmr = (u8)gic_cpu_pmr(cpu);
+		cpu->bpr0 = (u8)gic_cpu_bpr0(cpu);
+		cpu->bpr1 = (u8)gic_cpu_bpr1(cpu);
 	}
 	gic_cpu_update(cpu);
 	mutex_unlock(&cpu->lock);

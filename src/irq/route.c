@@ -17,7 +17,7 @@
 #include "irq/irq.h"
 
 #define MAX_ROUTES 4096
-#define NR_PINS_PER_CHIP (GIC_MAX_IRQ - GIC_NR_PRIVATE)
+#define NR_PINS_PER_CHIP (1020 - GIC_NR_PRIVATE)
 
 struct route {
 	u8 type; /* 0: no route */

@@ -115,7 +115,8 @@ int timer_first_run(struct irq_cpu *cpu)
 	int err = 0;
 
 	mutex_lock(&vi->config);
-	for (int id = 0; id < NR_TIMERS && !err; id++) {
+	/* The physical timer first: after a clash KVM's numbers stay claimed in this order. */
+	for (int id = NR_TIMERS - 1; id >= 0 && !err; id--) {
 		struct gic_irq *irq = &cpu->priv[vi->ppi[id]];
 		struct irq_cpu *home = gic_irq_lock(irq);
 
@@ -228,7 +229,7 @@ static int timer_get(struct vcpu *v, const struct sysreg_row *row, u64 *value)
 	struct irq_cpu *cpu = irq_cpu_of(v);
 	enum irq_timer_id id = row_timer(row);
 
-	*value = (row->op & 7) == 1 ? ctl_value(cpu, id) : cpu->timer[id].cval;
+	*value = (row->op & 7) == 1 ? cpu->timer[id].ctl : cpu->timer[id].cval;
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bug.h"
+#include "host/guarded.h"
 #include "vcpu/onereg.h"
 
 /* --- the clock: host_clock_ns is wrapped by the linker --- */
@@ -156,6 +157,7 @@ struct rig *rig_create(u32 nr_cpus)
 	struct rig *r = calloc(1, sizeof(*r));
 
 	BUG_ON(!r);
+	guarded_install();
 	mutex_init(&r->vm_lock, RANK_VM, "vm");
 	r->mem.ipa_bits = 40;
 	r->g.mem = &r->mem;
