@@ -11,6 +11,7 @@
 #include "host/alloc.h"
 #include "interp/code.h"
 #include "interp/interp.h"
+#include "interp/softfp.h"
 
 #define TICK_INSTRUCTIONS 16384
 
@@ -82,7 +83,7 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 	}
 }
 
-static void interp_run(struct vcpu *v)
+static void run_until_stop(struct vcpu *v)
 {
 	struct interp *c = v->engine;
 	struct code_page *page;
@@ -108,7 +109,16 @@ static void interp_run(struct vcpu *v)
 	}
 }
 
-static void interp_step(struct vcpu *v)
+/* FP handlers use the host's unit, which the process may have set up in its own way. */
+static void interp_run(struct vcpu *v)
+{
+	u64 host = fp_host_begin();
+
+	run_until_stop(v);
+	fp_host_end(host);
+}
+
+static void step(struct vcpu *v)
 {
 	struct interp *c = v->engine;
 	const struct code_slot *s;
@@ -125,6 +135,14 @@ static void interp_step(struct vcpu *v)
 	s = &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)];
 	if (code_handler(s)(v, s->insn) == OP_NEXT)
 		v->arch.pc += 4;
+}
+
+static void interp_step(struct vcpu *v)
+{
+	u64 host = fp_host_begin();
+
+	step(v);
+	fp_host_end(host);
 }
 
 const struct engine_ops interp_engine = {

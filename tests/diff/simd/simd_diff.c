@@ -421,7 +421,7 @@ static unsigned run_batch(struct rig *r, struct simd_case *in, struct simd_case 
 		count(&in[i], &theirs[i]);
 		if (same(ours, &theirs[i]))
 			continue;
-		if (settled_apply(&in[i], ours, &theirs[i]) && same(ours, &theirs[i])) {
+		if (settled_apply(&in[i], &theirs[i]) && same(ours, &theirs[i])) {
 			v->settled++;
 			continue;
 		}
