@@ -64,9 +64,11 @@ bool host_eventfd_drain(int fd)
 	struct iovec iov = {.iov_base = &count, .iov_len = sizeof(count)};
 	long ret = raw_syscall(SYS_preadv2, fd, &iov, 1, -1, -1, RWF_NOWAIT);
 
-	/* Hosts before 5.8 know no such read of an eventfd: look first (another reader may still get between). */
+	/* Hosts before 5.8 know no such read of an eventfd: look first (another reader may still
+	 * get between). */
 	if (ret == -EOPNOTSUPP || ret == -ESPIPE || ret == -EINVAL || ret == -ENOSYS)
-		ret = host_poll(fd, POLLIN, 0) == POLLIN ? host_read(fd, &count, sizeof(count)) : -EAGAIN;
+		ret = host_poll(fd, POLLIN, 0) == POLLIN ? host_read(fd, &count, sizeof(count))
+							 : -EAGAIN;
 	return ret == sizeof(count);
 }
 

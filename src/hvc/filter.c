@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The SMCCC filter (KVM_ARM_VM_SMCCC_FILTER): ranges of function identifiers that user space denies or takes over. With the
- * first range come two that nobody may touch: the architecture calls, whose answers must match the CPU.
+ * The SMCCC filter (KVM_ARM_VM_SMCCC_FILTER): ranges of function identifiers that user space denies
+ * or takes over. With the first range come two that nobody may touch: the architecture calls, whose
+ * answers must match the CPU.
  *
  * The filter can change only before the first run, so calls read it without a lock.
  *
- * struct hvc_filter: born with the first attribute; seen by filter_action; kept by vm_hvc.filter; freed in hvc_vm_fini.
+ * struct hvc_filter: born with the first attribute; seen by filter_action; kept by vm_hvc.filter;
+ * freed in hvc_vm_fini.
  */
 #include <errno.h>
 #include <string.h>
@@ -36,7 +38,8 @@ static int range_add(struct hvc_filter *f, u32 first, u32 last, u32 action)
 	r = NEW(struct filter_range);
 	if (!r)
 		return -ENOMEM;
-	*r = (struct filter_range){.next = f->ranges, .first = first, .last = last, .action = action};
+	*r = (struct filter_range){
+		.next = f->ranges, .first = first, .last = last, .action = action};
 	f->ranges = r;
 	return 0;
 }

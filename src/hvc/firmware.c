@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Firmware pseudo-registers: PSCI version, workaround levels (coprocessor 0x14), feature bitmaps (0x16). */
+/* Firmware pseudo-registers: PSCI version, workaround levels (coprocessor 0x14), feature bitmaps
+ * (0x16). */
 #include <errno.h>
 
 #include <anykvm/kvm.h>
@@ -102,7 +103,9 @@ static int workaround_set(struct vcpu *v, enum workaround n, u64 value)
 		return -EINVAL;
 	if (level <= KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_UNKNOWN)
 		return 0;
-	return firmware_workaround_level(v, n) < KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_NOT_REQUIRED ? -EINVAL : 0;
+	return firmware_workaround_level(v, n) < KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_NOT_REQUIRED
+		       ? -EINVAL
+		       : 0;
 }
 
 static int fw_set(struct vcpu *v, u64 id, u64 value)
@@ -173,8 +176,10 @@ static u32 bmap_list(struct vcpu *v, u64 *ids)
 	return NR_HVC_BMAPS;
 }
 
-static const struct onereg_group fw_group = {.coproc = 0x14, .get = fw_get, .set = fw_set, .list = fw_list};
-static const struct onereg_group bmap_group = {.coproc = 0x16, .get = bmap_get, .set = bmap_set, .list = bmap_list};
+static const struct onereg_group fw_group = {
+	.coproc = 0x14, .get = fw_get, .set = fw_set, .list = fw_list};
+static const struct onereg_group bmap_group = {
+	.coproc = 0x16, .get = bmap_get, .set = bmap_set, .list = bmap_list};
 
 int firmware_add_onereg(struct vm_hvc *h)
 {

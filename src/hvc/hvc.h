@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a guest's HVC and SMC reach: SMCCC, PSCI, the entropy and stolen-time services and KVM's vendor calls, as KVM/arm64
- * answers them. docs/interrupts.md has the table.
+ * What a guest's HVC and SMC reach: SMCCC, PSCI, the entropy and stolen-time services and KVM's
+ * vendor calls, as KVM/arm64 answers them. docs/interrupts.md has the table.
  */
 #ifndef ANYKVM_HVC_HVC_H
 #define ANYKVM_HVC_HVC_H
@@ -16,10 +16,11 @@ enum hvc_bmap { HVC_STD, HVC_STD_HYP, HVC_VENDOR_HYP, HVC_VENDOR_HYP_2, NR_HVC_B
 
 struct vm_hvc {
 	struct vcpu_group *group;
-	struct a32 psci_version; /* KVM_REG_ARM_PSCI_VERSION as set, 0 = default */
+	struct a32 psci_version;   /* KVM_REG_ARM_PSCI_VERSION as set, 0 = default */
 	struct a32 system_suspend; /* KVM_CAP_ARM_SYSTEM_SUSPEND was enabled: set by api/ */
 	struct a64 bmap[NR_HVC_BMAPS];
-	/* --- config (RANK_CONFIG): changes of bmap and filter, and their order against the first run --- */
+	/* --- config (RANK_CONFIG): changes of bmap and filter, and their order against the first
+	 * run --- */
 	struct mutex config;
 	struct aptr filter; /* struct hvc_filter *: frozen by the first run, NULL = none */
 	/* --- power (RANK_TIMER, leaf): CPU_ON looks and acts in one piece --- */
@@ -29,7 +30,7 @@ struct vm_hvc {
 /* One vCPU's part. */
 struct hvc_cpu {
 	/* --- v->mutex --- */
-	u64 steal_ipa; /* HVC_NO_IPA: no record */
+	u64 steal_ipa;	/* HVC_NO_IPA: no record */
 	u64 steal_last; /* run delay already accounted */
 	u64 steal_looked_ns;
 };
@@ -44,14 +45,16 @@ int hvc_vcpu_init(struct vm_hvc *h, struct vcpu *v);
 void hvc_vcpu_fini(struct vcpu *v);
 
 /*
- * vcpu_vm_ops.hypercall. Mode OUTSIDE, v->mutex held, v->stop.imm is the immediate, pc past the HVC or SMC. 1 = handled, 0 = exit to
- * user space with v->run filled.
+ * vcpu_vm_ops.hypercall. Mode OUTSIDE, v->mutex held, v->stop.imm is the immediate, pc past the HVC
+ * or SMC. 1 = handled, 0 = exit to user space with v->run filled.
  */
 int hvc_handle(struct vcpu *v, bool smc);
-/* At the start of KVM_RUN: accounts the time this thread was kept from running. Cheap without a record. */
+/* At the start of KVM_RUN: accounts the time this thread was kept from running. Cheap without a
+ * record. */
 void hvc_before_run(struct vcpu *v);
 
-/* VM attributes of group KVM_ARM_VM_SMCCC_CTRL. -ENXIO, -EFAULT, -EINVAL, -EBUSY (a vCPU ran), -EEXIST (overlap), -ENOMEM. */
+/* VM attributes of group KVM_ARM_VM_SMCCC_CTRL. -ENXIO, -EFAULT, -EINVAL, -EBUSY (a vCPU ran),
+ * -EEXIST (overlap), -ENOMEM. */
 int hvc_vm_set_attr(struct vm_hvc *h, u64 attr, const void *user);
 int hvc_vm_has_attr(struct vm_hvc *h, u64 attr);
 /* vCPU attributes of group KVM_ARM_VCPU_PVTIME_CTRL. */

@@ -2,8 +2,9 @@
 /*
  * Power State Coordination Interface (Arm DEN 0022), versions 0.1 to 1.3 as KVM answers them.
  *
- * A vCPU is stopped when v->power_off is VCPU_STOPPED. CPU_ON looks at that, hands over the reset state and starts the target under
- * h->power, so that of several callers one succeeds and the others hear ALREADY_ON.
+ * A vCPU is stopped when v->power_off is VCPU_STOPPED. CPU_ON looks at that, hands over the reset
+ * state and starts the target under h->power, so that of several callers one succeeds and the
+ * others hear ALREADY_ON.
  */
 #include <string.h>
 
@@ -14,18 +15,18 @@
 #define FN(n)	(0x84000000u + (n))
 #define FN64(n) (0xc4000000u + (n))
 
-#define FN_VERSION		0
-#define FN_CPU_SUSPEND		1
-#define FN_CPU_OFF		2
-#define FN_CPU_ON		3
-#define FN_AFFINITY_INFO	4
-#define FN_MIGRATE_INFO_TYPE	6
-#define FN_SYSTEM_OFF		8
-#define FN_SYSTEM_RESET		9
-#define FN_FEATURES		10
-#define FN_SYSTEM_SUSPEND	14
-#define FN_SYSTEM_RESET2	18
-#define FN_SYSTEM_OFF2		21
+#define FN_VERSION	     0
+#define FN_CPU_SUSPEND	     1
+#define FN_CPU_OFF	     2
+#define FN_CPU_ON	     3
+#define FN_AFFINITY_INFO     4
+#define FN_MIGRATE_INFO_TYPE 6
+#define FN_SYSTEM_OFF	     8
+#define FN_SYSTEM_RESET	     9
+#define FN_FEATURES	     10
+#define FN_SYSTEM_SUSPEND    14
+#define FN_SYSTEM_RESET2     18
+#define FN_SYSTEM_OFF2	     21
 
 #define RET_SUCCESS	     0
 #define RET_NOT_SUPPORTED    ((u64)-1)
@@ -33,9 +34,9 @@
 #define RET_ALREADY_ON	     ((u64)-4)
 #define RET_INTERNAL_FAILURE ((u64)-6)
 
-#define AFFINITY_ON  0
-#define AFFINITY_OFF 1
-#define TOS_MP	     2 /* no trusted OS that would have to move */
+#define AFFINITY_ON	   0
+#define AFFINITY_OFF	   1
+#define TOS_MP		   2 /* no trusted OS that would have to move */
 #define OFF_TYPE_HIBERNATE BIT(0)
 #define RESET_TYPE_VENDOR  0x80000000u
 
@@ -64,12 +65,14 @@ static u64 cpu_on(struct vcpu *v)
 		return RET_INVALID_PARAMS;
 	mutex_lock(&h->power);
 	if (a32_load_acquire(&target->power_off) != VCPU_STOPPED) {
-		ret = psci_version(v) == PSCI_VERSION_OF(0, 1) ? RET_INVALID_PARAMS : RET_ALREADY_ON;
+		ret = psci_version(v) == PSCI_VERSION_OF(0, 1) ? RET_INVALID_PARAMS
+							       : RET_ALREADY_ON;
 	} else {
 		target->reset_state.pc = smccc_arg(v, 2);
 		target->reset_state.x0 = smccc_arg(v, 3);
 		target->reset_state.pending = true;
-		/* The request is there before the target is seen running, and its sleep ends on the kick. */
+		/* The request is there before the target is seen running, and its sleep ends on the
+		 * kick. */
 		vcpu_request(target, VCPU_REQ_RESET);
 		a32_store_release(&target->power_off, VCPU_RUNNABLE);
 		vcpu_kick(target);
@@ -89,7 +92,8 @@ static u64 cpu_off(struct vcpu *v)
 
 static u64 affinity_info(struct vcpu *v)
 {
-	static const u64 level_mask[] = {GENMASK(39, 32) | GENMASK(23, 0), GENMASK(39, 32) | GENMASK(23, 8),
+	static const u64 level_mask[] = {GENMASK(39, 32) | GENMASK(23, 0),
+					 GENMASK(39, 32) | GENMASK(23, 8),
 					 GENMASK(39, 32) | GENMASK(23, 16), GENMASK(39, 32)};
 	u64 target = smccc_arg(v, 1), level = smccc_arg(v, 2);
 	u32 nr = a32_load_acquire(&v->group->nr);
@@ -110,7 +114,8 @@ static u64 affinity_info(struct vcpu *v)
 	return found ? AFFINITY_OFF : RET_INVALID_PARAMS;
 }
 
-/* Nothing runs any more until user space has decided: all vCPUs are stopped, this one leaves KVM_RUN. */
+/* Nothing runs any more until user space has decided: all vCPUs are stopped, this one leaves
+ * KVM_RUN. */
 static int system_event(struct vcpu *v, u32 type, u64 flags)
 {
 	struct kvm_run *run = v->run;
@@ -212,7 +217,8 @@ static u64 features_1_x(struct vcpu *v, u32 minor)
 		return RET_SUCCESS;
 	case FN(FN_SYSTEM_SUSPEND):
 	case FN64(FN_SYSTEM_SUSPEND):
-		return a32_load_relaxed(&hvc_of(v)->system_suspend) ? RET_SUCCESS : RET_NOT_SUPPORTED;
+		return a32_load_relaxed(&hvc_of(v)->system_suspend) ? RET_SUCCESS
+								    : RET_NOT_SUPPORTED;
 	case FN(FN_SYSTEM_RESET2):
 	case FN64(FN_SYSTEM_RESET2):
 		return minor >= 1 ? RET_SUCCESS : RET_NOT_SUPPORTED;

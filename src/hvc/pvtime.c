@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stolen time (Arm DEN 0057): a 64-byte record in guest memory that tells how long the vCPU was ready to run and the host ran
- * something else. The host kernel counts that for each thread (run delay); the vCPU's share is what its thread gained since
- * the guest asked.
+ * Stolen time (Arm DEN 0057): a 64-byte record in guest memory that tells how long the vCPU was
+ * ready to run and the host ran something else. The host kernel counts that for each thread (run
+ * delay); the vCPU's share is what its thread gained since the guest asked.
  */
 #include <errno.h>
 
@@ -12,9 +12,9 @@
 #include "host/guarded.h"
 #include "hvc/internal.h"
 
-#define STEAL_ALIGN	 64
-#define STEAL_OFFSET	 8 /* of stolen_time in the record */
-#define STEAL_PERIOD_NS	 1000000
+#define STEAL_ALIGN	64
+#define STEAL_OFFSET	8 /* of stolen_time in the record */
+#define STEAL_PERIOD_NS 1000000
 
 u64 pvtime_features(const struct vcpu *v)
 {

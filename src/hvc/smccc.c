@@ -88,11 +88,13 @@ static u64 arch_features(const struct vcpu *v, u32 feature)
 		/* 1: this CPU is not affected. */
 		return firmware_workaround_level(v, WORKAROUND_1) == 2 ? 1 : SMCCC_NOT_SUPPORTED;
 	case FN_ARCH_WORKAROUND_2:
-		return firmware_workaround_level(v, WORKAROUND_2) == 3 ? SMCCC_NOT_REQUIRED : SMCCC_NOT_SUPPORTED;
+		return firmware_workaround_level(v, WORKAROUND_2) == 3 ? SMCCC_NOT_REQUIRED
+								       : SMCCC_NOT_SUPPORTED;
 	case FN_ARCH_WORKAROUND_3:
 		return firmware_workaround_level(v, WORKAROUND_3) == 2 ? 1 : SMCCC_NOT_SUPPORTED;
 	case FN_PV_TIME_FEATURES:
-		return firmware_has(hvc_of(v), HVC_STD_HYP, 0) ? SMCCC_SUCCESS : SMCCC_NOT_SUPPORTED;
+		return firmware_has(hvc_of(v), HVC_STD_HYP, 0) ? SMCCC_SUCCESS
+							       : SMCCC_NOT_SUPPORTED;
 	default:
 		return SMCCC_NOT_SUPPORTED;
 	}

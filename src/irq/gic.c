@@ -81,8 +81,10 @@ static void scan_candidates(struct irq_cpu *cpu, struct candidate_scan *s)
 		u32 word = (u32)__builtin_ctz(w);
 
 		for (u64 m = cpu->candidate_spi[word]; m; m &= m - 1)
-			scan_one(cpu,
-				 &cpu->vi->spi[word * 64 + (u32)__builtin_ctzll(m) - GIC_NR_PRIVATE], s);
+			scan_one(
+				cpu,
+				&cpu->vi->spi[word * 64 + (u32)__builtin_ctzll(m) - GIC_NR_PRIVATE],
+				s);
 	}
 }
 
@@ -132,7 +134,8 @@ void gic_cpu_update(struct irq_cpu *cpu)
 	}
 	if (s.wakes != a32_load_relaxed(&cpu->wakes)) {
 		a32_store(&cpu->wakes, s.wakes);
-		/* A sleeper whom no pin woke must look again: it may be asleep in WFI with the group disabled. */
+		/* A sleeper whom no pin woke must look again: it may be asleep in WFI with the
+		 * group disabled. */
 		if (s.wakes && !pin_bit)
 			vcpu_request(cpu->v, VCPU_REQ_IRQ);
 	}
@@ -141,7 +144,8 @@ void gic_cpu_update(struct irq_cpu *cpu)
 void gic_cpu_refresh(struct irq_cpu *cpu, struct gic_irq *irq)
 {
 	candidate_set(cpu, irq->intid,
-		      irq->enabled && !irq->active && irq->target == cpu && gic_irq_is_pending(irq));
+		      irq->enabled && !irq->active && irq->target == cpu &&
+			      gic_irq_is_pending(irq));
 	gic_cpu_update(cpu);
 }
 
@@ -154,12 +158,14 @@ void gic_irq_unlock(struct gic_irq *irq, struct irq_cpu *home) NO_THREAD_SAFETY_
 		mutex_unlock(&home->lock);
 		return;
 	}
-	/* Not wanted here any more. From the store on the interrupt belongs to the new home's lock. */
+	/* Not wanted here any more. From the store on the interrupt belongs to the new home's lock.
+	 */
 	candidate_set(home, irq->intid, false);
 	gic_cpu_update(home);
 	aptr_store_release(&irq->home, to);
 	mutex_unlock(&home->lock);
-	/* Between the two locks others may have changed or moved it again; the last mover does the refresh. */
+	/* Between the two locks others may have changed or moved it again; the last mover does the
+	 * refresh. */
 	mutex_lock(&to->lock);
 	if (aptr_load_relaxed(&irq->home) == to)
 		gic_cpu_refresh(to, irq);
@@ -169,7 +175,8 @@ void gic_irq_unlock(struct gic_irq *irq, struct irq_cpu *home) NO_THREAD_SAFETY_
 void gic_irq_deactivate_unlock(struct gic_irq *irq, struct irq_cpu *home)
 {
 	struct vm_irq *vi = home->vi;
-	bool notify = !irq->edge && irq->intid >= GIC_NR_PRIVATE && a32_load_relaxed(&vi->nr_resamplers);
+	bool notify =
+		!irq->edge && irq->intid >= GIC_NR_PRIVATE && a32_load_relaxed(&vi->nr_resamplers);
 	u32 intid = irq->intid;
 
 	irq->active = false;

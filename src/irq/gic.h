@@ -2,22 +2,26 @@
 /*
  * Inside of irq/: the GICv3 model.
  *
- * Every interrupt has a home, the vCPU that would take it, and is guarded by its home's lock. SGIs and PPIs never move. An SPI
- * moves when its affinity changes, but not while it is active (as in KVM, where an active interrupt stays on the list of the
- * vCPU that acknowledged it). Whoever wants an SPI locks its home and looks again whether it still is the home
- * (gic_irq_lock). A move changes `home` under the old home's lock and completes under the new one; in between the interrupt
- * is guarded by the new lock and may be changed by others, which is why the completion only recomputes.
+ * Every interrupt has a home, the vCPU that would take it, and is guarded by its home's lock. SGIs
+ * and PPIs never move. An SPI moves when its affinity changes, but not while it is active (as in
+ * KVM, where an active interrupt stays on the list of the vCPU that acknowledged it). Whoever wants
+ * an SPI locks its home and looks again whether it still is the home (gic_irq_lock). A move changes
+ * `home` under the old home's lock and completes under the new one; in between the interrupt is
+ * guarded by the new lock and may be changed by others, which is why the completion only
+ * recomputes.
  *
- * So there is no global lock on any path of a running guest: an SGI takes the target's lock, acknowledge and EOI the own one.
+ * So there is no global lock on any path of a running guest: an SGI takes the target's lock,
+ * acknowledge and EOI the own one.
  *
  * Guarantees (tests cite them):
  *   G-GIC-A  An interrupt is a candidate of at most one vCPU at a time, and of its home only.
- *   G-GIC-B  After any change the pins of the vCPUs concerned show it when the call that made it returns.
- *   G-GIC-C  State read through MMIO, attributes or system registers is exact: there are no list registers to sync.
+ *   G-GIC-B  After any change the pins of the vCPUs concerned show it when the call that made it
+ * returns. G-GIC-C  State read through MMIO, attributes or system registers is exact: there are no
+ * list registers to sync.
  *
- * Locks: irq_cpu.lock (RANK_VGIC_CPU, leaf: nothing is taken inside but what vcpu_set_pin takes; never two at once).
- * vm_irq.config (RANK_CONFIG): addresses, sizes, init. vm_irq.dist_lock (RANK_VGIC_DIST): distributor-wide registers; may
- * take irq_cpu.lock inside.
+ * Locks: irq_cpu.lock (RANK_VGIC_CPU, leaf: nothing is taken inside but what vcpu_set_pin takes;
+ * never two at once). vm_irq.config (RANK_CONFIG): addresses, sizes, init. vm_irq.dist_lock
+ * (RANK_VGIC_DIST): distributor-wide registers; may take irq_cpu.lock inside.
  */
 #ifndef ANYKVM_IRQ_GIC_H
 #define ANYKVM_IRQ_GIC_H
@@ -30,25 +34,25 @@
 #include "vcpu/sysreg.h"
 #include "vcpu/vcpu.h"
 
-#define GIC_NR_SGI	16
-#define GIC_NR_PRIVATE	32
-#define GIC_MAX_IRQ	1024
-#define GIC_SPI_WORDS	(GIC_MAX_IRQ / 64)
-#define GIC_SPURIOUS	1023
-#define GIC_IDLE_PRIO	0xff
-#define GIC_PRI_BITS	5
-#define GIC_PRI_MASK	0xf8
-#define GIC_ID_BITS	1	/* ICC_CTLR_EL1.IDbits: 24 */
-#define GIC_ADDR_UNDEF	(~0ull)
-#define GIC_DIST_SIZE	0x10000ull
-#define GIC_REDIST_SIZE 0x20000ull
+#define GIC_NR_SGI	   16
+#define GIC_NR_PRIVATE	   32
+#define GIC_MAX_IRQ	   1024
+#define GIC_SPI_WORDS	   (GIC_MAX_IRQ / 64)
+#define GIC_SPURIOUS	   1023
+#define GIC_IDLE_PRIO	   0xff
+#define GIC_PRI_BITS	   5
+#define GIC_PRI_MASK	   0xf8
+#define GIC_ID_BITS	   1 /* ICC_CTLR_EL1.IDbits: 24 */
+#define GIC_ADDR_UNDEF	   (~0ull)
+#define GIC_DIST_SIZE	   0x10000ull
+#define GIC_REDIST_SIZE	   0x20000ull
 #define GIC_DEFAULT_NR_IRQ 256
 
 struct irq_cpu;
 struct vm_irq;
 
 struct gic_irq {
-	struct aptr home;	/* struct irq_cpu *, never NULL once initialised; see the top */
+	struct aptr home; /* struct irq_cpu *, never NULL once initialised; see the top */
 	/* --- guarded by home->lock --- */
 	struct irq_cpu *target; /* where it is routed; NULL: nowhere */
 	u32 mpidr;		/* IROUTER as written */
@@ -76,7 +80,8 @@ struct irq_timer {
 #define TIMER_CTL_IMASK	  BIT(1)
 #define TIMER_CTL_ISTATUS BIT(2)
 
-/* One vCPU's redistributor and CPU interface. Born in irq_vcpu_init, freed in irq_vcpu_fini after the last vCPU ran. */
+/* One vCPU's redistributor and CPU interface. Born in irq_vcpu_init, freed in irq_vcpu_fini after
+ * the last vCPU ran. */
 struct irq_cpu {
 	struct vcpu *v; /* NULL: vm_irq.nobody, home of SPIs that are routed nowhere */
 	struct vm_irq *vi;
@@ -89,9 +94,10 @@ struct irq_cpu {
 	bool signalled;	      /* best passes the mask and the running priority: a pin is up */
 	u32 pin_bits;	      /* as last given to vcpu_set_pin */
 	struct a32 wakes;     /* some candidate should end WFI; read without the lock */
-	u8 pmr, bpr0, bpr1; /* as user space restored them; the guest sees them limited (gic_cpu_pmr...) */
+	u8 pmr, bpr0, bpr1;   /* as user space restored them; the guest sees them limited
+				 (gic_cpu_pmr...) */
 	bool cbpr, eoimode, grpen0, grpen1;
-	u32 ap0r, ap1r; /* active priorities, one bit per preemption level */
+	u32 ap0r, ap1r;			/* active priorities, one bit per preemption level */
 	u8 user_pri_bits, user_id_bits; /* what user space restored into ICC_CTLR_EL1 */
 	u64 pendbaser;
 	struct gic_irq priv[GIC_NR_PRIVATE];
@@ -100,7 +106,8 @@ struct irq_cpu {
 	/* --- vi->config --- */
 	struct redist_region *region;
 	u32 region_index;
-	struct a64 rd_base; /* GIC_ADDR_UNDEF until placed; read without lock by MMIO, as is rd_last */
+	struct a64
+		rd_base; /* GIC_ADDR_UNDEF until placed; read without lock by MMIO, as is rd_last */
 	struct a32 rd_last; /* GICR_TYPER.Last */
 };
 
@@ -125,11 +132,12 @@ struct vm_irq {
 	struct list regions;
 	u32 nr_spi; /* constant once initialized */
 	u32 mi_intid;
-	u8 ppi[4];  /* of the four timers, by attribute number */
+	u8 ppi[4]; /* of the four timers, by attribute number */
 	bool ppi_fixed;
 	/* --- dist_lock (RANK_VGIC_DIST) --- */
 	struct mutex dist_lock;
-	struct a32 enabled; /* GICD_CTLR.EnableGrp1; read without lock under the CPUs' locks, which a change takes in turn */
+	struct a32 enabled; /* GICD_CTLR.EnableGrp1; read without lock under the CPUs' locks, which
+			       a change takes in turn */
 	u32 revision;
 	u64 propbaser;
 	/* --- constant after init --- */
@@ -137,11 +145,12 @@ struct vm_irq {
 	struct irq_cpu *nobody;
 	/* --- counter offsets --- */
 	struct a64 voffset, poffset;
-	struct a32 offset_fixed; /* KVM_ARM_SET_COUNTER_OFFSET was used: counter registers are not writable any more */
+	struct a32 offset_fixed; /* KVM_ARM_SET_COUNTER_OFFSET was used: counter registers are not
+				    writable any more */
 	/* --- routing and irqfds: route.c, irqfd.c --- */
-	struct mutex irq_lock;	/* RANK_IRQ: table replacement, list of irqfds */
-	struct srcu irq_srcu;	/* readers of the routing table */
-	struct aptr routing;	/* struct irq_routing * */
+	struct mutex irq_lock; /* RANK_IRQ: table replacement, list of irqfds */
+	struct srcu irq_srcu;  /* readers of the routing table */
+	struct aptr routing;   /* struct irq_routing * */
 	struct list irqfds;
 	struct irqfd_thread *irqfd_thread;
 	struct mutex resample_lock; /* RANK_LEAF: list of resampling irqfds */
@@ -160,7 +169,8 @@ static inline struct irq_cpu *irq_cpu_of(const struct vcpu *v)
 struct gic_irq *gic_irq_get(struct irq_cpu *cpu, u32 intid);
 /* Locks the home and returns it. */
 struct irq_cpu *gic_irq_lock(struct gic_irq *irq);
-/* After a change: recomputes candidates and pins, moves the interrupt if its routing changed, unlocks. */
+/* After a change: recomputes candidates and pins, moves the interrupt if its routing changed,
+ * unlocks. */
 void gic_irq_unlock(struct gic_irq *irq, struct irq_cpu *home);
 /* Without a change. */
 void gic_irq_unlock_unchanged(struct irq_cpu *home);
@@ -193,8 +203,8 @@ int gic_init(struct vm_irq *vi);
 void gic_cpu_setup_private(struct irq_cpu *cpu);
 void gic_cpu_reset_interface(struct irq_cpu *cpu);
 /*
- * A device changes a line (edge interrupts: level true triggers). cpu names the vCPU of a PPI. -EINVAL for a number that does
- * not fit; 0 also if the owner does not match or nothing changes.
+ * A device changes a line (edge interrupts: level true triggers). cpu names the vCPU of a PPI.
+ * -EINVAL for a number that does not fit; 0 also if the owner does not match or nothing changes.
  */
 int gic_inject(struct vm_irq *vi, struct irq_cpu *cpu, u32 intid, bool level, const void *owner);
 /* EOI or DIR of an interrupt: not active any more. home->lock held on entry, released. */
@@ -210,7 +220,8 @@ bool gic_cpuif_has(u16 op);
 
 /* --- gic_mmio.c --- */
 enum gic_frame { GIC_FRAME_DIST, GIC_FRAME_REDIST };
-/* 32-bit accesses by user space. Offsets that name nothing read as 0 and ignore writes. -EINVAL, -EBUSY from some writes. */
+/* 32-bit accesses by user space. Offsets that name nothing read as 0 and ignore writes. -EINVAL,
+ * -EBUSY from some writes. */
 int gic_user_read(struct irq_cpu *cpu, enum gic_frame frame, u32 offset, u32 *value);
 int gic_user_write(struct irq_cpu *cpu, enum gic_frame frame, u32 offset, u32 value);
 bool gic_user_has(struct irq_cpu *cpu, enum gic_frame frame, u32 offset);
@@ -243,7 +254,8 @@ void irqfd_routing_changed(struct vm_irq *vi);
 /* Ends the helper thread and drops every irqfd. */
 void irqfd_stop(struct vm_irq *vi);
 void route_fini(struct vm_irq *vi);
-/* A level SPI was deactivated (by EOI or DIR) and there are resampling irqfds. No lock held; guest mode is allowed. */
+/* A level SPI was deactivated (by EOI or DIR) and there are resampling irqfds. No lock held; guest
+ * mode is allowed. */
 void irqfd_notify_deactivated(struct vm_irq *vi, u32 spi);
 
 #endif

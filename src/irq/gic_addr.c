@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the frames are. The distributor has one base; redistributors live in regions that are filled in the order of vCPU
- * creation: one legacy region that grows with the vCPUs (count 0), or numbered regions of a fixed count. All of it happens
- * under vi->config; what MMIO reads is published in dist_base, rd_base and rd_last.
+ * Where the frames are. The distributor has one base; redistributors live in regions that are
+ * filled in the order of vCPU creation: one legacy region that grows with the vCPUs (count 0), or
+ * numbered regions of a fixed count. All of it happens under vi->config; what MMIO reads is
+ * published in dist_base, rd_base and rd_last.
  */
 #include <errno.h>
 
@@ -18,9 +19,7 @@ struct redist_region *gic_region_find(struct vm_irq *vi, u32 index)
 {
 	struct redist_region *r;
 
-	list_for_each(r, &vi->regions, link)
-		if (r->index == index)
-			return r;
+	list_for_each(r, &vi->regions, link) if (r->index == index) return r;
 	return NULL;
 }
 
@@ -28,9 +27,8 @@ static bool regions_overlap(struct vm_irq *vi, u64 base, u64 size)
 {
 	struct redist_region *r;
 
-	list_for_each(r, &vi->regions, link)
-		if (base + size > r->base && base < r->base + region_size(vi, r))
-			return true;
+	list_for_each(r, &vi->regions, link) if (base + size > r->base &&
+						 base < r->base + region_size(vi, r)) return true;
 	return false;
 }
 
@@ -54,9 +52,9 @@ bool gic_check_bases(struct vm_irq *vi)
 
 	if (dist != GIC_ADDR_UNDEF && dist + GIC_DIST_SIZE < dist)
 		return false;
-	list_for_each(r, &vi->regions, link)
-		if (gic_check_range(vi, GIC_ADDR_UNDEF, r->base, GIC_DIST_SIZE, region_size(vi, r)))
-			return false;
+	list_for_each(r, &vi->regions,
+		      link) if (gic_check_range(vi, GIC_ADDR_UNDEF, r->base, GIC_DIST_SIZE,
+						region_size(vi, r))) return false;
 	return dist == GIC_ADDR_UNDEF || !regions_overlap(vi, dist, GIC_DIST_SIZE);
 }
 
@@ -75,9 +73,8 @@ static void update_last(struct vm_irq *vi)
 		} else if (region && region->count && cpu->region_index + 1 == region->count) {
 			u64 end = region->base + region->count * GIC_REDIST_SIZE;
 
-			list_for_each(r, &vi->regions, link)
-				if (r->base == end && r->used)
-					last = false;
+			list_for_each(r, &vi->regions, link) if (r->base == end && r->used) last =
+				false;
 		}
 		a32_store_relaxed(&cpu->rd_last, last);
 	}
@@ -89,7 +86,8 @@ int gic_redist_place(struct vm_irq *vi, struct irq_cpu *cpu)
 
 	if (a64_load_relaxed(&cpu->rd_base) != GIC_ADDR_UNDEF)
 		return 0;
-	list_for_each(r, &vi->regions, link) {
+	list_for_each(r, &vi->regions, link)
+	{
 		if (!r->count || r->used < r->count) {
 			free = r;
 			break;
@@ -110,7 +108,8 @@ int gic_redist_place(struct vm_irq *vi, struct irq_cpu *cpu)
 	return 0;
 }
 
-static int region_create(struct vm_irq *vi, u32 index, u64 base, u32 count, struct redist_region **out)
+static int region_create(struct vm_irq *vi, u32 index, u64 base, u32 count,
+			 struct redist_region **out)
 {
 	u64 size = (count ? count : a32_load_acquire(&vi->group->nr)) * GIC_REDIST_SIZE;
 	u64 dist = a64_load_relaxed(&vi->dist_base);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The KVM device interface of the GICv3: creation and attributes. The errno table is in docs/interrupts.md.
+ * The KVM device interface of the GICv3: creation and attributes. The errno table is in
+ * docs/interrupts.md.
  *
- * Register access needs all vCPUs at rest: it takes every vcpu->mutex without waiting (-EBUSY). vm->lock, held by the caller,
- * keeps the set of vCPUs stable and makes taking several of these locks legal.
+ * Register access needs all vCPUs at rest: it takes every vcpu->mutex without waiting (-EBUSY).
+ * vm->lock, held by the caller, keeps the set of vCPUs stable and makes taking several of these
+ * locks legal.
  */
 #include <errno.h>
 
@@ -120,7 +122,8 @@ static int addr_set(struct vm_irq *vi, u64 attr, void *user)
 	mutex_lock(&vi->config);
 	switch (attr) {
 	case KVM_VGIC_V3_ADDR_TYPE_DIST:
-		err = gic_check_range(vi, a64_load_relaxed(&vi->dist_base), addr, 0x10000, GIC_DIST_SIZE);
+		err = gic_check_range(vi, a64_load_relaxed(&vi->dist_base), addr, 0x10000,
+				      GIC_DIST_SIZE);
 		if (!err)
 			a64_store_release(&vi->dist_base, addr);
 		break;
@@ -175,8 +178,8 @@ static struct irq_cpu *attr_cpu(struct vm_irq *vi, u32 group, u64 attr)
 	if (group == KVM_DEV_ARM_VGIC_GRP_DIST_REGS)
 		v = a32_load_acquire(&vi->group->nr) ? vcpu_group_get(vi->group, 0) : NULL;
 	else /* affinity in the upper half: Aff3.Aff2.Aff1.Aff0 */
-		v = vcpu_group_by_mpidr(vi->group,
-					bits_get(attr, 32, 24) | bits_get(attr, 56, 8) << 32);
+		v = vcpu_group_by_mpidr(vi->group, bits_get(attr, 32, 24) | bits_get(attr, 56, 8)
+										    << 32);
 	return v ? irq_cpu_of(v) : NULL;
 }
 
@@ -207,7 +210,8 @@ static int reg_access(struct irq_cpu *cpu, u32 group, u64 attr, bool write, void
 		err = gic_cpuif_get(cpu, (u16)attr, &wide);
 		return err ? err : put_u64(user, wide);
 	default: /* LEVEL_INFO */
-		if (bits_get(attr, KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT, 22) != VGIC_LEVEL_INFO_LINE_LEVEL)
+		if (bits_get(attr, KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT, 22) !=
+		    VGIC_LEVEL_INFO_LINE_LEVEL)
 			return -EINVAL;
 		offset &= KVM_DEV_ARM_VGIC_LINE_LEVEL_INTID_MASK;
 		if (offset % 32)
@@ -343,7 +347,8 @@ int irq_gic_get_attr(struct vm_irq *vi, u32 group, u64 attr, void *user)
 	case KVM_DEV_ARM_VGIC_GRP_NR_IRQS:
 	case KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ:
 		mutex_lock(&vi->config);
-		val = group == KVM_DEV_ARM_VGIC_GRP_NR_IRQS ? vi->nr_spi + GIC_NR_PRIVATE : vi->mi_intid;
+		val = group == KVM_DEV_ARM_VGIC_GRP_NR_IRQS ? vi->nr_spi + GIC_NR_PRIVATE
+							    : vi->mi_intid;
 		mutex_unlock(&vi->config);
 		return put_u32(user, val);
 	default:
@@ -363,7 +368,8 @@ static int regs_has(struct vm_irq *vi, u32 group, u64 attr)
 	if (offset & 3)
 		return -ENXIO;
 	return gic_user_has(cpu,
-			    group == KVM_DEV_ARM_VGIC_GRP_DIST_REGS ? GIC_FRAME_DIST : GIC_FRAME_REDIST,
+			    group == KVM_DEV_ARM_VGIC_GRP_DIST_REGS ? GIC_FRAME_DIST
+								    : GIC_FRAME_REDIST,
 			    offset)
 		       ? 0
 		       : -ENXIO;
@@ -385,11 +391,13 @@ int irq_gic_has_attr(struct vm_irq *vi, u32 group, u64 attr)
 	case KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ:
 		return 0;
 	case KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO:
-		return bits_get(attr, KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT, 22) == VGIC_LEVEL_INFO_LINE_LEVEL
+		return bits_get(attr, KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT, 22) ==
+				       VGIC_LEVEL_INFO_LINE_LEVEL
 			       ? 0
 			       : -ENXIO;
 	case KVM_DEV_ARM_VGIC_GRP_CTRL:
-		return attr == KVM_DEV_ARM_VGIC_CTRL_INIT || attr == KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES
+		return attr == KVM_DEV_ARM_VGIC_CTRL_INIT ||
+				       attr == KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES
 			       ? 0
 			       : -ENXIO;
 	default:

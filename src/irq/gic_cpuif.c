@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The CPU interface: ICC_* system registers, for the guest and for user space (CPU_SYSREGS attributes).
+ * The CPU interface: ICC_* system registers, for the guest and for user space (CPU_SYSREGS
+ * attributes).
  *
- * KVM runs guests against the virtual CPU interface of the hardware, whose behaviour (Arm IHI 0069, "virtual interrupt
- * handling and prioritization") this is: five priority bits, all of them preemption, so one active priority register per group.
+ * KVM runs guests against the virtual CPU interface of the hardware, whose behaviour (Arm IHI 0069,
+ * "virtual interrupt handling and prioritization") this is: five priority bits, all of them
+ * preemption, so one active priority register per group.
  */
 #include <errno.h>
 
@@ -11,13 +13,13 @@
 #include "irq/gic.h"
 #include "vcpu/sysreg.h"
 
-#define CTLR_CBPR	BIT(0)
-#define CTLR_EOIMODE	BIT(1)
-#define CTLR_PRI_SHIFT	8
-#define CTLR_ID_SHIFT	11
-#define CTLR_SEIS	BIT(14)
-#define CTLR_A3V	BIT(15)
-#define SRE_VALUE	7 /* SRE, DFB, DIB: no bypass, no way back to memory mapped registers */
+#define CTLR_CBPR      BIT(0)
+#define CTLR_EOIMODE   BIT(1)
+#define CTLR_PRI_SHIFT 8
+#define CTLR_ID_SHIFT  11
+#define CTLR_SEIS      BIT(14)
+#define CTLR_A3V       BIT(15)
+#define SRE_VALUE      7 /* SRE, DFB, DIB: no bypass, no way back to memory mapped registers */
 
 #define OP_PMR	   SYSREG_OP(3, 0, 4, 6, 0)
 #define OP_IAR0	   SYSREG_OP(3, 0, 12, 8, 0)
@@ -95,10 +97,11 @@ static void end_of_interrupt(struct irq_cpu *cpu, u32 intid, bool group1) NO_THR
 	mutex_lock(&cpu->lock);
 	dropped = drop_priority(cpu);
 	/*
-	 * Deactivates only what this CPU acknowledged, in this group and at this priority; else the guest mixed things up and
-	 * the interrupt stays active, as in hardware.
+	 * Deactivates only what this CPU acknowledged, in this group and at this priority; else the
+	 * guest mixed things up and the interrupt stays active, as in hardware.
 	 */
-	if (!cpu->eoimode && irq && aptr_load_relaxed(&irq->home) == cpu && irq->active && irq->group1 == group1 &&
+	if (!cpu->eoimode && irq && aptr_load_relaxed(&irq->home) == cpu && irq->active &&
+	    irq->group1 == group1 &&
 	    gic_cpu_group_priority(cpu, irq->priority, group1) == dropped) {
 		gic_irq_deactivate_unlock(irq, cpu);
 		return;
@@ -131,7 +134,8 @@ static void sgi_to(struct irq_cpu *cpu, u32 sgi, bool group1_too)
 	struct gic_irq *irq = &cpu->priv[sgi];
 
 	mutex_lock(&cpu->lock);
-	/* ICC_SGI0R and ICC_ASGI1R make group 0 interrupts only; ICC_SGI1R makes whatever the target configured. */
+	/* ICC_SGI0R and ICC_ASGI1R make group 0 interrupts only; ICC_SGI1R makes whatever the
+	 * target configured. */
 	if (!irq->group1 || group1_too) {
 		irq->pending_latch = true;
 		gic_cpu_refresh(cpu, irq);
@@ -156,7 +160,8 @@ static void send_sgi(struct irq_cpu *self, u64 value, bool group1_too)
 		}
 		return;
 	}
-	mpidr = bits_get(value, 48, 8) << 32 | bits_get(value, 32, 8) << 16 | bits_get(value, 16, 8) << 8;
+	mpidr = bits_get(value, 48, 8) << 32 | bits_get(value, 32, 8) << 16 |
+		bits_get(value, 16, 8) << 8;
 	for (u64 list = bits_get(value, 0, 16); list; list &= list - 1) {
 		struct vcpu *v = vcpu_group_by_mpidr(g, mpidr | (u32)__builtin_ctzll(list));
 
@@ -270,8 +275,9 @@ static int gic_cpuif_set_locked(struct irq_cpu *cpu, u16 op, u64 value)
 }
 
 static const u16 user_ops[] = {
-	OP_PMR,	    OP_BPR0,	OP_AP0R(0), OP_AP0R(1), OP_AP0R(2), OP_AP0R(3), OP_AP1R(0), OP_AP1R(1),
-	OP_AP1R(2), OP_AP1R(3), OP_BPR1,    OP_CTLR,	OP_SRE,	    OP_IGRPEN0, OP_IGRPEN1,
+	OP_PMR,	    OP_BPR0,	OP_AP0R(0), OP_AP0R(1), OP_AP0R(2),
+	OP_AP0R(3), OP_AP1R(0), OP_AP1R(1), OP_AP1R(2), OP_AP1R(3),
+	OP_BPR1,    OP_CTLR,	OP_SRE,	    OP_IGRPEN0, OP_IGRPEN1,
 };
 
 bool gic_cpuif_has(u16 op)
@@ -403,31 +409,33 @@ static enum op_result cpuif_write(struct vcpu *v, const struct sysreg_row *row, 
 	return OP_NEXT;
 }
 
-#define ICC_RW(o, n) {.op = (o), .index = SR_NONE, .access = SYSREG_RW1, .name = (n), .read = cpuif_read, .write = cpuif_write, .present = cpuif_present}
-#define ICC_RO(o, n) {.op = (o), .index = SR_NONE, .access = SYSREG_R1, .name = (n), .read = cpuif_read, .present = cpuif_present}
-#define ICC_WO(o, n) {.op = (o), .index = SR_NONE, .access = SYSREG_W1, .name = (n), .write = cpuif_write, .present = cpuif_present}
+#define ICC_RW(o, n)                                                               \
+	{                                                                          \
+		.op = (o), .index = SR_NONE, .access = SYSREG_RW1, .name = (n),    \
+		.read = cpuif_read, .write = cpuif_write, .present = cpuif_present \
+	}
+#define ICC_RO(o, n)                                                                               \
+	{                                                                                          \
+		.op = (o), .index = SR_NONE, .access = SYSREG_R1, .name = (n), .read = cpuif_read, \
+		.present = cpuif_present                                                           \
+	}
+#define ICC_WO(o, n)                                                           \
+	{                                                                      \
+		.op = (o), .index = SR_NONE, .access = SYSREG_W1, .name = (n), \
+		.write = cpuif_write, .present = cpuif_present                 \
+	}
 
 /* Sorted by encoding. */
 const struct sysreg_row gic_sysreg_rows[] = {
-	ICC_RW(OP_PMR, "ICC_PMR_EL1"),
-	ICC_RO(OP_IAR0, "ICC_IAR0_EL1"),
-	ICC_WO(OP_EOIR0, "ICC_EOIR0_EL1"),
-	ICC_RO(OP_HPPIR0, "ICC_HPPIR0_EL1"),
-	ICC_RW(OP_BPR0, "ICC_BPR0_EL1"),
-	ICC_RW(OP_AP0R(0), "ICC_AP0R0_EL1"),
-	ICC_RW(OP_AP1R(0), "ICC_AP1R0_EL1"),
-	ICC_WO(OP_DIR, "ICC_DIR_EL1"),
-	ICC_RO(OP_RPR, "ICC_RPR_EL1"),
-	ICC_WO(OP_SGI1R, "ICC_SGI1R_EL1"),
-	ICC_WO(OP_ASGI1R, "ICC_ASGI1R_EL1"),
-	ICC_WO(OP_SGI0R, "ICC_SGI0R_EL1"),
-	ICC_RO(OP_IAR1, "ICC_IAR1_EL1"),
-	ICC_WO(OP_EOIR1, "ICC_EOIR1_EL1"),
-	ICC_RO(OP_HPPIR1, "ICC_HPPIR1_EL1"),
-	ICC_RW(OP_BPR1, "ICC_BPR1_EL1"),
-	ICC_RW(OP_CTLR, "ICC_CTLR_EL1"),
-	ICC_RW(OP_SRE, "ICC_SRE_EL1"),
-	ICC_RW(OP_IGRPEN0, "ICC_IGRPEN0_EL1"),
-	ICC_RW(OP_IGRPEN1, "ICC_IGRPEN1_EL1"),
+	ICC_RW(OP_PMR, "ICC_PMR_EL1"),	       ICC_RO(OP_IAR0, "ICC_IAR0_EL1"),
+	ICC_WO(OP_EOIR0, "ICC_EOIR0_EL1"),     ICC_RO(OP_HPPIR0, "ICC_HPPIR0_EL1"),
+	ICC_RW(OP_BPR0, "ICC_BPR0_EL1"),       ICC_RW(OP_AP0R(0), "ICC_AP0R0_EL1"),
+	ICC_RW(OP_AP1R(0), "ICC_AP1R0_EL1"),   ICC_WO(OP_DIR, "ICC_DIR_EL1"),
+	ICC_RO(OP_RPR, "ICC_RPR_EL1"),	       ICC_WO(OP_SGI1R, "ICC_SGI1R_EL1"),
+	ICC_WO(OP_ASGI1R, "ICC_ASGI1R_EL1"),   ICC_WO(OP_SGI0R, "ICC_SGI0R_EL1"),
+	ICC_RO(OP_IAR1, "ICC_IAR1_EL1"),       ICC_WO(OP_EOIR1, "ICC_EOIR1_EL1"),
+	ICC_RO(OP_HPPIR1, "ICC_HPPIR1_EL1"),   ICC_RW(OP_BPR1, "ICC_BPR1_EL1"),
+	ICC_RW(OP_CTLR, "ICC_CTLR_EL1"),       ICC_RW(OP_SRE, "ICC_SRE_EL1"),
+	ICC_RW(OP_IGRPEN0, "ICC_IGRPEN0_EL1"), ICC_RW(OP_IGRPEN1, "ICC_IGRPEN1_EL1"),
 };
 const u32 gic_nr_sysreg_rows = ARRAY_SIZE(gic_sysreg_rows);

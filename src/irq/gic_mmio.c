@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory mapped frames: distributor and redistributors. One table per frame says which offsets exist and how wide an
- * access may be; what an access does is a switch over the kind of register. Offsets that name nothing, and accesses of a wrong
- * width, read as zero and ignore writes, as in KVM.
+ * The memory mapped frames: distributor and redistributors. One table per frame says which offsets
+ * exist and how wide an access may be; what an access does is a switch over the kind of register.
+ * Offsets that name nothing, and accesses of a wrong width, read as zero and ignore writes, as in
+ * KVM.
  *
- * User space (DIST_REGS, REDIST_REGS) sees the same registers with a few differences: ISPENDR is the latch alone and is set
- * and cleared as a whole, ICPENDR reads as zero and ignores writes, GICD_IIDR takes the revision to show.
+ * User space (DIST_REGS, REDIST_REGS) sees the same registers with a few differences: ISPENDR is
+ * the latch alone and is set and cleared as a whole, ICPENDR reads as zero and ignores writes,
+ * GICD_IIDR takes the revision to show.
  */
 #include <errno.h>
 
@@ -47,11 +49,11 @@ struct reg {
 	u8 first; /* INTID at start */
 };
 
-#define PER_IRQ(off, k, w, n)                                                                      \
-	{(off), (off) + (n)*GIC_NR_PRIVATE / 8, REG_RAZ, (w), (n), 0},                            \
-	{                                                                                          \
-		(off) + (n)*GIC_NR_PRIVATE / 8, (off) + (n)*GIC_MAX_IRQ / 8, (k), (w), (n),        \
-			GIC_NR_PRIVATE                                                             \
+#define PER_IRQ(off, k, w, n)                                                               \
+	{(off), (off) + (n)*GIC_NR_PRIVATE / 8, REG_RAZ, (w), (n), 0},                      \
+	{                                                                                   \
+		(off) + (n)*GIC_NR_PRIVATE / 8, (off) + (n)*GIC_MAX_IRQ / 8, (k), (w), (n), \
+			GIC_NR_PRIVATE                                                      \
 	}
 
 /* The part of each array that belongs to SGIs and PPIs is in the redistributors. */
@@ -85,7 +87,7 @@ static const struct reg redist_regs[] = {
 	{0x0078, 0x0080, REG_R_PENDBASER, W64 | W32, 0, 0},
 	{0x00a0, 0x00a8, REG_RAZ, W64 | W32, 0, 0}, /* INVLPIR */
 	{0x00b0, 0x00b8, REG_RAZ, W64 | W32, 0, 0}, /* INVALLR */
-	{0x00c0, 0x00c4, REG_RAZ, W32, 0, 0},	 /* SYNCR */
+	{0x00c0, 0x00c4, REG_RAZ, W32, 0, 0},	    /* SYNCR */
 	{0xffd0, 0x10000, REG_PIDR, W32, 0, 0},
 	{SGI_FRAME + 0x0080, SGI_FRAME + 0x0084, REG_GROUP, W32, 1, 0},
 	{SGI_FRAME + 0x0100, SGI_FRAME + 0x0104, REG_SENABLE, W32, 1, 0},
@@ -103,7 +105,8 @@ static const struct reg redist_regs[] = {
 /* One access, decoded. */
 struct access {
 	struct vm_irq *vi;
-	struct irq_cpu *cpu; /* of the redistributor; of the accessing (or first) vCPU for the distributor */
+	struct irq_cpu *cpu; /* of the redistributor; of the accessing (or first) vCPU for the
+				distributor */
 	const struct reg *reg;
 	u32 offset;
 	unsigned size;
@@ -269,11 +272,11 @@ static void router_write(const struct access *a, u64 value)
 
 /* --- distributor-wide registers --- */
 
-#define GICD_CTLR_ENABLE  BIT(1) /* one security state: EnableGrp1 */
-#define GICD_CTLR_ARE	  BIT(4)
-#define GICD_CTLR_DS	  BIT(6)
-#define GICD_IIDR_BASE	  (0x4bu << 24 | 0x43b) /* product 'K', implementer Arm */
-#define GICD_IIDR_REV	  (0xfu << 12)
+#define GICD_CTLR_ENABLE BIT(1) /* one security state: EnableGrp1 */
+#define GICD_CTLR_ARE	 BIT(4)
+#define GICD_CTLR_DS	 BIT(6)
+#define GICD_IIDR_BASE	 (0x4bu << 24 | 0x43b) /* product 'K', implementer Arm */
+#define GICD_IIDR_REV	 (0xfu << 12)
 
 static u32 ctlr_block_read(const struct access *a)
 {
@@ -282,7 +285,8 @@ static u32 ctlr_block_read(const struct access *a)
 
 	switch (a->offset) {
 	case 0x0:
-		return (a32_load_relaxed(&vi->enabled) ? GICD_CTLR_ENABLE : 0) | GICD_CTLR_ARE | GICD_CTLR_DS;
+		return (a32_load_relaxed(&vi->enabled) ? GICD_CTLR_ENABLE : 0) | GICD_CTLR_ARE |
+		       GICD_CTLR_DS;
 	case 0x4: /* 10 bits of INTID; no LPIs */
 		return ((vi->nr_spi + GIC_NR_PRIVATE) / 32 - 1) | 9u << 19;
 	case 0x8:
@@ -345,7 +349,8 @@ static u32 redist_ctlr(const struct access *a)
 	return value;
 }
 
-/* Memory attributes that the table walks of a real redistributor could use are narrowed as KVM does. */
+/* Memory attributes that the table walks of a real redistributor could use are narrowed as KVM
+ * does. */
 static u64 baser_sanitise(u64 v, u64 res0)
 {
 	if (bits_get(v, 10, 2) == 2) /* outer shareable: inner */
@@ -359,19 +364,21 @@ static u64 baser_sanitise(u64 v, u64 res0)
 
 static u64 half_set(u64 old, const struct access *a, u64 value)
 {
-	return a->size == 8 ? value : bits_set(old, (a->offset & 4) * 8, 32, value & GENMASK(31, 0));
+	return a->size == 8 ? value
+			    : bits_set(old, (a->offset & 4) * 8, 32, value & GENMASK(31, 0));
 }
 
 static void baser_write(const struct access *a, u64 value)
 {
 	mutex_lock(&a->vi->dist_lock);
 	if (a->reg->kind == REG_R_PROPBASER)
-		a->vi->propbaser = baser_sanitise(half_set(a->vi->propbaser, a, value),
-						  GENMASK(63, 59) | GENMASK(55, 52) | GENMASK(6, 5));
+		a->vi->propbaser =
+			baser_sanitise(half_set(a->vi->propbaser, a, value),
+				       GENMASK(63, 59) | GENMASK(55, 52) | GENMASK(6, 5));
 	else
-		a->cpu->pendbaser =
-			baser_sanitise(half_set(a->cpu->pendbaser, a, value),
-				       BIT(63) | GENMASK(61, 59) | GENMASK(55, 52) | GENMASK(15, 12) | GENMASK(6, 0));
+		a->cpu->pendbaser = baser_sanitise(half_set(a->cpu->pendbaser, a, value),
+						   BIT(63) | GENMASK(61, 59) | GENMASK(55, 52) |
+							   GENMASK(15, 12) | GENMASK(6, 0));
 	mutex_unlock(&a->vi->dist_lock);
 }
 
@@ -446,13 +453,15 @@ static int access_write(const struct access *a, u64 value)
 }
 
 /* Finds frame and redistributor of an address. False: not ours. */
-static bool frame_find(struct vm_irq *vi, struct vcpu *v, u64 ipa, struct access *a, enum gic_frame *frame)
+static bool frame_find(struct vm_irq *vi, struct vcpu *v, u64 ipa, struct access *a,
+		       enum gic_frame *frame)
 {
 	u32 nr;
 
 	if (!a32_load_acquire(&vi->in_library))
 		return false;
-	if (a32_load_acquire(&vi->ready) && ipa - a64_load_relaxed(&vi->dist_base) < GIC_DIST_SIZE) {
+	if (a32_load_acquire(&vi->ready) &&
+	    ipa - a64_load_relaxed(&vi->dist_base) < GIC_DIST_SIZE) {
 		*frame = GIC_FRAME_DIST;
 		a->cpu = irq_cpu_of(v);
 		a->offset = (u32)(ipa - a64_load_relaxed(&vi->dist_base));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Life of a VM's interrupt part, the interface to the run loop, and the lines that user space drives. */
+/* Life of a VM's interrupt part, the interface to the run loop, and the lines that user space
+ * drives. */
 #include <errno.h>
 
 #include <anykvm/kvm.h>
@@ -22,8 +23,9 @@ static void op_after_run(struct vcpu *v)
 }
 
 /*
- * As KVM: an enabled, pending, not active interrupt that passes the priority mask ends WFI, even when its group is disabled
- * or a running priority holds it back. A guest of KVM may rely on it. Without a controller in the library the pins decide.
+ * As KVM: an enabled, pending, not active interrupt that passes the priority mask ends WFI, even
+ * when its group is disabled or a running priority holds it back. A guest of KVM may rely on it.
+ * Without a controller in the library the pins decide.
  */
 static bool op_wfi_pending(struct vcpu *v)
 {
@@ -100,7 +102,8 @@ void irq_vm_fini(struct vm_irq *vi)
 	struct redist_region *r, *tmp;
 
 	route_fini(vi);
-	list_for_each_safe(r, tmp, &vi->regions, link) {
+	list_for_each_safe(r, tmp, &vi->regions, link)
+	{
 		list_del(&r->link);
 		DELETE(r);
 	}
@@ -196,7 +199,8 @@ int irq_line(struct vm_irq *vi, u32 irq, u32 level)
 {
 	u32 type = irq >> KVM_ARM_IRQ_TYPE_SHIFT & KVM_ARM_IRQ_TYPE_MASK;
 	u32 id = (irq >> KVM_ARM_IRQ_VCPU_SHIFT & KVM_ARM_IRQ_VCPU_MASK) +
-		 (irq >> KVM_ARM_IRQ_VCPU2_SHIFT & KVM_ARM_IRQ_VCPU2_MASK) * (KVM_ARM_IRQ_VCPU_MASK + 1);
+		 (irq >> KVM_ARM_IRQ_VCPU2_SHIFT & KVM_ARM_IRQ_VCPU2_MASK) *
+			 (KVM_ARM_IRQ_VCPU_MASK + 1);
 	u32 nr = irq >> KVM_ARM_IRQ_NUM_SHIFT & KVM_ARM_IRQ_NUM_MASK;
 	struct vcpu *v;
 

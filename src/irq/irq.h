@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupts and timers of one VM, as vm/ and api/ see them: a GICv3 that shows what KVM's vGICv3 shows, generic timers, GSI
- * routing and irqfds. docs/interrupts.md says how the model works; gic.h has the structures.
+ * Interrupts and timers of one VM, as vm/ and api/ see them: a GICv3 that shows what KVM's vGICv3
+ * shows, generic timers, GSI routing and irqfds. docs/interrupts.md says how the model works; gic.h
+ * has the structures.
  *
- * Order of calls: irq_vm_init before the first vCPU; irq_vcpu_init for each vCPU once its id and index are known and before it
- * is visible in the group; at the end irq_vm_stop (no more injections from descriptors), irq_vcpu_fini for each, irq_vm_fini.
+ * Order of calls: irq_vm_init before the first vCPU; irq_vcpu_init for each vCPU once its id and
+ * index are known and before it is visible in the group; at the end irq_vm_stop (no more injections
+ * from descriptors), irq_vcpu_fini for each, irq_vm_fini.
  */
 #ifndef ANYKVM_IRQ_IRQ_H
 #define ANYKVM_IRQ_IRQ_H
@@ -27,25 +29,26 @@ void irq_vm_fini(struct vm_irq *vi);
 /* -EBUSY once the interrupt controller is initialised (KVM_CREATE_VCPU). */
 int irq_vcpu_precreate(struct vm_irq *vi);
 /*
- * Makes v->irq and sets v->irq_ops. 0, -ENOMEM, -EINVAL (its redistributor does not fit). nr_online counts the vCPUs of the
- * group without this one.
+ * Makes v->irq and sets v->irq_ops. 0, -ENOMEM, -EINVAL (its redistributor does not fit). nr_online
+ * counts the vCPUs of the group without this one.
  */
 int irq_vcpu_init(struct vm_irq *vi, struct vcpu *v);
 /* Also for a vCPU whose creation failed later. NULL v->irq is allowed. */
 void irq_vcpu_fini(struct vcpu *v);
 
 /*
- * Part of the first KVM_RUN of each vCPU, v->mutex held, before v->has_run is set: maps the frames, settles the timers'
- * interrupt numbers. -ENXIO (an address is missing), -EINVAL (frames overlap, timer PPIs clash), -EBUSY (controller not
- * initialised). Errors of the frames kill the VM as in KVM (later calls answer EIO).
+ * Part of the first KVM_RUN of each vCPU, v->mutex held, before v->has_run is set: maps the frames,
+ * settles the timers' interrupt numbers. -ENXIO (an address is missing), -EINVAL (frames overlap,
+ * timer PPIs clash), -EBUSY (controller not initialised). Errors of the frames kill the VM as in
+ * KVM (later calls answer EIO).
  */
 int irq_vcpu_first_run(struct vcpu *v);
 
 /* --- the controller (KVM_CREATE_DEVICE type 7 and its attributes) --- */
 
 /*
- * Caller holds vm->lock and no vcpu->mutex. -EEXIST, -EBUSY (a vCPU runs or has run). Types other than GICv3 are not offered:
- * -ENODEV.
+ * Caller holds vm->lock and no vcpu->mutex. -EEXIST, -EBUSY (a vCPU runs or has run). Types other
+ * than GICv3 are not offered: -ENODEV.
  */
 int irq_gic_create(struct vm_irq *vi, u32 type);
 /* Caller holds vm->lock; user is a user pointer. Errors: docs/interrupts.md. */
@@ -61,7 +64,8 @@ static inline bool irq_gic_initialized(const struct vm_irq *vi)
 	return a32_load_acquire(&vi->initialized);
 }
 
-/* MMIO of the frames. 0, or -EOPNOTSUPP: the address is not ours. Any vCPU thread, mode OUTSIDE or IN_GUEST. */
+/* MMIO of the frames. 0, or -EOPNOTSUPP: the address is not ours. Any vCPU thread, mode OUTSIDE or
+ * IN_GUEST. */
 int irq_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 *value);
 int irq_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 value);
 
@@ -69,7 +73,8 @@ int irq_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u6
 
 /* KVM_IRQ_LINE: -ENXIO (type does not fit), -EINVAL, -EBUSY (controller not initialised). */
 int irq_line(struct vm_irq *vi, u32 irq, u32 level);
-/* KVM_SET_GSI_ROUTING, entries already copied in: -EINVAL, -ENOMEM. Waits for SRCU: no device lock held. */
+/* KVM_SET_GSI_ROUTING, entries already copied in: -EINVAL, -ENOMEM. Waits for SRCU: no device lock
+ * held. */
 int irq_set_routing(struct vm_irq *vi, const struct kvm_irq_routing_entry *entries, u32 nr);
 /* KVM_IRQFD: -EINVAL, -EAGAIN (controller not initialised), -EBADF, -EBUSY, -ENOMEM. */
 int irq_irqfd(struct vm_irq *vi, const struct kvm_irqfd *args);

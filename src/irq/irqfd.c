@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * irqfd: an eventfd that raises a GSI. One helper thread a VM polls all of them; it starts with the first.
+ * irqfd: an eventfd that raises a GSI. One helper thread a VM polls all of them; it starts with the
+ * first.
  *
- * A plain irqfd triggers its interrupt (an edge). A resampling one raises the line; when the guest deactivates the interrupt
- * the line falls and the second eventfd tells the VMM, which raises it again if its device still wants service.
+ * A plain irqfd triggers its interrupt (an edge). A resampling one raises the line; when the guest
+ * deactivates the interrupt the line falls and the second eventfd tells the VMM, which raises it
+ * again if its device still wants service.
  *
- * struct irqfd. born: KVM_IRQFD. seen by: the helper thread, under irq_lock, by key; deactivations, under resample_lock. kept
- * by: vi->irqfds. hidden and freed: under both locks, by deassign or irqfd_stop. Since the thread injects under irq_lock, no
- * interrupt comes from an irqfd after its deassign returned.
+ * struct irqfd. born: KVM_IRQFD. seen by: the helper thread, under irq_lock, by key; deactivations,
+ * under resample_lock. kept by: vi->irqfds. hidden and freed: under both locks, by deassign or
+ * irqfd_stop. Since the thread injects under irq_lock, no interrupt comes from an irqfd after its
+ * deassign returned.
  *
- * An eventfd feeds one irqfd in the whole process (-EBUSY), as in KVM: all of them are on the list in the process state. The
- * library holds a copy of the descriptor, so it does not notice when the VMM closes its last one: such an irqfd stays until
- * deassign or the end of the VM. (KVM drops it; nobody can signal it any more in either case.)
+ * An eventfd feeds one irqfd in the whole process (-EBUSY), as in KVM: all of them are on the list
+ * in the process state. The library holds a copy of the descriptor, so it does not notice when the
+ * VMM closes its last one: such an irqfd stays until deassign or the end of the VM. (KVM drops it;
+ * nobody can signal it any more in either case.)
  */
 #include <errno.h>
 
@@ -96,7 +100,8 @@ static void irqfd_fire(struct vm_irq *vi, u64 key)
 	struct irqfd *f;
 
 	mutex_lock(&vi->irq_lock);
-	list_for_each(f, &vi->irqfds, link) {
+	list_for_each(f, &vi->irqfds, link)
+	{
 		if (f->key != key)
 			continue;
 		if (host_eventfd_drain(f->event.fd))
@@ -167,9 +172,7 @@ static void irqfd_remove(struct vm_irq *vi, struct irqfd *f)
 		mutex_lock(&vi->resample_lock);
 		list_del(&f->resample_link);
 		a32_fetch_sub(&vi->nr_resamplers, 1);
-		list_for_each(o, &vi->resamplers, resample_link)
-			if (o->gsi == f->gsi)
-				last = false;
+		list_for_each(o, &vi->resamplers, resample_link) if (o->gsi == f->gsi) last = false;
 		mutex_unlock(&vi->resample_lock);
 		/* The line that they shared falls with the last of them. */
 		if (last)
@@ -259,9 +262,9 @@ static int irqfd_deassign(struct vm_irq *vi, const struct kvm_irqfd *args)
 	if (err)
 		return err;
 	mutex_lock(&vi->irq_lock);
-	list_for_each_safe(f, tmp, &vi->irqfds, link)
-		if (f->gsi == args->gsi && host_eventfd_same(&f->event, &event))
-			irqfd_remove(vi, f);
+	list_for_each_safe(f, tmp, &vi->irqfds,
+			   link) if (f->gsi == args->gsi && host_eventfd_same(&f->event, &event))
+		irqfd_remove(vi, f);
 	mutex_unlock(&vi->irq_lock);
 	host_eventfd_put(&event);
 	return 0;
@@ -271,7 +274,8 @@ int irq_irqfd(struct vm_irq *vi, const struct kvm_irqfd *args)
 {
 	if (args->flags & ~(u32)(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE))
 		return -EINVAL;
-	return args->flags & KVM_IRQFD_FLAG_DEASSIGN ? irqfd_deassign(vi, args) : irqfd_assign(vi, args);
+	return args->flags & KVM_IRQFD_FLAG_DEASSIGN ? irqfd_deassign(vi, args)
+						     : irqfd_assign(vi, args);
 }
 
 /* The routing table changed. irq_lock held. */
@@ -279,7 +283,8 @@ void irqfd_routing_changed(struct vm_irq *vi)
 {
 	struct irqfd *f;
 
-	list_for_each(f, &vi->irqfds, link) {
+	list_for_each(f, &vi->irqfds, link)
+	{
 		s32 pin = route_pin_of_gsi(vi, f->gsi);
 
 		mutex_lock(&vi->resample_lock);
@@ -294,17 +299,16 @@ void irqfd_notify_deactivated(struct vm_irq *vi, u32 spi)
 	bool found = false;
 
 	mutex_lock(&vi->resample_lock);
-	list_for_each(f, &vi->resamplers, resample_link)
-		found |= f->pin == (s32)spi;
+	list_for_each(f, &vi->resamplers, resample_link) found |= f->pin == (s32)spi;
 	mutex_unlock(&vi->resample_lock);
 	if (!found)
 		return;
-	/* Once for all that share the line, and before they are told: a new event may raise it at once. */
+	/* Once for all that share the line, and before they are told: a new event may raise it at
+	 * once. */
 	gic_inject(vi, NULL, spi + GIC_NR_PRIVATE, false, NULL);
 	mutex_lock(&vi->resample_lock);
-	list_for_each(f, &vi->resamplers, resample_link)
-		if (f->pin == (s32)spi)
-			host_eventfd_signal(f->resample.fd, 1);
+	list_for_each(f, &vi->resamplers, resample_link) if (f->pin == (s32)spi)
+		host_eventfd_signal(f->resample.fd, 1);
 	mutex_unlock(&vi->resample_lock);
 }
 
@@ -319,8 +323,7 @@ void irqfd_stop(struct vm_irq *vi)
 	host_poller_wake(&t->poller);
 	thread_join(t->thread);
 	mutex_lock(&vi->irq_lock);
-	list_for_each_safe(f, tmp, &vi->irqfds, link)
-		irqfd_remove(vi, f);
+	list_for_each_safe(f, tmp, &vi->irqfds, link) irqfd_remove(vi, f);
 	vi->irqfd_thread = NULL;
 	mutex_unlock(&vi->irq_lock);
 	host_poller_fini(&t->poller);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GSI routing: which interrupt a GSI (the number that an irqfd names) stands for. By default GSI n is SPI n, that is INTID
- * 32 + n.
+ * GSI routing: which interrupt a GSI (the number that an irqfd names) stands for. By default GSI n
+ * is SPI n, that is INTID 32 + n.
  *
- * The table is replaced as a whole under irq_lock; readers hold irq_srcu. Without an ITS, entries of type MSI are accepted and
- * go nowhere, as in KVM.
+ * The table is replaced as a whole under irq_lock; readers hold irq_srcu. Without an ITS, entries
+ * of type MSI are accepted and go nowhere, as in KVM.
  *
- * struct irq_routing: born in route_build; seen by readers of vi->routing inside irq_srcu; kept by vi; hidden by the store of
- * the next table; freed after a grace period.
+ * struct irq_routing: born in route_build; seen by readers of vi->routing inside irq_srcu; kept by
+ * vi; hidden by the store of the next table; freed after a grace period.
  */
 #include <errno.h>
 
@@ -16,7 +16,7 @@
 #include "host/alloc.h"
 #include "irq/irq.h"
 
-#define MAX_ROUTES 4096
+#define MAX_ROUTES	 4096
 #define NR_PINS_PER_CHIP (1020 - GIC_NR_PRIVATE)
 
 struct route {
@@ -77,7 +77,8 @@ static int route_add(struct irq_routing *t, const struct kvm_irq_routing_entry *
 	return 0;
 }
 
-static int table_build(const struct kvm_irq_routing_entry *entries, u32 nr, struct irq_routing **out)
+static int table_build(const struct kvm_irq_routing_entry *entries, u32 nr,
+		       struct irq_routing **out)
 {
 	struct irq_routing *t;
 	u32 top = 0;
@@ -122,7 +123,8 @@ int irq_set_routing(struct vm_irq *vi, const struct kvm_irq_routing_entry *entri
 	return 0;
 }
 
-/* GSI n is pin n. vi->config held; nobody reads a routing table before the controller is initialised. */
+/* GSI n is pin n. vi->config held; nobody reads a routing table before the controller is
+ * initialised. */
 int route_set_default(struct vm_irq *vi)
 {
 	struct irq_routing *t, *old;
@@ -149,7 +151,9 @@ s32 route_pin_of_gsi(struct vm_irq *vi, u32 gsi)
 {
 	int cookie = srcu_read_lock(&vi->irq_srcu);
 	const struct irq_routing *t = aptr_load_acquire(&vi->routing);
-	s32 pin = t && gsi < t->nr && t->route[gsi].type == KVM_IRQ_ROUTING_IRQCHIP ? (s32)t->route[gsi].pin : -1;
+	s32 pin = t && gsi < t->nr && t->route[gsi].type == KVM_IRQ_ROUTING_IRQCHIP
+			  ? (s32)t->route[gsi].pin
+			  : -1;
 
 	srcu_read_unlock(&vi->irq_srcu, cookie);
 	return pin;

@@ -2,14 +2,16 @@
 /*
  * Generic timers: the EL1 virtual and physical timer of each vCPU and their counters.
  *
- * The system counter runs at COUNTER_HZ = 1 GHz and is CLOCK_MONOTONIC in nanoseconds: the frequency that Armv8.6 prescribes,
- * no rounding between deadlines and counter values, and the same on every host. Virtual count = counter - voffset, physical
- * count = counter - poffset; both offsets belong to the VM. As in KVM each vCPU creation starts the virtual count at 0, unless
- * user space set the offset itself.
+ * The system counter runs at COUNTER_HZ = 1 GHz and is CLOCK_MONOTONIC in nanoseconds: the
+ * frequency that Armv8.6 prescribes, no rounding between deadlines and counter values, and the same
+ * on every host. Virtual count = counter - voffset, physical count = counter - poffset; both
+ * offsets belong to the VM. As in KVM each vCPU creation starts the virtual count at 0, unless user
+ * space set the offset itself.
  *
- * A timer's registers belong to the holder of v->mutex, so there is no lock. Its output is a level: ENABLE and not IMASK and
- * count >= CVAL. It is compared with the line of its PPI whenever it could differ: at writes of its registers, before the
- * guest is entered, and when the engine's poll finds that the deadline has passed.
+ * A timer's registers belong to the holder of v->mutex, so there is no lock. Its output is a level:
+ * ENABLE and not IMASK and count >= CVAL. It is compared with the line of its PPI whenever it could
+ * differ: at writes of its registers, before the guest is entered, and when the engine's poll finds
+ * that the deadline has passed.
  */
 #include <errno.h>
 
@@ -53,8 +55,8 @@ static void update_one(struct irq_cpu *cpu, enum irq_timer_id id)
 	bool level = timer_can_fire(t) && timer_count(cpu, id) >= t->cval;
 
 	/*
-	 * The line may be read without its lock: nobody else drives it (it has an owner), and user space restores it only
-	 * while no vCPU runs.
+	 * The line may be read without its lock: nobody else drives it (it has an owner), and user
+	 * space restores it only while no vCPU runs.
 	 */
 	if (level != cpu->priv[ppi].line_level)
 		gic_inject(cpu->vi, cpu, ppi, level, t);
@@ -177,7 +179,9 @@ static u64 ctl_value(const struct irq_cpu *cpu, enum irq_timer_id id)
 {
 	const struct irq_timer *t = &cpu->timer[id];
 
-	return t->ctl | (t->ctl & TIMER_CTL_ENABLE && timer_count(cpu, id) >= t->cval ? TIMER_CTL_ISTATUS : 0);
+	return t->ctl |
+	       (t->ctl & TIMER_CTL_ENABLE && timer_count(cpu, id) >= t->cval ? TIMER_CTL_ISTATUS
+									     : 0);
 }
 
 static enum op_result timer_read(struct vcpu *v, const struct sysreg_row *row, u64 *value)
@@ -258,7 +262,8 @@ static int count_set(struct vcpu *v, const struct sysreg_row *row, u64 value)
 	struct vm_irq *vi = irq_cpu_of(v)->vi;
 
 	if (!a32_load_acquire(&vi->offset_fixed))
-		a64_store(((row->op & 7) == 2 ? &vi->voffset : &vi->poffset), host_clock_ns() - value);
+		a64_store(((row->op & 7) == 2 ? &vi->voffset : &vi->poffset),
+			  host_clock_ns() - value);
 	return 0;
 }
 
@@ -269,12 +274,12 @@ static void no_reset(struct vcpu *v, const struct sysreg_row *row)
 	(void)row;
 }
 
-#define SYSREG_ID(o)		(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG | (o))
-#define TIMER_RW(crm, op2, n, fl)                                                                  \
-	{                                                                                          \
-		.op = SYSREG_OP(3, 3, 14, crm, op2), .index = SR_NONE, .access = SYSREG_RW0, .name = (n), \
-		.flags = (fl), .read = timer_read, .write = timer_write, .get = timer_get, .set = timer_set, \
-		.reset_hook = no_reset                                                             \
+#define SYSREG_ID(o) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG | (o))
+#define TIMER_RW(crm, op2, n, fl)                                                            \
+	{                                                                                    \
+		.op = SYSREG_OP(3, 3, 14, crm, op2), .index = SR_NONE, .access = SYSREG_RW0, \
+		.name = (n), .flags = (fl), .read = timer_read, .write = timer_write,        \
+		.get = timer_get, .set = timer_set, .reset_hook = no_reset                   \
 	}
 
 /* KVM swapped the ids of CNTV_CVAL and CNTVCT when the interface was made, and it stayed so. */
@@ -325,7 +330,8 @@ const u32 timer_nr_sysreg_rows = ARRAY_SIZE(timer_sysreg_rows);
 
 /* --- ioctls --- */
 
-int irq_set_counter_offset(struct vm_irq *vi, const struct kvm_arm_counter_offset *o) NO_THREAD_SAFETY_ANALYSIS
+int irq_set_counter_offset(struct vm_irq *vi,
+			   const struct kvm_arm_counter_offset *o) NO_THREAD_SAFETY_ANALYSIS
 {
 	struct vcpu_group *g = vi->group;
 	u32 nr = a32_load_acquire(&g->nr), held = 0;

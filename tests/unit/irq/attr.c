@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* The device interface: errno for errno as Linux 7.2 answered on arm64, and save and restore of the whole state. */
+/* The device interface: errno for errno as Linux 7.2 answered on arm64, and save and restore of the
+ * whole state. */
 #include <sys/mman.h>
 
 #include "rig.h"
 
 #include "../../test.h"
 
-#define ADDR	  KVM_DEV_ARM_VGIC_GRP_ADDR
-#define DISTR	  KVM_DEV_ARM_VGIC_GRP_DIST_REGS
-#define REDISTR	  KVM_DEV_ARM_VGIC_GRP_REDIST_REGS
-#define SYSREGS	  KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS
-#define NR_IRQS	  KVM_DEV_ARM_VGIC_GRP_NR_IRQS
+#define ADDR	KVM_DEV_ARM_VGIC_GRP_ADDR
+#define DISTR	KVM_DEV_ARM_VGIC_GRP_DIST_REGS
+#define REDISTR KVM_DEV_ARM_VGIC_GRP_REDIST_REGS
+#define SYSREGS KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS
+#define NR_IRQS KVM_DEV_ARM_VGIC_GRP_NR_IRQS
 #undef CTRL
-#define CTRL	  KVM_DEV_ARM_VGIC_GRP_CTRL
-#define LEVELS	  KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO
-#define MAINT	  KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ
-#define A_DIST	  KVM_VGIC_V3_ADDR_TYPE_DIST
-#define A_REDIST  KVM_VGIC_V3_ADDR_TYPE_REDIST
-#define A_REGION  KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION
-#define CPU(n)	  ((u64)(n) << 32)
+#define CTRL	 KVM_DEV_ARM_VGIC_GRP_CTRL
+#define LEVELS	 KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO
+#define MAINT	 KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ
+#define A_DIST	 KVM_VGIC_V3_ADDR_TYPE_DIST
+#define A_REDIST KVM_VGIC_V3_ADDR_TYPE_REDIST
+#define A_REGION KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION
+#define CPU(n)	 ((u64)(n) << 32)
 
 static int create(struct rig *r, u32 type)
 {
@@ -220,20 +221,50 @@ TEST(has_attr_knows_what_is_there)
 		u64 attr;
 		int want;
 	} t[] = {
-		{ADDR, 2, 0}, {ADDR, 3, 0}, {ADDR, 5, 0}, {ADDR, 0, -ENXIO}, {ADDR, 4, -ENXIO},
-		{DISTR, 0, 0}, {DISTR, 2, -ENXIO}, {DISTR, 0x40, -ENXIO}, {DISTR, 0x80, 0}, {DISTR, 0x104, 0},
-		{DISTR, 0x108, 0}, {DISTR, 0x10c, -ENXIO}, {DISTR, 0x6000, 0}, {DISTR, 0x6100, 0}, {DISTR, 0xffe8, 0},
-		{2, 0, -ENXIO}, {NR_IRQS, 0, 0}, {CTRL, 0, 0}, {CTRL, 1, -ENXIO}, {CTRL, 2, -ENXIO}, {CTRL, 3, 0},
-		{CTRL, 4, -ENXIO}, {REDISTR, 0, 0}, {REDISTR, 0x10, -ENXIO}, {REDISTR, 0x14, 0},
-		{REDISTR, CPU(1) | 0x10400, 0}, {REDISTR, CPU(9), -EINVAL}, {REDISTR, 0x10084, -ENXIO},
-		{SYSREGS, PMR, 0}, {SYSREGS, SYSREG_OP(3, 0, 12, 8, 7), 0}, {SYSREGS, IAR1, -ENXIO},
-		{SYSREGS, SGI1R, -ENXIO}, {SYSREGS, CPU(9) | PMR, -EINVAL}, {LEVELS, 0, 0}, {LEVELS, 1 << 10, -ENXIO},
-		{8, 0, -ENXIO}, {MAINT, 0, 0}, {10, 0, -ENXIO},
+		{ADDR, 2, 0},
+		{ADDR, 3, 0},
+		{ADDR, 5, 0},
+		{ADDR, 0, -ENXIO},
+		{ADDR, 4, -ENXIO},
+		{DISTR, 0, 0},
+		{DISTR, 2, -ENXIO},
+		{DISTR, 0x40, -ENXIO},
+		{DISTR, 0x80, 0},
+		{DISTR, 0x104, 0},
+		{DISTR, 0x108, 0},
+		{DISTR, 0x10c, -ENXIO},
+		{DISTR, 0x6000, 0},
+		{DISTR, 0x6100, 0},
+		{DISTR, 0xffe8, 0},
+		{2, 0, -ENXIO},
+		{NR_IRQS, 0, 0},
+		{CTRL, 0, 0},
+		{CTRL, 1, -ENXIO},
+		{CTRL, 2, -ENXIO},
+		{CTRL, 3, 0},
+		{CTRL, 4, -ENXIO},
+		{REDISTR, 0, 0},
+		{REDISTR, 0x10, -ENXIO},
+		{REDISTR, 0x14, 0},
+		{REDISTR, CPU(1) | 0x10400, 0},
+		{REDISTR, CPU(9), -EINVAL},
+		{REDISTR, 0x10084, -ENXIO},
+		{SYSREGS, PMR, 0},
+		{SYSREGS, SYSREG_OP(3, 0, 12, 8, 7), 0},
+		{SYSREGS, IAR1, -ENXIO},
+		{SYSREGS, SGI1R, -ENXIO},
+		{SYSREGS, CPU(9) | PMR, -EINVAL},
+		{LEVELS, 0, 0},
+		{LEVELS, 1 << 10, -ENXIO},
+		{8, 0, -ENXIO},
+		{MAINT, 0, 0},
+		{10, 0, -ENXIO},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(t); i++)
 		if (irq_gic_has_attr(&r->vi, t[i].group, t[i].attr) != t[i].want)
-			TEST_FAIL("group %u attr %#llx: %d, not %d", t[i].group, (unsigned long long)t[i].attr,
+			TEST_FAIL("group %u attr %#llx: %d, not %d", t[i].group,
+				  (unsigned long long)t[i].attr,
 				  irq_gic_has_attr(&r->vi, t[i].group, t[i].attr), t[i].want);
 	rig_destroy(r);
 }
@@ -303,9 +334,15 @@ TEST(cpu_interface_attributes_answer_as_in_kvm)
 		int set_ones, set_zero;
 		u64 ones;
 	} t[] = {
-		{PMR, 0, 0, 0, 0xff},	 {BPR0, 0, 0, 0, 7},	    {AP0R0, 0, 0, 0, 0xffffffff},
-		{AP1R0, 0, 0, 0, 0xffffffff}, {BPR1, 0, 0, 0, 7}, {SRE, 7, 0, -EINVAL, 7},
-		{IGRPEN0, 0, 0, 0, 1},	 {IGRPEN1, 0, 0, 0, 1},	    {CTLR, 0x8c00, -EINVAL, -EINVAL, 0x8c00},
+		{PMR, 0, 0, 0, 0xff},
+		{BPR0, 0, 0, 0, 7},
+		{AP0R0, 0, 0, 0, 0xffffffff},
+		{AP1R0, 0, 0, 0, 0xffffffff},
+		{BPR1, 0, 0, 0, 7},
+		{SRE, 7, 0, -EINVAL, 7},
+		{IGRPEN0, 0, 0, 0, 1},
+		{IGRPEN1, 0, 0, 0, 1},
+		{CTLR, 0x8c00, -EINVAL, -EINVAL, 0x8c00},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(t); i++) {
@@ -374,22 +411,26 @@ TEST(init_without_vcpus_is_legal_and_lines_work)
 
 static const u16 dump_sysregs[] = {PMR, BPR0, BPR1, AP0R0, AP1R0, CTLR, SRE, IGRPEN0, IGRPEN1};
 
-/* Every register that a VMM saves, in an order in which it may be restored. Returns the number of values. */
+/* Every register that a VMM saves, in an order in which it may be restored. Returns the number of
+ * values. */
 static u32 walk_state(struct rig *r, u32 nr_irqs, u64 *dump, bool restore)
 {
 	static const struct {
 		u32 off, stride_bits;
-	} arrays[] = {{0x80, 1}, {0x400, 8}, {0xc00, 2}, {0x6000, 64}, {0x300, 1}, {0x200, 1}, {0x100, 1}};
-	static const u32 redist[] = {0x70, 0x74, 0x78, 0x7c, 0x10080, 0x10100, 0x10300, 0x10200, 0x10c04};
+	} arrays[] = {{0x80, 1},  {0x400, 8}, {0xc00, 2}, {0x6000, 64},
+		      {0x300, 1}, {0x200, 1}, {0x100, 1}};
+	static const u32 redist[] = {0x70,    0x74,    0x78,	0x7c,	0x10080,
+				     0x10100, 0x10300, 0x10200, 0x10c04};
 	u32 n = 0;
 
-#define ONE(group, attr)                                                                           \
-	do {                                                                                       \
-		u32 w_ = (u32)dump[n];                                                             \
-		int err_ = restore ? rig_set(r, group, attr, &w_) : rig_get(r, group, attr, &w_);  \
-		if (err_)                                                                          \
-			TEST_FAIL("group %u attr %#llx: %d", group, (unsigned long long)(attr), err_); \
-		dump[n++] = w_;                                                                    \
+#define ONE(group, attr)                                                                          \
+	do {                                                                                      \
+		u32 w_ = (u32)dump[n];                                                            \
+		int err_ = restore ? rig_set(r, group, attr, &w_) : rig_get(r, group, attr, &w_); \
+		if (err_)                                                                         \
+			TEST_FAIL("group %u attr %#llx: %d", group, (unsigned long long)(attr),   \
+				  err_);                                                          \
+		dump[n++] = w_;                                                                   \
 	} while (0)
 
 	ONE(DISTR, 0x8);
@@ -424,7 +465,8 @@ static u32 walk_state(struct rig *r, u32 nr_irqs, u64 *dump, bool restore)
 static void busy_state(struct rig *r)
 {
 	rig_enable_all(r);
-	rig_write(r, rig_redist(0) + 0x70, 8, 0x4058f); /* a fresh 0 would come back sanitised, as in KVM */
+	rig_write(r, rig_redist(0) + 0x70, 8,
+		  0x4058f); /* a fresh 0 would come back sanitised, as in KVM */
 	for (u32 i = 32; i < 96; i++)
 		rig_setup_spi(r, i, i % r->nr, (u8)(0x40 + (i * 8) % 0x90), i % 3 == 0);
 	for (u32 i = 32; i < 96; i += 5)
@@ -474,7 +516,8 @@ TEST(restore_into_a_fresh_vm_gives_the_same_dump_and_the_same_future)
 		EXPECT_EQ(ia, ib);
 		if (ia != SPURIOUS) {
 			if (ia >= 32)
-				irq_line(&a->vi, 1u << 24 | (u32)ia, 0), irq_line(&b->vi, 1u << 24 | (u32)ia, 0);
+				irq_line(&a->vi, 1u << 24 | (u32)ia, 0),
+					irq_line(&b->vi, 1u << 24 | (u32)ia, 0);
 			rig_msr(a, c, EOIR1, ia);
 			rig_msr(b, c, EOIR1, ib);
 			if (c & 1) {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The model as a guest sees it: acknowledge and EOI, SGIs, lines, priorities, affinity, register views. */
+/* The model as a guest sees it: acknowledge and EOI, SGIs, lines, priorities, affinity, register
+ * views. */
 #include "rig.h"
 
 #include "../../test.h"
 
-#define SPI(n) (32 + (n))
+#define SPI(n)		    (32 + (n))
 #define SGI_LIST(sgi, list) ((u64)(sgi) << 24 | (list))
-#define LINE(n) (KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (n))
-#define PPI_LINE(cpu, n) (KVM_ARM_IRQ_TYPE_PPI << KVM_ARM_IRQ_TYPE_SHIFT | (cpu) << KVM_ARM_IRQ_VCPU_SHIFT | (n))
+#define LINE(n)		    (KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (n))
+#define PPI_LINE(cpu, n) \
+	(KVM_ARM_IRQ_TYPE_PPI << KVM_ARM_IRQ_TYPE_SHIFT | (cpu) << KVM_ARM_IRQ_VCPU_SHIFT | (n))
 
 static void eoi(struct rig *r, u32 cpu, u64 intid)
 {
@@ -242,7 +244,8 @@ TEST(the_highest_priority_comes_first_and_the_lowest_number_among_equals)
 	static const struct {
 		u32 intid;
 		u8 prio;
-	} set[] = {{SPI(7), 0xa0}, {SPI(3), 0xa0}, {SPI(70), 0x40}, {SPI(9), 0xc0}, {SPI(71), 0x40}};
+	} set[] = {
+		{SPI(7), 0xa0}, {SPI(3), 0xa0}, {SPI(70), 0x40}, {SPI(9), 0xc0}, {SPI(71), 0x40}};
 	static const u32 order[] = {SPI(70), SPI(71), SPI(3), SPI(7), SPI(9)};
 
 	rig_enable_all(r);
@@ -302,7 +305,8 @@ TEST(binary_point_groups_priorities_that_do_not_preempt)
 	irq_line(&r->vi, LINE(SPI(1)), 1);
 	EXPECT(!rig_pin(r, 0, PIN_IRQ));
 	rig_msr(r, 0, BPR1, 3);
-	/* Now 0xa0 is a group of its own, but the running priority was taken with the old grouping. */
+	/* Now 0xa0 is a group of its own, but the running priority was taken with the old grouping.
+	 */
 	EXPECT(!rig_pin(r, 0, PIN_IRQ));
 	rig_msr(r, 0, BPR1, 6);
 	eoi(r, 0, SPI(0));

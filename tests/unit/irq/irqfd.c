@@ -10,7 +10,8 @@
 
 static int irqfd(struct rig *r, int fd, u32 gsi, u32 flags, int resample)
 {
-	struct kvm_irqfd a = {.fd = (u32)fd, .gsi = gsi, .flags = flags, .resamplefd = (u32)resample};
+	struct kvm_irqfd a = {
+		.fd = (u32)fd, .gsi = gsi, .flags = flags, .resamplefd = (u32)resample};
 
 	return irq_irqfd(&r->vi, &a);
 }
@@ -36,7 +37,8 @@ static bool wait_pin(struct rig *r, u32 cpu, bool level)
 
 static struct kvm_irq_routing_entry chip_route(u32 gsi, u32 pin)
 {
-	return (struct kvm_irq_routing_entry){.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.pin = pin};
+	return (struct kvm_irq_routing_entry){
+		.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.pin = pin};
 }
 
 TEST(routing_entries_are_checked)

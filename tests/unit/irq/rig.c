@@ -66,7 +66,8 @@ struct vcpu *vcpu_group_by_mpidr(struct vcpu_group *g, u64 mpidr)
 	u32 nr = a32_load_acquire(&g->nr);
 
 	for (u32 i = 0; i < nr; i++)
-		if ((vcpu_mpidr(vcpu_group_get(g, i)) & 0xff00ffffffull) == (mpidr & 0xff00ffffffull))
+		if ((vcpu_mpidr(vcpu_group_get(g, i)) & 0xff00ffffffull) ==
+		    (mpidr & 0xff00ffffffull))
 			return vcpu_group_get(g, i);
 	return NULL;
 }

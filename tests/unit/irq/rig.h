@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine for tests of irq/ and hvc/: their real code over a stand-in for the vCPU layer, whose vCPUs have registers, pins
- * and requests but no instructions. rig.c has the stand-ins.
+ * A machine for tests of irq/ and hvc/: their real code over a stand-in for the vCPU layer, whose
+ * vCPUs have registers, pins and requests but no instructions. rig.c has the stand-ins.
  */
 #ifndef ANYKVM_TESTS_RIG_H
 #define ANYKVM_TESTS_RIG_H

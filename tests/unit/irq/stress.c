@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that stand for vCPUs and devices, all at once; every interrupt sent must arrive, none twice. Bounded by counts. */
+/* Threads that stand for vCPUs and devices, all at once; every interrupt sent must arrive, none
+ * twice. Bounded by counts. */
 #include <unistd.h>
 
 #include "rig.h"
@@ -7,8 +8,8 @@
 
 #include "../../test.h"
 
-#define NR_CPUS	 4
-#define ROUNDS	 20000
+#define NR_CPUS	  4
+#define ROUNDS	  20000
 #define FIRST_SPI 32
 
 struct world {
@@ -54,14 +55,16 @@ static void cpu_main(void *arg)
 	for (u32 i = 0; i < ROUNDS; i++) {
 		u32 to = (k->index + i) % NR_CPUS;
 
-		/* One SGI number per sender and target: pending is a bit, so wait until it was taken. */
-		if (a64_load(&w->sgi_sent[to]) == a64_load(&w->sgi_taken[to]) && to == (i / 7) % NR_CPUS &&
-		    k->index == (to + 1) % NR_CPUS) {
+		/* One SGI number per sender and target: pending is a bit, so wait until it was
+		 * taken. */
+		if (a64_load(&w->sgi_sent[to]) == a64_load(&w->sgi_taken[to]) &&
+		    to == (i / 7) % NR_CPUS && k->index == (to + 1) % NR_CPUS) {
 			a64_fetch_add(&w->sgi_sent[to], 1);
 			rig_msr(r, k->index, SGI1R, (u64)k->index << 24 | 1u << to);
 		}
 		if (i % 64 == 0)
-			rig_write(r, RIG_DIST + 0x6000 + (FIRST_SPI + i / 64 % 3) * 8, 8, i / 64 % NR_CPUS);
+			rig_write(r, RIG_DIST + 0x6000 + (FIRST_SPI + i / 64 % 3) * 8, 8,
+				  i / 64 % NR_CPUS);
 		if (i % 97 == 0)
 			rig_read(r, RIG_DIST + 0x204, 4);
 		service(w, k->index);
@@ -108,7 +111,8 @@ TEST(nothing_is_lost_between_four_vcpus_and_a_device)
 	rig_setup_spi(w.r, FIRST_SPI + 2, 2, 0xa0, true);
 	for (u32 i = 0; i <= NR_CPUS; i++) {
 		k[i] = (struct worker){&w, i};
-		ASSERT(!thread_create(&t[i], "stress", i < NR_CPUS ? cpu_main : device_main, &k[i]));
+		ASSERT(!thread_create(&t[i], "stress", i < NR_CPUS ? cpu_main : device_main,
+				      &k[i]));
 	}
 	thread_join(t[NR_CPUS]);
 	/* The vCPU threads drain what is left, for two seconds at most. */

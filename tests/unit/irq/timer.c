@@ -145,8 +145,9 @@ TEST(el0_needs_permission_for_counters_and_timers)
 	static const struct {
 		u16 op;
 		u64 enable;
-	} t[] = {{CNTFRQ, BIT(0)},    {CNTFRQ, BIT(1)},	  {CNTPCT, BIT(0)},   {CNTVCT, BIT(1)},	 {CNTV_CTL, BIT(8)},
-		 {CNTV_TVAL, BIT(8)}, {CNTV_CVAL, BIT(8)}, {CNTP_CTL, BIT(9)}, {CNTP_TVAL, BIT(9)}, {CNTP_CVAL, BIT(9)}};
+	} t[] = {{CNTFRQ, BIT(0)},    {CNTFRQ, BIT(1)},	   {CNTPCT, BIT(0)},	{CNTVCT, BIT(1)},
+		 {CNTV_CTL, BIT(8)},  {CNTV_TVAL, BIT(8)}, {CNTV_CVAL, BIT(8)}, {CNTP_CTL, BIT(9)},
+		 {CNTP_TVAL, BIT(9)}, {CNTP_CVAL, BIT(9)}};
 	u64 value;
 
 	r->v[0].arch.el = 0;
