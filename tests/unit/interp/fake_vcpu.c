@@ -18,6 +18,14 @@ static enum op_result rig_stop(struct vcpu *v, enum rig_exit exit)
 	return OP_STOP;
 }
 
+static void called(struct vcpu *v, enum rig_call call, u32 a, u32 b, u32 c)
+{
+	rig_of(v)->last.call = call;
+	rig_of(v)->last.a = a;
+	rig_of(v)->last.b = b;
+	rig_of(v)->last.c = c;
+}
+
 /* --- the rig --- */
 
 struct rig *rig_create(void)
@@ -229,7 +237,6 @@ enum op_result vcpu_undef(struct vcpu *v)
 
 enum op_result vcpu_raise(struct vcpu *v, u32 ec, u32 iss)
 {
-	rig_of(v)->last_esr = (u64)ec << 26 | BIT(25) | iss;
 	return rig_stop(v, RIG_UNDEF);
 }
 
@@ -259,6 +266,7 @@ enum op_result vcpu_brk(struct vcpu *v, u16 imm)
 
 enum op_result vcpu_eret(struct vcpu *v)
 {
+	called(v, RIG_CALL_ERET, 0, 0, 0);
 	return vcpu_undef(v);
 }
 
@@ -304,6 +312,7 @@ u64 vcpu_branch_address(const struct vcpu *v, u64 target)
 /* The registers of EL0 that instructions touch: NZCV, FPCR, FPSR, TPIDR_EL0. */
 enum op_result vcpu_sysreg_read(struct vcpu *v, u16 op, unsigned rt)
 {
+	called(v, RIG_CALL_MRS, op, rt, 0);
 	switch (op) {
 	case 0xda10:
 		xw(v, rt, v->arch.nzcv);
@@ -324,6 +333,7 @@ enum op_result vcpu_sysreg_read(struct vcpu *v, u16 op, unsigned rt)
 
 enum op_result vcpu_sysreg_write(struct vcpu *v, u16 op, unsigned rt)
 {
+	called(v, RIG_CALL_MSR, op, rt, 0);
 	switch (op) {
 	case 0xda10:
 		v->arch.nzcv = wr(v, rt) & 0xf0000000;
@@ -345,6 +355,7 @@ enum op_result vcpu_sysreg_write(struct vcpu *v, u16 op, unsigned rt)
 /* DC ZVA; the other cache maintenance of EL0 does nothing to data. */
 enum op_result vcpu_sys_insn(struct vcpu *v, u16 op, unsigned rt)
 {
+	called(v, RIG_CALL_SYS, op, rt, 0);
 	if (op == 0x5ba1) /* op0 1, op1 3, C7, C4, 1 */
 		return vmem_zero_block(v, xr(v, rt)) ? OP_NEXT : vmem_result(v);
 	if ((op >> 11 & 7) == 3 && (op >> 7 & 15) == 7)
@@ -355,11 +366,13 @@ enum op_result vcpu_sys_insn(struct vcpu *v, u16 op, unsigned rt)
 /* What EL0 may write. */
 enum op_result vcpu_msr_imm(struct vcpu *v, u32 op1, u32 op2, u32 crm)
 {
+	called(v, RIG_CALL_MSR_IMM, op1, op2, crm);
 	return op1 == 3 && (op2 == 1 || op2 == 2) ? OP_NEXT : vcpu_undef(v);
 }
 
 enum op_result vcpu_dsb(struct vcpu *v, u32 crm)
 {
+	called(v, RIG_CALL_DSB, crm, 0, 0);
 	return OP_NEXT;
 }
 

@@ -24,6 +24,9 @@ enum rig_exit {
 	RIG_LIMIT, /* limit instructions were run */
 };
 
+/* The last call into the vCPU layer and its arguments, rt and op as there. */
+enum rig_call { RIG_CALL_NONE, RIG_CALL_ERET, RIG_CALL_MSR_IMM, RIG_CALL_SYS, RIG_CALL_MSR, RIG_CALL_MRS, RIG_CALL_DSB };
+
 #define RIG_MAX_RANGES 8
 
 struct rig {
@@ -35,7 +38,10 @@ struct rig {
 	u64 limit; /* 0: none */
 	u64 tpidr;
 	u64 events, fetches;
-	u64 last_esr;
+	struct {
+		enum rig_call call;
+		u32 a, b, c;
+	} last;
 	unsigned nr_ranges;
 	struct {
 		u64 start, end;

@@ -268,3 +268,63 @@ TEST(exceptions_and_hints_reach_their_function)
 	EXPECT_EQ(rig_run(rig), RIG_SVC);
 	EXPECT_EQ(rig->events, 1001);
 }
+
+TEST(privileged_instructions_pass_their_fields_on)
+{
+	static const struct {
+		u32 insn;
+		enum rig_call call;
+		u32 a, b, c;
+	} t[] = {
+		{ 0xd69f03e0, RIG_CALL_ERET },
+		{ 0xd500457f, RIG_CALL_MSR_IMM, 0, 3, 5 },  /* msr uao, #5 */
+		{ 0xd500419f, RIG_CALL_MSR_IMM, 0, 4, 1 },  /* msr pan, #1 */
+		{ 0xd50041bf, RIG_CALL_MSR_IMM, 0, 5, 1 },  /* msr spsel, #1 */
+		{ 0xd503413f, RIG_CALL_MSR_IMM, 3, 1, 1 },  /* msr ssbs, #1 */
+		{ 0xd503415f, RIG_CALL_MSR_IMM, 3, 2, 1 },  /* msr dit, #1 */
+		{ 0xd5034adf, RIG_CALL_MSR_IMM, 3, 6, 10 }, /* msr daifset, #10 */
+		{ 0xd50345ff, RIG_CALL_MSR_IMM, 3, 7, 5 },  /* msr daifclr, #5 */
+		{ 0xd5087829, RIG_CALL_SYS, 0x43c1, 9 },    /* at s1e1w, x9 */
+		{ 0xd5181004, RIG_CALL_MSR, 0xc080, 4 },    /* msr sctlr_el1, x4 */
+		{ 0xd5381005, RIG_CALL_MRS, 0xc080, 5 },    /* mrs x5, sctlr_el1 */
+		{ 0xd5033b9f, RIG_CALL_DSB, 11 },	    /* dsb ish */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+		setup();
+		memset(&rig->last, 0, sizeof(rig->last));
+		put(CODE, t[i].insn);
+		put(CODE + 4, SVC0);
+		rig_run(rig);
+		EXPECT_EQ(rig->last.call, t[i].call);
+		EXPECT_EQ(rig->last.a, t[i].a);
+		EXPECT_EQ(rig->last.b, t[i].b);
+		EXPECT_EQ(rig->last.c, t[i].c);
+	}
+	setup();
+	put(CODE, 0xd5287829); /* sysl x9, #0, c7, c8, #1: there is none */
+	EXPECT_EQ(rig_run(rig), RIG_UNDEF);
+}
+
+TEST(a_pair_of_x30_and_the_zero_register_compares_and_swaps)
+{
+	setup();
+	put(CODE, 0x487e7c40); /* casp x30, xzr, x0, x1, [x2] */
+	put(CODE + 4, SVC0);
+	rig->v.arch.x[30] = 5;
+	rig->v.arch.x[0] = 7;
+	rig->v.arch.x[1] = 8;
+	rig->v.arch.x[2] = DATA;
+	rig->v.arch.x[REG_SP] = 99;
+	((u64 *)(uintptr_t)DATA)[0] = 5;
+	((u64 *)(uintptr_t)DATA)[1] = 0;
+	EXPECT_EQ(rig_run(rig), RIG_SVC);
+	EXPECT_EQ(((u64 *)(uintptr_t)DATA)[0], 7);
+	EXPECT_EQ(((u64 *)(uintptr_t)DATA)[1], 8);
+	EXPECT_EQ(rig->v.arch.x[30], 5);
+	rig->v.arch.pc = CODE;
+	EXPECT_EQ(rig_run(rig), RIG_SVC);
+	EXPECT_EQ(rig->v.arch.x[30], 7);
+	EXPECT_EQ(rig->v.arch.x[REG_ZR], 0);
+	EXPECT_EQ(rig->v.arch.x[REG_SP], 99);
+}
