@@ -105,7 +105,7 @@ static int filter_set(struct vm_hvc *h, const void *user)
 	    arg.action > KVM_SMCCC_FILTER_FWD_TO_USER)
 		return -EINVAL;
 	mutex_lock(&h->config);
-	if (h->group->ran)
+	if (vcpu_group_ran(h->group))
 		err = -EBUSY;
 	if (!err && !aptr_load_relaxed(&h->filter))
 		err = filter_create(h);

@@ -160,7 +160,7 @@ static int bmap_set(struct vcpu *v, u64 id, u64 value)
 	if (value & ~bmap_all[i])
 		return -EINVAL;
 	mutex_lock(&h->config);
-	if (h->group->ran && value != a64_load_relaxed(&h->bmap[i]))
+	if (vcpu_group_ran(h->group) && value != a64_load_relaxed(&h->bmap[i]))
 		err = -EBUSY;
 	else
 		a64_store(&h->bmap[i], value);

@@ -185,12 +185,12 @@ GET_HOOK(idreg_get)
 	return 0;
 }
 
-SET_HOOK(idreg_set)
+static int idreg_store(struct vcpu_group *g, const struct sysreg_row *row, u64 value)
 {
 	unsigned slot = row_slot(row);
-	u64 *reg = &v->group->idreg[slot];
+	u64 *reg = &g->idreg[slot];
 
-	if (v->group->ran)
+	if (vcpu_group_ran(g))
 		return value == *reg ? 0 : -EBUSY;
 	/* A VMM that restores GIC = 0 from a VM without one, or 1, is right either way. */
 	if (value != *reg && !value_allowed(slot, value))
@@ -228,15 +228,15 @@ GET_HOOK(impid_get)
 	return 0;
 }
 
-SET_HOOK(impid_set)
+static int impid_store(struct vcpu_group *g, const struct sysreg_row *row, u64 value)
 {
-	u64 *reg = impid_storage(v->group, row);
+	u64 *reg = impid_storage(g, row);
 
 	if (value == *reg)
 		return 0;
-	if (!v->group->writable_imp_id)
+	if (!g->writable_imp_id)
 		return -EINVAL;
-	if (v->group->ran)
+	if (vcpu_group_ran(g))
 		return -EBUSY;
 	if (row->op == SYSREG_OP(3, 0, 0, 0, 0) && value >> 32)
 		return -EINVAL;
@@ -245,9 +245,9 @@ SET_HOOK(impid_set)
 }
 
 /* Types may be taken away level by level; nothing may be claimed that CTR does not have. */
-SET_HOOK(clidr_set)
+static int clidr_store(struct vcpu_group *g, const struct sysreg_row *row, u64 value)
 {
-	u64 *reg = impid_storage(v->group, row);
+	u64 *reg = impid_storage(g, row);
 
 	if (value & ~GENMASK(46, 0))
 		return -EINVAL;
@@ -255,12 +255,12 @@ SET_HOOK(clidr_set)
 	return 0;
 }
 
-SET_HOOK(ctr_set)
+static int ctr_store(struct vcpu_group *g, const struct sysreg_row *row, u64 value)
 {
-	u64 *reg = impid_storage(v->group, row), writable_bits = 0x300fc00full;
+	u64 *reg = impid_storage(g, row), writable_bits = 0x300fc00full;
 	u64 limit = CTR;
 
-	if (v->group->ran)
+	if (vcpu_group_ran(g))
 		return value == *reg ? 0 : -EBUSY;
 	if ((value ^ limit) & ~writable_bits)
 		return -EINVAL;
@@ -271,6 +271,22 @@ SET_HOOK(ctr_set)
 	*reg = value;
 	return 0;
 }
+
+/* All vCPUs write the same registers, each under its own mutex only. */
+#define LOCKED_SET(name)                                                                           \
+	SET_HOOK(name##_set)                                                                       \
+	{                                                                                          \
+		int r;                                                                             \
+                                                                                                   \
+		mutex_lock(&v->group->config);                                                     \
+		r = name##_store(v->group, row, value);                                            \
+		mutex_unlock(&v->group->config);                                                   \
+		return r;                                                                          \
+	}
+LOCKED_SET(idreg)
+LOCKED_SET(impid)
+LOCKED_SET(clidr)
+LOCKED_SET(ctr)
 
 READ_HOOK(ctr_read)
 {

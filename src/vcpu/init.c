@@ -5,7 +5,7 @@
 
 #include "vcpu/idregs.h"
 #include "vcpu/internal.h"
-#include "vcpu/sysreg.h"
+#include "vcpu/sysreg_hooks.h"
 
 /* KVM_ARM_VCPU_* feature bits: those with a meaning, and those offered here. */
 #define FEATURE_POWER_OFF BIT(0)
@@ -34,6 +34,7 @@ void vcpu_group_init(struct vcpu_group *g, struct vm_mem *mem, const struct vcpu
 	g->ops = ops;
 	g->vm = vm;
 	a32_store_relaxed(&g->nr, 0);
+	mutex_init(&g->config, RANK_CONFIG, "vcpu group config");
 	idregs_init(g);
 }
 
@@ -50,6 +51,7 @@ int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index, const
 	host_sleeper_init(&v->sleeper);
 	v->arch.pstate = RESET_PSTATE;
 	v->arch.el = 1;
+	mpidr_reset(v, NULL);
 	r = mem_vcpu_init(group->mem, &v->mem, &v->tlb);
 	if (r)
 		goto fail;
@@ -148,7 +150,7 @@ struct vcpu *vcpu_group_get(struct vcpu_group *g, u32 index)
 
 u64 vcpu_mpidr(const struct vcpu *v)
 {
-	return v->arch.sys[SR_MPIDR_EL1];
+	return a64_load_relaxed(&v->mpidr);
 }
 
 struct vcpu *vcpu_group_by_mpidr(struct vcpu_group *g, u64 mpidr)

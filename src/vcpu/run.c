@@ -379,7 +379,7 @@ static int handle_stop(struct vcpu *v)
 }
 
 /* What is to be done outside guest mode before the next entry. 1: enter, 2: look again, 0: exit, -errno. */
-static int check_requests(struct vcpu *v)
+static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 {
 	u32 req = a32_load(&v->requests);
 	u32 power;
@@ -446,7 +446,7 @@ static int enter_guest(struct vcpu *v)
 	return handle_stop(v);
 }
 
-static int run_loop(struct vcpu *v)
+static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
 {
 	int r;
 
@@ -465,6 +465,16 @@ static int run_loop(struct vcpu *v)
 	}
 }
 
+/* Freezes the registers of the VM. A vCPU that has passed here sees what they were frozen at. */
+static void first_run(struct vcpu_group *g)
+{
+	mutex_lock(&g->config);
+	if (!vcpu_group_ran(g))
+		idregs_finalize(g);
+	a32_store_release(&g->ran, 1);
+	mutex_unlock(&g->config);
+}
+
 int vcpu_run(struct vcpu *v)
 {
 	u32 self = thread_self();
@@ -478,9 +488,7 @@ int vcpu_run(struct vcpu *v)
 		v->last_thread = self;
 	}
 	if (!v->has_run) {
-		if (!v->group->ran)
-			idregs_finalize(v->group);
-		v->group->ran = true;
+		first_run(v->group);
 		v->has_run = true;
 	}
 	mmio_complete(v);

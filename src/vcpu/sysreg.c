@@ -342,9 +342,28 @@ READ_HOOK(dczid_read)
 	return OP_NEXT;
 }
 
+READ_HOOK(mpidr_read)
+{
+	*value = a64_load_relaxed(&v->mpidr);
+	return OP_NEXT;
+}
+
+GET_HOOK(mpidr_get)
+{
+	*value = a64_load_relaxed(&v->mpidr);
+	return 0;
+}
+
+SET_HOOK(mpidr_set)
+{
+	a64_store_relaxed(&v->mpidr, value);
+	return 0;
+}
+
 void mpidr_reset(struct vcpu *v, const struct sysreg_row *row)
 {
-	*storage(v, row) = BIT(31) | (v->id & 0xf) | (u64)(v->id >> 4 & 0xff) << 8 | (u64)(v->id >> 12 & 0xff) << 16;
+	a64_store_relaxed(&v->mpidr,
+			  BIT(31) | (v->id & 0xf) | (u64)(v->id >> 4 & 0xff) << 8 | (u64)(v->id >> 12 & 0xff) << 16);
 }
 
 /* --- MSR (immediate), barriers ---------------------------------------------------------------------------------------- */

@@ -33,6 +33,9 @@ WRITE_HOOK(fpsr_write);
 READ_HOOK(isr_read);
 READ_HOOK(ccsidr_read);
 READ_HOOK(dczid_read);
+READ_HOOK(mpidr_read);
+GET_HOOK(mpidr_get);
+SET_HOOK(mpidr_set);
 void mpidr_reset(struct vcpu *v, const struct sysreg_row *row);
 
 /* debug.c */

@@ -65,7 +65,8 @@ const struct sysreg_row sysreg_base_rows[] = {
 	{ ROW(2, 4, 0, 7, 0, DBGVCR32_EL2, 0), STORED(DBGVCR32_EL2), .flags = LISTED },
 
 	IMP_ID(0, 0, MIDR_EL1),
-	{ ROW(3, 0, 0, 0, 5, MPIDR_EL1, SYSREG_R1), STORED(MPIDR_EL1), .flags = LISTED, .reset_hook = mpidr_reset },
+	{ ROW(3, 0, 0, 0, 5, MPIDR_EL1, SYSREG_R1), NO_STORE, .flags = LISTED, .read = mpidr_read,
+	  .get = mpidr_get, .set = mpidr_set, .reset_hook = mpidr_reset },
 	IMP_ID(0, 6, REVIDR_EL1),
 	ID(1, 0, ID_PFR0_EL1),
 	ID(1, 1, ID_PFR1_EL1),

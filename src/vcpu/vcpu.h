@@ -72,6 +72,7 @@ struct vcpu {
 	struct mem_vcpu mem;	 /* page cache, SRCU hints: mem/mem.h */
 	u32 id;			 /* as given to KVM_CREATE_VCPU */
 	u32 index;		 /* position in the group */
+	struct a64 mpidr;	 /* MPIDR_EL1; others look vCPUs up by it at any time (vcpu_mpidr) */
 	bool initialized;	 /* KVM_ARM_VCPU_INIT done */
 	bool has_run;
 	u32 target;
@@ -126,7 +127,8 @@ struct vcpu_group {
 	void *hvc;		    /* hvc/'s part (struct vm_hvc), set before the first vCPU */
 	/* id registers of the VM, by sysreg index of ID_*: shared by all vCPUs, writable before the first run */
 	u64 idreg[NR_IDREG];
-	bool ran;		    /* some vCPU entered the guest: ID registers are frozen */
+	struct mutex config;	    /* RANK_CONFIG: writes to the registers of the VM, and the change of `ran` */
+	struct a32 ran;		    /* some vCPU entered the guest: ID registers are frozen; vcpu_group_ran() */
 	/* Tables of system registers: the base table, then what other layers add (vcpu/sysreg.h). */
 	struct {
 		const struct sysreg_row *rows;
@@ -143,6 +145,11 @@ struct vcpu_group {
 	bool writable_imp_id; /* KVM_CAP_ARM_WRITABLE_IMP_ID_REGS */
 	bool nisv_to_user;    /* KVM_CAP_ARM_NISV_TO_USER */
 };
+
+static inline bool vcpu_group_ran(const struct vcpu_group *g)
+{
+	return a32_load_acquire(&g->ran);
+}
 
 /* What the layers above give to vCPU code (run.c). Composed in vm/. */
 struct vcpu_vm_ops {

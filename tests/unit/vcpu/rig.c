@@ -54,7 +54,7 @@ static const struct vcpu_vm_ops rig_ops = {
 		}                                                                                  \
 	} while (0)
 
-static void rig_add_vcpu(struct rig *r, unsigned n) NO_THREAD_SAFETY_ANALYSIS
+static void rig_add_vcpu(struct rig *r, unsigned n)
 {
 	static const u32 features[7] = { 1u << 2 };
 	struct vcpu *v = &r->vcpu[n];
@@ -65,7 +65,7 @@ static void rig_add_vcpu(struct rig *r, unsigned n) NO_THREAD_SAFETY_ANALYSIS
 	tlb_client_attach(&r->mem.tlb, &v->tlb);
 	aptr_store_relaxed(&r->group.vcpu[n], v);
 	a32_store_release(&r->group.nr, n + 1);
-	MUST(!vcpu_arm_init(v, VCPU_TARGET_GENERIC_V8, features));
+	MUST(!rig_init_features(r, n, VCPU_TARGET_GENERIC_V8, features));
 	v->arch.sys[SR_VBAR_EL1] = RAM + G_vectors;
 	v->arch.sys[SR_MAIR_EL1] = RIG_MAIR;
 	v->arch.sys[SR_CPACR_EL1] = 3u << 20;
@@ -109,7 +109,41 @@ void rig_destroy(struct rig *r)
 	free(r);
 }
 
-int rig_enter(struct rig *r, unsigned n) NO_THREAD_SAFETY_ANALYSIS
+#define LOCKED(type, name, params, call)                                                           \
+	type name params                                                                           \
+	{                                                                                          \
+		struct vcpu *v = &r->vcpu[n];                                                      \
+		type ret;                                                                          \
+                                                                                                   \
+		mutex_lock(&v->mutex);                                                             \
+		ret = call;                                                                        \
+		mutex_unlock(&v->mutex);                                                           \
+		return ret;                                                                        \
+	}
+LOCKED(int, rig_set_reg, (struct rig * r, unsigned n, u64 id, const void *value), vcpu_set_one_reg(v, id, value))
+LOCKED(int, rig_get_reg, (struct rig * r, unsigned n, u64 id, void *value), vcpu_get_one_reg(v, id, value))
+LOCKED(u32, rig_list, (struct rig * r, unsigned n, u64 *list), vcpu_reg_list(v, list))
+LOCKED(int, rig_set_events, (struct rig * r, unsigned n, const struct vcpu_events *ev), vcpu_set_events(v, ev))
+LOCKED(int, rig_set_mp_state, (struct rig * r, unsigned n, u32 state), vcpu_set_mp_state(v, state))
+LOCKED(int, rig_set_debug, (struct rig * r, unsigned n, u32 control), vcpu_set_guest_debug(v, control))
+LOCKED(int, rig_init_features, (struct rig * r, unsigned n, u32 target, const u32 features[7]),
+       vcpu_arm_init(v, target, features))
+
+void rig_get_events(struct rig *r, unsigned n, struct vcpu_events *ev)
+{
+	mutex_lock(&r->vcpu[n].mutex);
+	vcpu_get_events(&r->vcpu[n], ev);
+	mutex_unlock(&r->vcpu[n].mutex);
+}
+
+void rig_set_sigmask(struct rig *r, unsigned n, const u64 *mask)
+{
+	mutex_lock(&r->vcpu[n].mutex);
+	vcpu_set_signal_mask(&r->vcpu[n], mask);
+	mutex_unlock(&r->vcpu[n].mutex);
+}
+
+int rig_enter(struct rig *r, unsigned n)
 {
 	struct vcpu *v = &r->vcpu[n];
 	int ret;
@@ -147,11 +181,11 @@ void rig_write64(struct rig *r, u64 ipa, u64 value)
 	*(volatile u64 *)rig_mem(r, ipa) = value;
 }
 
-void rig_set_el(struct rig *r, unsigned n, unsigned el) NO_THREAD_SAFETY_ANALYSIS
+void rig_set_el(struct rig *r, unsigned n, unsigned el)
 {
 	u64 pstate = el ? 0x3c5 : 0x3c0;
 
-	MUST(!vcpu_set_one_reg(&r->vcpu[n], 0x6030000000100042ull, &pstate));
+	MUST(!rig_set_reg(r, n, 0x6030000000100042ull, &pstate));
 }
 
 /* --- page tables ------------------------------------------------------------------------------------------------------ */

@@ -65,6 +65,19 @@ struct rig {
 	unsigned nr_mmio;
 };
 
+/*
+ * The calls that want v->mutex, for tests that own the stopped vCPU. They take it.
+ */
+int rig_set_reg(struct rig *r, unsigned n, u64 id, const void *value);
+int rig_get_reg(struct rig *r, unsigned n, u64 id, void *value);
+u32 rig_list(struct rig *r, unsigned n, u64 *list);
+int rig_set_events(struct rig *r, unsigned n, const struct vcpu_events *ev);
+void rig_get_events(struct rig *r, unsigned n, struct vcpu_events *ev);
+int rig_set_mp_state(struct rig *r, unsigned n, u32 state);
+int rig_set_debug(struct rig *r, unsigned n, u32 control);
+void rig_set_sigmask(struct rig *r, unsigned n, const u64 *mask);
+int rig_init_features(struct rig *r, unsigned n, u32 target, const u32 features[7]);
+
 struct rig *rig_create(unsigned nr_cpus);
 void rig_destroy(struct rig *r);
 /* Runs vCPU n from a piece until it ends: the HVC's number, or EXIT_VECTOR + vector; -errno; -1000 - exit_reason otherwise. */

@@ -3,9 +3,9 @@
 #include "rig.h"
 #include "test.h"
 
-static void debug(struct rig *r, u32 control) NO_THREAD_SAFETY_ANALYSIS
+static void debug(struct rig *r, u32 control)
 {
-	EXPECT_EQ(vcpu_set_guest_debug(&r->vcpu[0], control), 0);
+	EXPECT_EQ(rig_set_debug(r, 0, control), 0);
 }
 
 TEST(software_step_of_el0)
@@ -104,7 +104,7 @@ TEST(unknown_debug_bits_are_refused)
 {
 	struct rig *r = rig_create(1);
 
-	EXPECT_EQ(vcpu_set_guest_debug(&r->vcpu[0], 1u << 5), -EINVAL);
-	EXPECT_EQ(vcpu_set_guest_debug(&r->vcpu[0], KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW), -EINVAL);
+	EXPECT_EQ(rig_set_debug(r, 0, 1u << 5), -EINVAL);
+	EXPECT_EQ(rig_set_debug(r, 0, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW), -EINVAL);
 	rig_destroy(r);
 }

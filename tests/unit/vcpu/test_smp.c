@@ -202,16 +202,16 @@ TEST(blocked_signal_does_not_interrupt_unless_the_run_mask_lets_it)
 	EXPECT_EQ(rig_run(r, 0, G_done), 1);
 	EXPECT_EQ(handled, 0);
 	/* A run mask that does not block it: EINTR, the signal stays pending. */
-	vcpu_set_signal_mask(&r->vcpu[0], &mask);
+	rig_set_sigmask(r, 0, &mask);
 	EXPECT_EQ(rig_run(r, 0, G_done), -EINTR);
 	EXPECT_EQ(handled, 0);
-	vcpu_set_signal_mask(&r->vcpu[0], NULL);
+	rig_set_sigmask(r, 0, NULL);
 	EXPECT_EQ(rig_run(r, 0, G_done), 1);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	EXPECT_EQ(handled, 1);
 	/* The other way round: unblocked outside, blocked by the run mask; handled after the run. */
 	mask = 1ull << (SIGUSR1 - 1);
-	vcpu_set_signal_mask(&r->vcpu[0], &mask);
+	rig_set_sigmask(r, 0, &mask);
 	EXPECT_EQ(rig_run(r, 0, G_done), 1);
 	rig_destroy(r);
 }

@@ -226,31 +226,31 @@ TEST(debug_registers_are_storage)
 
 /* --- register interface ----------------------------------------------------------------------------------------------- */
 
-static int get(struct rig *r, u64 id, u64 *value) NO_THREAD_SAFETY_ANALYSIS
+static int get(struct rig *r, u64 id, u64 *value)
 {
 	*value = 0;
-	return vcpu_get_one_reg(&r->vcpu[0], id, value);
+	return rig_get_reg(r, 0, id, value);
 }
 
-static int set(struct rig *r, u64 id, u64 value) NO_THREAD_SAFETY_ANALYSIS
+static int set(struct rig *r, u64 id, u64 value)
 {
-	return vcpu_set_one_reg(&r->vcpu[0], id, &value);
+	return rig_set_reg(r, 0, id, &value);
 }
 
 TEST(register_list_is_ordered_and_every_entry_can_be_read_and_written_back)
 {
 	struct rig *r = rig_create(1);
 	u64 list[512], buf[2];
-	u32 n = vcpu_reg_list(&r->vcpu[0], NULL);
+	u32 n = rig_list(r, 0, NULL);
 
 	ASSERT(n < 512);
-	EXPECT_EQ(vcpu_reg_list(&r->vcpu[0], list), n);
+	EXPECT_EQ(rig_list(r, 0, list), n);
 	EXPECT_EQ(list[0], 0x6030000000100000);
 	EXPECT_EQ(list[n - 1], 0x602000000011000d);
 	for (u32 i = 0; i < n; i++) {
-		if (vcpu_get_one_reg(&r->vcpu[0], list[i], buf))
+		if (rig_get_reg(r, 0, list[i], buf))
 			TEST_FAIL("cannot read %llx", (unsigned long long)list[i]);
-		if (vcpu_set_one_reg(&r->vcpu[0], list[i], buf))
+		if (rig_set_reg(r, 0, list[i], buf))
 			TEST_FAIL("cannot write back %llx", (unsigned long long)list[i]);
 		for (u32 k = 0; k < i; k++)
 			EXPECT(list[k] != list[i]);
@@ -283,7 +283,7 @@ TEST(core_registers_reach_the_state)
 	/* Modes that do not exist here. */
 	EXPECT_EQ(set(r, 0x6030000000100042, 0x3c9), -EINVAL);
 	EXPECT_EQ(set(r, 0x6030000000100042, 0x13), -EINVAL);
-	EXPECT_EQ(vcpu_set_one_reg(&r->vcpu[0], 0x60200000001000d4, &word), 0);
+	EXPECT_EQ(rig_set_reg(r, 0, 0x60200000001000d4, &word), 0);
 	EXPECT_EQ(a->fpsr, 0x9f);
 	/* Wrong size, an offset between registers, beyond the end. */
 	EXPECT_EQ(get(r, 0x6020000000100000, &value), -EINVAL);
@@ -328,20 +328,20 @@ TEST(features_are_checked_as_kvm_checks_them)
 	u32 f[7] = { 1u << 2 };
 	struct vcpu *v = &r->vcpu[0];
 
-	EXPECT_EQ(vcpu_arm_init(v, 4, f), -EINVAL);
-	EXPECT_EQ(vcpu_arm_init(v, 5, f), 0);
+	EXPECT_EQ(rig_init_features(r, 0, 4, f), -EINVAL);
+	EXPECT_EQ(rig_init_features(r, 0, 5, f), 0);
 	f[0] = 0;
-	EXPECT_EQ(vcpu_arm_init(v, 5, f), -EINVAL);
+	EXPECT_EQ(rig_init_features(r, 0, 5, f), -EINVAL);
 	f[0] = 1u << 2 | 1u << 1;
-	EXPECT_EQ(vcpu_arm_init(v, 5, f), -EINVAL);
+	EXPECT_EQ(rig_init_features(r, 0, 5, f), -EINVAL);
 	f[0] = 1u << 2 | 1u << 9;
-	EXPECT_EQ(vcpu_arm_init(v, 5, f), -ENOENT);
+	EXPECT_EQ(rig_init_features(r, 0, 5, f), -ENOENT);
 	f[0] = 1u << 2;
 	f[3] = 1;
-	EXPECT_EQ(vcpu_arm_init(v, 5, f), -ENOENT);
+	EXPECT_EQ(rig_init_features(r, 0, 5, f), -ENOENT);
 	f[3] = 0;
 	f[0] |= 1;
-	EXPECT_EQ(vcpu_arm_init(v, 5, f), 0);
+	EXPECT_EQ(rig_init_features(r, 0, 5, f), 0);
 	EXPECT_EQ(a32_load(&v->power_off), VCPU_STOPPED);
 	rig_destroy(r);
 }

@@ -287,6 +287,8 @@ TEST(dsb_waits_for_a_running_vcpu)
 	/* count_up stores x0 to VA for ever: it goes to DATA or DATA + 4096. */
 	rig_x(r, 0)[1] = VA;
 	rig_start(r, 0, G_count_up, &t);
+	while (!rig_read64(r, DATA) || rig_read64(r, DATA) == 1)
+		rig_sleep_ms(1);
 	for (unsigned i = 0; i < 300; i++) {
 		bool to_new = !(i & 1);
 		u64 left = to_new ? DATA : DATA + 4096, before;
@@ -301,7 +303,7 @@ TEST(dsb_waits_for_a_running_vcpu)
 		stale += rig_read64(r, left) != before;
 	}
 	EXPECT_EQ(stale, 0);
-	r->vcpu[0].run->immediate_exit = 1;
+	vcpu_request(&r->vcpu[0], VCPU_REQ_EXIT);
 	EXPECT_EQ(rig_join(&t), -EINTR);
 	EXPECT_EQ(r->vcpu[0].run->exit_reason, KVM_EXIT_INTR);
 	rig_destroy(r);
