@@ -357,7 +357,7 @@ TEST(feature_bitmaps_switch_services_until_the_first_run)
 	}
 	EXPECT_EQ(call(m, 0x86000000, 0, 0, 0), 3);
 	EXPECT_EQ(m->r->v[0].arch.x[2], 3);
-	m->r->g.ran = true;
+	a32_store(&m->r->g.ran, 1);
 	EXPECT_EQ(fw_set(m, KVM_REG_ARM_STD_BMAP, 0), -EBUSY);
 	EXPECT_EQ(fw_set(m, KVM_REG_ARM_STD_BMAP, 1), 0);
 	EXPECT_EQ(fw_set(m, KVM_REG_ARM_STD_BMAP, 2), -EINVAL);
@@ -436,7 +436,7 @@ TEST(the_filter_denies_forwards_and_protects_the_architecture_calls)
 	m->r->v[0].stop.imm = 0;
 	EXPECT_EQ(hvc_handle(&m->r->v[0], true), 0);
 	EXPECT_EQ(run->hypercall.flags, KVM_HYPERCALL_EXIT_SMC);
-	m->r->g.ran = true;
+	a32_store(&m->r->g.ran, 1);
 	EXPECT_EQ(filter(m, 7, 1, 1), -EBUSY);
 	machine_destroy(m);
 }
