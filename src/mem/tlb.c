@@ -78,6 +78,18 @@ static bool same_record(const struct tlb_inval *a, const struct tlb_inval *b)
 	       a->end == b->end && a->code_start == b->code_start && a->code_end == b->code_end;
 }
 
+/* A full flush of translations is cheap, one of decoded code is not: remember what code had to go. */
+static void lose_record(struct tlb_client *c, const struct tlb_inval *rec)
+{
+	u64 start = rec->kind == TLB_INVAL_CODE ? rec->start : rec->code_start;
+	u64 end = rec->kind == TLB_INVAL_CODE ? rec->end : rec->code_end;
+
+	if (!end)
+		return;
+	c->lost_code_start = c->lost_code_end ? MIN(c->lost_code_start, start) : start;
+	c->lost_code_end = MAX(c->lost_code_end, end);
+}
+
 static void queue_push(struct tlb_client *c, const struct tlb_inval *rec)
 {
 	queue_lock(c);
@@ -87,6 +99,7 @@ static void queue_push(struct tlb_client *c, const struct tlb_inval *rec)
 			c->queue[c->nr++] = *rec;
 	} else {
 		c->nr = TLB_QUEUE + 1;
+		lose_record(c, rec);
 	}
 	a64_store_release(&c->posted, a64_load_relaxed(&c->posted) + 1);
 	queue_unlock(c);
@@ -113,8 +126,7 @@ static void assert_no_section(const struct tlb_client *c)
 /* On the client's own thread, at a point where it holds no translated address. */
 static void apply_posted(struct tlb_client *c)
 {
-	static const struct tlb_inval everything = {
-		.kind = TLB_INVAL_ALL, .asid = -1, .code_start = 0, .code_end = ~0ull};
+	struct tlb_inval everything = {.kind = TLB_INVAL_ALL, .asid = -1};
 	struct tlb_inval batch[TLB_QUEUE];
 	u64 upto;
 	u32 nr;
@@ -126,6 +138,13 @@ static void apply_posted(struct tlb_client *c)
 	nr = c->nr;
 	c->nr = 0;
 	upto = a64_load_relaxed(&c->posted);
+	if (nr > TLB_QUEUE) {
+		for (u32 i = 0; i < TLB_QUEUE; i++)
+			lose_record(c, &c->queue[i]);
+		everything.code_start = c->lost_code_start;
+		everything.code_end = c->lost_code_end;
+		c->lost_code_end = 0;
+	}
 	for (u32 i = 0; i < MIN(nr, TLB_QUEUE); i++)
 		batch[i] = c->queue[i];
 	queue_unlock(c);

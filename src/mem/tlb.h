@@ -50,8 +50,9 @@ struct tlb_client {
 	struct a32 ack_wake;
 	struct a32 waiters;		   /* initiators that sleep on ack_wake */
 	struct a32 lock;		   /* spin, leaf: queue */
-	u32 nr;				   /* records in queue; TLB_QUEUE + 1 = overflow, apply ALL + all code */
+	u32 nr;				   /* records in queue; TLB_QUEUE + 1 = overflow, apply ALL and what code was named */
 	struct tlb_inval queue[TLB_QUEUE];
+	u64 lost_code_start, lost_code_end; /* hull of the code that records lost to overflow named; empty: end 0 */
 	u32 section;			   /* access-section depth, checked builds */
 	/* Applies one record to the caches of this client; on its own thread; must not block. */
 	void (*apply)(struct tlb_client *c, const struct tlb_inval *rec);

@@ -27,12 +27,10 @@ static void post_code(struct vcpu *v, u64 start, u64 end, bool broadcast)
 {
 	struct tlb_inval rec = { .kind = TLB_INVAL_CODE, .start = start, .end = end };
 
-	if (broadcast) {
-		tlb_post(&v->group->mem->tlb, &v->tlb, &rec);
-		v->maintenance_posted = true;
-	} else {
+	if (broadcast)
+		maintenance_add(v, &rec);
+	else
 		v->tlb.apply(&v->tlb, &rec);
-	}
 }
 
 static enum op_result dc_by_va(struct vcpu *v, u64 va, bool write)

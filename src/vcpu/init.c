@@ -99,7 +99,7 @@ void vcpu_reset(struct vcpu *v)
 	v->events.serror_pending = false;
 	v->events.ext_dabt_pending = false;
 	v->mmio.pending = false;
-	v->maintenance_posted = false;
+	v->maintenance_open = v->maintenance_posted = false;
 	v->drop_code = true;
 	if (v->reset_state.pending) {
 		v->reset_state.pending = false;

@@ -29,6 +29,11 @@ void sysreg_reset_all(struct vcpu *v);
 /* idregs.c */
 void idregs_init(struct vcpu_group *g);
 
+/* tlbi.c: broadcast maintenance, and its completion by DSB (true: something was waited for). */
+void maintenance_add(struct vcpu *v, const struct tlb_inval *rec);
+void maintenance_post(struct vcpu *v);
+bool maintenance_complete(struct vcpu *v);
+
 /* tlbi.c, at.c, cacheops.c: SYS instructions. */
 enum op_result sys_tlbi(struct vcpu *v, u16 op, u64 value);
 enum op_result sys_at(struct vcpu *v, u16 op, u64 value);

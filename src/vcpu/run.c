@@ -437,6 +437,7 @@ static int enter_guest(struct vcpu *v)
 		v->engine_ops->run(v);
 	else
 		r = vcpu_run_step(v);
+	maintenance_post(v);
 	tlb_leave(&v->tlb);
 	v->stats.exits++;
 	if (v->irq_ops && v->irq_ops->after_run)

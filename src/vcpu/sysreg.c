@@ -398,13 +398,12 @@ enum op_result vcpu_dsb(struct vcpu *v, u32 crm)
 {
 	(void)crm;
 	fence_full();
-	if (v->maintenance_posted) {
-		/* Other vCPUs must have applied what this one posted; applies what they posted to us meanwhile. */
-		v->maintenance_posted = false;
-		tlb_drain(&v->group->mem->tlb, &v->tlb);
-		/* What was applied may concern the very page that is executed. */
+	/*
+	 * Other vCPUs must have applied what this one posted. It applies what they posted meanwhile, which may concern the very
+	 * page that is executed.
+	 */
+	if (unlikely(v->maintenance_open || v->maintenance_posted) && maintenance_complete(v))
 		return vcpu_context_changed(v);
-	}
 	return OP_NEXT;
 }
 

@@ -1,20 +1,63 @@
 // SPDX-License-Identifier: MIT
 /*
- * TLBI of EL1. A local form is applied to this vCPU's TLB at once. A broadcast form (inner or outer shareable) is applied here
- * at once and posted to the others; the DSB that must follow waits for them (vcpu_dsb), so a batch of TLBIs costs one wait.
+ * TLBI of EL1, and broadcast maintenance in general.
+ *
+ * A local form is applied to this vCPU's TLB at once. Broadcast forms (inner or outer shareable, IC IVAU) need take effect
+ * only when the DSB that must follow completes: they are collected, neighbours merged into one record, posted to all vCPUs
+ * when something else follows, at the DSB, or when guest mode is left; the DSB waits for the other vCPUs. So a loop over the
+ * lines or pages of a range costs one record and one wait.
  */
 #include "vcpu/internal.h"
 #include "vcpu/sysreg.h"
 #include "vcpu/translate.h"
 
+static bool merge(struct tlb_inval *open, const struct tlb_inval *rec)
+{
+	if (open->kind != rec->kind || open->asid != rec->asid)
+		return false;
+	if (open->kind == TLB_INVAL_VMALL || open->kind == TLB_INVAL_ASID)
+		return true;
+	/* A range that ends at the top of the address space has end 0: it stays alone. */
+	if (rec->start < open->start || rec->start > open->end || rec->end < rec->start)
+		return false;
+	open->end = MAX(open->end, rec->end);
+	return true;
+}
+
+void maintenance_post(struct vcpu *v)
+{
+	if (!v->maintenance_open)
+		return;
+	v->maintenance_open = false;
+	v->maintenance_posted = true;
+	tlb_post(&v->group->mem->tlb, &v->tlb, &v->maintenance);
+}
+
+void maintenance_add(struct vcpu *v, const struct tlb_inval *rec)
+{
+	if (v->maintenance_open && merge(&v->maintenance, rec))
+		return;
+	maintenance_post(v);
+	v->maintenance = *rec;
+	v->maintenance_open = true;
+}
+
+bool maintenance_complete(struct vcpu *v)
+{
+	maintenance_post(v);
+	if (!v->maintenance_posted)
+		return false;
+	v->maintenance_posted = false;
+	tlb_drain(&v->group->mem->tlb, &v->tlb);
+	return true;
+}
+
 static void post(struct vcpu *v, bool broadcast, const struct tlb_inval *rec)
 {
-	if (!broadcast) {
+	if (broadcast)
+		maintenance_add(v, rec);
+	else
 		vtlb_apply(v, rec);
-		return;
-	}
-	tlb_post(&v->group->mem->tlb, &v->tlb, rec);
-	v->maintenance_posted = true;
 }
 
 /* VA[55:12] is in bits 43:0. */

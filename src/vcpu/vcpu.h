@@ -104,7 +104,12 @@ struct vcpu {
 	struct a32 in_wfe;
 	u32 wfe_turns;
 	u64 last_wfe;
-	bool maintenance_posted; /* TLB or code records posted since the last DSB */
+	/*
+	 * Broadcast TLB and instruction cache maintenance since the last DSB: one record that neighbours are merged into, and
+	 * whether any was posted already (tlbi.c).
+	 */
+	struct tlb_inval maintenance;
+	bool maintenance_open, maintenance_posted;
 	u32 sys_iss;		 /* ISS of the system instruction at hand, for traps */
 #define NR_CCSIDR 14
 	u32 ccsidr[NR_CCSIDR];	 /* by CSSELR_EL1: made up at reset, writable by user space */

@@ -243,6 +243,17 @@ TLBI_PIECE tlbi_rvaale1, rvaale1, x1
 TLBI_PIECE tlbi_vae1, vae1, x1
 TLBI_PIECE tlbi_vmalle1, vmalle1
 
+PIECE tlbi_four_pages
+	mov	x2, #4
+	and	x1, x1, #0xfffffffffff
+1:	tlbi	vaae1is, x1
+	add	x1, x1, #1
+	subs	x2, x2, #1
+	b.ne	1b
+	dsb	ish
+	isb
+	hvc	#1
+
 	.macro AT_PIECE name, op
 PIECE \name
 	at	\op, x1
