@@ -57,13 +57,10 @@ static void candidate_set(struct irq_cpu *cpu, u32 intid, bool on)
 struct candidate_scan {
 	struct gic_irq *best;
 	u32 best_prio;
-	bool wakes;
 };
 
 static void scan_one(const struct irq_cpu *cpu, struct gic_irq *irq, struct candidate_scan *s)
 {
-	if (irq->priority < gic_cpu_pmr(cpu))
-		s->wakes = true;
 	if (irq->group1 ? !cpu->grpen1 : !cpu->grpen0)
 		return;
 	if (irq->priority < s->best_prio) {
@@ -131,13 +128,6 @@ void gic_cpu_update(struct irq_cpu *cpu)
 			vcpu_set_pin(cpu->v, PIN_IRQ, pin_bit & 1u << PIN_IRQ);
 		if (changed & 1u << PIN_FIQ)
 			vcpu_set_pin(cpu->v, PIN_FIQ, pin_bit & 1u << PIN_FIQ);
-	}
-	if (s.wakes != a32_load_relaxed(&cpu->wakes)) {
-		a32_store(&cpu->wakes, s.wakes);
-		/* A sleeper whom no pin woke must look again: it may be asleep in WFI with the
-		 * group disabled. */
-		if (s.wakes && !pin_bit)
-			vcpu_request(cpu->v, VCPU_REQ_IRQ);
 	}
 }
 

@@ -93,7 +93,6 @@ struct irq_cpu {
 	struct gic_irq *best; /* highest priority candidate of an enabled group */
 	bool signalled;	      /* best passes the mask and the running priority: a pin is up */
 	u32 pin_bits;	      /* as last given to vcpu_set_pin */
-	struct a32 wakes;     /* some candidate should end WFI; read without the lock */
 	u8 pmr, bpr0, bpr1;   /* as user space restored them; the guest sees them limited
 				 (gic_cpu_pmr...) */
 	bool cbpr, eoimode, grpen0, grpen1;
@@ -194,7 +193,7 @@ static inline u32 gic_cpu_bpr1(const struct irq_cpu *cpu)
 /* 0xff when nothing is active. */
 u32 gic_cpu_running_priority(const struct irq_cpu *cpu);
 u32 gic_cpu_group_priority(const struct irq_cpu *cpu, u32 priority, bool group1);
-/* Recomputes best, pins and wakes. cpu->lock held. */
+/* Recomputes best and pins. cpu->lock held. */
 void gic_cpu_update(struct irq_cpu *cpu);
 /* As gic_cpu_update after one interrupt of this home changed. cpu->lock held. */
 void gic_cpu_refresh(struct irq_cpu *cpu, struct gic_irq *irq);

@@ -23,18 +23,14 @@ static void op_after_run(struct vcpu *v)
 }
 
 /*
- * As KVM: an enabled, pending, not active interrupt that passes the priority mask ends WFI, even
- * when its group is disabled or a running priority holds it back. A guest of KVM may rely on it.
- * Without a controller in the library the pins decide.
+ * As hardware: what is signalled to the CPU ends WFI, whatever PSTATE masks. (KVM also returns from
+ * WFI for an interrupt that a disabled group or the running priority holds back, so that a CPU
+ * parked inside a handler spins there.)
  */
 static bool op_wfi_pending(struct vcpu *v)
 {
-	struct irq_cpu *cpu = irq_cpu_of(v);
-
-	if (!a32_load_acquire(&cpu->vi->in_library))
-		return a32_load_acquire(&v->pins) != 0;
-	timer_update(cpu);
-	return a32_load(&cpu->wakes) != 0;
+	timer_update(irq_cpu_of(v));
+	return a32_load_acquire(&v->pins) != 0;
 }
 
 static u64 op_next_deadline(struct vcpu *v)
