@@ -328,7 +328,16 @@ void rig_start_raw(struct rig *r, unsigned n, u32 piece, struct rig_thread *t)
 
 int rig_join(struct rig_thread *t)
 {
-	MUST(!pthread_join(t->thread, NULL));
+	struct timespec limit;
+
+	/* A guest that should have stopped and did not is stopped here: -EINTR is then the wrong result. */
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 20;
+	if (pthread_timedjoin_np(t->thread, NULL, &limit)) {
+		printf("# vCPU %u does not stop by itself\n", t->n);
+		vcpu_request(&t->r->vcpu[t->n], VCPU_REQ_EXIT);
+		MUST(!pthread_join(t->thread, NULL));
+	}
 	return t->result;
 }
 
