@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Firmware calls: what the guest reads back, what user space sees, and who is running afterwards.
  */
+#include "host/alloc.h"
 #include "hvc/hvc.h"
 #include "rig.h"
 #include "sync/thread.h"
@@ -520,4 +521,77 @@ TEST(of_three_callers_of_cpu_on_one_wins)
 		EXPECT_EQ(a32_load(&race.refused), 2);
 		machine_destroy(race.m);
 	}
+}
+
+/* --- memory runs out at every step of creation --- */
+
+static int build_everything(struct rig *r, struct vm_hvc *h)
+{
+	int err = irq_vm_init(&r->vi, &r->g);
+
+	if (err)
+		return err;
+	err = hvc_vm_init(h, &r->g);
+	for (u32 i = 0; i < 2 && !err; i++) {
+		err = rig_add_cpu(r);
+		if (!err)
+			err = hvc_vcpu_init(h, &r->v[i]);
+	}
+	if (!err) {
+		mutex_lock(&r->vm_lock);
+		err = irq_gic_create(&r->vi, KVM_DEV_TYPE_ARM_VGIC_V3);
+		mutex_unlock(&r->vm_lock);
+	}
+	u64 redist = RIG_REDIST;
+	if (!err)
+		err = rig_set(r, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, &redist);
+	if (!err)
+		err = rig_set(r, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+	if (!err) {
+		struct kvm_irq_routing_entry e = {.gsi = 3, .type = KVM_IRQ_ROUTING_IRQCHIP};
+
+		err = irq_set_routing(&r->vi, &e, 1);
+	}
+	if (!err) {
+		struct kvm_smccc_filter f = {.base = 1, .nr_functions = 1};
+
+		err = hvc_vm_set_attr(h, 0, &f);
+	}
+	if (err) {
+		/* A caller may try again and succeed with what is there. */
+		EXPECT_EQ(err, -ENOMEM);
+	}
+	for (u32 i = 0; i < 2; i++) {
+		hvc_vcpu_fini(&r->v[i]);
+		irq_vcpu_fini(&r->v[i]);
+	}
+	hvc_vm_fini(h);
+	irq_vm_stop(&r->vi);
+	irq_vm_fini(&r->vi);
+	return err;
+}
+
+TEST(every_failing_allocation_is_reported_and_nothing_leaks)
+{
+	u64 objects = host_alloc_objects();
+	int err = -ENOMEM;
+	u32 n;
+
+	for (n = 1; err && n < 100; n++) {
+		struct rig *r = calloc(1, sizeof(*r));
+		struct vm_hvc h = {0};
+
+		mutex_init(&r->vm_lock, RANK_VM, "vm");
+		r->mem.ipa_bits = 40;
+		r->g.mem = &r->mem;
+		host_alloc_fail_at(n);
+		err = build_everything(r, &h);
+		host_alloc_fail_at(0);
+		EXPECT_EQ(host_alloc_objects(), objects);
+		mutex_fini(&r->vm_lock);
+		free(r);
+	}
+	/* The last round met no failure; the ones before met one each. */
+	EXPECT_EQ(err, 0);
+	EXPECT(n > 10);
 }
