@@ -77,12 +77,12 @@ TEST(a_moved_slot_serves_the_new_addresses_only)
 
 TEST(thirty_thousand_slots_are_found_and_deleted)
 {
-	char *p = rig_map(PAGE, 0);
+	char *p = rig_map(30000 * PAGE, 0);
 	u32 x = 0;
 
 	rig_start(&r);
 	for (u32 i = 0; i < 30000; i++)
-		ASSERT_EQ(rig_slot(&r.m, i, i * 2 * PAGE, PAGE, p, 0), 0);
+		ASSERT_EQ(rig_slot(&r.m, i, i * 2 * PAGE, PAGE, p + i * PAGE, 0), 0);
 	EXPECT(rig_at_rest(&r.m));
 	for (u32 i = 0; i < 30000; i += 997) {
 		EXPECT_EQ(fake_access(&r.v, i * 2 * PAGE, FAKE_READ, &x), 0);
@@ -91,7 +91,7 @@ TEST(thirty_thousand_slots_are_found_and_deleted)
 	for (u32 i = 0; i < 30000; i++)
 		ASSERT_EQ(rig_slot(&r.m, (i * 7919) % 30000, 0, 0, p, 0), 0);
 	EXPECT(rig_stop(&r));
-	munmap(p, PAGE);
+	munmap(p, 30000 * PAGE);
 }
 
 /* --- I-13 ---------------------------------------------------------------------------------------------------------- */
