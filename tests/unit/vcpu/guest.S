@@ -173,6 +173,24 @@ PIECE count_up
 1:	add	x0, x0, #1
 	str	x0, [x1]
 	b	1b
+/* The same with nine hundred instructions between two branches: it looks for requests only there. */
+PIECE count_up_straight
+	mov	x0, #0
+1:	.rept	450
+	add	x0, x0, #1
+	str	x0, [x1]
+	.endr
+	b	1b
+/* x1: operand; x3: page that nobody may store to after the DSB: x5 and x6 are what it held then and a while later. */
+PIECE tlbi_and_watch
+	tlbi	vae1is, x1
+	dsb	ish
+	ldr	x5, [x3]
+	mov	x6, #3000
+1:	subs	x6, x6, #1
+	b.ne	1b
+	ldr	x6, [x3]
+	hvc	#1
 /* x1: address; x2: times; x3: what to add. Counts by LSE, by exclusives, by both sizes. */
 PIECE add_lse
 1:	ldadd	x3, x0, [x1]
