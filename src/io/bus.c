@@ -47,7 +47,8 @@ static struct io_device *io_entry_device(const struct io_entry *e)
 
 void io_bus_init(struct io_bus *bus)
 {
-	mutex_init(&bus->lock, RANK_IRQ, "io bus");
+	/* The rank of slot changes: a writer waits for SRCU with it held, as those do, and the two never nest. */
+	mutex_init(&bus->lock, RANK_SLOTS, "io bus");
 	srcu_init(&bus->srcu, RANK_SRCU, "io bus");
 	aptr_store_relaxed(&bus->table, NULL);
 }

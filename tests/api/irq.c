@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: MIT */
+/* The GICv3 device, interrupt lines, timers, and eventfds on both sides. */
+#include "vmm.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#define GICD 0x08000000ull
+#define GICR 0x080a0000ull
+
+static int gic_attr(int fd, unsigned long request, unsigned group, uint64_t attr, void *value)
+{
+	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)value};
+
+	return ioctl(fd, request, &a);
+}
+
+static int gic_set(int fd, unsigned group, uint64_t attr, uint64_t value)
+{
+	return gic_attr(fd, KVM_SET_DEVICE_ATTR, group, attr, &value);
+}
+
+static int gic_create(struct machine *m)
+{
+	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+
+	ASSERT_EQ(ioctl(m->vm, KVM_CREATE_DEVICE, &cd), 0);
+	return cd.fd;
+}
+
+/* A machine with an initialised GIC: 64 interrupts. */
+static struct machine machine_with_gic(int nr, int *gic)
+{
+	struct machine m = machine_new(nr);
+	uint32_t irqs = 64;
+
+	*gic = gic_create(&m);
+	ASSERT_EQ(gic_attr(*gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs), 0);
+	ASSERT_EQ(gic_set(*gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD), 0);
+	ASSERT_EQ(gic_set(*gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR), 0);
+	ASSERT_EQ(gic_attr(*gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
+	return m;
+}
+
+TEST(the_gic_is_created_and_set_up_once)
+{
+	struct machine m = machine_new(1);
+	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3, .flags = KVM_CREATE_DEVICE_TEST};
+	uint32_t irqs = 64, odd = 40, few = 32, many = 2048, got = 0;
+	uint64_t addr = 0;
+	int gic;
+
+	EXPECT_EQ(ioctl(m.vm, KVM_CREATE_DEVICE, &cd), 0);
+	cd.type = 99;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_CREATE_DEVICE, &cd), ENODEV);
+	cd.type = KVM_DEV_TYPE_XICS;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_CREATE_DEVICE, &cd), ENODEV);
+	gic = gic_create(&m);
+	cd = (struct kvm_create_device){.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+	EXPECT_ERRNO(ioctl(m.vm, KVM_CREATE_DEVICE, &cd), EEXIST);
+	/* attributes that are not there */
+	EXPECT_ERRNO(gic_attr(gic, KVM_HAS_DEVICE_ATTR, 55, 0, NULL), ENXIO);
+	EXPECT_ERRNO(gic_attr(gic, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_ADDR, 77, NULL), ENXIO);
+	EXPECT_ERRNO(gic_set(gic, 55, 0, 0), ENXIO);
+	EXPECT_EQ(gic_attr(gic, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, NULL), 0);
+	EXPECT_EQ(gic_attr(gic, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
+	/* numbers of interrupts */
+	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &odd), EINVAL);
+	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &few), EINVAL);
+	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &many), EINVAL);
+	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, bad_pointer()), EFAULT);
+	EXPECT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs), 0);
+	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs), EBUSY);
+	EXPECT_EQ(gic_attr(gic, KVM_GET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &got), 0);
+	EXPECT_EQ(got, 64);
+	/* addresses */
+	EXPECT_ERRNO(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD + 0x1000), EINVAL);
+	EXPECT_ERRNO(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, 1ull << 40), E2BIG);
+	EXPECT_ERRNO(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V2_ADDR_TYPE_CPU, GICD), ENXIO);
+	EXPECT_EQ(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD), 0);
+	EXPECT_ERRNO(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD), EEXIST);
+	EXPECT_EQ(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR), 0);
+	EXPECT_EQ(gic_attr(gic, KVM_GET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, &addr), 0);
+	EXPECT_EQ(addr, GICD);
+	EXPECT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
+	/* no more vCPUs now */
+	EXPECT_ERRNO(ioctl(m.vm, KVM_CREATE_VCPU, 1), EBUSY);
+	close(gic);
+	machine_free(&m);
+}
+
+TEST(a_gic_without_addresses_stops_the_first_run)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	int gic = gic_create(&m);
+
+	b_to(&c, RAM);
+	code_done(&m);
+	EXPECT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
+	EXPECT_ERRNO(run(&m, 0), ENXIO);
+	close(gic);
+	machine_free(&m);
+}
+
+/*
+ * Guest set-up: vectors at RAM + 0x1000, group 1 on, priority mask open, INTID `intid` enabled and set to group 1. The IRQ vector
+ * acknowledges, reports the INTID at DEVICE, ends the interrupt and returns.
+ */
+static void gic_guest_setup(struct machine *m, struct code *c, unsigned intid)
+{
+	struct code v = code_at(m, RAM + 0x1000 + 0x280);
+	uint64_t base = intid < 32 ? GICR + 0x10000 : GICD;
+	unsigned word = intid < 32 ? 0 : intid / 32 * 4;
+
+	li(c, 0, RAM + 0x1000);
+	msr(c, SYS_VBAR_EL1, 0);
+	li(c, 0, 1);
+	msr(c, SYS_ICC_SRE_EL1, 0);
+	put(c, A64_ISB);
+	li(c, 0, 0xf0);
+	msr(c, SYS_ICC_PMR_EL1, 0);
+	li(c, 0, 1);
+	msr(c, SYS_ICC_IGRPEN1, 0);
+	/* GICD_CTLR: ARE, group 1 */
+	li(c, 1, GICD);
+	li(c, 0, 0x12);
+	str(c, 4, 0, 1, 0);
+	/* the redistributor wakes up */
+	li(c, 1, GICR);
+	str(c, 4, 31, 1, 0x14);
+	li(c, 1, base);
+	li(c, 0, 1u << (intid % 32));
+	str(c, 4, 0, 1, 0x80 + word);
+	str(c, 4, 0, 1, 0x100 + word);
+	put(c, A64_ISB);
+
+	mrs(&v, 10, SYS_ICC_IAR1_EL1);
+	report(&v, 10, 0);
+	msr(&v, SYS_ICC_EOIR1_EL1, 10);
+	put(&v, A64_ISB);
+	put(&v, A64_ERET);
+}
+
+TEST(a_timer_interrupt_wakes_the_guest)
+{
+	int gic;
+	struct machine m = machine_with_gic(1, &gic);
+	struct code c = code_at(&m, RAM), v = code_at(&m, RAM + 0x1000 + 0x280);
+
+	gic_guest_setup(&m, &c, 27);
+	/* the handler must silence the timer before the end of the interrupt */
+	mrs(&v, 10, SYS_ICC_IAR1_EL1);
+	msr(&v, SYS_CNTV_CTL_EL0, 31);
+	report(&v, 10, 0);
+	msr(&v, SYS_ICC_EOIR1_EL1, 10);
+	put(&v, A64_ISB);
+	put(&v, A64_ERET);
+
+	mrs(&c, 0, SYS(3, 3, 14, 0, 0)); /* CNTFRQ: 1/64 of a second */
+	put(&c, 0xd346fc00u);		 /* lsr x0, x0, #6 */
+	msr(&c, SYS_CNTV_TVAL_EL0, 0);
+	li(&c, 0, 1);
+	msr(&c, SYS_CNTV_CTL_EL0, 0);
+	daifclr(&c, 2);
+	put(&c, A64_WFI);
+	report(&c, 31, 8);
+	code_done(&m);
+	uint64_t start = now_ns();
+	EXPECT_REPORT(&m, 0, 0, 27);
+	EXPECT(now_ns() - start >= 10000000);
+	EXPECT_REPORT(&m, 0, 8, 0);
+	close(gic);
+	machine_free(&m);
+}
+
+static int irq_line(struct machine *m, unsigned type, unsigned cpu, unsigned nr, unsigned level)
+{
+	struct kvm_irq_level l = {
+		.irq = type << KVM_ARM_IRQ_TYPE_SHIFT | cpu << KVM_ARM_IRQ_VCPU_SHIFT | nr, .level = level};
+
+	return ioctl(m->vm, KVM_IRQ_LINE, &l);
+}
+
+TEST(an_spi_raised_by_user_space_reaches_a_waiting_guest)
+{
+	int gic;
+	struct machine m = machine_with_gic(1, &gic);
+	struct code c = code_at(&m, RAM);
+	struct runner r;
+	uint64_t got = 0;
+
+	EXPECT_ERRNO(irq_line(&m, KVM_ARM_IRQ_TYPE_SPI, 0, 31, 1), EINVAL);
+	EXPECT_ERRNO(irq_line(&m, KVM_ARM_IRQ_TYPE_SPI, 0, 2000, 1), EINVAL);
+	EXPECT_ERRNO(irq_line(&m, KVM_ARM_IRQ_TYPE_PPI, 0, 40, 1), EINVAL);
+	EXPECT_ERRNO(irq_line(&m, KVM_ARM_IRQ_TYPE_PPI, 0, 3, 1), EINVAL);
+	EXPECT_ERRNO(irq_line(&m, KVM_ARM_IRQ_TYPE_PPI, 9, 20, 1), EINVAL);
+	EXPECT_ERRNO(irq_line(&m, KVM_ARM_IRQ_TYPE_CPU, 0, 0, 1), ENXIO);
+	EXPECT_ERRNO(irq_line(&m, 7, 0, 0, 1), EINVAL);
+	gic_guest_setup(&m, &c, 40);
+	/* level triggered: KVM's SPIs start as edges */
+	li(&c, 1, GICD + 0xc00 + 8);
+	str(&c, 4, 31, 1, 0);
+	daifclr(&c, 2);
+	put(&c, A64_WFI);
+	b_to(&c, c.pc - 4);
+	code_done(&m);
+	runner_start(&r, &m, 0);
+	sleep_ms(50);
+	EXPECT_EQ(r.done, 0);
+	EXPECT_EQ(irq_line(&m, KVM_ARM_IRQ_TYPE_SPI, 0, 40, 1), 0);
+	runner_join(&r);
+	EXPECT_EQ(r.result, 0);
+	EXPECT_EQ(m.run[0]->exit_reason, KVM_EXIT_MMIO);
+	memcpy(&got, m.run[0]->mmio.data, 8);
+	EXPECT_EQ(got, 40);
+	/* a level: again, as long as it is up */
+	EXPECT_REPORT(&m, 0, 0, 40);
+	EXPECT_EQ(irq_line(&m, KVM_ARM_IRQ_TYPE_SPI, 0, 40, 0), 0);
+	close(gic);
+	machine_free(&m);
+}
+
+TEST(lines_without_a_gic_are_the_cpus_own)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM), v = code_at(&m, RAM + 0x1000 + 0x280);
+
+	EXPECT_ERRNO(irq_line(&m, KVM_ARM_IRQ_TYPE_SPI, 0, 40, 1), ENXIO);
+	EXPECT_ERRNO(irq_line(&m, KVM_ARM_IRQ_TYPE_PPI, 0, 27, 1), ENXIO);
+	EXPECT_ERRNO(irq_line(&m, KVM_ARM_IRQ_TYPE_CPU, 0, 2, 1), EINVAL);
+	EXPECT_ERRNO(irq_line(&m, KVM_ARM_IRQ_TYPE_CPU, 5, 0, 1), EINVAL);
+	li(&c, 0, RAM + 0x1000);
+	msr(&c, SYS_VBAR_EL1, 0);
+	report(&c, 0, 0);
+	daifclr(&c, 2);
+	b_to(&c, c.pc);
+	li(&v, 0, 7);
+	report(&v, 0, 8);
+	code_done(&m);
+	EXPECT_REPORT(&m, 0, 0, RAM + 0x1000);
+	ASSERT_EQ(irq_line(&m, KVM_ARM_IRQ_TYPE_CPU, 0, KVM_ARM_IRQ_CPU_IRQ, 1), 0);
+	EXPECT_REPORT(&m, 0, 8, 7);
+	machine_free(&m);
+}
+
+static int irqfd(struct machine *m, int fd, unsigned gsi, unsigned flags)
+{
+	struct kvm_irqfd a = {.fd = fd, .gsi = gsi, .flags = flags};
+
+	return ioctl(m->vm, KVM_IRQFD, &a);
+}
+
+TEST(an_eventfd_raises_an_interrupt)
+{
+	int gic;
+	struct machine m = machine_with_gic(1, &gic);
+	struct code c = code_at(&m, RAM);
+	int fd = eventfd(0, 0), second = eventfd(0, 0);
+	struct runner r;
+	uint64_t one = 1, got = 0;
+
+	EXPECT_ERRNO(irqfd(&m, -1, 8, 0), EBADF);
+	EXPECT_ERRNO(irqfd(&m, m.vm, 8, 0), EINVAL);
+	EXPECT_ERRNO(irqfd(&m, fd, 8, 4), EINVAL);
+	/* GSI 8 is SPI 8: INTID 40 */
+	ASSERT_EQ(irqfd(&m, fd, 8, 0), 0);
+	EXPECT_ERRNO(irqfd(&m, fd, 9, 0), EBUSY);
+	EXPECT_EQ(irqfd(&m, second, 8, 0), 0);
+	gic_guest_setup(&m, &c, 40);
+	/* edge triggered: ICFGR of 40 */
+	li(&c, 1, GICD + 0xc00 + 8);
+	li(&c, 0, 2u << 16);
+	str(&c, 4, 0, 1, 0);
+	daifclr(&c, 2);
+	put(&c, A64_WFI);
+	b_to(&c, c.pc - 4);
+	code_done(&m);
+	runner_start(&r, &m, 0);
+	sleep_ms(50);
+	EXPECT_EQ(r.done, 0);
+	EXPECT_EQ(write(fd, &one, 8), 8);
+	runner_join(&r);
+	EXPECT_EQ(r.result, 0);
+	memcpy(&got, m.run[0]->mmio.data, 8);
+	EXPECT_EQ(got, 40);
+	/* once: asleep again until the other signals */
+	runner_start(&r, &m, 0);
+	sleep_ms(50);
+	EXPECT_EQ(r.done, 0);
+	EXPECT_EQ(write(second, &one, 8), 8);
+	runner_join(&r);
+	EXPECT_EQ(r.result, 0);
+	EXPECT_EQ(irqfd(&m, fd, 8, KVM_IRQFD_FLAG_DEASSIGN), 0);
+	EXPECT_EQ(irqfd(&m, fd, 8, KVM_IRQFD_FLAG_DEASSIGN), 0);
+	close(fd);
+	close(second);
+	close(gic);
+	machine_free(&m);
+}
+
+TEST(gsi_routing_needs_a_gic_and_good_entries)
+{
+	struct machine m = machine_new(1);
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry[2];
+	} t = {.head.nr = 1};
+	int gic;
+
+	t.entry[0] = (struct kvm_irq_routing_entry){.gsi = 3, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.pin = 3};
+	EXPECT_ERRNO(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), EINVAL);
+	gic = gic_create(&m);
+	EXPECT_EQ(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), 0);
+	t.head.flags = 1;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), EINVAL);
+	t.head.flags = 0;
+	t.head.nr = 4097;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), EINVAL);
+	t.head.nr = 1;
+	t.entry[0].type = 9;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), EINVAL);
+	t.entry[0].type = KVM_IRQ_ROUTING_IRQCHIP;
+	t.entry[0].u.irqchip.irqchip = 5;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), EINVAL);
+	t.entry[0].u.irqchip.irqchip = 0;
+	t.entry[0].gsi = 5000;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), EINVAL);
+	t.head.nr = 0;
+	EXPECT_EQ(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), 0);
+	close(gic);
+	machine_free(&m);
+}
+
+/* --- the guest's writes to the VMM ------------------------------------------------------------------------------------------ */
+
+static int ioeventfd(struct machine *m, int fd, uint64_t addr, unsigned len, uint64_t match, unsigned flags)
+{
+	struct kvm_ioeventfd a = {.fd = fd, .addr = addr, .len = len, .datamatch = match, .flags = flags};
+
+	return ioctl(m->vm, KVM_IOEVENTFD, &a);
+}
+
+static uint64_t signalled(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint64_t n = 0;
+
+	if (poll(&p, 1, 0) == 1 && read(fd, &n, 8) != 8)
+		return ~0ull;
+	return n;
+}
+
+TEST(a_guest_write_signals_an_eventfd)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	int any = eventfd(0, 0), match = eventfd(0, 0), length = eventfd(0, 0);
+	uint64_t a = DEVICE + 0x1000, b = DEVICE + 0x2000, d = DEVICE + 0x3000;
+
+	EXPECT_ERRNO(ioeventfd(&m, any, a, 3, 0, 0), EINVAL);
+	EXPECT_ERRNO(ioeventfd(&m, any, ~0ull, 4, 0, 0), EINVAL);
+	EXPECT_ERRNO(ioeventfd(&m, any, a, 4, 0, 1u << 20), EINVAL);
+	EXPECT_ERRNO(ioeventfd(&m, any, a, 0, 1, KVM_IOEVENTFD_FLAG_DATAMATCH), EINVAL);
+	EXPECT_ERRNO(ioeventfd(&m, -1, a, 4, 0, 0), EBADF);
+	EXPECT_ERRNO(ioeventfd(&m, m.vm, a, 4, 0, 0), EINVAL);
+	ASSERT_EQ(ioeventfd(&m, any, a, 0, 0, 0), 0);
+	EXPECT_ERRNO(ioeventfd(&m, match, a, 4, 0, 0), EEXIST);
+	ASSERT_EQ(ioeventfd(&m, match, b, 4, 5, KVM_IOEVENTFD_FLAG_DATAMATCH), 0);
+	EXPECT_ERRNO(ioeventfd(&m, any, b, 4, 5, KVM_IOEVENTFD_FLAG_DATAMATCH), EEXIST);
+	ASSERT_EQ(ioeventfd(&m, any, b, 4, 6, KVM_IOEVENTFD_FLAG_DATAMATCH), 0);
+	ASSERT_EQ(ioeventfd(&m, length, d, 2, 0, 0), 0);
+	li(&c, 0, 5);
+	li(&c, 1, a);
+	str(&c, 1, 0, 1, 0);
+	str(&c, 8, 0, 1, 0);
+	li(&c, 1, b);
+	str(&c, 4, 0, 1, 0);
+	add_imm(&c, 0, 0, 2);
+	str(&c, 4, 0, 1, 0); /* no match: leaves the guest */
+	li(&c, 1, d);
+	str(&c, 2, 0, 1, 0);
+	str(&c, 4, 0, 1, 0); /* other length: leaves */
+	li(&c, 1, a);
+	ldr(&c, 4, 3, 1, 0); /* a read: leaves */
+	report(&c, 31, 0);
+	li(&c, 1, a);
+	str(&c, 4, 0, 1, 0); /* after the binding is gone: leaves */
+	code_done(&m);
+	EXPECT_EQ(run(&m, 0), 0);
+	EXPECT_EQ(m.run[0]->mmio.phys_addr, b);
+	EXPECT_EQ(signalled(any), 2);
+	EXPECT_EQ(signalled(match), 1);
+	EXPECT_EQ(run(&m, 0), 0);
+	EXPECT_EQ(m.run[0]->mmio.phys_addr, d);
+	EXPECT_EQ(m.run[0]->mmio.len, 4);
+	EXPECT_EQ(signalled(length), 1);
+	EXPECT_EQ(run(&m, 0), 0);
+	EXPECT_EQ(m.run[0]->mmio.phys_addr, a);
+	EXPECT_EQ(m.run[0]->mmio.is_write, 0);
+	EXPECT_REPORT(&m, 0, 0, 0);
+	/* taken away by another number for the same eventfd */
+	int copy = dup(any);
+	EXPECT_ERRNO(ioeventfd(&m, match, a, 0, 0, KVM_IOEVENTFD_FLAG_DEASSIGN), ENOENT);
+	EXPECT_ERRNO(ioeventfd(&m, copy, a, 4, 0, KVM_IOEVENTFD_FLAG_DEASSIGN), ENOENT);
+	EXPECT_EQ(ioeventfd(&m, copy, a, 0, 0, KVM_IOEVENTFD_FLAG_DEASSIGN), 0);
+	EXPECT_ERRNO(ioeventfd(&m, copy, a, 0, 0, KVM_IOEVENTFD_FLAG_DEASSIGN), ENOENT);
+	EXPECT_EQ(run(&m, 0), 0);
+	EXPECT_EQ(m.run[0]->mmio.phys_addr, a);
+	EXPECT_EQ(signalled(any), 0);
+	/* port I/O: legal, never signalled */
+	EXPECT_EQ(ioeventfd(&m, any, 0x60, 1, 0, KVM_IOEVENTFD_FLAG_PIO), 0);
+	EXPECT_EQ(ioeventfd(&m, any, 0x60, 1, 0, KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN), 0);
+	close(copy);
+	close(any);
+	close(match);
+	close(length);
+	machine_free(&m);
+}
+
+TEST(coalesced_writes_wait_in_the_ring)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	struct kvm_coalesced_mmio_ring *ring = (void *)((char *)m.run[0] + KVM_COALESCED_MMIO_PAGE_OFFSET * sysconf(_SC_PAGESIZE));
+	struct kvm_coalesced_mmio_zone z = {.addr = DEVICE + 0x4000, .size = 0x100};
+	const unsigned max = (sysconf(_SC_PAGESIZE) - sizeof(*ring)) / sizeof(ring->coalesced_mmio[0]);
+
+	z.pio = 2;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_REGISTER_COALESCED_MMIO, &z), EINVAL);
+	z.pio = 0;
+	ASSERT_EQ(ioctl(m.vm, KVM_REGISTER_COALESCED_MMIO, &z), 0);
+	li(&c, 1, z.addr);
+	li(&c, 2, 0);
+	uint64_t loop = c.pc;
+	add_imm(&c, 2, 2, 1);
+	str(&c, 4, 2, 1, 8);
+	b_to(&c, loop);
+	code_done(&m);
+	EXPECT_EQ(ring->first, 0);
+	EXPECT_EQ(ring->last, 0);
+	/* the first exit is the write that no longer fits: one entry stays free */
+	EXPECT_EQ(run(&m, 0), 0);
+	EXPECT_EQ(m.run[0]->exit_reason, KVM_EXIT_MMIO);
+	EXPECT_EQ(m.run[0]->mmio.phys_addr, z.addr + 8);
+	EXPECT_EQ(*(uint32_t *)m.run[0]->mmio.data, max);
+	EXPECT_EQ(ring->last, max - 1);
+	for (unsigned i = 0; i < max - 1; i++) {
+		EXPECT_EQ(ring->coalesced_mmio[i].phys_addr, z.addr + 8);
+		EXPECT_EQ(ring->coalesced_mmio[i].len, 4);
+		EXPECT_EQ(*(uint32_t *)ring->coalesced_mmio[i].data, i + 1);
+	}
+	/* room for three more */
+	ring->first = 3;
+	EXPECT_EQ(run(&m, 0), 0);
+	EXPECT_EQ(*(uint32_t *)m.run[0]->mmio.data, max + 4);
+	EXPECT_EQ(ring->last, 2);
+	/* nonsense from user space falls back to exits */
+	ring->last = 0xffffff;
+	EXPECT_EQ(run(&m, 0), 0);
+	EXPECT_EQ(*(uint32_t *)m.run[0]->mmio.data, max + 5);
+	ring->first = ring->last = 0;
+	z.size = 0x80;
+	EXPECT_EQ(ioctl(m.vm, KVM_UNREGISTER_COALESCED_MMIO, &z), 0);
+	EXPECT_EQ(ioctl(m.vm, KVM_UNREGISTER_COALESCED_MMIO, &z), 0);
+	EXPECT_EQ(run(&m, 0), 0);
+	EXPECT_EQ(*(uint32_t *)m.run[0]->mmio.data, max + 6);
+	machine_free(&m);
+}
+
+TEST(the_counter_offset_moves_the_counters)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	struct kvm_arm_counter_offset o = {.reserved = 1};
+	uint64_t before, after;
+
+	mrs(&c, 0, SYS_CNTVCT_EL0);
+	report(&c, 0, 0);
+	b_to(&c, RAM);
+	code_done(&m);
+	EXPECT_ERRNO(ioctl(m.vm, KVM_ARM_SET_COUNTER_OFFSET, &o), EINVAL);
+	o.reserved = 0;
+	ASSERT_EQ(ioctl(m.vm, KVM_ARM_SET_COUNTER_OFFSET, &o), 0);
+	EXPECT_EQ(run(&m, 0), 0);
+	memcpy(&before, m.run[0]->mmio.data, 8);
+	o.counter_offset = before;
+	ASSERT_EQ(ioctl(m.vm, KVM_ARM_SET_COUNTER_OFFSET, &o), 0);
+	EXPECT_EQ(run(&m, 0), 0);
+	memcpy(&after, m.run[0]->mmio.data, 8);
+	EXPECT(after < before);
+	machine_free(&m);
+}
+
+TEST(an_msi_needs_an_its)
+{
+	struct machine m = machine_new(1);
+	struct kvm_msi msi = {.address_lo = 0x8080040, .data = 1};
+	int gic;
+
+	EXPECT_ERRNO(ioctl(m.vm, KVM_SIGNAL_MSI, &msi), EINVAL);
+	gic = gic_create(&m);
+	EXPECT_ERRNO(ioctl(m.vm, KVM_SIGNAL_MSI, &msi), ENODEV);
+	close(gic);
+	machine_free(&m);
+}
+
+TEST(software_generated_interrupts_reach_the_other_vcpu)
+{
+	int gic;
+	struct machine m = machine_with_gic(2, &gic);
+	struct code c = code_at(&m, RAM), s = code_at(&m, RAM + 0x3000);
+	struct runner r;
+	uint64_t got = 0;
+
+	/* vCPU 1 (its redistributor is the second) sleeps; vCPU 0 sends SGI 5 to affinity 0.0.0.1 */
+	gic_guest_setup(&m, &s, 5);
+	li(&s, 1, GICR + 0x20000);
+	str(&s, 4, 31, 1, 0x14);
+	li(&s, 1, GICR + 0x30000);
+	li(&s, 0, 1u << 5);
+	str(&s, 4, 0, 1, 0x80);
+	str(&s, 4, 0, 1, 0x100);
+	daifclr(&s, 2);
+	put(&s, A64_WFI);
+	b_to(&s, s.pc - 4);
+	li(&c, 0, 5ull << 24 | 1ull << 1);
+	msr(&c, SYS_ICC_SGI1R_EL1, 0);
+	put(&c, A64_ISB);
+	report(&c, 0, 8);
+	code_done(&m);
+	init_vcpu(&m, 1, 0);
+	ASSERT_EQ(set_reg(m.vcpu[1], CORE_REG(regs.pc), RAM + 0x3000), 0);
+	runner_start(&r, &m, 1);
+	sleep_ms(50);
+	EXPECT_EQ(r.done, 0);
+	EXPECT_REPORT(&m, 0, 8, 5ull << 24 | 1ull << 1);
+	runner_join(&r);
+	EXPECT_EQ(r.result, 0);
+	memcpy(&got, m.run[1]->mmio.data, 8);
+	EXPECT_EQ(got, 5);
+	close(gic);
+	machine_free(&m);
+}
