@@ -59,24 +59,29 @@ bool gic_check_bases(struct vm_irq *vi)
 }
 
 /* GICR_TYPER.Last: the end of a run of contiguous redistributors. */
+static bool is_last(struct vm_irq *vi, const struct irq_cpu *cpu)
+{
+	const struct redist_region *region = cpu->region;
+	struct redist_region *r;
+
+	if (!region || cpu->region_index + 1 < region->used)
+		return false;
+	if (!region->count || cpu->region_index + 1 < region->count)
+		return true;
+	list_for_each(r, &vi->regions, link)
+		if (r->base == region->base + region->count * GIC_REDIST_SIZE && r->used)
+			return false;
+	return true;
+}
+
 static void update_last(struct vm_irq *vi)
 {
 	u32 nr = a32_load_acquire(&vi->group->nr);
 
 	for (u32 i = 0; i < nr; i++) {
 		struct irq_cpu *cpu = irq_cpu_of(vcpu_group_get(vi->group, i));
-		struct redist_region *r, *region = cpu->region;
-		bool last = region != NULL;
 
-		if (region && cpu->region_index + 1 < region->used) {
-			last = false;
-		} else if (region && region->count && cpu->region_index + 1 == region->count) {
-			u64 end = region->base + region->count * GIC_REDIST_SIZE;
-
-			list_for_each(r, &vi->regions, link) if (r->base == end && r->used) last =
-				false;
-		}
-		a32_store_relaxed(&cpu->rd_last, last);
+		a32_store_relaxed(&cpu->rd_last, is_last(vi, cpu));
 	}
 }
 
@@ -102,9 +107,8 @@ int gic_redist_place(struct vm_irq *vi, struct irq_cpu *cpu)
 	cpu->region_index = free->used++;
 	a64_store_release(&cpu->rd_base, free->base + cpu->region_index * GIC_REDIST_SIZE);
 	update_last(vi);
-	/* A vCPU that is not in the group yet is the newest: nothing follows it. */
-	if (cpu->region_index + 1 == free->used)
-		a32_store_relaxed(&cpu->rd_last, 1);
+	/* It may not be in the group yet. */
+	a32_store_relaxed(&cpu->rd_last, is_last(vi, cpu));
 	return 0;
 }
 

@@ -151,6 +151,21 @@ TEST(last_redistributor_is_the_end_of_a_contiguous_run)
 	rig_destroy(r);
 }
 
+TEST(last_looks_at_regions_that_follow_in_memory_not_in_number)
+{
+	struct rig *r = rig_create(6);
+	static const u32 want[] = {0, 1, 0, 1, 0, 0};
+
+	create(r, KVM_DEV_TYPE_ARM_VGIC_V3);
+	EXPECT_EQ(set64(r, ADDR, A_REGION, region(0x100000, 2, 0)), 0);
+	EXPECT_EQ(set64(r, ADDR, A_REGION, region(0x240000, 2, 1)), 0);
+	/* Ends where the one before it begins. */
+	EXPECT_EQ(set64(r, ADDR, A_REGION, region(0x200000, 2, 2)), 0);
+	for (u32 i = 0; i < 6; i++)
+		EXPECT_EQ(a32_load(&irq_cpu_of(&r->v[i])->rd_last), want[i]);
+	rig_destroy(r);
+}
+
 TEST(number_of_interrupts_is_chosen_once)
 {
 	struct rig *r = rig_create(1);
