@@ -35,19 +35,18 @@ static bool eventfd_read_id(int fd, u64 *id)
 	return true;
 }
 
+/* The copy first: the VMM may close or reuse the number at any moment, and the answers must be about one file. */
 int host_eventfd_get(int fd, struct host_eventfd *out)
 {
-	u64 dev, inode;
-	int r = host_fd_identity(fd, &dev, &inode);
+	int copy = host_fd_dup(fd, 0);
 
-	if (r)
-		return r;
-	if (!host_fd_is_eventfd(fd))
+	if (copy < 0)
+		return copy;
+	if (!host_fd_is_eventfd(copy)) {
+		host_close(copy);
 		return -EINVAL;
-	out->fd = host_fd_dup(fd, 0);
-	if (out->fd < 0)
-		return out->fd;
-	out->fd = host_fd_move_high(out->fd);
+	}
+	out->fd = host_fd_move_high(copy);
 	out->has_id = eventfd_read_id(out->fd, &out->id);
 	return 0;
 }
