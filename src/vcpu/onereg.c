@@ -294,10 +294,20 @@ static int one_reg(struct vcpu *v, u64 id, void *buf, bool write)
 	return r;
 }
 
+/* CPU_ON was called for a vCPU that has not run since: its registers are those of the reset to come, as KVM shows them. */
+static void apply_owed_reset(struct vcpu *v) REQUIRES(&v->mutex)
+{
+	if (a32_load(&v->requests) & VCPU_REQ_RESET) {
+		a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_RESET);
+		vcpu_reset(v);
+	}
+}
+
 int vcpu_get_one_reg(struct vcpu *v, u64 id, void *buf)
 {
 	if (!v->initialized)
 		return -ENOEXEC;
+	apply_owed_reset(v);
 	return one_reg(v, id, buf, false);
 }
 
@@ -307,6 +317,7 @@ int vcpu_set_one_reg(struct vcpu *v, u64 id, const void *buf)
 
 	if (!v->initialized)
 		return -ENOEXEC;
+	apply_owed_reset(v);
 	/* one_reg only reads it when writing the register. */
 	memcpy(copy, buf, MIN(onereg_size(id), sizeof(copy)));
 	return one_reg(v, id, copy, true);
