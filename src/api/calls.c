@@ -87,12 +87,19 @@ int anykvm_open_ext(unsigned long extensions)
 
 int anykvm_close(int fd)
 {
+	enum api_role role;
 	struct file *f;
 	int r;
 
-	/* A child, forked or vforked, closes its copy of the descriptor; the table is its parent's. */
-	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
+	if (!fd_is_ours(fd))
 		return result(host_close(fd));
+	role = api_role_exact();
+	if (role != API_OWNER) {
+		/* A fork child forgets the number in its copy of the table; a vfork child's table is its parent's. */
+		if (role == API_CHILD)
+			fd_unlink(fd);
+		return result(host_close(fd));
+	}
 	library_enter();
 	/* Entry first: once the number is free another thread may get it. */
 	f = fd_unlink(fd);
