@@ -20,7 +20,7 @@ const struct idreg_field idreg_fields[] = {
 	FIELD(ID_AA64PFR0, EL1, 4, 1, "unit/vcpu_exception:undefined_at_el1_uses_the_current_el_vector"),
 	FIELD(ID_AA64PFR0, FP, 16, 1, "engine:fp16"),
 	FIELD(ID_AA64PFR0, AdvSIMD, 20, 1, "engine:fp16"),
-	FIELD(ID_AA64PFR0, GIC, 24, 1, "unit/irq"),
+	FIELD(ID_AA64PFR0, GIC, 24, 1, "unit/irq/gic:identification_registers_read_as_in_kvm"),
 	FIELD(ID_AA64PFR0, DIT, 48, 1, "unit/vcpu_sysreg:pstate_fields_read_back"),
 	FIELD(ID_AA64PFR0, CSV2, 56, 1, "unit/vcpu_sysreg:id_registers_have_their_values"),
 	FIELD(ID_AA64PFR0, CSV3, 60, 1, "unit/vcpu_sysreg:id_registers_have_their_values"),
