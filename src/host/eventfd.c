@@ -35,10 +35,16 @@ static bool eventfd_read_id(int fd, u64 *id)
 	return true;
 }
 
+/* 0: the same open file, which for eventfds is the same eventfd. Negative: the host does not tell. */
+static long kcmp_file(int a, int b)
+{
+	return raw_syscall(SYS_kcmp, host_pid(), host_pid(), KCMP_FILE, a, b);
+}
+
 /* The copy first: the VMM may close or reuse the number at any moment, and the answers must be about one file. */
 int host_eventfd_get(int fd, struct host_eventfd *out)
 {
-	int copy = host_fd_dup(fd, 0);
+	int copy = host_fd_dup_high(fd);
 
 	if (copy < 0)
 		return copy;
@@ -46,8 +52,9 @@ int host_eventfd_get(int fd, struct host_eventfd *out)
 		host_close(copy);
 		return -EINVAL;
 	}
-	out->fd = host_fd_move_high(copy);
-	out->has_id = eventfd_read_id(out->fd, &out->id);
+	out->fd = copy;
+	/* Reading an id takes a low descriptor number for a moment, which other threads of the VMM could see: only if it must be. */
+	out->has_id = kcmp_file(copy, copy) < 0 && eventfd_read_id(copy, &out->id);
 	return 0;
 }
 
@@ -61,6 +68,5 @@ bool host_eventfd_same(const struct host_eventfd *a, const struct host_eventfd *
 {
 	if (a->has_id && b->has_id)
 		return a->id == b->id;
-	/* Old hosts: the same open description, which misses only an eventfd opened anew, and there is no such thing. */
-	return !raw_syscall(SYS_kcmp, host_pid(), host_pid(), KCMP_FILE, a->fd, b->fd);
+	return kcmp_file(a->fd, b->fd) == 0;
 }

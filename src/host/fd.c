@@ -137,14 +137,31 @@ u64 host_fd_limit(void)
 	return lim[0];
 }
 
-int host_fd_move_high(int fd)
+static int fd_dup_above(int fd)
 {
 	u64 limit = MIN(host_fd_limit(), 1u << 16);
+
+	return host_fd_dup(fd, limit - limit / 4);
+}
+
+int host_fd_dup_high(int fd)
+{
+	int copy = fd_dup_above(fd);
+
+	if (copy < 0 && copy != -EBADF)
+		copy = host_fd_dup(fd, 0);
+	if (copy >= 0)
+		fd_keep(copy);
+	return copy;
+}
+
+int host_fd_move_high(int fd)
+{
 	int high;
 
 	if (fd < 0)
 		return fd;
-	high = host_fd_dup(fd, limit - limit / 4);
+	high = fd_dup_above(fd);
 	if (high < 0) {
 		fd_keep(fd);
 		return fd;
