@@ -2,12 +2,14 @@
 /*
  * The body of KVM_RUN: admission, the loop around the engine, and what happens at each stop.
  *
- * A vCPU thread is IN_GUEST only inside engine->run (between tlb_enter and tlb_leave). Whoever wants its attention changes some
- * state first (requests, pins, power state, a TLB record), then stores attention; the thread clears attention first, then
- * looks at the state. So nothing is missed, whether it is running, about to enter, or about to sleep.
+ * A vCPU thread is IN_GUEST only inside engine->run (between tlb_enter and tlb_leave). Whoever
+ * wants its attention changes some state first (requests, pins, power state, a TLB record), then
+ * stores attention; the thread clears attention first, then looks at the state. So nothing is
+ * missed, whether it is running, about to enter, or about to sleep.
  *
- * Signals: asynchronous ones are blocked while KVM_RUN runs and looked for by rt_sigpending against the effective mask, at
- * entry and then at least every TICK_LOOK_NS; they are delivered when the mask is restored on return.
+ * Signals: asynchronous ones are blocked while KVM_RUN runs and looked for by rt_sigpending against
+ * the effective mask, at entry and then at least every TICK_LOOK_NS; they are delivered when the
+ * mask is restored on return.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,7 +30,9 @@
 #define WFE_SPINS    16
 #define WFE_SLEEP_NS 50000
 
-/* --- attention -------------------------------------------------------------------------------------------------------- */
+/* --- attention
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 void vcpu_kick(struct vcpu *v)
 {
@@ -90,7 +94,8 @@ bool vcpu_poll_slow(struct vcpu *v)
 
 static bool exit_wanted(struct vcpu *v)
 {
-	return __atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED) || host_signals_pending(v->effective_sigmask);
+	return __atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED) ||
+	       host_signals_pending(v->effective_sigmask);
 }
 
 bool vcpu_tick(struct vcpu *v, u64 instructions)
@@ -112,9 +117,12 @@ bool vcpu_tick(struct vcpu *v, u64 instructions)
 	return vcpu_poll(v);
 }
 
-/* --- MMIO ------------------------------------------------------------------------------------------------------------- */
+/* --- MMIO
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
-static void mmio_finish_read(struct vcpu *v, unsigned rt, unsigned size, bool sext, bool sf, u64 value)
+static void mmio_finish_read(struct vcpu *v, unsigned rt, unsigned size, bool sext, bool sf,
+			     u64 value)
 {
 	if (size < 8) {
 		value &= (1ull << (size * 8)) - 1;
@@ -131,19 +139,23 @@ static void mmio_complete(struct vcpu *v)
 {
 	u64 value = 0;
 
-	if (!v->mmio.pending)
+	/* As in KVM user space says by the exit reason that it has answered; else the access is
+	 * made again. */
+	if (!v->mmio.pending || v->run->exit_reason != KVM_EXIT_MMIO)
 		return;
 	v->mmio.pending = false;
 	if (!v->mmio.write) {
 		memcpy(&value, v->run->mmio.data, v->mmio.size);
-		mmio_finish_read(v, v->mmio.rt, v->mmio.size, v->mmio.sign_extend, v->mmio.sf, value);
+		mmio_finish_read(v, v->mmio.rt, v->mmio.size, v->mmio.sign_extend, v->mmio.sf,
+				 value);
 	}
 	v->arch.pc += 4;
 }
 
 static int mmio_no_syndrome(struct vcpu *v, const struct mem_fault *f)
 {
-	u32 fsc = (f->type == MEM_FAULT_PERMISSION ? FSC_PERMISSION_L : FSC_TRANSLATION_L) | f->level;
+	u32 fsc =
+		(f->type == MEM_FAULT_PERMISSION ? FSC_PERMISSION_L : FSC_TRANSLATION_L) | f->level;
 
 	if (!v->group->nisv_to_user)
 		return -ENOSYS;
@@ -167,7 +179,8 @@ static int mmio_access(struct vcpu *v)
 	if (f->write && f->size < 8)
 		value &= (1ull << (f->size * 8)) - 1;
 	if (ops && (f->write ? !!ops->mmio_write : !!ops->mmio_read))
-		r = f->write ? ops->mmio_write(v, f->ipa, f->size, value) : ops->mmio_read(v, f->ipa, f->size, &value);
+		r = f->write ? ops->mmio_write(v, f->ipa, f->size, value)
+			     : ops->mmio_read(v, f->ipa, f->size, &value);
 	if (!r) {
 		if (!f->write)
 			mmio_finish_read(v, f->rt, f->size, f->sign_extend, f->sf, value);
@@ -192,7 +205,9 @@ static int mmio_access(struct vcpu *v)
 	return 0;
 }
 
-/* --- faults ----------------------------------------------------------------------------------------------------------- */
+/* --- faults
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void inject_external(struct vcpu *v, const struct mem_fault *f, bool insn)
 {
@@ -211,7 +226,8 @@ static int handle_fault(struct vcpu *v, bool host)
 	int r;
 
 	v->stats.s2_faults++;
-	r = host ? mem_host_fault(v->group->mem, &v->mem, f, &action) : mem_fault_handle(v->group->mem, &v->mem, f, &action);
+	r = host ? mem_host_fault(v->group->mem, &v->mem, f, &action)
+		 : mem_fault_handle(v->group->mem, &v->mem, f, &action);
 	if (r == -EINTR) {
 		v->run->exit_reason = KVM_EXIT_INTR;
 		v->stats.signal_exits++;
@@ -242,7 +258,9 @@ static int handle_fault(struct vcpu *v, bool host)
 	return -EINVAL;
 }
 
-/* --- sleep ------------------------------------------------------------------------------------------------------------ */
+/* --- sleep
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static bool irq_waiting(struct vcpu *v)
 {
@@ -252,7 +270,8 @@ static bool irq_waiting(struct vcpu *v)
 
 static u64 irq_deadline(struct vcpu *v)
 {
-	return v->irq_ops && v->irq_ops->next_deadline ? v->irq_ops->next_deadline(v) : WAIT_FOREVER;
+	return v->irq_ops && v->irq_ops->next_deadline ? v->irq_ops->next_deadline(v)
+						       : WAIT_FOREVER;
 }
 
 static void irq_before_run(struct vcpu *v)
@@ -261,10 +280,12 @@ static void irq_before_run(struct vcpu *v)
 		v->irq_ops->before_run(v);
 }
 
-/* One sleep: until something changed, the deadline, or a signal. wake was read before the caller looked at what it waits for. */
+/* One sleep: until something changed, the deadline, or a signal. wake was read before the caller
+ * looked at what it waits for. */
 static void sleep_once(struct vcpu *v, u32 wake, u64 deadline)
 {
-	if (host_sleeper_sleep(&v->sleeper, &v->wake, wake, deadline, v->effective_sigmask) == -EINTR)
+	if (host_sleeper_sleep(&v->sleeper, &v->wake, wake, deadline, v->effective_sigmask) ==
+	    -EINTR)
 		v->signal_seen = true;
 }
 
@@ -275,7 +296,8 @@ static void wait_for_interrupt(struct vcpu *v)
 		u32 wake = a32_load(&v->wake);
 
 		irq_before_run(v);
-		if (irq_waiting(v) || (a32_load(&v->requests) & REQ_LEAVE) || a32_load(&v->power_off) || v->signal_seen ||
+		if (irq_waiting(v) || (a32_load(&v->requests) & REQ_LEAVE) ||
+		    a32_load(&v->power_off) || v->signal_seen ||
 		    v->debug_control & VCPU_DEBUG_SINGLESTEP)
 			return;
 		sleep_once(v, wake, irq_deadline(v));
@@ -288,8 +310,8 @@ void vcpu_wait_wfi(struct vcpu *v)
 }
 
 /*
- * A store to the monitored address would wake a real core; here nobody sees it. So WFE gives the time slice away after some
- * turns in quick succession, and lets the guest look again.
+ * A store to the monitored address would wake a real core; here nobody sees it. So WFE gives the
+ * time slice away after some turns in quick succession, and lets the guest look again.
  */
 static void wait_for_event(struct vcpu *v)
 {
@@ -321,7 +343,9 @@ static int suspended(struct vcpu *v)
 	return 0;
 }
 
-/* --- stops ------------------------------------------------------------------------------------------------------------ */
+/* --- stops
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static int handle_hypercall(struct vcpu *v, bool smc)
 {
@@ -378,7 +402,8 @@ static int handle_stop(struct vcpu *v)
 	return -EINVAL;
 }
 
-/* What is to be done outside guest mode before the next entry. 1: enter, 2: look again, 0: exit, -errno. */
+/* What is to be done outside guest mode before the next entry. 1: enter, 2: look again, 0: exit,
+ * -errno. */
 static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 {
 	u32 req = a32_load(&v->requests);
@@ -397,12 +422,14 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 	if (power == VCPU_STOPPED) {
 		u32 wake = a32_load(&v->wake);
 
-		if (a32_load(&v->power_off) == VCPU_STOPPED && !(a32_load(&v->requests) & (VCPU_REQ_DEAD | VCPU_REQ_EXIT)))
+		if (a32_load(&v->power_off) == VCPU_STOPPED &&
+		    !(a32_load(&v->requests) & (VCPU_REQ_DEAD | VCPU_REQ_EXIT)))
 			sleep_once(v, wake, WAIT_FOREVER);
 		return 2;
 	}
 	a32_fetch_and(&v->requests, ~(u32)(VCPU_REQ_IRQ | VCPU_REQ_TIMER | VCPU_REQ_SLEEP));
-	/* The acquire pairs with CPU_ON, which writes reset_state, then clears power_off, then requests. */
+	/* The acquire pairs with CPU_ON, which writes reset_state, then clears power_off, then
+	 * requests. */
 	if (req & VCPU_REQ_RESET) {
 		a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_RESET);
 		vcpu_reset(v);

@@ -251,12 +251,16 @@ TEST(a_signal_ends_a_run_within_a_millisecond)
 	SKIP("time means nothing in an emulated machine or under a sanitizer");
 #endif
 	struct machine m = machine_new(1);
-	uint64_t busy, asleep;
+	uint64_t busy = ~0ull, asleep = ~0ull;
 
-	busy_loop(&m);
-	busy = signal_latency_ns(&m);
-	wfi_loop(&m);
-	asleep = signal_latency_ns(&m);
+	/* A library that looks too seldom is late each time; a busy host only sometimes. */
+	for (int attempt = 0; attempt < 4 && (busy > 1000000 || asleep > 1000000); attempt++) {
+		busy_loop(&m);
+		busy = signal_latency_ns(&m);
+		wfi_loop(&m);
+		ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), RAM), 0);
+		asleep = signal_latency_ns(&m);
+	}
 	if (busy > 1000000 || asleep > 1000000)
 		TEST_FAIL("latency %llu ns busy, %llu ns asleep", (unsigned long long)busy, (unsigned long long)asleep);
 	machine_free(&m);
