@@ -85,8 +85,9 @@ u64 timer_next_deadline(struct irq_cpu *cpu)
 			continue;
 		offset = a64_load_relaxed(id == TIMER_VIRT ? &cpu->vi->voffset : &cpu->vi->poffset);
 		now = host_clock_ns();
+		/* Passed: 0, not the time just read, which is later than the caller's own "now". */
 		if (t->cval <= now - offset)
-			return now;
+			return 0;
 		/* Not cval + offset: that may wrap when cval means "never". */
 		if (__builtin_add_overflow(now, t->cval - (now - offset), &at))
 			continue;

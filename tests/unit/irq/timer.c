@@ -65,7 +65,8 @@ TEST(a_timer_raises_its_ppi_at_the_deadline_and_not_before)
 	EXPECT_EQ(rig_mrs(r, 0, CNTV_CTL), 1);
 	EXPECT_EQ(rig_mrs(r, 0, CNTV_TVAL), 1);
 	rig_clock_set(START + 5000);
-	EXPECT_EQ(deadline(r, 0), START + 5000);
+	/* The run loop compares with a clock that it read before: what has passed must not look like now. */
+	EXPECT_EQ(deadline(r, 0), 0);
 	poll_timers(r, 0);
 	EXPECT(rig_pin(r, 0, PIN_IRQ));
 	EXPECT_EQ(rig_mrs(r, 0, CNTV_CTL), 5);
