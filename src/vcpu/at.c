@@ -16,13 +16,14 @@ static u64 par_of(const struct vcpu *v, const struct s1_result *r)
 	u64 sh = r->device || r->attr == 0x44 ? 2 : r->sh;
 
 	(void)v;
-	return (r->ipa & GENMASK(47, 12)) | (u64)r->attr << 56 | PAR_RES1 | PAR_NS | sh << PAR_SH_SHIFT;
+	return (r->ipa & GENMASK(47, 12)) | (u64)r->attr << 56 | PAR_RES1 | PAR_NS |
+	       sh << PAR_SH_SHIFT;
 }
 
 enum op_result sys_at(struct vcpu *v, u16 op, u64 va)
 {
 	unsigned op1 = op >> 11 & 7, crm = op >> 3 & 15, op2 = op & 7;
-	struct s1_access a = { .va = va };
+	struct s1_access a = {.va = va};
 	enum op_result ret = OP_NEXT;
 	struct s1_result r;
 	struct s1_fault f;
@@ -38,7 +39,8 @@ enum op_result sys_at(struct vcpu *v, u16 op, u64 va)
 		return vcpu_undef(v);
 	}
 	a.write = op2 & 1;
-	/* Whether AT sets the access flag is a choice of the implementation; the dirty state is never touched. */
+	/* Whether AT sets the access flag is a choice of the implementation; the dirty state is
+	 * never touched. */
 	a.no_update = true;
 	access_section_begin(&v->tlb);
 	switch (s1_walk(v, &a, &r, &f)) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Cache maintenance. Data caches are coherent (host memory is what the guest sees), so DC by VA checks rights and does
- * nothing else. IC forgets decoded code: CTR_EL0.DIC is 0, a guest must use it.
+ * Cache maintenance. Data caches are coherent (host memory is what the guest sees), so DC by VA
+ * checks rights and does nothing else. IC forgets decoded code: CTR_EL0.DIC is 0, a guest must use
+ * it.
  */
 #include "vcpu/internal.h"
 #include "vcpu/sysreg.h"
@@ -14,7 +15,7 @@
 /* Rights and mapping of an operation by address. False: as vmem functions. */
 static bool check_va(struct vcpu *v, u64 va, bool write, u32 acc, struct page_result *r)
 {
-	struct s1_access a = { .va = va, .el = v->arch.el, .write = write, .cache_op = true };
+	struct s1_access a = {.va = va, .el = v->arch.el, .write = write, .cache_op = true};
 	bool ok;
 
 	access_section_begin(&v->tlb);
@@ -25,7 +26,7 @@ static bool check_va(struct vcpu *v, u64 va, bool write, u32 acc, struct page_re
 
 static void post_code(struct vcpu *v, u64 start, u64 end, bool broadcast)
 {
-	struct tlb_inval rec = { .kind = TLB_INVAL_CODE, .start = start, .end = end };
+	struct tlb_inval rec = {.kind = TLB_INVAL_CODE, .start = start, .end = end};
 
 	if (broadcast)
 		maintenance_add(v, &rec);

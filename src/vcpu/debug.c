@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Debug: the guest's software step (MDSCR_EL1.SS, what Linux's ptrace uses), the OS lock, and the VMM's single step.
- * Breakpoint and watchpoint registers are storage; they match nothing.
+ * Debug: the guest's software step (MDSCR_EL1.SS, what Linux's ptrace uses), the OS lock, and the
+ * VMM's single step. Breakpoint and watchpoint registers are storage; they match nothing.
  *
- * Software step state (Arm ARM D2.12): inactive; active-not-pending (PSTATE.SS = 1): one instruction is executed, then SS is 0;
- * active-pending (SS = 0): the step exception is taken before the next instruction.
+ * Software step state (Arm ARM D2.12): inactive; active-not-pending (PSTATE.SS = 1): one
+ * instruction is executed, then SS is 0; active-pending (SS = 0): the step exception is taken
+ * before the next instruction.
  */
 #include <errno.h>
 
@@ -48,8 +49,8 @@ void vcpu_step_after_eret(struct vcpu *v)
 }
 
 /*
- * In guest mode, v->step set: executes one instruction, or takes the pending step exception. 1: go on, handling v->stop;
- * 0: exit to the VMM with v->stop.esr.
+ * In guest mode, v->step set: executes one instruction, or takes the pending step exception. 1: go
+ * on, handling v->stop; 0: exit to the VMM with v->stop.esr.
  */
 int vcpu_run_step(struct vcpu *v)
 {
@@ -65,7 +66,8 @@ int vcpu_run_step(struct vcpu *v)
 	if (guest && v->stop.kind == STOP_NONE && guest_step_active(v))
 		v->arch.pstate &= ~(u32)PSR_SS;
 	vcpu_step_update(v);
-	if (!vmm || (v->stop.kind != STOP_NONE && v->stop.kind != STOP_WFI && v->stop.kind != STOP_WFE))
+	if (!vmm ||
+	    (v->stop.kind != STOP_NONE && v->stop.kind != STOP_WFI && v->stop.kind != STOP_WFE))
 		return 1;
 	v->stop.kind = STOP_NONE;
 	v->stop.esr = ESR_STEP_EXIT;

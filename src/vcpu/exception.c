@@ -5,25 +5,25 @@
 #include "vcpu/sysreg.h"
 #include "vcpu/internal.h"
 
-#define EC_UNKNOWN	0x00u
-#define EC_WFX		0x01u
-#define EC_FP		0x07u
-#define EC_ILLEGAL	0x0eu
-#define EC_SVC64	0x15u
-#define EC_IABT_LOW	0x20u
-#define EC_PC_ALIGN	0x22u
-#define EC_DABT_LOW	0x24u
-#define EC_SP_ALIGN	0x26u
-#define EC_SERROR	0x2fu
-#define EC_STEP_LOW	0x32u
-#define EC_BRK64	0x3cu
+#define EC_UNKNOWN  0x00u
+#define EC_WFX	    0x01u
+#define EC_FP	    0x07u
+#define EC_ILLEGAL  0x0eu
+#define EC_SVC64    0x15u
+#define EC_IABT_LOW 0x20u
+#define EC_PC_ALIGN 0x22u
+#define EC_DABT_LOW 0x24u
+#define EC_SP_ALIGN 0x26u
+#define EC_SERROR   0x2fu
+#define EC_STEP_LOW 0x32u
+#define EC_BRK64    0x3cu
 
 #define ESR_IL BIT(25)
 
 /* What SPSR_EL1 can hold: the PSTATE bits of the features that exist. */
-#define SPSR_VALID                                                                                 \
-	(PSR_N | PSR_Z | PSR_C | PSR_V | PSR_DIT | PSR_UAO | PSR_PAN | PSR_SS | PSR_IL | PSR_SSBS | PSR_D | PSR_A |      \
-	 PSR_I | PSR_F | 0x1f)
+#define SPSR_VALID                                                                       \
+	(PSR_N | PSR_Z | PSR_C | PSR_V | PSR_DIT | PSR_UAO | PSR_PAN | PSR_SS | PSR_IL | \
+	 PSR_SSBS | PSR_D | PSR_A | PSR_I | PSR_F | 0x1f)
 
 enum vector { VECTOR_SYNC = 0x000, VECTOR_IRQ = 0x080, VECTOR_FIQ = 0x100, VECTOR_SERROR = 0x180 };
 
@@ -73,7 +73,8 @@ bool vcpu_interrupt_deliverable(struct vcpu *v)
 {
 	u32 pins = a32_load_relaxed(&v->pins);
 
-	return ((pins & BIT(PIN_IRQ)) && !(v->arch.pstate & PSR_I)) || ((pins & BIT(PIN_FIQ)) && !(v->arch.pstate & PSR_F)) ||
+	return ((pins & BIT(PIN_IRQ)) && !(v->arch.pstate & PSR_I)) ||
+	       ((pins & BIT(PIN_FIQ)) && !(v->arch.pstate & PSR_F)) ||
 	       (v->events.serror_pending && !(v->arch.pstate & PSR_A));
 }
 
@@ -91,7 +92,8 @@ static void take_exception(struct vcpu *v, enum vector vector, u64 ret)
 		offset += 0x200;
 	a->sys[SR_SPSR_EL1] = old | a->nzcv;
 	a->sys[SR_ELR_EL1] = ret;
-	new = (old & (u32)(PSR_PAN | PSR_DIT)) | (u32)(PSR_D | PSR_A | PSR_I | PSR_F) | 1u << PSR_EL_SHIFT | (u32)PSR_SP;
+	new = (old & (u32)(PSR_PAN | PSR_DIT)) | (u32)(PSR_D | PSR_A | PSR_I | PSR_F) |
+	      1u << PSR_EL_SHIFT | (u32)PSR_SP;
 	if (!(sctlr & SCTLR_SPAN))
 		new |= PSR_PAN;
 	if (sctlr & SCTLR_DSSBS)
@@ -171,7 +173,8 @@ enum op_result vcpu_eret(struct vcpu *v)
 	a->excl.size = 0;
 	a->nzcv = (u32)spsr & (u32)(PSR_N | PSR_Z | PSR_C | PSR_V);
 	if (mode != 0 && mode != 4 && mode != 5) {
-		/* Illegal return: EL and SP stay, masks come from the SPSR, the target raises Illegal Execution State. */
+		/* Illegal return: EL and SP stay, masks come from the SPSR, the target raises
+		 * Illegal Execution State. */
 		a->pc = target;
 		vcpu_set_pstate(v, (a->pstate & ~keep) | ((u32)spsr & keep) | (u32)PSR_IL);
 		return vcpu_raise(v, EC_ILLEGAL, 0);
@@ -251,7 +254,8 @@ void vcpu_take_step(struct vcpu *v)
 {
 	u32 ec = EC_STEP_LOW + (v->arch.el ? 1 : 0);
 
-	/* ISV = 1, EX = stepped instruction was a load-exclusive (not tracked: 0), DFSC = debug exception. */
+	/* ISV = 1, EX = stepped instruction was a load-exclusive (not tracked: 0), DFSC = debug
+	 * exception. */
 	vcpu_raise(v, ec, 1u << 24 | 0x22);
 }
 
@@ -262,7 +266,8 @@ bool vcpu_take_interrupt(struct vcpu *v)
 
 	if (v->events.serror_pending && !(a->pstate & PSR_A)) {
 		v->events.serror_pending = false;
-		a->sys[SR_ESR_EL1] = (u64)EC_SERROR << 26 | ESR_IL | (v->events.serror_esr & 0x1ffffff);
+		a->sys[SR_ESR_EL1] =
+			(u64)EC_SERROR << 26 | ESR_IL | (v->events.serror_esr & 0x1ffffff);
 		take_exception(v, VECTOR_SERROR, a->pc);
 		return true;
 	}

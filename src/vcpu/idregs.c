@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The CPU model. A field of an ID register is non-zero only if its feature is implemented and some test exercises it: the
- * table below is the list of both, and the reset values are computed from it.
+ * The CPU model. A field of an ID register is non-zero only if its feature is implemented and some
+ * test exercises it: the table below is the list of both, and the reset values are computed from
+ * it.
  */
 #include "vcpu/idregs.h"
 
@@ -12,12 +13,17 @@
 #include "vcpu/sysreg_hooks.h"
 #include "vcpu/translate.h"
 
-#define FIELD(reg, field, at, val, by) { .slot = reg, .shift = (at), .value = (val), .name = #reg "." #field, .test = (by) }
+#define FIELD(reg, field, at, val, by)                                                            \
+	{                                                                                         \
+		.slot = reg, .shift = (at), .value = (val), .name = #reg "." #field, .test = (by) \
+	}
 
-/* "engine:..." names a feature class of the random stream comparison (tests/guest), the rest are programs of tests/. */
+/* "engine:..." names a feature class of the random stream comparison (tests/guest), the rest are
+ * programs of tests/. */
 const struct idreg_field idreg_fields[] = {
 	FIELD(ID_AA64PFR0, EL0, 0, 1, "unit/vcpu_exception:svc_from_el0_reports_the_immediate"),
-	FIELD(ID_AA64PFR0, EL1, 4, 1, "unit/vcpu_exception:undefined_at_el1_uses_the_current_el_vector"),
+	FIELD(ID_AA64PFR0, EL1, 4, 1,
+	      "unit/vcpu_exception:undefined_at_el1_uses_the_current_el_vector"),
 	FIELD(ID_AA64PFR0, FP, 16, 1, "engine:fp16"),
 	FIELD(ID_AA64PFR0, AdvSIMD, 20, 1, "engine:fp16"),
 	FIELD(ID_AA64PFR0, GIC, 24, 1, "unit/irq/gic:identification_registers_read_as_in_kvm"),
@@ -37,20 +43,26 @@ const struct idreg_field idreg_fields[] = {
 	FIELD(ID_AA64ISAR0, RDM, 28, 1, "engine:rdm"),
 	FIELD(ID_AA64ISAR0, DP, 44, 1, "engine:dotprod"),
 	FIELD(ID_AA64ISAR0, TS, 52, 1, "engine:flagm"),
-	FIELD(ID_AA64ISAR0, TLB, 56, 2, "unit/vcpu_tlbi:range_and_outer_shareable_forms_reach_other_vcpus"),
+	FIELD(ID_AA64ISAR0, TLB, 56, 2,
+	      "unit/vcpu_tlbi:range_and_outer_shareable_forms_reach_other_vcpus"),
 	FIELD(ID_AA64ISAR1, DPB, 0, 1, "unit/vcpu_sysreg:cache_maintenance_checks_rights"),
 	FIELD(ID_AA64ISAR1, JSCVT, 12, 1, "engine:jscvt"),
 	FIELD(ID_AA64ISAR1, FCMA, 16, 1, "engine:fcma"),
 	FIELD(ID_AA64ISAR1, LRCPC, 20, 1, "engine:lrcpc"),
 	FIELD(ID_AA64ISAR1, SB, 36, 1, "engine:sb"),
-	FIELD(ID_AA64MMFR0, PARange, 0, 5, "unit/vcpu_translate:output_beyond_the_address_size_faults"),
+	FIELD(ID_AA64MMFR0, PARange, 0, 5,
+	      "unit/vcpu_translate:output_beyond_the_address_size_faults"),
 	FIELD(ID_AA64MMFR0, ASIDBits, 4, 2, "unit/vcpu_tlbi:asid_switch_needs_no_flush"),
 	FIELD(ID_AA64MMFR0, TGran16, 20, 1, "unit/vcpu_translate:walks_of_every_granule"),
-	FIELD(ID_AA64MMFR1, HAFDBS, 0, 2, "unit/vcpu_translate:hardware_sets_access_flag_and_dirty_state"),
-	FIELD(ID_AA64MMFR1, HPDS, 12, 1, "unit/vcpu_translate:hierarchical_permissions_can_be_disabled"),
+	FIELD(ID_AA64MMFR1, HAFDBS, 0, 2,
+	      "unit/vcpu_translate:hardware_sets_access_flag_and_dirty_state"),
+	FIELD(ID_AA64MMFR1, HPDS, 12, 1,
+	      "unit/vcpu_translate:hierarchical_permissions_can_be_disabled"),
 	FIELD(ID_AA64MMFR1, PAN, 20, 2, "unit/vcpu_translate:pan_keeps_el1_out_of_user_pages"),
-	FIELD(ID_AA64MMFR2, CnP, 0, 1, "unit/vcpu_translate:common_not_private_is_not_part_of_the_base"),
-	FIELD(ID_AA64MMFR2, UAO, 4, 1, "unit/vcpu_translate:uao_gives_unprivileged_accesses_el1_rights"),
+	FIELD(ID_AA64MMFR2, CnP, 0, 1,
+	      "unit/vcpu_translate:common_not_private_is_not_part_of_the_base"),
+	FIELD(ID_AA64MMFR2, UAO, 4, 1,
+	      "unit/vcpu_translate:uao_gives_unprivileged_accesses_el1_rights"),
 	FIELD(ID_AA64MMFR2, TTL, 48, 1, "unit/vcpu_tlbi:level_hints_are_accepted"),
 	FIELD(ID_AA64MMFR2, E0PD, 60, 1, "unit/vcpu_translate:e0pd_hides_a_half_from_el0"),
 };
@@ -67,9 +79,9 @@ u64 idreg_reset_value(unsigned slot)
 }
 
 /*
- * No implementer's errata list has implementer 0. Architecture field 0xf: features are in the ID registers.
- * CTR: 64-byte lines, IDC (data caches need no cleaning for instruction fetch), no DIC, PIPT.
- * CLIDR: one unified level.
+ * No implementer's errata list has implementer 0. Architecture field 0xf: features are in the ID
+ * registers. CTR: 64-byte lines, IDC (data caches need no cleaning for instruction fetch), no DIC,
+ * PIPT. CLIDR: one unified level.
  */
 #define MIDR  0x000fa640ull
 #define CTR   (BIT(31) | BIT(28) | 4ull << 24 | 4ull << 20 | 4ull << 16 | 3ull << 14 | 4ull)
@@ -92,9 +104,11 @@ void idregs_finalize(struct vcpu_group *g)
 		g->idreg[ID_AA64PFR0] &= ~(0xfull << 24);
 }
 
-/* --- what a VMM may write --------------------------------------------------------------------------------------------- */
+/* --- what a VMM may write
+ * --------------------------------------------------------------------------------------------- */
 
-/* Writable bits as KVM has them (probe of KVM_ARM_GET_REG_WRITABLE_MASKS), for registers of AArch64. */
+/* Writable bits as KVM has them (probe of KVM_ARM_GET_REG_WRITABLE_MASKS), for registers of
+ * AArch64. */
 static u64 writable(unsigned slot)
 {
 	switch (slot) {
@@ -265,23 +279,23 @@ static int ctr_store(struct vcpu_group *g, const struct sysreg_row *row, u64 val
 	if ((value ^ limit) & ~writable_bits)
 		return -EINVAL;
 	/* IDC and DIC may be withdrawn, line sizes lowered, PIPT become VIPT. */
-	if ((value & ~limit & (BIT(28) | BIT(29))) || bits_get(value, 16, 4) > 4 || bits_get(value, 0, 4) > 4 ||
-	    bits_get(value, 14, 2) < 2)
+	if ((value & ~limit & (BIT(28) | BIT(29))) || bits_get(value, 16, 4) > 4 ||
+	    bits_get(value, 0, 4) > 4 || bits_get(value, 14, 2) < 2)
 		return -EINVAL;
 	*reg = value;
 	return 0;
 }
 
 /* All vCPUs write the same registers, each under its own mutex only. */
-#define LOCKED_SET(name)                                                                           \
-	SET_HOOK(name##_set)                                                                       \
-	{                                                                                          \
-		int r;                                                                             \
-                                                                                                   \
-		mutex_lock(&v->group->config);                                                     \
-		r = name##_store(v->group, row, value);                                            \
-		mutex_unlock(&v->group->config);                                                   \
-		return r;                                                                          \
+#define LOCKED_SET(name)                                \
+	SET_HOOK(name##_set)                            \
+	{                                               \
+		int r;                                  \
+                                                        \
+		mutex_lock(&v->group->config);          \
+		r = name##_store(v->group, row, value); \
+		mutex_unlock(&v->group->config);        \
+		return r;                               \
 	}
 LOCKED_SET(idreg)
 LOCKED_SET(impid)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The CPU model: values of the ID registers, what a VMM may change in them, and which test shows each field. */
+/* The CPU model: values of the ID registers, what a VMM may change in them, and which test shows
+ * each field. */
 #ifndef ANYKVM_VCPU_IDREGS_H
 #define ANYKVM_VCPU_IDREGS_H
 
 #include "vcpu/vcpu.h"
 
 /* Slot of an ID register in vcpu_group.idreg[]: CRm 1..7, op2 0..7. */
-#define IDREG_SLOT(crm, op2) (((crm) - 1) * 8 + (op2))
+#define IDREG_SLOT(crm, op2) (((crm)-1) * 8 + (op2))
 
 enum idreg_slot {
 	ID_AA64PFR0 = IDREG_SLOT(4, 0),
@@ -21,9 +22,9 @@ enum idreg_slot {
 };
 
 /*
- * One field that is not 0. test names the test (program:test name, or a row of the engine's differential suite) that
- * exercises what the field promises; a unit test checks that every non-zero field of the reset values has a row here and
- * that no row has an empty name.
+ * One field that is not 0. test names the test (program:test name, or a row of the engine's
+ * differential suite) that exercises what the field promises; a unit test checks that every
+ * non-zero field of the reset values has a row here and that no row has an empty name.
  */
 struct idreg_field {
 	u8 slot, shift;

@@ -28,7 +28,8 @@ static void apply_record(struct tlb_client *c, const struct tlb_inval *rec)
 		v->engine_ops->drop_code(v, rec->code_start, rec->code_end);
 }
 
-void vcpu_group_init(struct vcpu_group *g, struct vm_mem *mem, const struct vcpu_vm_ops *ops, void *vm)
+void vcpu_group_init(struct vcpu_group *g, struct vm_mem *mem, const struct vcpu_vm_ops *ops,
+		     void *vm)
 {
 	g->mem = mem;
 	g->ops = ops;
@@ -38,7 +39,8 @@ void vcpu_group_init(struct vcpu_group *g, struct vm_mem *mem, const struct vcpu
 	idregs_init(g);
 }
 
-int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index, const struct engine_ops *ops)
+int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index,
+	      const struct engine_ops *ops)
 {
 	int r;
 
@@ -75,7 +77,8 @@ fail:
 
 void vcpu_fini(struct vcpu *v)
 {
-	/* A vCPU whose creation failed late is not in the array, but may be known to the flush protocol. */
+	/* A vCPU whose creation failed late is not in the array, but may be known to the flush
+	 * protocol. */
 	if (aptr_load_relaxed(&v->group->vcpu[v->index]) != v)
 		tlb_client_detach(&v->group->mem->tlb, &v->tlb);
 	v->engine_ops->vcpu_fini(v);

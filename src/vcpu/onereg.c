@@ -11,21 +11,23 @@
 #include "vcpu/internal.h"
 #include "vcpu/sysreg.h"
 
-#define ID_CORE(size) (KVM_REG_ARM64 | (size) | KVM_REG_ARM_CORE)
+#define ID_CORE(size)	(KVM_REG_ARM64 | (size) | KVM_REG_ARM_CORE)
 #define CORE_OFF(field) (offsetof(struct kvm_regs, field) / 4)
-#define OFF_REGS   CORE_OFF(regs.regs)
-#define OFF_SP	   CORE_OFF(regs.sp)
-#define OFF_PC	   CORE_OFF(regs.pc)
-#define OFF_PSTATE CORE_OFF(regs.pstate)
-#define OFF_SP_EL1 CORE_OFF(sp_el1)
-#define OFF_ELR	   CORE_OFF(elr_el1)
-#define OFF_SPSR   CORE_OFF(spsr)
-#define OFF_VREGS  CORE_OFF(fp_regs.vregs)
-#define OFF_FPSR   CORE_OFF(fp_regs.fpsr)
-#define OFF_FPCR   CORE_OFF(fp_regs.fpcr)
-#define NR_CORE_OFFS (sizeof(struct kvm_regs) / 4)
+#define OFF_REGS	CORE_OFF(regs.regs)
+#define OFF_SP		CORE_OFF(regs.sp)
+#define OFF_PC		CORE_OFF(regs.pc)
+#define OFF_PSTATE	CORE_OFF(regs.pstate)
+#define OFF_SP_EL1	CORE_OFF(sp_el1)
+#define OFF_ELR		CORE_OFF(elr_el1)
+#define OFF_SPSR	CORE_OFF(spsr)
+#define OFF_VREGS	CORE_OFF(fp_regs.vregs)
+#define OFF_FPSR	CORE_OFF(fp_regs.fpsr)
+#define OFF_FPCR	CORE_OFF(fp_regs.fpcr)
+#define NR_CORE_OFFS	(sizeof(struct kvm_regs) / 4)
 
-/* --- core registers --------------------------------------------------------------------------------------------------- */
+/* --- core registers
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 /* The stack pointer of the present EL lives in x[REG_SP]. */
 static u64 *sp_of_bank(struct vcpu *v, unsigned bank)
@@ -38,7 +40,8 @@ static u64 *sp_of_bank(struct vcpu *v, unsigned bank)
 /* Storage of the 64-bit registers; NULL for what has its own rule or does not exist. */
 static u64 *core_u64(struct vcpu *v, u32 off)
 {
-	static const u16 spsr[5] = { SR_SPSR_EL1, SR_SPSR_ABT, SR_SPSR_UND, SR_SPSR_IRQ, SR_SPSR_FIQ };
+	static const u16 spsr[5] = {SR_SPSR_EL1, SR_SPSR_ABT, SR_SPSR_UND, SR_SPSR_IRQ,
+				    SR_SPSR_FIQ};
 
 	if (off % 2)
 		return NULL;
@@ -116,7 +119,7 @@ static int core_access(struct vcpu *v, u64 id, void *buf, bool write)
 
 static u32 core_list(struct vcpu *v, u64 *list)
 {
-	static const u64 size[3] = { KVM_REG_SIZE_U32, KVM_REG_SIZE_U64, KVM_REG_SIZE_U128 };
+	static const u64 size[3] = {KVM_REG_SIZE_U32, KVM_REG_SIZE_U64, KVM_REG_SIZE_U128};
 	u32 n = 0;
 
 	for (u32 off = 0; off < NR_CORE_OFFS; off++) {
@@ -131,16 +134,20 @@ static u32 core_list(struct vcpu *v, u64 *list)
 	return n;
 }
 
-/* --- system registers ------------------------------------------------------------------------------------------------- */
+/* --- system registers
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static u64 row_id(const struct sysreg_row *row)
 {
-	return row->one_reg_id ? row->one_reg_id : KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG | row->op;
+	return row->one_reg_id ? row->one_reg_id
+			       : KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG | row->op;
 }
 
 static bool row_reachable(const struct vcpu *v, const struct sysreg_row *row)
 {
-	return (row->flags & (SYSREG_LISTED | SYSREG_HIDDEN_IO)) && (!row->present || row->present(v, row));
+	return (row->flags & (SYSREG_LISTED | SYSREG_HIDDEN_IO)) &&
+	       (!row->present || row->present(v, row));
 }
 
 static const struct sysreg_row *find_by_id(struct vcpu *v, u64 id)
@@ -148,7 +155,8 @@ static const struct sysreg_row *find_by_id(struct vcpu *v, u64 id)
 	const struct vcpu_group *g = v->group;
 	const struct sysreg_row *row;
 
-	/* Ids that are not the encoding come first: the other register of such a pair has this encoding. */
+	/* Ids that are not the encoding come first: the other register of such a pair has this
+	 * encoding. */
 	for (u32 t = 0; t < g->nr_sysreg_tables; t++)
 		for (u32 i = 0; i < g->sysreg_table[t].nr; i++)
 			if (g->sysreg_table[t].rows[i].one_reg_id == id)
@@ -213,13 +221,16 @@ static u32 sysreg_list(struct vcpu *v, u64 *list)
 	return n;
 }
 
-/* --- CCSIDR ----------------------------------------------------------------------------------------------------------- */
+/* --- CCSIDR
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static int demux_access(struct vcpu *v, u64 id, u32 *value, bool write)
 {
 	u32 which = id & 0xffff;
 
-	if (onereg_size(id) != 4 || (which & 0xff00) != KVM_REG_ARM_DEMUX_ID_CCSIDR << KVM_REG_ARM_DEMUX_ID_SHIFT)
+	if (onereg_size(id) != 4 || (which & 0xff00) != KVM_REG_ARM_DEMUX_ID_CCSIDR
+								<< KVM_REG_ARM_DEMUX_ID_SHIFT)
 		return -ENOENT;
 	which &= 0xff;
 	if (which >= NR_CCSIDR)
@@ -235,7 +246,9 @@ static int demux_access(struct vcpu *v, u64 id, u32 *value, bool write)
 	return 0;
 }
 
-/* --- all groups ------------------------------------------------------------------------------------------------------- */
+/* --- all groups
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 int vcpu_group_add_onereg(struct vcpu_group *g, const struct onereg_group *grp)
 {
@@ -294,7 +307,8 @@ static int one_reg(struct vcpu *v, u64 id, void *buf, bool write)
 	return r;
 }
 
-/* CPU_ON was called for a vCPU that has not run since: its registers are those of the reset to come, as KVM shows them. */
+/* CPU_ON was called for a vCPU that has not run since: its registers are those of the reset to
+ * come, as KVM shows them. */
 static void apply_owed_reset(struct vcpu *v) REQUIRES(&v->mutex)
 {
 	if (a32_load(&v->requests) & VCPU_REQ_RESET) {
@@ -336,7 +350,8 @@ u32 vcpu_reg_list(struct vcpu *v, u64 *list)
 	return n;
 }
 
-/* --- MP state, events, signal mask ------------------------------------------------------------------------------------ */
+/* --- MP state, events, signal mask
+ * ------------------------------------------------------------------------------------ */
 
 int vcpu_get_mp_state(struct vcpu *v, u32 *state)
 {
@@ -372,8 +387,9 @@ int vcpu_set_mp_state(struct vcpu *v, u32 state)
 
 void vcpu_get_events(struct vcpu *v, struct vcpu_events *ev)
 {
-	/* No RAS: an SError has no syndrome to show. A pending external abort was delivered when it was set. */
-	*ev = (struct vcpu_events){ .serror_pending = v->events.serror_pending };
+	/* No RAS: an SError has no syndrome to show. A pending external abort was delivered when it
+	 * was set. */
+	*ev = (struct vcpu_events){.serror_pending = v->events.serror_pending};
 }
 
 int vcpu_set_events(struct vcpu *v, const struct vcpu_events *ev)

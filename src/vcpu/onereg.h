@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* KVM_GET_ONE_REG, KVM_SET_ONE_REG, KVM_GET_REG_LIST and the other vCPU state ioctls, without their user-space copies. */
+/* KVM_GET_ONE_REG, KVM_SET_ONE_REG, KVM_GET_REG_LIST and the other vCPU state ioctls, without their
+ * user-space copies. */
 #ifndef ANYKVM_VCPU_ONEREG_H
 #define ANYKVM_VCPU_ONEREG_H
 
 #include "vcpu/vcpu.h"
 
 /*
- * Register groups of other layers (firmware registers: coprocessor 0x14 and 0x16 of the id). Listed between the core
- * registers and the system registers, in the order of adding. Values of 64 bits.
+ * Register groups of other layers (firmware registers: coprocessor 0x14 and 0x16 of the id). Listed
+ * between the core registers and the system registers, in the order of adding. Values of 64 bits.
  */
 struct onereg_group {
 	u32 coproc; /* bits [31:16] of the id, shifted down: 0x14 */
-	/* The id is one of this coprocessor and of size U64. 0, -ENOENT, -EINVAL, -EBUSY, -EPERM. */
+	/* The id is one of this coprocessor and of size U64. 0, -ENOENT, -EINVAL, -EBUSY, -EPERM.
+	 */
 	int (*get)(struct vcpu *v, u64 id, u64 *value);
 	int (*set)(struct vcpu *v, u64 id, u64 value);
 	/* Number of ids; writes them to ids unless it is NULL. */
@@ -27,7 +29,8 @@ static inline unsigned onereg_size(u64 id)
 	return 1u << ((id >> 52) & 15);
 }
 
-/* buf holds onereg_size(id) bytes (at most 256: callers check). Errors: -ENOENT, -EINVAL, -EBUSY, -EPERM. */
+/* buf holds onereg_size(id) bytes (at most 256: callers check). Errors: -ENOENT, -EINVAL, -EBUSY,
+ * -EPERM. */
 int vcpu_get_one_reg(struct vcpu *v, u64 id, void *buf) REQUIRES(&v->mutex);
 int vcpu_set_one_reg(struct vcpu *v, u64 id, const void *buf) REQUIRES(&v->mutex);
 /* Number of registers; ids are written to list unless it is NULL. */

@@ -65,8 +65,8 @@ static const struct sysreg_row *find_cached(struct vcpu *v, u16 op)
 /* ISS of a trapped MSR, MRS or system instruction. */
 static u32 sys_iss(u16 op, unsigned rt, bool read)
 {
-	return (u32)(op >> 14 & 3) << 20 | (u32)(op & 7) << 17 | (u32)(op >> 11 & 7) << 14 | (u32)(op >> 7 & 15) << 10 |
-	       rt << 5 | (u32)(op >> 3 & 15) << 1 | read;
+	return (u32)(op >> 14 & 3) << 20 | (u32)(op & 7) << 17 | (u32)(op >> 11 & 7) << 14 |
+	       (u32)(op >> 7 & 15) << 10 | rt << 5 | (u32)(op >> 3 & 15) << 1 | read;
 }
 
 enum op_result vcpu_sysreg_trap(struct vcpu *v)
@@ -135,7 +135,8 @@ enum op_result vcpu_sys_insn(struct vcpu *v, u16 op, unsigned rt)
 void sysreg_reset_all(struct vcpu *v)
 {
 	for (u32 t = 0; t <= v->group->nr_sysreg_tables; t++) {
-		const struct sysreg_row *rows = t ? v->group->sysreg_table[t - 1].rows : sysreg_base_rows;
+		const struct sysreg_row *rows =
+			t ? v->group->sysreg_table[t - 1].rows : sysreg_base_rows;
 		u32 nr = t ? v->group->sysreg_table[t - 1].nr : sysreg_nr_base_rows;
 
 		for (u32 i = 0; i < nr; i++) {
@@ -147,7 +148,9 @@ void sysreg_reset_all(struct vcpu *v)
 	}
 }
 
-/* --- hooks ------------------------------------------------------------------------------------------------------------ */
+/* --- hooks
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static u64 *storage(struct vcpu *v, const struct sysreg_row *row)
 {
@@ -236,7 +239,8 @@ static enum op_result pstate_change(struct vcpu *v, u32 mask, u32 bits)
 	u32 old = v->arch.pstate;
 
 	vcpu_set_pstate(v, (old & ~mask) | (bits & mask));
-	/* PAN is part of the translation context, and an unmasked interrupt is taken at the next poll. */
+	/* PAN is part of the translation context, and an unmasked interrupt is taken at the next
+	 * poll. */
 	if ((old ^ v->arch.pstate) & (u32)PSR_PAN)
 		return vcpu_context_changed(v);
 	return OP_NEXT;
@@ -324,7 +328,8 @@ READ_HOOK(isr_read)
 {
 	u32 pins = a32_load_relaxed(&v->pins);
 
-	*value = (pins & BIT(PIN_IRQ) ? PSR_I : 0) | (pins & BIT(PIN_FIQ) ? PSR_F : 0) | (v->events.serror_pending ? PSR_A : 0);
+	*value = (pins & BIT(PIN_IRQ) ? PSR_I : 0) | (pins & BIT(PIN_FIQ) ? PSR_F : 0) |
+		 (v->events.serror_pending ? PSR_A : 0);
 	return OP_NEXT;
 }
 
@@ -362,11 +367,12 @@ SET_HOOK(mpidr_set)
 
 void mpidr_reset(struct vcpu *v, const struct sysreg_row *row)
 {
-	a64_store_relaxed(&v->mpidr,
-			  BIT(31) | (v->id & 0xf) | (u64)(v->id >> 4 & 0xff) << 8 | (u64)(v->id >> 12 & 0xff) << 16);
+	a64_store_relaxed(&v->mpidr, BIT(31) | (v->id & 0xf) | (u64)(v->id >> 4 & 0xff) << 8 |
+					     (u64)(v->id >> 12 & 0xff) << 16);
 }
 
-/* --- MSR (immediate), barriers ---------------------------------------------------------------------------------------- */
+/* --- MSR (immediate), barriers
+ * ---------------------------------------------------------------------------------------- */
 
 enum op_result vcpu_msr_imm(struct vcpu *v, u32 op1, u32 op2, u32 crm)
 {
@@ -399,8 +405,8 @@ enum op_result vcpu_dsb(struct vcpu *v, u32 crm)
 	(void)crm;
 	fence_full();
 	/*
-	 * Other vCPUs must have applied what this one posted. It applies what they posted meanwhile, which may concern the very
-	 * page that is executed.
+	 * Other vCPUs must have applied what this one posted. It applies what they posted
+	 * meanwhile, which may concern the very page that is executed.
 	 */
 	if (unlikely(v->maintenance_open || v->maintenance_posted) && maintenance_complete(v))
 		return vcpu_context_changed(v);
@@ -409,7 +415,8 @@ enum op_result vcpu_dsb(struct vcpu *v, u32 crm)
 
 enum op_result vcpu_isb(struct vcpu *v)
 {
-	/* IC records posted by others are applied at polls; an ISB is one, so that code changed before it is seen after it. */
+	/* IC records posted by others are applied at polls; an ISB is one, so that code changed
+	 * before it is seen after it. */
 	if (a32_load_relaxed(&v->tlb.attention)) {
 		v->arch.pc += 4;
 		v->vtlb.generation++;

@@ -5,10 +5,12 @@
 
 #include "vcpu/sysreg.h"
 
-#define READ_HOOK(name)	 enum op_result name(struct vcpu *v, const struct sysreg_row *row, u64 *value)
-#define WRITE_HOOK(name) enum op_result name(struct vcpu *v, const struct sysreg_row *row, u64 value)
-#define GET_HOOK(name)	 int name(struct vcpu *v, const struct sysreg_row *row, u64 *value)
-#define SET_HOOK(name)	 int name(struct vcpu *v, const struct sysreg_row *row, u64 value)
+#define READ_HOOK(name) \
+	enum op_result name(struct vcpu *v, const struct sysreg_row *row, u64 *value)
+#define WRITE_HOOK(name) \
+	enum op_result name(struct vcpu *v, const struct sysreg_row *row, u64 value)
+#define GET_HOOK(name) int name(struct vcpu *v, const struct sysreg_row *row, u64 *value)
+#define SET_HOOK(name) int name(struct vcpu *v, const struct sysreg_row *row, u64 value)
 
 /* sysreg.c */
 WRITE_HOOK(ignore_write);
@@ -54,11 +56,13 @@ SET_HOOK(clidr_set);
 SET_HOOK(ctr_set);
 READ_HOOK(ctr_read);
 
-/* Bits that exist in this CPU model; the rest is RES0 (RES1 bits of absent features are kept as written). */
-#define SCTLR_WRITABLE                                                                                                      \
-	(SCTLR_M | SCTLR_A | SCTLR_C | SCTLR_SA | SCTLR_SA0 | 0x1e0 | SCTLR_UMA | BIT(11) | SCTLR_I | SCTLR_DZE | SCTLR_UCT | \
-	 SCTLR_NTWI | SCTLR_NTWE | SCTLR_WXN | BIT(20) | BIT(22) | SCTLR_SPAN | SCTLR_UCI | BIT(28) | BIT(29) | SCTLR_DSSBS)
-#define TCR_WRITABLE (GENMASK(5, 0) | GENMASK(34, 7) | GENMASK(42, 36) | TCR_E0PD0 | TCR_E0PD1)
+/* Bits that exist in this CPU model; the rest is RES0 (RES1 bits of absent features are kept as
+ * written). */
+#define SCTLR_WRITABLE                                                                      \
+	(SCTLR_M | SCTLR_A | SCTLR_C | SCTLR_SA | SCTLR_SA0 | 0x1e0 | SCTLR_UMA | BIT(11) | \
+	 SCTLR_I | SCTLR_DZE | SCTLR_UCT | SCTLR_NTWI | SCTLR_NTWE | SCTLR_WXN | BIT(20) |  \
+	 BIT(22) | SCTLR_SPAN | SCTLR_UCI | BIT(28) | BIT(29) | SCTLR_DSSBS)
+#define TCR_WRITABLE  (GENMASK(5, 0) | GENMASK(34, 7) | GENMASK(42, 36) | TCR_E0PD0 | TCR_E0PD1)
 #define FPCR_WRITABLE (GENMASK(26, 22) | BIT(19))
 #define FPSR_WRITABLE (BIT(27) | 0x9f)
 

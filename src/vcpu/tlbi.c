@@ -2,10 +2,11 @@
 /*
  * TLBI of EL1, and broadcast maintenance in general.
  *
- * A local form is applied to this vCPU's TLB at once. Broadcast forms (inner or outer shareable, IC IVAU) need take effect
- * only when the DSB that must follow completes: they are collected, neighbours merged into one record, posted to all vCPUs
- * when something else follows, at the DSB, or when guest mode is left; the DSB waits for the other vCPUs. So a loop over the
- * lines or pages of a range costs one record and one wait.
+ * A local form is applied to this vCPU's TLB at once. Broadcast forms (inner or outer shareable, IC
+ * IVAU) need take effect only when the DSB that must follow completes: they are collected,
+ * neighbours merged into one record, posted to all vCPUs when something else follows, at the DSB,
+ * or when guest mode is left; the DSB waits for the other vCPUs. So a loop over the lines or pages
+ * of a range costs one record and one wait.
  */
 #include "vcpu/internal.h"
 #include "vcpu/sysreg.h"
@@ -66,10 +67,11 @@ static u64 operand_va(u64 x)
 	return (u64)sign_extend(x << 12, 56);
 }
 
-/* Range operand: BaseADDR 36:0 in granules, TTL 38:37, NUM 43:39, SCALE 45:44, TG 47:46, ASID 63:48. */
+/* Range operand: BaseADDR 36:0 in granules, TTL 38:37, NUM 43:39, SCALE 45:44, TG 47:46, ASID
+ * 63:48. */
 static bool operand_range(u64 x, u64 *start, u64 *end)
 {
-	static const u8 shift[4] = { 0, 12, 14, 16 };
+	static const u8 shift[4] = {0, 12, 14, 16};
 	unsigned tg = x >> 46 & 3;
 	u64 num = x >> 39 & 31, scale = x >> 44 & 3;
 
@@ -83,7 +85,7 @@ static bool operand_range(u64 x, u64 *start, u64 *end)
 enum op_result sys_tlbi(struct vcpu *v, u16 op, u64 x)
 {
 	unsigned op1 = op >> 11 & 7, crm = op >> 3 & 15, op2 = op & 7;
-	struct tlb_inval rec = { .kind = TLB_INVAL_VA, .asid = -1 };
+	struct tlb_inval rec = {.kind = TLB_INVAL_VA, .asid = -1};
 	s32 asid = (s32)(x >> 48 & (v->arch.sys[SR_TCR_EL1] & TCR_AS ? 0xffff : 0xff));
 	bool broadcast = crm == 1 || crm == 2 || crm == 3 || crm == 5;
 	bool range = crm == 2 || crm == 5 || crm == 6;

@@ -1,37 +1,40 @@
 // SPDX-License-Identifier: MIT
 /*
- * From a guest virtual address to a host address: the stage-1 walk of VMSAv8-64 (EL1&0), each descriptor and the output
- * through stage 2, and the entry in the software TLB.
+ * From a guest virtual address to a host address: the stage-1 walk of VMSAv8-64 (EL1&0), each
+ * descriptor and the output through stage 2, and the entry in the software TLB.
  *
- * Example, 4 KiB granule, T0SZ 16, va 0x0000_0000_4020_1234: the walk starts at level 0 with ttbr + 8 * va[47:39], and so on
- * down with nine bits a level until a block (levels 1, 2) or a page (level 3). Each descriptor's address is an IPA: s2_read
- * finds it in the stage-2 cache or walks the VM's tables. A refusal there is a fault "on a stage-1 walk" of the address of the
- * descriptor, handled outside guest mode by the memory layer; the instruction is run again afterwards.
+ * Example, 4 KiB granule, T0SZ 16, va 0x0000_0000_4020_1234: the walk starts at level 0 with ttbr +
+ * 8 * va[47:39], and so on down with nine bits a level until a block (levels 1, 2) or a page (level
+ * 3). Each descriptor's address is an IPA: s2_read finds it in the stage-2 cache or walks the VM's
+ * tables. A refusal there is a fault "on a stage-1 walk" of the address of the descriptor, handled
+ * outside guest mode by the memory layer; the instruction is run again afterwards.
  *
- * Everything from the first descriptor to the insertion happens in one access section, so a TLB invalidation that is posted
- * meanwhile is applied after the insertion and removes it.
+ * Everything from the first descriptor to the insertion happens in one access section, so a TLB
+ * invalidation that is posted meanwhile is applied after the insertion and removes it.
  */
 #include "vcpu/translate.h"
 
 #include "host/guarded.h"
 #include "vcpu/vmem.h"
 
-#define DESC_VALID  BIT(0)
-#define DESC_TABLE  BIT(1) /* table, or page at level 3 */
-#define DESC_AP_EL0 BIT(6)
-#define DESC_AP_RO  BIT(7)
-#define DESC_AF	    BIT(10)
-#define DESC_NG	    BIT(11)
-#define DESC_DBM    BIT(51)
-#define DESC_CONT   BIT(52)
-#define DESC_PXN    BIT(53)
-#define DESC_UXN    BIT(54)
-#define TABLE_PXN   BIT(59)
-#define TABLE_UXN   BIT(60)
+#define DESC_VALID   BIT(0)
+#define DESC_TABLE   BIT(1) /* table, or page at level 3 */
+#define DESC_AP_EL0  BIT(6)
+#define DESC_AP_RO   BIT(7)
+#define DESC_AF	     BIT(10)
+#define DESC_NG	     BIT(11)
+#define DESC_DBM     BIT(51)
+#define DESC_CONT    BIT(52)
+#define DESC_PXN     BIT(53)
+#define DESC_UXN     BIT(54)
+#define TABLE_PXN    BIT(59)
+#define TABLE_UXN    BIT(60)
 #define TABLE_NO_EL0 BIT(61)
-#define TABLE_RO    BIT(62)
+#define TABLE_RO     BIT(62)
 
-/* --- stage 2 ---------------------------------------------------------------------------------------------------------- */
+/* --- stage 2
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 /* hva of ipa, readable and (if write) writable. False: v->stop.fault has type, level and ipa. */
 static bool s2_page(struct vcpu *v, u64 ipa, bool write, u64 *hva)
@@ -43,7 +46,7 @@ static bool s2_page(struct vcpu *v, u64 ipa, bool write, u64 *hva)
 		*hva = c->hva + (ipa & 0xfff);
 		return true;
 	}
-	v->stop.fault = (struct mem_fault){ .ipa = ipa, .write = write };
+	v->stop.fault = (struct mem_fault){.ipa = ipa, .write = write};
 	if (s2_lookup(&v->group->mem->mmu, ipa, write, false, false, &r, &v->stop.fault))
 		return false;
 	c->ipa = ipa & ~0xfffull;
@@ -53,7 +56,8 @@ static bool s2_page(struct vcpu *v, u64 ipa, bool write, u64 *hva)
 	return true;
 }
 
-static enum s1_status desc_fault(struct vcpu *v, enum s1_status why, u64 ipa, u64 hva, bool write, unsigned level)
+static enum s1_status desc_fault(struct vcpu *v, enum s1_status why, u64 ipa, u64 hva, bool write,
+				 unsigned level)
 {
 	v->stop.fault.ipa = ipa;
 	v->stop.fault.hva = hva;
@@ -75,7 +79,8 @@ static enum s1_status desc_read(struct vcpu *v, u64 ipa, unsigned level, u64 *de
 }
 
 /* Replaces old by new; *desc is what memory held (== old if it was swapped). */
-static enum s1_status desc_update(struct vcpu *v, u64 ipa, unsigned level, u64 old, u64 new, u64 *desc)
+static enum s1_status desc_update(struct vcpu *v, u64 ipa, unsigned level, u64 old, u64 new,
+				  u64 *desc)
 {
 	bool swapped;
 	u64 hva;
@@ -88,7 +93,9 @@ static enum s1_status desc_update(struct vcpu *v, u64 ipa, unsigned level, u64 o
 	return S1_OK;
 }
 
-/* --- stage 1 ---------------------------------------------------------------------------------------------------------- */
+/* --- stage 1
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 /* One half of the address space, decoded from TCR_EL1. */
 struct regime {
@@ -100,7 +107,8 @@ struct regime {
 	bool hpd, ha, hd, wxn;
 };
 
-static enum s1_status fault_at(struct s1_fault *f, const struct s1_access *a, u32 fsc, unsigned level)
+static enum s1_status fault_at(struct s1_fault *f, const struct s1_access *a, u32 fsc,
+			       unsigned level)
 {
 	f->fsc = fsc | level;
 	/* An atomic that could not even read reports a read. */
@@ -111,16 +119,17 @@ static enum s1_status fault_at(struct s1_fault *f, const struct s1_access *a, u3
 static unsigned granule_log2(u64 tcr, unsigned half)
 {
 	/* TG0 and TG1 have different encodings; the reserved one is taken as 4 KiB. */
-	static const u8 tg0[4] = { 12, 16, 14, 12 };
-	static const u8 tg1[4] = { 12, 14, 12, 16 };
+	static const u8 tg0[4] = {12, 16, 14, 12};
+	static const u8 tg1[4] = {12, 14, 12, 16};
 
 	return half ? tg1[tcr >> 30 & 3] : tg0[tcr >> 14 & 3];
 }
 
 /* False: translation fault at level 0 (size, top bits, EPD, E0PD). */
-static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struct regime *g, bool *size_fault)
+static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struct regime *g,
+			  bool *size_fault)
 {
-	static const u8 ips_bits[8] = { 32, 36, 40, 42, 44, 48, 48, 48 };
+	static const u8 ips_bits[8] = {32, 36, 40, 42, 44, 48, 48, 48};
 	u64 tcr = v->arch.sys[SR_TCR_EL1], sctlr = v->arch.sys[SR_SCTLR_EL1];
 	unsigned half = a->va >> 55 & 1;
 	unsigned tsz = half ? tcr >> 16 & 63 : tcr & 63;
@@ -148,7 +157,8 @@ static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struc
 	g->ha = tcr & TCR_HA;
 	g->hd = g->ha && (tcr & TCR_HD);
 	g->wxn = sctlr & SCTLR_WXN;
-	/* The first table may be smaller than a granule: its size gives the alignment of the base. */
+	/* The first table may be smaller than a granule: its size gives the alignment of the base.
+	 */
 	low = 3 + g->input_bits - ((3 - g->start_level) * stride + g->granule);
 	g->base = ttbr & GENMASK(47, 1) & ~GENMASK(low - 1, 0);
 	if (g->base >> g->output_bits) {
@@ -163,7 +173,8 @@ struct rights {
 	bool r, w, x;
 };
 
-static struct rights leaf_rights(const struct regime *g, const struct s1_access *a, u64 desc, u64 tables)
+static struct rights leaf_rights(const struct regime *g, const struct s1_access *a, u64 desc,
+				 u64 tables)
 {
 	bool el0 = (desc & DESC_AP_EL0) && !(tables & TABLE_NO_EL0);
 	bool ro = (tables & TABLE_RO) || ((desc & DESC_AP_RO) && !(g->hd && (desc & DESC_DBM)));
@@ -198,8 +209,8 @@ static unsigned contiguous_log2(const struct regime *g, unsigned level)
 	}
 }
 
-static enum s1_status leaf_check(const struct regime *g, const struct s1_access *a, u64 desc, u64 tables, unsigned level,
-				 struct s1_fault *f)
+static enum s1_status leaf_check(const struct regime *g, const struct s1_access *a, u64 desc,
+				 u64 tables, unsigned level, struct s1_fault *f)
 {
 	struct rights p = leaf_rights(g, a, desc, tables);
 
@@ -229,10 +240,14 @@ static u64 leaf_wanted(const struct regime *g, const struct s1_access *a, u64 de
 
 static void walk_off(const struct s1_access *a, struct s1_result *r)
 {
-	*r = (struct s1_result){ .ipa = a->va & GENMASK(PA_BITS - 1, 0), .leaf_log2 = 12, .device = true, .global = true };
+	*r = (struct s1_result){.ipa = a->va & GENMASK(PA_BITS - 1, 0),
+				.leaf_log2 = 12,
+				.device = true,
+				.global = true};
 }
 
-enum s1_status s1_walk(struct vcpu *v, const struct s1_access *a, struct s1_result *r, struct s1_fault *f)
+enum s1_status s1_walk(struct vcpu *v, const struct s1_access *a, struct s1_result *r,
+		       struct s1_fault *f)
 {
 	struct regime g;
 	unsigned level, shift, stride;
@@ -241,7 +256,8 @@ enum s1_status s1_walk(struct vcpu *v, const struct s1_access *a, struct s1_resu
 	enum s1_status st;
 
 	if (!mmu_is_on(v)) {
-		/* With TBI the tag byte is dropped; the other top bits must be 0 or the address is too large. */
+		/* With TBI the tag byte is dropped; the other top bits must be 0 or the address is
+		 * too large. */
 		u64 tcr = v->arch.sys[SR_TCR_EL1];
 		bool tbi = tcr & (a->va >> 55 & 1 ? TCR_TBI1 : TCR_TBI0);
 
@@ -292,7 +308,8 @@ again:
 		if (st != S1_OK)
 			return st;
 		if (got != desc) {
-			/* Changed under us: look at what is there now; a table in its place means walking anew. */
+			/* Changed under us: look at what is there now; a table in its place means
+			 * walking anew. */
 			if (level < 3 && (got & 3) == 3)
 				goto again;
 			desc = got;
@@ -311,14 +328,18 @@ again:
 	return S1_OK;
 }
 
-/* --- both stages ------------------------------------------------------------------------------------------------------ */
+/* --- both stages
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 void translate_report(struct vcpu *v, const struct s1_access *a, const struct s1_fault *f)
 {
 	if (a->exec)
 		vcpu_insn_abort(v, a->va, f->fsc);
 	else
-		vcpu_data_abort(v, a->va, f->fsc | (f->write ? BIT(6) : 0) | (a->cache_op ? BIT(8) : 0), false);
+		vcpu_data_abort(v, a->va,
+				f->fsc | (f->write ? BIT(6) : 0) | (a->cache_op ? BIT(8) : 0),
+				false);
 }
 
 void translate_stop_s2(struct vcpu *v, const struct s1_access *a, u32 acc, unsigned size)
@@ -339,7 +360,8 @@ void translate_stop_s2(struct vcpu *v, const struct s1_access *a, u32 acc, unsig
 	}
 }
 
-bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsigned size, struct page_result *out)
+bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsigned size,
+		      struct page_result *out)
 {
 	enum vtlb_access kind = a->exec ? VTLB_EXEC : a->write ? VTLB_WRITE : VTLB_READ;
 	struct s1_result r;
@@ -363,13 +385,14 @@ bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsign
 		return false;
 	}
 	if (r.device && !a->exec && !a->cache_op && ((a->va & (size - 1)) != 0)) {
-		f = (struct s1_fault){ .fsc = FSC_ALIGNMENT, .write = a->write };
+		f = (struct s1_fault){.fsc = FSC_ALIGNMENT, .write = a->write};
 		translate_report(v, a, &f);
 		return false;
 	}
 
-	v->stop.fault = (struct mem_fault){ .ipa = r.ipa, .write = a->write, .exec = a->exec };
-	if (s2_lookup(&v->group->mem->mmu, r.ipa, a->write, a->exec, a->el == 0, &s2, &v->stop.fault)) {
+	v->stop.fault = (struct mem_fault){.ipa = r.ipa, .write = a->write, .exec = a->exec};
+	if (s2_lookup(&v->group->mem->mmu, r.ipa, a->write, a->exec, a->el == 0, &s2,
+		      &v->stop.fault)) {
 		v->stop.kind = STOP_S2_FAULT;
 		v->stop.fault.ipa = r.ipa;
 		translate_stop_s2(v, a, acc, size);
@@ -379,7 +402,8 @@ bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsign
 	out->ipa = r.ipa;
 	out->device = r.device;
 	/*
-	 * Device memory and SCTLR_EL1.A need the alignment looked at on each access, so their data accesses stay out of the TLB.
+	 * Device memory and SCTLR_EL1.A need the alignment looked at on each access, so their data
+	 * accesses stay out of the TLB.
 	 */
 	if (!a->cache_op && (a->exec || !(r.device || (v->arch.sys[SR_SCTLR_EL1] & SCTLR_A)))) {
 		c = vtlb_context_get(v, a->va, a->el);

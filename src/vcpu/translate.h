@@ -6,21 +6,21 @@
 #include "vcpu/vcpu.h"
 
 /* SCTLR_EL1 */
-#define SCTLR_M	     BIT(0)
-#define SCTLR_A	     BIT(1)
-#define SCTLR_C	     BIT(2)
-#define SCTLR_SA     BIT(3)
-#define SCTLR_SA0    BIT(4)
-#define SCTLR_UMA    BIT(9)
-#define SCTLR_I	     BIT(12)
-#define SCTLR_DZE    BIT(14)
-#define SCTLR_UCT    BIT(15)
-#define SCTLR_NTWI   BIT(16)
-#define SCTLR_NTWE   BIT(18)
-#define SCTLR_WXN    BIT(19)
-#define SCTLR_SPAN   BIT(23)
-#define SCTLR_UCI    BIT(26)
-#define SCTLR_DSSBS  BIT(44)
+#define SCTLR_M	    BIT(0)
+#define SCTLR_A	    BIT(1)
+#define SCTLR_C	    BIT(2)
+#define SCTLR_SA    BIT(3)
+#define SCTLR_SA0   BIT(4)
+#define SCTLR_UMA   BIT(9)
+#define SCTLR_I	    BIT(12)
+#define SCTLR_DZE   BIT(14)
+#define SCTLR_UCT   BIT(15)
+#define SCTLR_NTWI  BIT(16)
+#define SCTLR_NTWE  BIT(18)
+#define SCTLR_WXN   BIT(19)
+#define SCTLR_SPAN  BIT(23)
+#define SCTLR_UCI   BIT(26)
+#define SCTLR_DSSBS BIT(44)
 /* What the meaning of a cached translation depends on. */
 #define SCTLR_TRANSLATION (SCTLR_M | SCTLR_A | SCTLR_WXN)
 
@@ -69,9 +69,9 @@ static inline bool mmu_is_on(const struct vcpu *v)
 /* Description of one access, for the walk. */
 struct s1_access {
 	u64 va;
-	u8 el;	  /* whose rights: 0 or 1 */
+	u8 el; /* whose rights: 0 or 1 */
 	bool write, exec;
-	bool pan; /* PSTATE.PAN counts for this access */
+	bool pan;    /* PSTATE.PAN counts for this access */
 	bool atomic; /* read and write in one: read rights are looked at first */
 	bool cache_op;
 	bool no_update; /* AT: do not set the access flag or clear the dirty state */
@@ -90,8 +90,9 @@ struct s1_result {
 
 enum s1_status {
 	S1_OK,
-	S1_FAULT,   /* stage-1 fault: fsc */
-	S1_S2_FAULT, /* stage 2 refused a descriptor: v->stop.fault is filled (without access details) */
+	S1_FAULT,      /* stage-1 fault: fsc */
+	S1_S2_FAULT,   /* stage 2 refused a descriptor: v->stop.fault is filled (without access
+			  details) */
 	S1_HOST_FAULT, /* the host refused a descriptor: same */
 };
 
@@ -101,7 +102,8 @@ struct s1_fault {
 };
 
 /* Inside an access section. */
-enum s1_status s1_walk(struct vcpu *v, const struct s1_access *a, struct s1_result *r, struct s1_fault *f);
+enum s1_status s1_walk(struct vcpu *v, const struct s1_access *a, struct s1_result *r,
+		       struct s1_fault *f);
 
 /* Output of stage 2 for one page of the stage-1 output. */
 struct page_result {
@@ -111,10 +113,12 @@ struct page_result {
 };
 
 /*
- * Both stages for one access, with the entry made in the TLB where that is allowed. On false an exception was taken or v->stop
- * is set, as for every vmem function. acc: ACC_* of vmem.h, size: bytes of the access (for alignment to Device memory).
+ * Both stages for one access, with the entry made in the TLB where that is allowed. On false an
+ * exception was taken or v->stop is set, as for every vmem function. acc: ACC_* of vmem.h, size:
+ * bytes of the access (for alignment to Device memory).
  */
-bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsigned size, struct page_result *out);
+bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsigned size,
+		      struct page_result *out);
 
 /* Reports f of an access to the guest: data or instruction abort. */
 void translate_report(struct vcpu *v, const struct s1_access *a, const struct s1_fault *f);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Slow paths of vmem.h: misses, unprivileged and ordered accesses, alignment, Device memory, and accesses that cross a page.
+ * Slow paths of vmem.h: misses, unprivileged and ordered accesses, alignment, Device memory, and
+ * accesses that cross a page.
  *
- * One public call is one access section: from the lookup of the first page to the last touch of an hva there is no poll.
+ * One public call is one access section: from the lookup of the first page to the last touch of an
+ * hva there is no poll.
  */
 #include "vcpu/vmem.h"
 
@@ -30,7 +32,7 @@ static struct s1_access access_make(const struct vcpu *v, u64 va, bool write, u3
 
 static bool alignment_fault(struct vcpu *v, const struct s1_access *a)
 {
-	struct s1_fault f = { .fsc = FSC_ALIGNMENT, .write = a->write || a->cache_op };
+	struct s1_fault f = {.fsc = FSC_ALIGNMENT, .write = a->write || a->cache_op};
 
 	translate_report(v, a, &f);
 	return false;
@@ -70,8 +72,10 @@ static bool crosses_page(u64 va, unsigned size)
 	return (va & 0xfff) + size > 0x1000;
 }
 
-/* Both pages of a crossing access; hva[0] holds the first *first bytes. The syndrome of such an access is never valid. */
-static bool resolve_two(struct vcpu *v, struct s1_access *a, u32 acc, unsigned size, u8 *hva[2], unsigned *first)
+/* Both pages of a crossing access; hva[0] holds the first *first bytes. The syndrome of such an
+ * access is never valid. */
+static bool resolve_two(struct vcpu *v, struct s1_access *a, u32 acc, unsigned size, u8 *hva[2],
+			unsigned *first)
 {
 	u64 va = a->va;
 
@@ -96,7 +100,8 @@ static bool load_bytes(u8 *const hva[2], unsigned first, unsigned size, u8 *out,
 	return true;
 }
 
-static bool store_bytes(u8 *const hva[2], unsigned first, unsigned size, const u8 *in, unsigned *failed)
+static bool store_bytes(u8 *const hva[2], unsigned first, unsigned size, const u8 *in,
+			unsigned *failed)
 {
 	for (unsigned i = 0; i < size; i++) {
 		*failed = i >= first;
@@ -107,8 +112,9 @@ static bool store_bytes(u8 *const hva[2], unsigned first, unsigned size, const u
 }
 
 /*
- * The host refused hva although stage 2 maps it. The IPA is found by another walk: rare, and the walk is in the same access
- * section, so it sees what the access saw. (If a table changed in between, running the instruction again is right as well.)
+ * The host refused hva although stage 2 maps it. The IPA is found by another walk: rare, and the
+ * walk is in the same access section, so it sees what the access saw. (If a table changed in
+ * between, running the instruction again is right as well.)
  */
 enum op_result vmem_host_fault(struct vcpu *v, u64 va, void *hva, bool write)
 {
@@ -125,7 +131,7 @@ enum op_result vmem_host_fault(struct vcpu *v, u64 va, void *hva, bool write)
 		v->stop.kind = STOP_REQUEST;
 	} else {
 		v->stop.kind = STOP_HOST_FAULT;
-		v->stop.fault = (struct mem_fault){ .ipa = r.ipa, .va = va, .write = write };
+		v->stop.fault = (struct mem_fault){.ipa = r.ipa, .va = va, .write = write};
 		v->stop.fault.hva = (u64)(uintptr_t)hva;
 	}
 	access_section_end(&v->tlb);
@@ -161,11 +167,14 @@ static bool store_one(void *hva, unsigned size, bool ordered, u64 value)
 {
 	switch (size) {
 	case 1:
-		return ordered ? guarded_store_seqcst8(hva, (u8)value) : guarded_store8(hva, (u8)value);
+		return ordered ? guarded_store_seqcst8(hva, (u8)value)
+			       : guarded_store8(hva, (u8)value);
 	case 2:
-		return ordered ? guarded_store_seqcst16(hva, (u16)value) : guarded_store16(hva, (u16)value);
+		return ordered ? guarded_store_seqcst16(hva, (u16)value)
+			       : guarded_store16(hva, (u16)value);
 	case 4:
-		return ordered ? guarded_store_seqcst32(hva, (u32)value) : guarded_store32(hva, (u32)value);
+		return ordered ? guarded_store_seqcst32(hva, (u32)value)
+			       : guarded_store32(hva, (u32)value);
 	default:
 		return ordered ? guarded_store_seqcst64(hva, value) : guarded_store64(hva, value);
 	}
@@ -275,7 +284,8 @@ bool vmem_load128(struct vcpu *v, u64 va, u32 acc, u64 out[2])
 {
 	void *hva = vtlb_hit(&v->vtlb, VTLB_READ, va, 16);
 
-	if (likely(hva && !(acc & (ACC_UNPRIV | ACC_ORDERED | ACC_ATOMIC | ACC_EXCL)) && guarded_load128(hva, out)))
+	if (likely(hva && !(acc & (ACC_UNPRIV | ACC_ORDERED | ACC_ATOMIC | ACC_EXCL)) &&
+		   guarded_load128(hva, out)))
 		return true;
 	return load128_slow(v, va, acc, out);
 }
@@ -317,7 +327,8 @@ bool vmem_probe(struct vcpu *v, u64 va, unsigned len, bool write, u32 acc)
 {
 	bool ok = true;
 
-	/* The host's refusal shows at the access itself; here only the translations are made sure of. */
+	/* The host's refusal shows at the access itself; here only the translations are made sure
+	 * of. */
 	access_section_begin(&v->tlb);
 	for (u64 at = va; ok; at = (at & ~0xfffull) + 0x1000) {
 		struct s1_access a = access_make(v, at, write, acc);
@@ -351,7 +362,7 @@ void *vmem_fetch_page(struct vcpu *v, u64 va)
 {
 	struct vtlb_context *c = vtlb_context_get(v, va, v->arch.el);
 	const struct vtlb_entry *e = &c->e[VTLB_EXEC][(va >> 12) & (VTLB_SIZE - 1)];
-	struct s1_access a = { .va = va, .el = v->arch.el, .exec = true };
+	struct s1_access a = {.va = va, .el = v->arch.el, .exec = true};
 	struct page_result r;
 	bool ok;
 

@@ -2,9 +2,9 @@
 /*
  * Contexts of the software TLB: finding, recycling and selective flushing. See vtlb.h.
  *
- * Every function here runs on the vCPU's own thread, so nothing is locked. What makes a fill safe against a concurrent change
- * of tables is the access section: a record that is posted while an entry is made is applied at the next poll, and the
- * initiator waits for that (mem/tlb.h).
+ * Every function here runs on the vCPU's own thread, so nothing is locked. What makes a fill safe
+ * against a concurrent change of tables is the access section: a record that is posted while an
+ * entry is made is applied at the next poll, and the initiator waits for that (mem/tlb.h).
  */
 #include "vcpu/vtlb.h"
 
@@ -21,7 +21,8 @@
 
 struct vtlb_state {
 	struct vtlb_context *ctx[NR_CONTEXTS];
-	/* Contexts already found for [EL][PAN][half] under the present registers; NULL: not looked for yet. */
+	/* Contexts already found for [EL][PAN][half] under the present registers; NULL: not looked
+	 * for yet. */
 	struct vtlb_context *found[2][2][2];
 	u64 clock;
 	s32 asid; /* in force when `found` was last right */
@@ -30,7 +31,7 @@ struct vtlb_state {
 
 /* No page is ever in here: what cur points to before the first miss. */
 static const struct vtlb_context empty_context = {
-	.e = { [0 ... NR_VTLB_ACCESS - 1] = { [0 ... VTLB_SIZE - 1] = { .tag = VTLB_EMPTY } } },
+	.e = {[0 ... NR_VTLB_ACCESS - 1] = {[0 ... VTLB_SIZE - 1] = {.tag = VTLB_EMPTY}}},
 };
 
 static struct vtlb_context *context_empty(void)
@@ -139,7 +140,8 @@ void vtlb_regs_changed(struct vcpu *v)
 	vtlb_switch_el(v);
 }
 
-static void key_fill(const struct vcpu *v, struct vtlb_key *k, unsigned half, unsigned el, unsigned pan)
+static void key_fill(const struct vcpu *v, struct vtlb_key *k, unsigned half, unsigned el,
+		     unsigned pan)
 {
 	const u64 *sys = v->arch.sys;
 
@@ -181,7 +183,8 @@ static struct vtlb_context *context_find(struct vcpu *v, const struct vtlb_key *
 			return c;
 		if (c == v->vtlb.cur[0] || c == v->vtlb.cur[1])
 			continue;
-		if (!victim || !c->key.valid || (victim->key.valid && c->last_use < victim->last_use))
+		if (!victim || !c->key.valid ||
+		    (victim->key.valid && c->last_use < victim->last_use))
 			victim = c;
 	}
 	if (n < NR_CONTEXTS && (!victim || victim->key.valid)) {
@@ -216,7 +219,8 @@ struct vtlb_context *vtlb_context_get(struct vcpu *v, u64 va, unsigned el)
 	return c;
 }
 
-void vtlb_insert(struct vtlb_context *c, enum vtlb_access access, u64 va, u64 hva, u64 ipa, unsigned leaf_log2, bool global)
+void vtlb_insert(struct vtlb_context *c, enum vtlb_access access, u64 va, u64 hva, u64 ipa,
+		 unsigned leaf_log2, bool global)
 {
 	unsigned i = (va >> 12) & (VTLB_SIZE - 1);
 
@@ -257,8 +261,8 @@ static void flush_ipa(struct vtlb_state *s, u64 start, u64 end)
 }
 
 /*
- * A leaf of more than 4 KiB is held as several entries of 4 KiB: an invalidation of any address in it must drop all of them,
- * so contexts with such leaves are searched whole.
+ * A leaf of more than 4 KiB is held as several entries of 4 KiB: an invalidation of any address in
+ * it must drop all of them, so contexts with such leaves are searched whole.
  */
 static void flush_va_context(struct vtlb_context *c, u64 start, u64 last, bool globals_only)
 {
@@ -272,9 +276,11 @@ static void flush_va_context(struct vtlb_context *c, u64 start, u64 last, bool g
 			unsigned i = scan ? (unsigned)k : ((start >> 12) + k) & (VTLB_SIZE - 1);
 			u64 mask, tag = c->e[a][i].tag;
 
-			if (tag == VTLB_EMPTY || (globals_only && !(c->cold[a][i] & VTLB_COLD_GLOBAL)))
+			if (tag == VTLB_EMPTY ||
+			    (globals_only && !(c->cold[a][i] & VTLB_COLD_GLOBAL)))
 				continue;
-			/* Compared without the tag byte: sign extension from bit 55 makes both canonical. */
+			/* Compared without the tag byte: sign extension from bit 55 makes both
+			 * canonical. */
 			tag = (u64)sign_extend(tag, 56);
 			mask = (1ull << (c->cold[a][i] & VTLB_COLD_SIZE_MASK)) - 1;
 			if ((tag | mask) >= start && (tag & ~mask) <= last)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The vCPU's software TLB: VA page to hva, one set of arrays per translation context. Touched by the vCPU thread alone.
- * Permission is presence: an entry is in the read (write, execute) array only if that access is allowed in that context and
- * needs no further work. A parallel cold array holds what a flush needs to select the entry (IPA, leaf size, global).
+ * The vCPU's software TLB: VA page to hva, one set of arrays per translation context. Touched by
+ * the vCPU thread alone. Permission is presence: an entry is in the read (write, execute) array
+ * only if that access is allowed in that context and needs no further work. A parallel cold array
+ * holds what a flush needs to select the entry (IPA, leaf size, global).
  *
- * The two halves of the address space (VA bit 55) have a context each. The key of a context is everything that the meaning of
- * an entry depends on: half, EL, PAN, TTBR and ASID, TCR, MAIR, SCTLR. The upper half's key leaves the ASID out (its entries
- * are global in every kernel that matters; the few that are not are dropped when the ASID changes), so that a process switch
- * keeps the kernel's entries. Switching EL, PAN or ASID is a store or two and needs no flush. Granule: 4 KiB.
+ * The two halves of the address space (VA bit 55) have a context each. The key of a context is
+ * everything that the meaning of an entry depends on: half, EL, PAN, TTBR and ASID, TCR, MAIR,
+ * SCTLR. The upper half's key leaves the ASID out (its entries are global in every kernel that
+ * matters; the few that are not are dropped when the ASID changes), so that a process switch keeps
+ * the kernel's entries. Switching EL, PAN or ASID is a store or two and needs no flush. Granule: 4
+ * KiB.
  */
 #ifndef ANYKVM_VCPU_VTLB_H
 #define ANYKVM_VCPU_VTLB_H
@@ -16,8 +19,8 @@
 
 enum vtlb_access { VTLB_READ, VTLB_WRITE, VTLB_EXEC, NR_VTLB_ACCESS };
 
-#define VTLB_BITS 9
-#define VTLB_SIZE (1u << VTLB_BITS)
+#define VTLB_BITS  9
+#define VTLB_SIZE  (1u << VTLB_BITS)
 #define VTLB_EMPTY 1ull /* a tag no page has */
 
 struct vtlb_entry {
@@ -51,22 +54,27 @@ struct vtlb_context {
 #define VTLB_COLD_GLOBAL    BIT(6)
 
 struct vtlb {
-	struct vtlb_context *cur[2]; /* by VA bit 55; an always empty context until the first miss finds the right one */
+	struct vtlb_context *cur[2]; /* by VA bit 55; an always empty context until the first miss
+					finds the right one */
 	/*
-	 * Bumped by the vCPU layer at every flush, selective or not, at every switch of cur and at every change of pc that did
-	 * not come from an instruction's handler (interrupts): an engine's own VA to page map is valid only while this is
-	 * unchanged, and when it changed over a poll the engine goes on at arch.pc.
+	 * Bumped by the vCPU layer at every flush, selective or not, at every switch of cur and at
+	 * every change of pc that did not come from an instruction's handler (interrupts): an
+	 * engine's own VA to page map is valid only while this is unchanged, and when it changed
+	 * over a poll the engine goes on at arch.pc.
 	 */
 	u64 generation;
 	struct vtlb_state *state; /* all contexts, keys, LRU: vcpu/vtlb.c */
 };
 
-/* hva of [va, va + size) if it is one hit in one page, else NULL. size is a constant power of two up to 16. */
-static ALWAYS_INLINE void *vtlb_hit(const struct vtlb *t, enum vtlb_access access, u64 va, unsigned size)
+/* hva of [va, va + size) if it is one hit in one page, else NULL. size is a constant power of two
+ * up to 16. */
+static ALWAYS_INLINE void *vtlb_hit(const struct vtlb *t, enum vtlb_access access, u64 va,
+				    unsigned size)
 {
 	const struct vtlb_entry *e = &t->cur[va >> 55 & 1]->e[access][(va >> 12) & (VTLB_SIZE - 1)];
 
-	/* An access that crosses into the next page changes the tag and misses; at the top of the address space it wraps. */
+	/* An access that crosses into the next page changes the tag and misses; at the top of the
+	 * address space it wraps. */
 	if (likely(e->tag == ((va + size - 1) & ~0xfffull) && (va & 0xfff) <= 0x1000 - size))
 		return (void *)(uintptr_t)(va + e->addend);
 	return NULL;
@@ -81,18 +89,21 @@ void vtlb_fini(struct vcpu *v);
 void vtlb_switch_el(struct vcpu *v);
 /* A register of the key changed. */
 void vtlb_regs_changed(struct vcpu *v);
-/* Context for an access to va with the rights of el (0 or 1); never the empty one. Sets cur if it is the current EL's. */
+/* Context for an access to va with the rights of el (0 or 1); never the empty one. Sets cur if it
+ * is the current EL's. */
 struct vtlb_context *vtlb_context_get(struct vcpu *v, u64 va, unsigned el);
 /* Puts page va -> hva into one array of c. */
-void vtlb_insert(struct vtlb_context *c, enum vtlb_access access, u64 va, u64 hva, u64 ipa, unsigned leaf_log2, bool global);
-/* Drops the entry of one page in all arrays of all contexts that may hold it (a failed host access). */
+void vtlb_insert(struct vtlb_context *c, enum vtlb_access access, u64 va, u64 hva, u64 ipa,
+		 unsigned leaf_log2, bool global);
+/* Drops the entry of one page in all arrays of all contexts that may hold it (a failed host
+ * access). */
 void vtlb_drop_hva(struct vcpu *v, u64 hva);
 /* Applies one record: everything but code. */
 void vtlb_apply(struct vcpu *v, const struct tlb_inval *rec);
 
 /*
- * Stage-2 cache: IPA page to hva with rights, so that a stage-1 walk does not walk stage 2 for each descriptor. Dropped by IPA
- * and ALL records, untouched by guest TLBIs.
+ * Stage-2 cache: IPA page to hva with rights, so that a stage-1 walk does not walk stage 2 for each
+ * descriptor. Dropped by IPA and ALL records, untouched by guest TLBIs.
  */
 #define VTLB_S2_SIZE 128
 struct vtlb_s2 {

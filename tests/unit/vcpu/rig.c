@@ -46,17 +46,17 @@ static const struct vcpu_vm_ops rig_ops = {
 	.hypercall = rig_hypercall,
 };
 
-#define MUST(c)                                                                                    \
-	do {                                                                                       \
-		if (!(c)) {                                                                        \
-			fprintf(stderr, "rig: %s:%d: %s\n", __FILE__, __LINE__, #c);               \
-			abort();                                                                   \
-		}                                                                                  \
+#define MUST(c)                                                                      \
+	do {                                                                         \
+		if (!(c)) {                                                          \
+			fprintf(stderr, "rig: %s:%d: %s\n", __FILE__, __LINE__, #c); \
+			abort();                                                     \
+		}                                                                    \
 	} while (0)
 
 static void rig_add_vcpu(struct rig *r, unsigned n)
 {
-	static const u32 features[7] = { 1u << 2 };
+	static const u32 features[7] = {1u << 2};
 	struct vcpu *v = &r->vcpu[n];
 
 	MUST(!vcpu_init(v, &r->group, n, n, &interp_engine));
@@ -76,12 +76,13 @@ static void rig_add_vcpu(struct rig *r, unsigned n)
 struct rig *rig_create(unsigned nr_cpus)
 {
 	struct rig *r;
-	struct mem_region region = { .slot = 0, .guest_phys_addr = RAM, .memory_size = RAM_SIZE };
+	struct mem_region region = {.slot = 0, .guest_phys_addr = RAM, .memory_size = RAM_SIZE};
 
 	MUST(!posix_memalign((void **)&r, 64, sizeof(*r)));
 	memset(r, 0, sizeof(*r));
 	guarded_install();
-	r->ram = mmap(NULL, RAM_SIZE + (2u << 20), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	r->ram = mmap(NULL, RAM_SIZE + (2u << 20), PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	MUST(r->ram != MAP_FAILED);
 	/* Congruent with the guest address, so that blocks are possible. */
 	r->ram = (u8 *)ALIGN_UP((u64)(uintptr_t)r->ram, 2ull << 20);
@@ -109,23 +110,27 @@ void rig_destroy(struct rig *r)
 	free(r);
 }
 
-#define LOCKED(type, name, params, call)                                                           \
-	type name params                                                                           \
-	{                                                                                          \
-		struct vcpu *v = &r->vcpu[n];                                                      \
-		type ret;                                                                          \
-                                                                                                   \
-		mutex_lock(&v->mutex);                                                             \
-		ret = call;                                                                        \
-		mutex_unlock(&v->mutex);                                                           \
-		return ret;                                                                        \
+#define LOCKED(type, name, params, call)      \
+	type name params                      \
+	{                                     \
+		struct vcpu *v = &r->vcpu[n]; \
+		type ret;                     \
+                                              \
+		mutex_lock(&v->mutex);        \
+		ret = call;                   \
+		mutex_unlock(&v->mutex);      \
+		return ret;                   \
 	}
-LOCKED(int, rig_set_reg, (struct rig * r, unsigned n, u64 id, const void *value), vcpu_set_one_reg(v, id, value))
-LOCKED(int, rig_get_reg, (struct rig * r, unsigned n, u64 id, void *value), vcpu_get_one_reg(v, id, value))
+LOCKED(int, rig_set_reg, (struct rig * r, unsigned n, u64 id, const void *value),
+       vcpu_set_one_reg(v, id, value))
+LOCKED(int, rig_get_reg, (struct rig * r, unsigned n, u64 id, void *value),
+       vcpu_get_one_reg(v, id, value))
 LOCKED(u32, rig_list, (struct rig * r, unsigned n, u64 *list), vcpu_reg_list(v, list))
-LOCKED(int, rig_set_events, (struct rig * r, unsigned n, const struct vcpu_events *ev), vcpu_set_events(v, ev))
+LOCKED(int, rig_set_events, (struct rig * r, unsigned n, const struct vcpu_events *ev),
+       vcpu_set_events(v, ev))
 LOCKED(int, rig_set_mp_state, (struct rig * r, unsigned n, u32 state), vcpu_set_mp_state(v, state))
-LOCKED(int, rig_set_debug, (struct rig * r, unsigned n, u32 control), vcpu_set_guest_debug(v, control))
+LOCKED(int, rig_set_debug, (struct rig * r, unsigned n, u32 control),
+       vcpu_set_guest_debug(v, control))
 LOCKED(int, rig_init_features, (struct rig * r, unsigned n, u32 target, const u32 features[7]),
        vcpu_arm_init(v, target, features))
 
@@ -188,7 +193,9 @@ void rig_set_el(struct rig *r, unsigned n, unsigned el)
 	MUST(!rig_set_reg(r, n, 0x6030000000100042ull, &pstate));
 }
 
-/* --- page tables ------------------------------------------------------------------------------------------------------ */
+/* --- page tables
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static unsigned start_level(const struct tables *t)
 {
@@ -214,7 +221,7 @@ static u64 table_alloc(struct rig *r, unsigned granule)
 
 struct tables tables_new(struct rig *r, unsigned granule, unsigned bits)
 {
-	return (struct tables){ .root = table_alloc(r, granule), .granule = granule, .bits = bits };
+	return (struct tables){.root = table_alloc(r, granule), .granule = granule, .bits = bits};
 }
 
 static u64 walk(struct rig *r, const struct tables *t, u64 va, unsigned level, bool make)
@@ -257,11 +264,17 @@ u64 tables_tcr(const struct tables *low, const struct tables *high)
 	u64 tcr = 5ull << 32 | TCR_AS; /* 48 bits out, 16-bit ASIDs */
 
 	if (low)
-		tcr |= (64 - low->bits) | (u64)(low->granule == 12 ? 0 : low->granule == 14 ? 2 : 1) << 14;
+		tcr |= (64 - low->bits) | (u64)(low->granule == 12   ? 0
+						: low->granule == 14 ? 2
+								     : 1)
+						  << 14;
 	else
 		tcr |= TCR_EPD0;
 	if (high)
-		tcr |= (u64)(64 - high->bits) << 16 | (u64)(high->granule == 12 ? 2 : high->granule == 14 ? 1 : 3) << 30;
+		tcr |= (u64)(64 - high->bits) << 16 | (u64)(high->granule == 12	  ? 2
+							    : high->granule == 14 ? 1
+										  : 3)
+							      << 30;
 	else
 		tcr |= TCR_EPD1;
 	return tcr;
@@ -291,7 +304,9 @@ struct tables rig_mmu(struct rig *r)
 	return low;
 }
 
-/* --- threads ---------------------------------------------------------------------------------------------------------- */
+/* --- threads
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void *thread_run(void *arg)
 {
@@ -312,7 +327,7 @@ static void *thread_enter(void *arg)
 
 static void start(struct rig *r, unsigned n, u32 piece, struct rig_thread *t, void *(*fn)(void *))
 {
-	*t = (struct rig_thread){ .r = r, .n = n, .piece = piece };
+	*t = (struct rig_thread){.r = r, .n = n, .piece = piece};
 	MUST(!pthread_create(&t->thread, NULL, fn, t));
 }
 
@@ -330,7 +345,8 @@ int rig_join(struct rig_thread *t)
 {
 	struct timespec limit;
 
-	/* A guest that should have stopped and did not is stopped here: -EINTR is then the wrong result. */
+	/* A guest that should have stopped and did not is stopped here: -EINTR is then the wrong
+	 * result. */
 	clock_gettime(CLOCK_REALTIME, &limit);
 	limit.tv_sec += 20;
 	if (pthread_timedjoin_np(t->thread, NULL, &limit)) {
@@ -343,7 +359,7 @@ int rig_join(struct rig_thread *t)
 
 void rig_sleep_ms(unsigned ms)
 {
-	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
 
 	while (nanosleep(&ts, &ts))
 		;

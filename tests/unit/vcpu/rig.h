@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine for tests of the vCPU layer: guest memory by mem/, the real interpreter, pieces of guest.S, and page tables that
- * the test builds. No devices, no files.
+ * A machine for tests of the vCPU layer: guest memory by mem/, the real interpreter, pieces of
+ * guest.S, and page tables that the test builds. No devices, no files.
  *
- * Intermediate-physical memory: RAM_SIZE bytes at RAM. Code at RAM, tables from TABLES on, the rest is the test's.
+ * Intermediate-physical memory: RAM_SIZE bytes at RAM. Code at RAM, tables from TABLES on, the rest
+ * is the test's.
  */
 #ifndef ANYKVM_TESTS_VCPU_RIG_H
 #define ANYKVM_TESTS_VCPU_RIG_H
@@ -25,11 +26,11 @@
 #define DATA	 (RAM + (16ull << 20))
 #define RIG_CPUS 4
 
-#define EXIT_VECTOR 0x100 /* rig_run's result for an exception: + vector number */
-#define VECTOR_SYNC_EL1 4
-#define VECTOR_IRQ_EL1	5
+#define EXIT_VECTOR	  0x100 /* rig_run's result for an exception: + vector number */
+#define VECTOR_SYNC_EL1	  4
+#define VECTOR_IRQ_EL1	  5
 #define VECTOR_SERROR_EL1 7
-#define VECTOR_SYNC_EL0 8
+#define VECTOR_SYNC_EL0	  8
 
 /* Descriptor bits for tests. */
 #define D_PAGE	  3ull
@@ -80,7 +81,8 @@ int rig_init_features(struct rig *r, unsigned n, u32 target, const u32 features[
 
 struct rig *rig_create(unsigned nr_cpus);
 void rig_destroy(struct rig *r);
-/* Runs vCPU n from a piece until it ends: the HVC's number, or EXIT_VECTOR + vector; -errno; -1000 - exit_reason otherwise. */
+/* Runs vCPU n from a piece until it ends: the HVC's number, or EXIT_VECTOR + vector; -errno; -1000
+ * - exit_reason otherwise. */
 int rig_run(struct rig *r, unsigned n, u32 piece);
 /* As rig_run, from where it is. */
 int rig_continue(struct rig *r, unsigned n);
@@ -113,24 +115,27 @@ static inline void *rig_mem(struct rig *r, u64 ipa)
 u64 rig_read64(struct rig *r, u64 ipa);
 void rig_write64(struct rig *r, u64 ipa, u64 value);
 
-/* --- page tables ------------------------------------------------------------------------------------------------------ */
+/* --- page tables
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct tables {
-	u64 root; /* IPA */
+	u64 root;		/* IPA */
 	unsigned granule, bits; /* log2; input bits */
 };
 
 /* A new empty tree. */
 struct tables tables_new(struct rig *r, unsigned granule, unsigned bits);
-/* Maps va to ipa with a descriptor at level (the size of the level): attrs without type bits. IPA of the descriptor. */
+/* Maps va to ipa with a descriptor at level (the size of the level): attrs without type bits. IPA
+ * of the descriptor. */
 u64 tables_map(struct rig *r, const struct tables *t, u64 va, u64 ipa, unsigned level, u64 attrs);
 /* IPA of the descriptor of level on the way to va, which must exist. */
 u64 tables_entry(struct rig *r, const struct tables *t, u64 va, unsigned level);
 /* TCR_EL1 for TTBR0 and TTBR1 trees of these shapes, 48 output bits. NULL: EPD. */
 u64 tables_tcr(const struct tables *low, const struct tables *high);
 /*
- * The usual setting: code and RAM mapped 1:1 (EL1, no EL0) through TTBR1's half at HIGH, and identity in the low half for
- * code executable at both ELs. Turns the MMU on for every vCPU.
+ * The usual setting: code and RAM mapped 1:1 (EL1, no EL0) through TTBR1's half at HIGH, and
+ * identity in the low half for code executable at both ELs. Turns the MMU on for every vCPU.
  */
 #define HIGH 0xffff000000000000ull
 struct tables rig_mmu(struct rig *r);

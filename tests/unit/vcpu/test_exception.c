@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Exceptions: vectors, syndromes, saved state, return; WFI and interrupts; MMIO and hypercall exits. */
+/* Exceptions: vectors, syndromes, saved state, return; WFI and interrupts; MMIO and hypercall
+ * exits. */
 #include "rig.h"
 #include "test.h"
 
@@ -164,7 +165,7 @@ TEST(eret_restores_el_and_stack)
 
 TEST(illegal_return_raises_illegal_state)
 {
-	static const u32 modes[] = { 1, 8, 9, 0xc, 0xd, 0x10, 0x13, 2 };
+	static const u32 modes[] = {1, 8, 9, 0xc, 0xd, 0x10, 0x13, 2};
 	struct rig *r = rig_create(1);
 	struct vcpu_arch *a = rig_arch(r, 0);
 
@@ -234,7 +235,7 @@ TEST(interrupt_is_taken_when_unmasked_and_only_then)
 TEST(serror_is_taken_when_unmasked)
 {
 	struct rig *r = rig_create(1);
-	struct vcpu_events ev = { .serror_pending = true };
+	struct vcpu_events ev = {.serror_pending = true};
 
 	EXPECT_EQ(rig_set_events(r, 0, &ev), 0);
 	EXPECT_EQ(rig_run(r, 0, G_done), 1);
@@ -243,7 +244,7 @@ TEST(serror_is_taken_when_unmasked)
 	rig_get_events(r, 0, &ev);
 	EXPECT_EQ(ev.serror_pending, false);
 	/* A syndrome needs RAS. */
-	ev = (struct vcpu_events){ .serror_pending = true, .serror_has_esr = true };
+	ev = (struct vcpu_events){.serror_pending = true, .serror_has_esr = true};
 	EXPECT_EQ(rig_set_events(r, 0, &ev), -EINVAL);
 	rig_destroy(r);
 }
@@ -327,7 +328,8 @@ TEST(stopped_vcpu_waits_for_power_on)
 	rig_start(r, 0, G_done, &t);
 	rig_sleep_ms(10);
 	EXPECT_EQ(pthread_tryjoin_np(t.thread, NULL), EBUSY);
-	r->vcpu[0].reset_state = (struct vcpu_reset_state){ .pc = RAM + G_hvc_7, .x0 = 99, .pending = true };
+	r->vcpu[0].reset_state =
+		(struct vcpu_reset_state){.pc = RAM + G_hvc_7, .x0 = 99, .pending = true};
 	a32_store(&r->vcpu[0].power_off, VCPU_RUNNABLE);
 	vcpu_request(&r->vcpu[0], VCPU_REQ_RESET);
 	EXPECT_EQ(rig_join(&t), 7);
@@ -342,14 +344,14 @@ TEST(mmio_loads_and_stores_carry_size_sign_and_value)
 		bool write;
 		u64 data, expect;
 	} step[] = {
-		{ 0, 1, 0, false, 0x8182838485868788, 0x88 },
-		{ 1, 1, 2, false, 0x8182838485868788, 0xffffffffffffff88 },
-		{ 2, 2, 3, false, 0x8182838485868788, 0x8788 },
-		{ 4, 4, 4, false, 0x8182838485868788, 0xffffffff85868788 },
-		{ 8, 8, 5, false, 0x8182838485868788, 0x8182838485868788 },
-		{ 16, 1, 6, true, 0x1122334455667788, 0x88 },
-		{ 24, 8, 7, true, 0x99aabbccddeeff00, 0x99aabbccddeeff00 },
-		{ 32, 4, 31, true, 0, 0 },
+		{0, 1, 0, false, 0x8182838485868788, 0x88},
+		{1, 1, 2, false, 0x8182838485868788, 0xffffffffffffff88},
+		{2, 2, 3, false, 0x8182838485868788, 0x8788},
+		{4, 4, 4, false, 0x8182838485868788, 0xffffffff85868788},
+		{8, 8, 5, false, 0x8182838485868788, 0x8182838485868788},
+		{16, 1, 6, true, 0x1122334455667788, 0x88},
+		{24, 8, 7, true, 0x99aabbccddeeff00, 0x99aabbccddeeff00},
+		{32, 4, 31, true, 0, 0},
 	};
 	const u64 base = 0x9000000;
 	struct rig *r = rig_create(1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Guests that make no sense: random words, weighted towards system instructions, loads and stores, with random registers,
- * page tables that are data, at both ELs. Nothing is expected of the guest; the host side must neither abort nor hang, and the
- * vCPU must work again after a reset.
+ * Guests that make no sense: random words, weighted towards system instructions, loads and stores,
+ * with random registers, page tables that are data, at both ELs. Nothing is expected of the guest;
+ * the host side must neither abort nor hang, and the vCPU must work again after a reset.
  */
 #include "rig.h"
 #include "test.h"
@@ -83,7 +83,7 @@ static void *nag(void *arg)
 
 TEST(garbage_never_hurts_the_host)
 {
-	static const u32 features[7] = { 1u << 2 };
+	static const u32 features[7] = {1u << 2};
 	struct rig *r = rig_create(2);
 	unsigned exits = 0, eintr = 0;
 	pthread_t thread;

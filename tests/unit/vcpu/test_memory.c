@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * The vCPU side of the memory guarantees, with the real engine running: I-11, I-12, I-20, I-35, I-37.
+ * The vCPU side of the memory guarantees, with the real engine running: I-11, I-12, I-20, I-35,
+ * I-37.
  *
- * A second slot at WINDOW is backed by a shared file mapping with a second view of it (alias), so that a test can look at the
- * page while the mapping that the guest uses is gone.
+ * A second slot at WINDOW is backed by a shared file mapping with a second view of it (alias), so
+ * that a test can look at the page while the mapping that the guest uses is gone.
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -25,20 +26,25 @@ struct window {
 
 static void window_slot(struct rig *r, struct window *w, u32 flags)
 {
-	struct mem_region region = { .slot = 1, .flags = flags, .guest_phys_addr = WINDOW, .memory_size = WINDOW_SIZE,
-				     .userspace_addr = (u64)(uintptr_t)w->hva };
+	struct mem_region region = {.slot = 1,
+				    .flags = flags,
+				    .guest_phys_addr = WINDOW,
+				    .memory_size = WINDOW_SIZE,
+				    .userspace_addr = (u64)(uintptr_t)w->hva};
 
 	EXPECT_EQ(mem_set_region(&r->mem, &region), 0);
 }
 
 static struct window window_create(struct rig *r)
 {
-	struct window w = { .fd = memfd_create("window", 0) };
-	u8 *area = mmap(NULL, WINDOW_SIZE * 2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct window w = {.fd = memfd_create("window", 0)};
+	u8 *area = mmap(NULL, WINDOW_SIZE * 2, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	w.hva = (u8 *)ALIGN_UP((u64)(uintptr_t)area, 2ull << 20);
 	if (ftruncate(w.fd, (off_t)WINDOW_SIZE) ||
-	    mmap(w.hva, WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, w.fd, 0) == MAP_FAILED)
+	    mmap(w.hva, WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, w.fd, 0) ==
+		    MAP_FAILED)
 		abort();
 	w.alias = mmap(NULL, WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, w.fd, 0);
 	window_slot(r, &w, 0);
@@ -61,7 +67,7 @@ static u64 alias64(const struct window *w, u64 offset)
 static struct tables map_all(struct rig *r)
 {
 	struct tables low = rig_mmu(r);
-	struct tables high = { .root = rig_arch(r, 0)->sys[SR_TTBR1_EL1], .granule = 12, .bits = 48 };
+	struct tables high = {.root = rig_arch(r, 0)->sys[SR_TTBR1_EL1], .granule = 12, .bits = 48};
 
 	tables_map(r, &high, HIGH + WINDOW, WINDOW, 1, D_NORMAL | D_UXN);
 	return low;
@@ -94,9 +100,11 @@ TEST(I_11_no_store_lands_after_invalidate_start)
 		u64 before[2];
 
 		for (unsigned n = 0; n < 2; n++)
-			if (!wait_for_change(&w, 0x1000 + n * 0x1000, alias64(&w, 0x1000 + n * 0x1000)))
+			if (!wait_for_change(&w, 0x1000 + n * 0x1000,
+					     alias64(&w, 0x1000 + n * 0x1000)))
 				TEST_FAIL("vCPU %u does not get on", n);
-		mem_invalidate_start((u64)(uintptr_t)w.hva, (u64)(uintptr_t)w.hva + 0x4000, 0, &token);
+		mem_invalidate_start((u64)(uintptr_t)w.hva, (u64)(uintptr_t)w.hva + 0x4000, 0,
+				     &token);
 		before[0] = alias64(&w, 0x1000);
 		before[1] = alias64(&w, 0x2000);
 		for (volatile int k = 0; k < 20000; k++)
@@ -116,7 +124,7 @@ TEST(I_11_no_store_lands_after_invalidate_start)
 static void *post_records(void *arg)
 {
 	struct rig *r = arg;
-	struct tlb_inval rec = { .kind = TLB_INVAL_VA, .asid = -1, .start = 0x1000, .end = 0x2000 };
+	struct tlb_inval rec = {.kind = TLB_INVAL_VA, .asid = -1, .start = 0x1000, .end = 0x2000};
 
 	for (unsigned i = 0; i < 2000; i++)
 		tlb_shootdown(&r->mem.tlb, &rec);
@@ -124,16 +132,25 @@ static void *post_records(void *arg)
 }
 
 /*
- * Every slow path runs while records are posted all the time. Checked builds abort when one is acknowledged inside an access
- * section, so this test proves something there only.
+ * Every slow path runs while records are posted all the time. Checked builds abort when one is
+ * acknowledged inside an access section, so this test proves something there only.
  */
 TEST(I_12_nothing_is_acknowledged_inside_an_access_section)
 {
 #if !defined(ANYKVM_CHECKED)
 	SKIP("needs -Dchecked=true");
 #endif
-	static const u32 piece[] = { G_ldtr, G_sttr, G_load64, G_store64, G_ldar, G_cas_pair, G_at_s1e1r, G_dc_cvau, G_dc_zva,
-				     G_load_simd, G_store_simd_multiple };
+	static const u32 piece[] = {G_ldtr,
+				    G_sttr,
+				    G_load64,
+				    G_store64,
+				    G_ldar,
+				    G_cas_pair,
+				    G_at_s1e1r,
+				    G_dc_cvau,
+				    G_dc_zva,
+				    G_load_simd,
+				    G_store_simd_multiple};
 	struct rig *r = rig_create(1);
 	struct tables t = rig_mmu(r);
 	pthread_t poster;
@@ -171,7 +188,8 @@ static struct {
 	unsigned broken, found;
 } i20;
 
-/* Entries of vCPU 0 in the window's first block. The vCPU runs, but cannot make such an entry while the leaf is locked. */
+/* Entries of vCPU 0 in the window's first block. The vCPU runs, but cannot make such an entry while
+ * the leaf is locked. */
 NO_TSAN static unsigned entries_in_window(struct vcpu *v)
 {
 	struct vtlb_context *c = v->vtlb.cur[1];
@@ -181,7 +199,8 @@ NO_TSAN static unsigned entries_in_window(struct vcpu *v)
 		for (unsigned i = 0; i < VTLB_SIZE; i++) {
 			u64 ipa = c->cold[a][i] & ~0xfffull;
 
-			nr += c->e[a][i].tag != VTLB_EMPTY && ipa >= WINDOW && ipa < WINDOW + (2ull << 20);
+			nr += c->e[a][i].tag != VTLB_EMPTY && ipa >= WINDOW &&
+			      ipa < WINDOW + (2ull << 20);
 		}
 	return nr;
 }
@@ -190,7 +209,8 @@ static void at_broken(int id, void *what)
 {
 	struct vcpu *v = &i20.r->vcpu[0];
 
-	/* Outside it may hold old entries: it applies what was posted before its next access (G-TLB-D). */
+	/* Outside it may hold old entries: it applies what was posted before its next access
+	 * (G-TLB-D). */
 	if (a32_load(&v->tlb.mode) != TLB_IN_GUEST)
 		return;
 	i20.broken++;
@@ -231,7 +251,8 @@ TEST(I_20_a_block_leaves_every_tlb_before_a_page_replaces_it)
 		{
 			struct mem_inval_token token;
 
-			mem_invalidate_start((u64)(uintptr_t)w.hva, (u64)(uintptr_t)w.hva + WINDOW_SIZE, 0, &token);
+			mem_invalidate_start((u64)(uintptr_t)w.hva,
+					     (u64)(uintptr_t)w.hva + WINDOW_SIZE, 0, &token);
 			mem_invalidate_end(&token);
 		}
 	}
@@ -263,13 +284,14 @@ static void lose(struct window *w, enum loss how)
 static void restore(struct window *w)
 {
 	if (ftruncate(w->fd, (off_t)WINDOW_SIZE) ||
-	    mmap(w->hva, WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, w->fd, 0) == MAP_FAILED)
+	    mmap(w->hva, WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, w->fd, 0) ==
+		    MAP_FAILED)
 		abort();
 }
 
 TEST(I_35_memory_lost_under_a_running_vcpu_is_efault)
 {
-	static const u32 piece[] = { G_count_up, G_mp_read, G_add_lse, G_add_exclusive };
+	static const u32 piece[] = {G_count_up, G_mp_read, G_add_lse, G_add_exclusive};
 	struct rig *r = rig_create(1);
 	struct window w = window_create(r);
 
@@ -284,7 +306,8 @@ TEST(I_35_memory_lost_under_a_running_vcpu_is_efault)
 		rig_sleep_ms(3);
 		lose(&w, i % NR_LOSSES);
 		ASSERT_EQ(rig_join(&t), -EFAULT);
-		/* What the VMM does next is its business: with the memory back the guest goes on where it was. */
+		/* What the VMM does next is its business: with the memory back the guest goes on
+		 * where it was. */
 		restore(&w);
 		r->vcpu[0].run->immediate_exit = 0;
 		rig_arch(r, 0)->x[2] = 1;
@@ -328,7 +351,7 @@ TEST(I_35_page_tables_and_code_lost_are_efault)
 
 static void put_code(u8 *at, u16 value)
 {
-	u32 code[2] = { 0x52800000u | (u32)value << 5, 0xd65f03c0u }; /* mov w0, #value; ret */
+	u32 code[2] = {0x52800000u | (u32)value << 5, 0xd65f03c0u}; /* mov w0, #value; ret */
 
 	memcpy(at, code, sizeof(code));
 }
@@ -402,7 +425,8 @@ TEST(deleted_slot_drops_code_and_translations)
 {
 	struct rig *r = rig_create(1);
 	struct window w = window_create(r);
-	struct mem_region none = { .slot = 1, .guest_phys_addr = WINDOW, .userspace_addr = (u64)(uintptr_t)w.hva };
+	struct mem_region none = {
+		.slot = 1, .guest_phys_addr = WINDOW, .userspace_addr = (u64)(uintptr_t)w.hva};
 
 	map_all(r);
 	put_code(w.alias + 0x1000, 5);
@@ -423,7 +447,8 @@ TEST(store_to_a_read_only_slot_is_mmio_and_a_load_is_not)
 {
 	struct rig *r = rig_create(1);
 	struct window w = window_create(r);
-	struct mem_region none = { .slot = 1, .guest_phys_addr = WINDOW, .userspace_addr = (u64)(uintptr_t)w.hva };
+	struct mem_region none = {
+		.slot = 1, .guest_phys_addr = WINDOW, .userspace_addr = (u64)(uintptr_t)w.hva};
 
 	map_all(r);
 	EXPECT_EQ(mem_set_region(&r->mem, &none), 0);

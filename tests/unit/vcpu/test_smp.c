@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Several vCPUs at once: atomics against each other and against the VMM, ordering, sleep, signals. */
+/* Several vCPUs at once: atomics against each other and against the VMM, ordering, sleep, signals.
+ */
 #include <signal.h>
 #include <time.h>
 
@@ -123,7 +124,9 @@ TEST(sev_wakes_the_others)
 	rig_destroy(r);
 }
 
-/* --- signals ---------------------------------------------------------------------------------------------------------- */
+/* --- signals
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static volatile sig_atomic_t handled;
 
@@ -134,13 +137,14 @@ static void on_signal(int signo)
 
 static void catch_usr1(void)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction sa = {.sa_handler = on_signal};
 
 	handled = 0;
 	sigaction(SIGUSR1, &sa, NULL);
 }
 
-/* Interrupts vCPU 0, which does piece, ten times; the median time from pthread_kill to the return, in ns. */
+/* Interrupts vCPU 0, which does piece, ten times; the median time from pthread_kill to the return,
+ * in ns. */
 static u64 interrupt_latency(u32 piece)
 {
 	struct rig *r = rig_create(1);
@@ -209,7 +213,8 @@ TEST(blocked_signal_does_not_interrupt_unless_the_run_mask_lets_it)
 	EXPECT_EQ(rig_run(r, 0, G_done), 1);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	EXPECT_EQ(handled, 1);
-	/* The other way round: unblocked outside, blocked by the run mask; handled after the run. */
+	/* The other way round: unblocked outside, blocked by the run mask; handled after the run.
+	 */
 	mask = 1ull << (SIGUSR1 - 1);
 	rig_set_sigmask(r, 0, &mask);
 	EXPECT_EQ(rig_run(r, 0, G_done), 1);

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
-/* System registers: access rules, PSTATE fields, cache maintenance, ID registers, and the register interface. */
+/* System registers: access rules, PSTATE fields, cache maintenance, ID registers, and the register
+ * interface. */
 #include "rig.h"
 #include "test.h"
 #include "vcpu/idregs.h"
 #include "vcpu/sysreg.h"
 
 #define EC_TRAP 0x18
-#define ID_SYSREG(op0, op1, crn, crm, op2)                                                         \
-	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG | SYSREG_OP(op0, op1, crn, crm, op2))
+#define ID_SYSREG(op0, op1, crn, crm, op2)                         \
+	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG | \
+	 SYSREG_OP(op0, op1, crn, crm, op2))
 
 TEST(base_table_is_sorted_without_duplicates)
 {
 	for (u32 i = 1; i < sysreg_nr_base_rows; i++)
 		if (sysreg_base_rows[i - 1].op >= sysreg_base_rows[i].op)
-			TEST_FAIL("%s is not after %s", sysreg_base_rows[i].name, sysreg_base_rows[i - 1].name);
+			TEST_FAIL("%s is not after %s", sysreg_base_rows[i].name,
+				  sysreg_base_rows[i - 1].name);
 }
 
 TEST(every_row_can_be_found_and_has_storage_or_hooks)
@@ -50,8 +53,8 @@ static bool file_has(const char *path, const char *what)
 }
 
 /*
- * "engine:FEATURE": lines of the decode table with that feature, each of which the comparison with qemu-user executes.
- * "unit/PROGRAM:TEST": a test in tests/unit/vcpu/test_*.c or tests/unit/irq.
+ * "engine:FEATURE": lines of the decode table with that feature, each of which the comparison with
+ * qemu-user executes. "unit/PROGRAM:TEST": a test in tests/unit/vcpu/test_*.c or tests/unit/irq.
  */
 static bool test_exists(const char *test)
 {
@@ -62,11 +65,13 @@ static bool test_exists(const char *test)
 		return false;
 	if (!strncmp(test, "engine:", 7)) {
 		snprintf(what, sizeof(what), "| %s |", colon + 1);
-		return file_has("src/arch/a64_base.tab", what) || file_has("src/arch/a64_simd.tab", what);
+		return file_has("src/arch/a64_base.tab", what) ||
+		       file_has("src/arch/a64_simd.tab", what);
 	}
 	snprintf(what, sizeof(what), "TEST(%s)", colon + 1);
 	if (!strncmp(test, "unit/vcpu_", 10))
-		snprintf(path, sizeof(path), "tests/unit/vcpu/test_%.*s.c", (int)(colon - test - 10), test + 10);
+		snprintf(path, sizeof(path), "tests/unit/vcpu/test_%.*s.c",
+			 (int)(colon - test - 10), test + 10);
 	else
 		snprintf(path, sizeof(path), "tests/%.*s.c", (int)(colon - test), test);
 	return file_has(path, what);
@@ -83,14 +88,16 @@ TEST(every_id_field_names_its_test)
 		EXPECT(f->value != 0);
 		EXPECT_EQ(bits_get(idreg_reset_value(f->slot), f->shift, 4), f->value);
 		for (u32 k = 0; k < i; k++)
-			EXPECT(idreg_fields[k].slot != f->slot || idreg_fields[k].shift != f->shift);
+			EXPECT(idreg_fields[k].slot != f->slot ||
+			       idreg_fields[k].shift != f->shift);
 	}
 	for (unsigned slot = 0; slot < NR_IDREG; slot++)
 		for (unsigned shift = 0; shift < 64; shift += 4) {
 			unsigned rows = 0;
 
 			for (u32 i = 0; i < nr_idreg_fields; i++)
-				rows += idreg_fields[i].slot == slot && idreg_fields[i].shift == shift;
+				rows += idreg_fields[i].slot == slot &&
+					idreg_fields[i].shift == shift;
 			EXPECT_EQ(rows, bits_get(idreg_reset_value(slot), shift, 4) != 0);
 		}
 }
@@ -161,7 +168,8 @@ static void expect_el0(struct rig *r, u32 piece, u32 ec, u32 iss)
 		EXPECT_EQ(rig_iss(r, 0), 0x77);
 }
 
-static u32 iss(unsigned op0, unsigned op1, unsigned crn, unsigned crm, unsigned op2, unsigned rt, unsigned read)
+static u32 iss(unsigned op0, unsigned op1, unsigned crn, unsigned crm, unsigned op2, unsigned rt,
+	       unsigned read)
 {
 	return op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | rt << 5 | crm << 1 | read;
 }
@@ -265,7 +273,9 @@ TEST(debug_registers_are_storage)
 	rig_destroy(r);
 }
 
-/* --- register interface ----------------------------------------------------------------------------------------------- */
+/* --- register interface
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static int get(struct rig *r, u64 id, u64 *value)
 {
@@ -337,7 +347,8 @@ TEST(core_registers_reach_the_state)
 TEST(id_registers_may_be_lowered_before_the_first_run)
 {
 	struct rig *r = rig_create(1);
-	u64 isar0 = ID_SYSREG(3, 0, 0, 6, 0), pfr0 = ID_SYSREG(3, 0, 0, 4, 0), v, masks[NR_WRITABLE_MASKS];
+	u64 isar0 = ID_SYSREG(3, 0, 0, 6, 0), pfr0 = ID_SYSREG(3, 0, 0, 4, 0), v,
+	    masks[NR_WRITABLE_MASKS];
 
 	ASSERT_EQ(get(r, isar0, &v), 0);
 	/* No RNDR here: cannot be raised. No AES: can be withdrawn. */
@@ -366,7 +377,7 @@ TEST(id_registers_may_be_lowered_before_the_first_run)
 TEST(features_are_checked_as_kvm_checks_them)
 {
 	struct rig *r = rig_create(2);
-	u32 f[7] = { 1u << 2 };
+	u32 f[7] = {1u << 2};
 	struct vcpu *v = &r->vcpu[0];
 
 	EXPECT_EQ(rig_init_features(r, 0, 4, f), -EINVAL);

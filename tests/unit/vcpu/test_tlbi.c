@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* TLB maintenance: what each form must drop, what may stay, and that DSB waits for the other vCPUs. */
+/* TLB maintenance: what each form must drop, what may stay, and that DSB waits for the other vCPUs.
+ */
 #include "rig.h"
 #include "test.h"
 
@@ -30,7 +31,7 @@ struct two_pages {
 /* VA maps DATA (holds 1); the other descriptor maps DATA + 4096 (holds 2). */
 static struct two_pages two_pages(struct rig *r, u64 attrs)
 {
-	struct two_pages p = { .t = rig_mmu(r) };
+	struct two_pages p = {.t = rig_mmu(r)};
 
 	rig_write64(r, DATA, 1);
 	rig_write64(r, DATA + 4096, 2);
@@ -52,8 +53,8 @@ TEST(without_tlbi_the_old_translation_may_stay_and_here_does)
 
 TEST(every_broadcast_form_reaches_both_vcpus)
 {
-	static const u32 piece[] = { G_tlbi_vmalle1is, G_tlbi_vmalle1os, G_tlbi_vae1is, G_tlbi_vae1os, G_tlbi_vale1is,
-				     G_tlbi_vaae1is };
+	static const u32 piece[] = {G_tlbi_vmalle1is, G_tlbi_vmalle1os, G_tlbi_vae1is,
+				    G_tlbi_vae1os,    G_tlbi_vale1is,	G_tlbi_vaae1is};
 	struct rig *r = rig_create(2);
 	struct two_pages p = two_pages(r, D_NG);
 
@@ -91,28 +92,32 @@ TEST(local_forms_are_local)
 /* Operand of a range form: base in pages of 4 KiB, (num + 1) << (5 * scale + 1) pages. */
 static u64 range(u64 va, unsigned num, unsigned scale, unsigned asid)
 {
-	return (va >> 12 & GENMASK(36, 0)) | (u64)num << 39 | (u64)scale << 44 | 1ull << 46 | ASID(asid);
+	return (va >> 12 & GENMASK(36, 0)) | (u64)num << 39 | (u64)scale << 44 | 1ull << 46 |
+	       ASID(asid);
 }
 
 TEST(range_and_outer_shareable_forms_reach_other_vcpus)
 {
-	static const u32 piece[] = { G_tlbi_rvae1is, G_tlbi_rvae1os };
+	static const u32 piece[] = {G_tlbi_rvae1is, G_tlbi_rvae1os};
 	struct rig *r = rig_create(2);
 	struct two_pages p = two_pages(r, D_NG);
 
 	for (unsigned i = 0; i < ARRAY_SIZE(piece); i++) {
-		/* Two pages from the one before VA: hit. Two pages from the one after: miss. 64 pages around: hit. */
+		/* Two pages from the one before VA: hit. Two pages from the one after: miss. 64
+		 * pages around: hit. */
 		static const struct {
 			s64 page;
 			unsigned num, scale;
 			u64 expect;
-		} row[] = { { 1, 0, 0, 1 }, { -2, 0, 0, 1 }, { -1, 0, 0, 2 }, { -60, 0, 1, 2 }, { -64, 0, 1, 1 }, { -100, 1, 2, 2 } };
+		} row[] = {{1, 0, 0, 1},   {-2, 0, 0, 1},  {-1, 0, 0, 2},
+			   {-60, 0, 1, 2}, {-64, 0, 1, 1}, {-100, 1, 2, 2}};
 
 		for (unsigned k = 0; k < ARRAY_SIZE(row); k++) {
 			rig_write64(r, p.at, p.old);
 			rig_run(r, 1, G_tlbi_vmalle1is);
 			plant(r, 0, VA, p.at, p.new);
-			rig_x(r, 1)[1] = range(VA + (u64)(row[k].page * 4096), row[k].num, row[k].scale, 0);
+			rig_x(r, 1)[1] =
+				range(VA + (u64)(row[k].page * 4096), row[k].num, row[k].scale, 0);
 			EXPECT_EQ(rig_run(r, 1, piece[i]), 1);
 			EXPECT_EQ(load(r, 0, VA), row[k].expect);
 		}
@@ -127,7 +132,8 @@ TEST(range_and_outer_shareable_forms_reach_other_vcpus)
 	rig_destroy(r);
 }
 
-/* Neighbours are merged into one record; nothing of the range may get lost, at the top of the address space neither. */
+/* Neighbours are merged into one record; nothing of the range may get lost, at the top of the
+ * address space neither. */
 TEST(runs_of_pages_are_dropped_whole)
 {
 	struct rig *r = rig_create(2);
@@ -298,8 +304,8 @@ TEST(tlbi_at_el0_is_undefined)
 }
 
 /*
- * One vCPU stores to a page for ever, looking for requests rarely, while the other turns its descriptor: after the DSB nothing
- * lands in the page that was left.
+ * One vCPU stores to a page for ever, looking for requests rarely, while the other turns its
+ * descriptor: after the DSB nothing lands in the page that was left.
  */
 TEST(dsb_waits_for_a_running_vcpu)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Stage 1: every granule and level, fault codes, rights, hardware updates of descriptors, AT; MMU off; alignment. */
+/* Stage 1: every granule and level, fault codes, rights, hardware updates of descriptors, AT; MMU
+ * off; alignment. */
 #include "rig.h"
 #include "test.h"
 
@@ -23,7 +24,8 @@ static void expect_maps(struct rig *r, u64 va, u64 ipa)
 static void expect_data_fault(struct rig *r, u32 piece, u64 va, u32 ec, u32 iss)
 {
 	rig_x(r, 0)[1] = va;
-	EXPECT_EQ(rig_run(r, 0, piece), EXIT_VECTOR + (ec == EC_DABT_LOW ? VECTOR_SYNC_EL0 : VECTOR_SYNC_EL1));
+	EXPECT_EQ(rig_run(r, 0, piece),
+		  EXIT_VECTOR + (ec == EC_DABT_LOW ? VECTOR_SYNC_EL0 : VECTOR_SYNC_EL1));
 	EXPECT_EQ(rig_ec(r, 0), ec);
 	EXPECT_EQ(rig_iss(r, 0), iss);
 	EXPECT_EQ(rig_arch(r, 0)->sys[SR_FAR_EL1], va);
@@ -42,10 +44,12 @@ static struct tables tree(struct rig *r, unsigned granule, unsigned bits)
 
 static void check_granule(unsigned granule, unsigned bits)
 {
-	unsigned stride = granule - 3, levels = (bits - granule + stride - 1) / stride, start = 4 - levels;
+	unsigned stride = granule - 3, levels = (bits - granule + stride - 1) / stride,
+		 start = 4 - levels;
 	struct rig *r = rig_create(1);
 	struct tables t = tree(r, granule, bits);
-	/* Where the code is not: the upper part of what the input size can name, but not in the same top entry as RAM. */
+	/* Where the code is not: the upper part of what the input size can name, but not in the
+	 * same top entry as RAM. */
 	u64 va = 1ull << (bits - 1);
 
 	for (unsigned level = start; level <= 3; level++) {
@@ -61,10 +65,12 @@ static void check_granule(unsigned granule, unsigned bits)
 		/* Nothing there: the walk ends at this level. */
 		tables_map(r, &t, at, ipa, level, D_NORMAL);
 		rig_write64(r, tables_entry(r, &t, at, level), 0);
-		expect_data_fault(r, G_load64, at + (DATA - ipa), EC_DABT, FSC_TRANSLATION_L | level);
+		expect_data_fault(r, G_load64, at + (DATA - ipa), EC_DABT,
+				  FSC_TRANSLATION_L | level);
 		tables_map(r, &t, at, ipa, level, D_NORMAL);
 		if (!block) {
-			expect_data_fault(r, G_load64, at + (DATA - ipa), EC_DABT, FSC_TRANSLATION_L | level);
+			expect_data_fault(r, G_load64, at + (DATA - ipa), EC_DABT,
+					  FSC_TRANSLATION_L | level);
 			continue;
 		}
 		rig_write64(r, DATA, 0xabc0 + level);
@@ -80,9 +86,11 @@ static void check_granule(unsigned granule, unsigned bits)
 			expect_data_fault(r, G_load64, at, EC_DABT, FSC_TRANSLATION_L | 3);
 		}
 		tables_map(r, &t, at, ipa, level, D_NORMAL & ~D_AF);
-		expect_data_fault(r, G_load64, at + (DATA - ipa), EC_DABT, FSC_ACCESS_FLAG_L | level);
+		expect_data_fault(r, G_load64, at + (DATA - ipa), EC_DABT,
+				  FSC_ACCESS_FLAG_L | level);
 		tables_map(r, &t, at, ipa, level, D_NORMAL | D_RO);
-		expect_data_fault(r, G_store64, at + (DATA - ipa), EC_DABT, FSC_PERMISSION_L | level | WNR);
+		expect_data_fault(r, G_store64, at + (DATA - ipa), EC_DABT,
+				  FSC_PERMISSION_L | level | WNR);
 		rig_run(r, 0, G_tlbi_vmalle1);
 		rig_write64(r, tables_entry(r, &t, at, level), 0);
 	}
@@ -91,7 +99,7 @@ static void check_granule(unsigned granule, unsigned bits)
 
 TEST(walks_of_every_granule)
 {
-	static const u8 granule[] = { 12, 14, 16 };
+	static const u8 granule[] = {12, 14, 16};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(granule); i++)
 		for (unsigned bits = 33; bits <= 48; bits += 3)
@@ -195,14 +203,14 @@ TEST(rights_of_a_page)
 		u64 attrs;
 		bool r1, w1, x1, r0, w0, x0;
 	} row[] = {
-		{ 0, 1, 1, 1, 0, 0, 1 },
-		{ D_EL0, 1, 1, 0, 1, 1, 1 },
-		{ D_RO, 1, 0, 1, 0, 0, 1 },
-		{ D_EL0 | D_RO, 1, 0, 1, 1, 0, 1 },
-		{ D_PXN, 1, 1, 0, 0, 0, 1 },
-		{ D_UXN, 1, 1, 1, 0, 0, 0 },
-		{ D_EL0 | D_RO | D_UXN, 1, 0, 1, 1, 0, 0 },
-		{ D_EL0 | D_RO | D_PXN, 1, 0, 0, 1, 0, 1 },
+		{0, 1, 1, 1, 0, 0, 1},
+		{D_EL0, 1, 1, 0, 1, 1, 1},
+		{D_RO, 1, 0, 1, 0, 0, 1},
+		{D_EL0 | D_RO, 1, 0, 1, 1, 0, 1},
+		{D_PXN, 1, 1, 0, 0, 0, 1},
+		{D_UXN, 1, 1, 1, 0, 0, 0},
+		{D_EL0 | D_RO | D_UXN, 1, 0, 1, 1, 0, 0},
+		{D_EL0 | D_RO | D_PXN, 1, 0, 0, 1, 0, 1},
 	};
 	struct rig *r = rig_create(1);
 	struct tables t = rig_mmu(r);
@@ -368,11 +376,13 @@ TEST(hardware_sets_access_flag_and_dirty_state)
 TEST(descriptor_update_in_read_only_memory_is_not_lost)
 {
 	struct rig *r = rig_create(1);
-	struct mem_region ro = { .slot = 1, .flags = 2, .guest_phys_addr = RAM + RAM_SIZE, .memory_size = 1u << 20 };
+	struct mem_region ro = {
+		.slot = 1, .flags = 2, .guest_phys_addr = RAM + RAM_SIZE, .memory_size = 1u << 20};
 	struct tables t = rig_mmu(r);
 	u64 *host, dummy = 0;
 
-	/* The level 3 table lies in a read-only slot: setting the flag there is an external abort on the walk. */
+	/* The level 3 table lies in a read-only slot: setting the flag there is an external abort
+	 * on the walk. */
 	tables_map(r, &t, DATA, DATA, 3, D_NORMAL & ~D_AF);
 	host = rig_mem(r, RAM + (RAM_SIZE / 2));
 	memcpy(host, rig_mem(r, tables_entry(r, &t, DATA & ~0x1fffffull, 3)), 4096);
