@@ -159,7 +159,10 @@ static void find_culprit(const struct gen_block *g)
 				for (unsigned k = 0; k < 4; k++)
 					printf("#   before the unit: x%u %016llx\n", r[k],
 					       (unsigned long long)(r[k] < 31 ? before->x[r[k]] : before->sp));
-				printf("#   nzcv %08llx\n", (unsigned long long)before->nzcv);
+				printf("#   nzcv %08llx, the unit:", (unsigned long long)before->nzcv);
+				for (unsigned k = g->unit[first - 1].end; k < u->end; k++)
+					printf(" %08x", g->block.insn[k]);
+				printf("\n");
 			}
 		} else {
 			printf("# a block differs, but none of its cuts does\n");

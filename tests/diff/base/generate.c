@@ -206,8 +206,13 @@ static void unit_memory(struct builder *e, enum a64_op op, struct gen_unit *u)
 	} else {
 		emit_value(e, rn, target);
 	}
-	if (exclusive && !(w >> 22 & 1) && !(w >> 23 & 1) && below(e->g, 4))
-		emit_load_exclusive(e, w);
+	/* Never against the monitor of an earlier unit, which may be of another size: settled.txt. */
+	if (exclusive && !(w >> 22 & 1) && !(w >> 23 & 1)) {
+		if (below(e->g, 4))
+			emit_load_exclusive(e, w);
+		else
+			emit(e, 0xd5033f5f); /* clrex */
+	}
 	u->insn = (u16)e->b->nr_insn;
 	emit(e, w);
 }
