@@ -68,9 +68,9 @@ static bool is_last(struct vm_irq *vi, const struct irq_cpu *cpu)
 		return false;
 	if (!region->count || cpu->region_index + 1 < region->count)
 		return true;
-	list_for_each(r, &vi->regions, link)
-		if (r->base == region->base + region->count * GIC_REDIST_SIZE && r->used)
-			return false;
+	list_for_each(r, &vi->regions,
+		      link) if (r->base == region->base + region->count * GIC_REDIST_SIZE &&
+				r->used) return false;
 	return true;
 }
 
