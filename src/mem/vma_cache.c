@@ -89,8 +89,18 @@ int vma_cache_lookup(struct vma_cache *c, u64 hva, struct host_vma *out)
 	if (fact)
 		return 0;
 	ret = host_vma_query(hva, out);
-	if (!ret)
+	if (!ret) {
 		keep(c, out, seq);
+	} else if (ret != -ENOENT) {
+		/*
+		 * The host cannot be asked (no descriptor left): take one page, and let populating it and the guard of the access
+		 * itself find out what is allowed.
+		 */
+		u64 page = ALIGN_DOWN(hva, 4096);
+
+		*out = (struct host_vma){.start = page, .end = page + 4096, .r = true, .w = true, .page_size = 4096};
+		ret = 0;
+	}
 	return ret;
 }
 

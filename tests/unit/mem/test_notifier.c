@@ -200,7 +200,7 @@ TEST(I07_a_slot_becomes_visible_only_between_pairs)
 #define STORM_PAGES 64
 
 static char *storm;
-static struct a32 storm_over;
+static struct a32 storm_over, storm_raised;
 
 static void storm_pairs(void *arg)
 {
@@ -212,6 +212,8 @@ static void storm_pairs(void *arg)
 
 		mem_invalidate_start((uintptr_t)storm + first * PAGE, (uintptr_t)storm + (first + nr) * PAGE,
 				     n & BIT(32) ? MEM_INVAL_KEEP_VMA : 0, &t);
+		if (__atomic_load_n(&r.m.inv_in_progress, __ATOMIC_RELAXED))
+			a32_fetch_add(&storm_raised, 1);
 		mem_invalidate_end(&t);
 	}
 }
@@ -225,9 +227,11 @@ TEST(I08_counts_return_to_zero_whatever_slots_do_meanwhile)
 	storm = rig_map(STORM_PAGES * PAGE, 0);
 	rig_start(&r);
 	a32_store(&storm_over, 0);
+	a32_store(&storm_raised, 0);
 	for (u64 i = 0; i < 2; i++)
 		helper_start(&h[i], storm_pairs, (void *)(uintptr_t)(i + 1));
-	for (unsigned i = 0; i < 600; i++) {
+	/* Until the two have met often enough. */
+	for (unsigned i = 0; i < 20000 && (i < 600 || a32_load(&storm_raised) < 500); i++) {
 		u64 n = next_random(&seed);
 		u32 id = n % 6;
 
@@ -238,6 +242,7 @@ TEST(I08_counts_return_to_zero_whatever_slots_do_meanwhile)
 	a32_store(&storm_over, 1);
 	for (u64 i = 0; i < 2; i++)
 		helper_join(&h[i]);
+	EXPECT(a32_load(&storm_raised) >= 500);
 	EXPECT_EQ(r.m.inv_in_progress, 0);
 	EXPECT_EQ(r.m.mn_active, 0);
 	EXPECT(rig_stop(&r));
