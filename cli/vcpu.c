@@ -120,7 +120,8 @@ static void vcpu_mmio(struct machine_vcpu *vcpu)
 		found = bus_store(bus, run->mmio.phys_addr, run->mmio.data, size);
 	else
 		found = bus_load(bus, run->mmio.phys_addr, run->mmio.data, size);
-	if (!found && bus->nr_strays <= 4 && !vcpu->machine->options->quiet)
+	if (!found && __atomic_load_n(&bus->nr_strays, __ATOMIC_RELAXED) <= 4 &&
+	    !vcpu->machine->options->quiet)
 		cli_say("vCPU %u: %s of %u bytes at 0x%llx, where nothing is", vcpu->index,
 			run->mmio.is_write ? "store" : "load", size, run->mmio.phys_addr + 0ull);
 }
