@@ -95,6 +95,8 @@ int fd_next(int fd);
  * vm on success. Returns the number or -errno.
  */
 int fd_create(const struct api_file *what, const char *name, bool cloexec, int fd);
+/* Closes a number of ours: entry first, then the system's descriptor, then the reference. */
+void fd_destroy(int fd);
 
 /* --- mapping.c ----------------------------------------------------------------------------------------------------------- */
 

@@ -207,3 +207,12 @@ free:
 	DELETE(f);
 	return r;
 }
+
+void fd_destroy(int fd)
+{
+	struct file *f = fd_unlink(fd);
+
+	host_close(fd);
+	if (f)
+		file_put(f);
+}

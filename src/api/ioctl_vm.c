@@ -26,26 +26,31 @@ static s64 create_device(struct api_call *c)
 {
 	struct kvm_create_device *cd = c->buf;
 	struct api_file what = {.kind = API_DEVICE, .vm = c->vm, .device_type = cd->type};
-	int r;
+	int fd, r;
 
 	if (cd->type != KVM_DEV_TYPE_ARM_VGIC_V3)
 		return -ENODEV;
 	if (cd->flags & KVM_CREATE_DEVICE_TEST)
 		return 0;
-	mutex_lock(&c->vm->lock);
-	r = irq_gic_create(&c->vm->irq, cd->type);
-	mutex_unlock(&c->vm->lock);
-	if (r)
-		return r;
+	/*
+	 * Descriptor first: it can fail, and there is no way back from a created controller. Until vm->lock is dropped no attribute
+	 * can be set through it.
+	 */
 	vm_get(c->vm);
-	r = fd_create(&what, "anykvm-device", true, -1);
-	if (r < 0) {
-		/* As in KVM the controller stays, without a descriptor. Not the last reference: the caller's file holds one. */
-		vm_put(c->vm);
-		return r;
+	mutex_lock(&c->vm->lock);
+	fd = fd_create(&what, "anykvm-device", true, -1);
+	r = fd < 0 ? fd : irq_gic_create(&c->vm->irq, cd->type);
+	mutex_unlock(&c->vm->lock);
+	if (!r) {
+		cd->fd = fd;
+		return 0;
 	}
-	cd->fd = r;
-	return 0;
+	/* Neither put is the last: the caller's file holds a reference. */
+	if (fd < 0)
+		vm_put(c->vm);
+	else
+		fd_destroy(fd);
+	return r;
 }
 
 /* --- memory -------------------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fails every allocation of every operation in turn, then every descriptor: each failure must come back as an error that KVM has
+ * for it, leave no object and no descriptor behind, and not hinder the same operation a moment later.
+ */
+#include <dirent.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+#include "../../api/vmm.h"
+#include "host/alloc.h"
+#include "sync/rcu.h"
+
+#define SLOT_GPA  0x80000000ull
+#define SLOT_SIZE 0x200000ull
+
+struct rig {
+	struct machine m;
+	int gic, event, result_fd;
+	unsigned char *slot;
+	void *map;
+};
+
+static int count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* --- operations: -1 with errno, or success ---------------------------------------------------------------------------------- */
+
+static int op_create_vm(struct rig *r)
+{
+	return r->result_fd = ioctl(r->m.kvm, KVM_CREATE_VM, 0);
+}
+static int op_open(struct rig *r)
+{
+	return r->result_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+}
+static int op_create_vcpu(struct rig *r)
+{
+	return r->result_fd = ioctl(r->m.vm, KVM_CREATE_VCPU, 7);
+}
+static int op_dup(struct rig *r)
+{
+	return r->result_fd = dup(r->m.vm);
+}
+static int op_stats(struct rig *r)
+{
+	return r->result_fd = ioctl(r->m.vm, KVM_GET_STATS_FD, 0);
+}
+static int op_vcpu_stats(struct rig *r)
+{
+	return r->result_fd = ioctl(r->m.vcpu[0], KVM_GET_STATS_FD, 0);
+}
+static int op_device(struct rig *r)
+{
+	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+
+	return ioctl(r->m.vm, KVM_CREATE_DEVICE, &cd) ? -1 : (r->result_fd = cd.fd);
+}
+static int op_slot_create(struct rig *r)
+{
+	return set_slot(r->m.vm, 1, 0, SLOT_GPA, SLOT_SIZE, r->slot);
+}
+static int op_slot_move(struct rig *r)
+{
+	return set_slot(r->m.vm, 0, 0, RAM + RAM_SIZE, RAM_SIZE, r->m.ram);
+}
+static int op_slot_log(struct rig *r)
+{
+	return set_slot(r->m.vm, 0, KVM_MEM_LOG_DIRTY_PAGES, RAM, RAM_SIZE, r->m.ram);
+}
+static int op_slot_delete(struct rig *r)
+{
+	return set_slot(r->m.vm, 0, 0, RAM, 0, NULL);
+}
+static int op_dirty_log(struct rig *r)
+{
+	unsigned char bits[RAM_SIZE / PAGE / 8];
+	struct kvm_dirty_log log = {.slot = 0, .dirty_bitmap = bits};
+
+	return ioctl(r->m.vm, KVM_GET_DIRTY_LOG, &log);
+}
+static int op_run(struct rig *r)
+{
+	return run(&r->m, 0);
+}
+static int op_vcpu_init(struct rig *r)
+{
+	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8, .features = {1u << KVM_ARM_VCPU_PSCI_0_2}};
+
+	return ioctl(r->m.vcpu[0], KVM_ARM_VCPU_INIT, &init);
+}
+static int op_ioeventfd(struct rig *r)
+{
+	struct kvm_ioeventfd a = {.fd = r->event, .addr = DEVICE, .len = 4};
+
+	return ioctl(r->m.vm, KVM_IOEVENTFD, &a);
+}
+static int op_irqfd(struct rig *r)
+{
+	struct kvm_irqfd a = {.fd = r->event, .gsi = 3};
+
+	return ioctl(r->m.vm, KVM_IRQFD, &a);
+}
+static int op_coalesced(struct rig *r)
+{
+	struct kvm_coalesced_mmio_zone z = {.addr = DEVICE + 0x1000, .size = 64};
+
+	return ioctl(r->m.vm, KVM_REGISTER_COALESCED_MMIO, &z);
+}
+static int op_uncoalesced(struct rig *r)
+{
+	struct kvm_coalesced_mmio_zone z = {.addr = DEVICE + 0x1000, .size = 64};
+
+	return ioctl(r->m.vm, KVM_UNREGISTER_COALESCED_MMIO, &z);
+}
+static int op_routing(struct rig *r)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry e;
+	} t = {.head.nr = 1, .e = {.gsi = 3, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.pin = 3}};
+
+	return ioctl(r->m.vm, KVM_SET_GSI_ROUTING, &t);
+}
+static int op_gic_init(struct rig *r)
+{
+	struct kvm_device_attr a = {.group = KVM_DEV_ARM_VGIC_GRP_CTRL, .attr = KVM_DEV_ARM_VGIC_CTRL_INIT};
+
+	return ioctl(r->gic, KVM_SET_DEVICE_ATTR, &a);
+}
+static int op_gic_redist(struct rig *r)
+{
+	uint64_t addr = 0x080a0000;
+	struct kvm_device_attr a = {
+		.group = KVM_DEV_ARM_VGIC_GRP_ADDR, .attr = KVM_VGIC_V3_ADDR_TYPE_REDIST, .addr = (uintptr_t)&addr};
+
+	return ioctl(r->gic, KVM_SET_DEVICE_ATTR, &a);
+}
+static int op_filter(struct rig *r)
+{
+	struct kvm_smccc_filter f = {.base = 0x84000000u, .nr_functions = 1, .action = KVM_SMCCC_FILTER_DENY};
+	struct kvm_device_attr a = {.group = KVM_ARM_VM_SMCCC_CTRL, .addr = (uintptr_t)&f};
+
+	return ioctl(r->m.vm, KVM_SET_DEVICE_ATTR, &a);
+}
+static int op_reg_list(struct rig *r)
+{
+	static struct {
+		struct kvm_reg_list head;
+		uint64_t reg[600];
+	} list;
+
+	list.head.n = 600;
+	return ioctl(r->m.vcpu[0], KVM_GET_REG_LIST, &list);
+}
+static int op_masks(struct rig *r)
+{
+	static uint64_t masks[KVM_ARM_FEATURE_ID_RANGE_SIZE];
+	struct reg_mask_range range = {.addr = (uintptr_t)masks};
+
+	return ioctl(r->m.vm, KVM_ARM_GET_REG_WRITABLE_MASKS, &range);
+}
+static int op_mmap(struct rig *r)
+{
+	r->map = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, r->m.vcpu[0], 0);
+	return r->map == MAP_FAILED ? -1 : 0;
+}
+static int op_munmap_half(struct rig *r)
+{
+	return munmap((char *)r->m.run[0] + PAGE, PAGE);
+}
+static int op_mmap_over(struct rig *r)
+{
+	return mmap(r->slot, PAGE, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == r->slot ? 0 : -1;
+}
+
+/* --- starting points --------------------------------------------------------------------------------------------------------- */
+
+static void with_gic(struct rig *r)
+{
+	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+
+	ASSERT_EQ(ioctl(r->m.vm, KVM_CREATE_DEVICE, &cd), 0);
+	r->gic = cd.fd;
+}
+static void with_gic_initialised(struct rig *r)
+{
+	with_gic(r);
+	ASSERT_EQ(op_gic_init(r), 0);
+}
+static void with_log(struct rig *r)
+{
+	ASSERT_EQ(op_slot_log(r), 0);
+}
+static void with_guest_that_ran(struct rig *r)
+{
+	ASSERT_EQ(op_run(r), 0);
+}
+static void with_zone(struct rig *r)
+{
+	ASSERT_EQ(op_coalesced(r), 0);
+}
+
+static const struct operation {
+	const char *name;
+	int (*fn)(struct rig *r);
+	void (*prepare)(struct rig *r);
+} operations[] = {
+	{"open", op_open, NULL},
+	{"create a VM", op_create_vm, NULL},
+	{"create a vCPU", op_create_vcpu, NULL},
+	{"initialise a vCPU again", op_vcpu_init, with_guest_that_ran},
+	{"dup", op_dup, NULL},
+	{"VM statistics", op_stats, NULL},
+	{"vCPU statistics", op_vcpu_stats, NULL},
+	{"create a GIC", op_device, NULL},
+	{"initialise the GIC", op_gic_init, with_gic},
+	{"place redistributors", op_gic_redist, with_gic},
+	{"create a slot", op_slot_create, NULL},
+	{"move a slot", op_slot_move, with_guest_that_ran},
+	{"turn logging on", op_slot_log, with_guest_that_ran},
+	{"delete a slot", op_slot_delete, with_guest_that_ran},
+	{"get the dirty log", op_dirty_log, with_log},
+	{"first run and its faults", op_run, NULL},
+	{"a fault on a logging slot", op_run, with_log},
+	{"ioeventfd", op_ioeventfd, NULL},
+	{"irqfd", op_irqfd, with_gic_initialised},
+	{"routing", op_routing, with_gic_initialised},
+	{"coalesced zone", op_coalesced, NULL},
+	{"remove a coalesced zone", op_uncoalesced, with_zone},
+	{"hypercall filter", op_filter, NULL},
+	{"register list", op_reg_list, NULL},
+	{"writable masks", op_masks, NULL},
+	{"map a vCPU", op_mmap, NULL},
+	{"unmap half a vCPU's pages", op_munmap_half, NULL},
+	{"map over memory", op_mmap_over, NULL},
+};
+
+static struct rig rig_new(const struct operation *o)
+{
+	struct rig r = {.m = machine_new(1), .gic = -1, .result_fd = -1};
+	struct code c = code_at(&r.m, RAM);
+
+	/* a load, a store and a jump each in a page of its own; then out */
+	li(&c, 1, RAM + 0x210000);
+	ldr(&c, 8, 2, 1, 0);
+	li(&c, 1, RAM + 0x3f0000);
+	str(&c, 8, 2, 1, 0);
+	report(&c, 2, 0);
+	b_to(&c, RAM);
+	code_done(&r.m);
+	r.event = eventfd(0, 0);
+	r.slot = mmap(NULL, SLOT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (o->prepare)
+		o->prepare(&r);
+	rcu_barrier();
+	return r;
+}
+
+static void rig_free(struct rig *r)
+{
+	if (r->result_fd >= 0)
+		close(r->result_fd);
+	if (r->map && r->map != MAP_FAILED)
+		munmap(r->map, 2 * PAGE);
+	if (r->gic >= 0)
+		close(r->gic);
+	close(r->event);
+	munmap(r->slot, SLOT_SIZE);
+	munmap(r->m.run[0], 2 * PAGE);
+	close(r->m.vcpu[0]);
+	close(r->m.vm);
+	close(r->m.kvm);
+	munmap(r->m.ram, RAM_SIZE);
+	rcu_barrier();
+}
+
+/*
+ * A fault may keep what it allocated before it failed (table pages in the vCPU's cache), and so may the first change of the
+ * hypercall filter (the ranges that it always has): it is the machine's then, and goes with it. Everything else goes back to where
+ * it was.
+ */
+static bool keeps_caches(const struct operation *o)
+{
+	return o->fn == op_run || o->fn == op_filter;
+}
+
+static void check_after_failure(const struct operation *o, unsigned long n, int error, int wanted, uint64_t objects, int fds)
+{
+	uint64_t after;
+
+	rcu_barrier();
+	after = host_alloc_objects();
+	if (error != wanted && !(wanted == EMFILE && error == ENFILE))
+		TEST_FAIL("%s, failure %lu: errno %d, expected %d", o->name, n, error, wanted);
+	if (!keeps_caches(o) && after != objects)
+		TEST_FAIL("%s, failure %lu: %lld objects left behind", o->name, n, (long long)(after - objects));
+	if (count_fds() != fds)
+		TEST_FAIL("%s, failure %lu: %d descriptors left behind", o->name, n, count_fds() - fds);
+}
+
+/* What the process keeps while it has machines (the notifier's list and its spare) is there before anything is counted. */
+static void anchor(void)
+{
+	static int done;
+
+	if (!done++)
+		for (int i = 0; i < 2; i++)
+			ASSERT(ioctl(open_kvm(), KVM_CREATE_VM, 0) >= 0);
+}
+
+TEST(every_allocation_failing_in_turn_leaves_everything_as_it_was)
+{
+	anchor();
+	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+		const struct operation *o = &operations[i];
+		struct rig warm = rig_new(o);
+		unsigned long n, failures = 0;
+		uint64_t at_rest;
+
+		EXPECT(o->fn(&warm) >= 0);
+		rig_free(&warm);
+		at_rest = host_alloc_objects();
+		for (n = 1; n < 400; n++) {
+			struct rig r = rig_new(o);
+			uint64_t objects = host_alloc_objects(), left;
+			int fds = count_fds(), result, error;
+
+			host_alloc_fail_at(n);
+			errno = 0;
+			result = o->fn(&r);
+			error = errno;
+			left = host_alloc_fail_at(0);
+			if (!left && result < 0) {
+				failures++;
+				check_after_failure(o, n, error, ENOMEM, objects, fds);
+				/* once more, with memory */
+				if (o->fn(&r) < 0)
+					TEST_FAIL("%s does not work after failure %lu", o->name, n);
+			} else if (result < 0) {
+				TEST_FAIL("%s failed without a failing allocation (errno %d)", o->name, error);
+			}
+			rig_free(&r);
+			if (host_alloc_objects() != at_rest)
+				TEST_FAIL("%s, failure %lu: %lld objects leaked by the machine", o->name, n,
+					  (long long)(host_alloc_objects() - at_rest));
+			if (left)
+				break; /* fewer than n allocations: all have been tried */
+		}
+		EXPECT(n < 400);
+		printf("# %-28s %lu allocations, %lu failures\n", o->name, n - 1, failures);
+	}
+}
+
+TEST(every_descriptor_failing_in_turn_leaves_everything_as_it_was)
+{
+	struct rlimit before;
+	int highest;
+
+	anchor();
+	getrlimit(RLIMIT_NOFILE, &before);
+	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+		const struct operation *o = &operations[i];
+
+		for (int room = 0; room < 6; room++) {
+			struct rig r = rig_new(o);
+			uint64_t objects = host_alloc_objects();
+			int fds = count_fds(), result, error;
+			struct rlimit limit = before;
+
+			/* numbers are handed out lowest first: only `room` are left */
+			highest = dup(0);
+			close(highest);
+			limit.rlim_cur = highest + room;
+			setrlimit(RLIMIT_NOFILE, &limit);
+			errno = 0;
+			result = o->fn(&r);
+			error = errno;
+			setrlimit(RLIMIT_NOFILE, &before);
+			if (result < 0) {
+				check_after_failure(o, room, error, EMFILE, objects, fds);
+				if (o->fn(&r) < 0)
+					TEST_FAIL("%s does not work after a full table", o->name);
+			}
+			rig_free(&r);
+		}
+	}
+}
