@@ -78,22 +78,26 @@ TEST(G_TLB_D_a_vcpu_outside_costs_no_wait_and_catches_up_on_entry)
 	EXPECT(rig_stop(&r));
 }
 
-TEST(G_TLB_B_a_full_queue_flushes_everything)
+TEST(G_TLB_B_a_full_queue_flushes_every_translation_and_the_named_code)
 {
 	struct tlb_inval rec = {.kind = TLB_INVAL_IPA, .asid = -1};
 
 	rig_start(&r);
 	r.v.entry[3].page = 77 * PAGE;
 	r.v.code[5].hva = 0x5000;
+	r.v.code[6].hva = 0x900000;
 	for (unsigned i = 0; i < TLB_QUEUE + 1; i++) {
-		rec.start = i * PAGE;
+		rec.start = 2 * i * PAGE;
 		rec.end = rec.start + PAGE;
+		rec.code_start = i == 2 ? 0x5000 : 0;
+		rec.code_end = i == 2 ? 0x6000 : 0;
 		tlb_post(&r.m.tlb, NULL, &rec);
 	}
 	fake_enter(&r.v);
 	EXPECT_EQ(r.v.records, 1);
 	EXPECT_EQ(r.v.entry[3].page, ~0ull);
 	EXPECT_EQ(r.v.code[5].hva, ~0ull);
+	EXPECT_EQ(r.v.code[6].hva, 0x900000);
 	fake_leave(&r.v);
 	/* Equal records are one. */
 	for (unsigned i = 0; i < 100; i++)

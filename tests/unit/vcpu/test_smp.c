@@ -7,14 +7,6 @@
 #include "rig.h"
 #include "test.h"
 
-static u64 now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
-}
-
 static void run_all(struct rig *r, u32 piece, u64 times)
 {
 	struct rig_thread t[RIG_CPUS];
@@ -143,56 +135,33 @@ static void catch_usr1(void)
 	sigaction(SIGUSR1, &sa, NULL);
 }
 
-/* Interrupts vCPU 0, which does piece, ten times; the median time from pthread_kill to the return,
- * in ns. */
-static u64 interrupt_latency(u32 piece)
+/* Interrupts vCPU 0, which does piece, ten times. How long it takes is measured by bench/latency. */
+static void interrupt_ten_times(u32 piece)
 {
 	struct rig *r = rig_create(1);
-	u64 times[10];
 
 	catch_usr1();
 	for (unsigned i = 0; i < 10; i++) {
 		struct rig_thread t;
-		u64 start;
-		int ret;
 
 		rig_start_raw(r, 0, piece, &t);
 		rig_sleep_ms(5);
-		start = now_ns();
 		pthread_kill(t.thread, SIGUSR1);
-		ret = rig_join(&t);
-		times[i] = now_ns() - start;
-		EXPECT_EQ(ret, -EINTR);
-		ASSERT(times[i] < 10000000000ull);
+		EXPECT_EQ(rig_join(&t), -EINTR);
 		EXPECT_EQ(r->vcpu[0].run->exit_reason, KVM_EXIT_INTR);
 		EXPECT_EQ(handled, i + 1);
 	}
 	rig_destroy(r);
-	for (unsigned i = 0; i < 10; i++)
-		for (unsigned k = i + 1; k < 10; k++)
-			if (times[k] < times[i]) {
-				u64 x = times[i];
-
-				times[i] = times[k];
-				times[k] = x;
-			}
-	return times[5];
 }
 
-TEST(signal_interrupts_a_busy_guest_within_a_millisecond)
+TEST(signal_interrupts_a_busy_guest)
 {
-	u64 ns = interrupt_latency(G_spin);
-
-	printf("# median %llu us\n", (unsigned long long)ns / 1000);
-	EXPECT(ns < 1000000);
+	interrupt_ten_times(G_spin);
 }
 
-TEST(signal_interrupts_a_sleeping_guest_within_a_millisecond)
+TEST(signal_interrupts_a_sleeping_guest)
 {
-	u64 ns = interrupt_latency(G_wfi_insn);
-
-	printf("# median %llu us\n", (unsigned long long)ns / 1000);
-	EXPECT(ns < 1000000);
+	interrupt_ten_times(G_wfi_insn);
 }
 
 TEST(blocked_signal_does_not_interrupt_unless_the_run_mask_lets_it)
