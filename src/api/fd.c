@@ -11,7 +11,6 @@
 #include "host/alloc.h"
 #include "host/fd.h"
 #include "host/identity.h"
-#include "host/pages.h"
 
 void api_process_init(void)
 {
@@ -67,12 +66,12 @@ static int fd_entry_make(int fd, struct aptr **out)
 		return -EMFILE;
 	slot = &api_process()->fd_page[fd >> FD_PAGE_BITS];
 	if (!aptr_load_acquire(slot)) {
-		page = host_pages_map(FD_PAGE_SIZE * sizeof(*page));
+		page = host_alloc(FD_PAGE_SIZE * sizeof(*page));
 		if (!page)
 			return -ENOMEM;
 		/* The exchange releases; a page stays for the life of the process. */
 		if (!aptr_cmpxchg(slot, NULL, page))
-			host_pages_unmap(page, FD_PAGE_SIZE * sizeof(*page));
+			host_free(page, FD_PAGE_SIZE * sizeof(*page));
 	}
 	*out = fd_entry(fd);
 	return 0;

@@ -133,7 +133,7 @@ TEST(i01_parts_of_a_vcpu_mapping_come_and_go)
 	munmap(m.ram, RAM_SIZE);
 }
 
-static volatile int stop_closing;
+static _Atomic int stop_closing;
 
 static void *closer(void *arg)
 {
@@ -390,7 +390,7 @@ TEST(i35_a_raw_truncate_under_a_running_vcpu_is_efault)
 }
 
 static sigjmp_buf handler_way_out;
-static volatile int handler_calls;
+static _Atomic int handler_calls;
 static void *volatile handler_address;
 
 static void own_handler(int sig, siginfo_t *info, void *context)

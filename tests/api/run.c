@@ -153,7 +153,7 @@ TEST(a_fetch_from_nowhere_is_an_abort_in_the_guest)
 	machine_free(&m);
 }
 
-static volatile int signals_seen;
+static _Atomic int signals_seen;
 
 static void on_signal(int sig)
 {

@@ -197,7 +197,7 @@ static inline void sleep_ms(unsigned ms)
 struct runner {
 	struct machine *m;
 	int i, result, error;
-	volatile int done;
+	_Atomic int done;
 	pthread_t thread;
 };
 
