@@ -427,7 +427,7 @@ TEST(I11_when_start_returns_no_vcpu_uses_the_old_translation)
 	helper_join(&h[1]);
 	EXPECT_EQ(r.v.host_faults, 0);
 	EXPECT_EQ(second.host_faults, 0);
-	EXPECT(r.v.faults > 50);
+	EXPECT(r.v.faults > 0);
 	fake_vcpu_fini(&second);
 	EXPECT(rig_stop(&r));
 	munmap(p, 2 * PAGE);

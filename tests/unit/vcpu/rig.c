@@ -313,6 +313,7 @@ static void *thread_run(void *arg)
 	struct rig_thread *t = arg;
 
 	t->result = rig_run(t->r, t->n, t->piece);
+	a32_store(&t->finished, 1);
 	return NULL;
 }
 
@@ -322,6 +323,7 @@ static void *thread_enter(void *arg)
 
 	t->r->vcpu[t->n].arch.pc = RAM + t->piece;
 	t->result = rig_enter(t->r, t->n);
+	a32_store(&t->finished, 1);
 	return NULL;
 }
 
@@ -341,18 +343,23 @@ void rig_start_raw(struct rig *r, unsigned n, u32 piece, struct rig_thread *t)
 	start(r, n, piece, t, thread_enter);
 }
 
+bool rig_finished(const struct rig_thread *t)
+{
+	return a32_load(&t->finished);
+}
+
 int rig_join(struct rig_thread *t)
 {
 	struct timespec limit;
 
-	/* A guest that should have stopped and did not is stopped here: -EINTR is then the wrong
-	 * result. */
+	/* A guest that should have stopped and did not is stopped here, with a result nobody expects. */
 	clock_gettime(CLOCK_REALTIME, &limit);
 	limit.tv_sec += 20;
 	if (pthread_timedjoin_np(t->thread, NULL, &limit)) {
 		printf("# vCPU %u does not stop by itself\n", t->n);
 		vcpu_request(&t->r->vcpu[t->n], VCPU_REQ_EXIT);
 		MUST(!pthread_join(t->thread, NULL));
+		return -ETIMEDOUT;
 	}
 	return t->result;
 }

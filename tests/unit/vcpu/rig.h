@@ -151,11 +151,14 @@ struct rig_thread {
 	unsigned n;
 	u32 piece;
 	int result;
+	struct a32 finished;
 };
 void rig_start(struct rig *r, unsigned n, u32 piece, struct rig_thread *t);
 /* Like rig_start with a raw vcpu_run that returns its result. */
 void rig_start_raw(struct rig *r, unsigned n, u32 piece, struct rig_thread *t);
 int rig_join(struct rig_thread *t);
+/* Whether the run has returned. */
+bool rig_finished(const struct rig_thread *t);
 void rig_sleep_ms(unsigned ms);
 
 #endif

@@ -145,11 +145,14 @@ static void interrupt_ten_times(u32 piece)
 		struct rig_thread t;
 
 		rig_start_raw(r, 0, piece, &t);
-		rig_sleep_ms(5);
-		pthread_kill(t.thread, SIGUSR1);
+		/* A signal that comes before KVM_RUN is handled there and then: send more, as a VMM does. */
+		for (unsigned tries = 0; tries < 200 && !rig_finished(&t); tries++) {
+			pthread_kill(t.thread, SIGUSR1);
+			rig_sleep_ms(5);
+		}
 		EXPECT_EQ(rig_join(&t), -EINTR);
 		EXPECT_EQ(r->vcpu[0].run->exit_reason, KVM_EXIT_INTR);
-		EXPECT_EQ(handled, i + 1);
+		EXPECT_CMP(handled, >, i);
 	}
 	rig_destroy(r);
 }
