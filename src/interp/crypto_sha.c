@@ -103,7 +103,8 @@ static void sha256_rounds(union vreg *x, union vreg *y, const union vreg *w)
 {
 	for (unsigned i = 0; i < 4; i++) {
 		u32 a = x->s[0], e = y->s[0];
-		u32 t = y->s[3] + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + choose(e, y->s[1], y->s[2]) + w->s[i];
+		u32 t = y->s[3] + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) +
+			choose(e, y->s[1], y->s[2]) + w->s[i];
 		u32 u = (ror(a, 2) ^ ror(a, 13) ^ ror(a, 22)) + majority(a, x->s[1], x->s[2]);
 
 		y->s[3] = y->s[2];
@@ -154,14 +155,16 @@ OP(SHA256SU0)
 
 OP(SHA256SU1)
 {
-	const union vreg *d = &v->arch.v[RD(insn)], *n = &v->arch.v[RN(insn)], *m = &v->arch.v[RM(insn)];
+	const union vreg *d = &v->arch.v[RD(insn)], *n = &v->arch.v[RN(insn)],
+			 *m = &v->arch.v[RM(insn)];
 	union vreg r;
 
 	FP_ACCESS_CHECK(v);
 	for (unsigned i = 0; i < 4; i++) {
 		u32 x = i < 2 ? m->s[i + 2] : r.s[i - 2];
 
-		r.s[i] = d->s[i] + (i < 3 ? n->s[i + 1] : m->s[0]) + (ror(x, 17) ^ ror(x, 19) ^ x >> 10);
+		r.s[i] = d->s[i] + (i < 3 ? n->s[i + 1] : m->s[0]) +
+			 (ror(x, 17) ^ ror(x, 19) ^ x >> 10);
 	}
 	v->arch.v[RD(insn)] = r;
 	return OP_NEXT;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Scalar floating-point data processing and conversions to and from general registers (Arm ARM C7.2). */
+/* Scalar floating-point data processing and conversions to and from general registers (Arm ARM
+ * C7.2). */
 #include "interp/simd.h"
 
 typedef u64 fp_binary_fn(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b);
@@ -10,23 +11,25 @@ static ALWAYS_INLINE u64 fr(const struct vcpu *v, unsigned n, enum fp_fmt f)
 }
 
 /* OP(name_F) for S and D, OP(name_FH) for H; body sees f. */
-#define OP_FP(name, body)                                                                          \
-	OP(name##_F)                                                                               \
-	{                                                                                          \
-		enum fp_fmt f = INSN_FMT(insn);                                                    \
-		FP_ACCESS_CHECK(v);                                                                \
-		body;                                                                              \
-		return OP_NEXT;                                                                    \
-	}                                                                                          \
-	OP(name##_FH)                                                                              \
-	{                                                                                          \
-		enum fp_fmt f = FP_H;                                                              \
-		FP_ACCESS_CHECK(v);                                                                \
-		body;                                                                              \
-		return OP_NEXT;                                                                    \
+#define OP_FP(name, body)                       \
+	OP(name##_F)                            \
+	{                                       \
+		enum fp_fmt f = INSN_FMT(insn); \
+		FP_ACCESS_CHECK(v);             \
+		body;                           \
+		return OP_NEXT;                 \
+	}                                       \
+	OP(name##_FH)                           \
+	{                                       \
+		enum fp_fmt f = FP_H;           \
+		FP_ACCESS_CHECK(v);             \
+		body;                           \
+		return OP_NEXT;                 \
 	}
 
-/* --- one source ----------------------------------------------------------------------------------------------------- */
+/* --- one source
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 OP_FP(FMOV, vreg_set_scalar(v, RD(insn), fr(v, RN(insn), f)))
 OP_FP(FABS, vreg_set_scalar(v, RD(insn), fp_abs(f, fr(v, RN(insn), f))))
@@ -70,10 +73,10 @@ static enum op_result convert_scalar(struct vcpu *v, u32 insn, enum fp_fmt from,
 	return OP_NEXT;
 }
 
-#define OP_FCVT(from, to)                                                                          \
-	OP(FCVT_##from##to)                                                                        \
-	{                                                                                          \
-		return convert_scalar(v, insn, FP_##from, FP_##to);                                \
+#define OP_FCVT(from, to)                                           \
+	OP(FCVT_##from##to)                                         \
+	{                                                           \
+		return convert_scalar(v, insn, FP_##from, FP_##to); \
 	}
 
 OP_FCVT(S, D)
@@ -83,7 +86,8 @@ OP_FCVT(D, H)
 OP_FCVT(H, S)
 OP_FCVT(H, D)
 
-/* --- two and three sources ------------------------------------------------------------------------------------------- */
+/* --- two and three sources
+ * ------------------------------------------------------------------------------------------- */
 
 static ALWAYS_INLINE void binary_scalar(struct vcpu *v, u32 insn, enum fp_fmt f, fp_binary_fn *fn)
 {
@@ -108,7 +112,8 @@ OP_FP(FMAXNM, binary_scalar(v, insn, f, fp_maxnm))
 OP_FP(FMINNM, binary_scalar(v, insn, f, fp_minnm))
 OP_FP(FNMUL, binary_scalar(v, insn, f, nmul))
 
-static ALWAYS_INLINE void fused_scalar(struct vcpu *v, u32 insn, enum fp_fmt f, bool negate_addend, bool negate_product)
+static ALWAYS_INLINE void fused_scalar(struct vcpu *v, u32 insn, enum fp_fmt f, bool negate_addend,
+				       bool negate_product)
 {
 	struct fp_ctx c = fp_ctx_get(v);
 	u64 addend = fr(v, RA(insn), f), a = fr(v, RN(insn), f);
@@ -126,7 +131,8 @@ OP_FP(FMSUB, fused_scalar(v, insn, f, false, true))
 OP_FP(FNMADD, fused_scalar(v, insn, f, true, true))
 OP_FP(FNMSUB, fused_scalar(v, insn, f, true, false))
 
-/* --- compare, select, immediate -------------------------------------------------------------------------------------- */
+/* --- compare, select, immediate
+ * -------------------------------------------------------------------------------------- */
 
 static ALWAYS_INLINE void compare_scalar(struct vcpu *v, u64 a, u64 b, enum fp_fmt f, bool signal)
 {
@@ -151,8 +157,9 @@ static void compare_conditional(struct vcpu *v, u32 insn, enum fp_fmt f, bool si
 
 OP_FP(FCCMP, compare_conditional(v, insn, f, false))
 OP_FP(FCCMPE, compare_conditional(v, insn, f, true))
-OP_FP(FCSEL, vreg_set_scalar(v, RD(insn),
-			     fr(v, cond_holds(v->arch.nzcv, fld(insn, 12, 4)) ? RN(insn) : RM(insn), f)))
+OP_FP(FCSEL,
+      vreg_set_scalar(v, RD(insn),
+		      fr(v, cond_holds(v->arch.nzcv, fld(insn, 12, 4)) ? RN(insn) : RM(insn), f)))
 
 OP(FMOV_FI)
 {
@@ -168,13 +175,17 @@ OP(FMOV_FIH)
 	return OP_NEXT;
 }
 
-/* --- general registers ------------------------------------------------------------------------------------------------ */
+/* --- general registers
+ * ------------------------------------------------------------------------------------------------
+ */
 
-static void to_general(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned fbits, bool is_unsigned, enum fp_rounding r)
+static void to_general(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned fbits, bool is_unsigned,
+		       enum fp_rounding r)
 {
 	struct fp_ctx c = fp_ctx_get(v);
 
-	xw(v, RD(insn), fp_to_int(&c, f, fr(v, RN(insn), f), fbits, insn >> 31 ? 64 : 32, is_unsigned, r));
+	xw(v, RD(insn),
+	   fp_to_int(&c, f, fr(v, RN(insn), f), fbits, insn >> 31 ? 64 : 32, is_unsigned, r));
 	v->arch.fpsr = c.fpsr;
 }
 
@@ -182,12 +193,14 @@ static void from_general(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned fbits
 {
 	struct fp_ctx c = fp_ctx_get(v);
 
-	vreg_set_scalar(v, RD(insn), fp_from_int(&c, f, xr(v, RN(insn)), fbits, insn >> 31 ? 64 : 32, is_unsigned));
+	vreg_set_scalar(
+		v, RD(insn),
+		fp_from_int(&c, f, xr(v, RN(insn)), fbits, insn >> 31 ? 64 : 32, is_unsigned));
 	v->arch.fpsr = c.fpsr;
 }
 
-#define OP_FCVTX(letter, mode)                                                                     \
-	OP_FP(FCVT##letter##S, to_general(v, insn, f, 0, false, mode))                             \
+#define OP_FCVTX(letter, mode)                                         \
+	OP_FP(FCVT##letter##S, to_general(v, insn, f, 0, false, mode)) \
 	OP_FP(FCVT##letter##U, to_general(v, insn, f, 0, true, mode))
 
 OP_FCVTX(N, FP_RN)
@@ -199,17 +212,17 @@ OP_FP(SCVTF, from_general(v, insn, f, 0, false))
 OP_FP(UCVTF, from_general(v, insn, f, 0, true))
 
 /* Fixed-point forms: scale is 64 - fraction bits. */
-#define OP_FIXED_AS(id, format, call)                                                              \
-	OP(id)                                                                                     \
-	{                                                                                          \
-		enum fp_fmt f = format;                                                            \
-		unsigned fbits = 64 - fld(insn, 10, 6);                                            \
-		FP_ACCESS_CHECK(v);                                                                \
-		call;                                                                              \
-		return OP_NEXT;                                                                    \
+#define OP_FIXED_AS(id, format, call)                   \
+	OP(id)                                          \
+	{                                               \
+		enum fp_fmt f = format;                 \
+		unsigned fbits = 64 - fld(insn, 10, 6); \
+		FP_ACCESS_CHECK(v);                     \
+		call;                                   \
+		return OP_NEXT;                         \
 	}
-#define OP_FIXED(name, call)                                                                       \
-	OP_FIXED_AS(name##_FI, INSN_FMT(insn), call)                                               \
+#define OP_FIXED(name, call)                         \
+	OP_FIXED_AS(name##_FI, INSN_FMT(insn), call) \
 	OP_FIXED_AS(name##_FIH, FP_H, call)
 
 OP_FIXED(FCVTZS, to_general(v, insn, f, fbits, false, FP_RZ))
@@ -230,12 +243,12 @@ OP(FJCVTZS_F)
 }
 
 /* Moves between the register files: no conversion. */
-#define OP_MOVE(name, stmt)                                                                        \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		stmt;                                                                              \
-		return OP_NEXT;                                                                    \
+#define OP_MOVE(name, stmt)         \
+	OP(name)                    \
+	{                           \
+		FP_ACCESS_CHECK(v); \
+		stmt;               \
+		return OP_NEXT;     \
 	}
 
 OP_MOVE(FMOV_WS, xw(v, RD(insn), v->arch.v[RN(insn)].s[0]))

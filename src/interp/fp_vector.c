@@ -7,30 +7,33 @@ typedef u64 fp_binary_fn(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b);
 typedef u64 fp_ternary_fn(struct fp_ctx *c, enum fp_fmt f, u64 d, u64 a, u64 b);
 
 /*
- * Bodies of one instruction: name_V and name_VH (vector S/D and half), name_S and name_SH (scalar). Each calls run(v, insn, format,
- * number of elements, fn).
+ * Bodies of one instruction: name_V and name_VH (vector S/D and half), name_S and name_SH (scalar).
+ * Each calls run(v, insn, format, number of elements, fn).
  */
-#define OP_AS(id, run, format, nr, ...)                                                            \
-	OP(id)                                                                                     \
-	{                                                                                          \
-		enum fp_fmt f = format;                                                            \
-		FP_ACCESS_CHECK(v);                                                                \
-		run(v, insn, f, nr, __VA_ARGS__);                                                  \
-		return OP_NEXT;                                                                    \
+#define OP_AS(id, run, format, nr, ...)           \
+	OP(id)                                    \
+	{                                         \
+		enum fp_fmt f = format;           \
+		FP_ACCESS_CHECK(v);               \
+		run(v, insn, f, nr, __VA_ARGS__); \
+		return OP_NEXT;                   \
 	}
-#define OP_VECTOR(name, run, ...)                                                                  \
-	OP_AS(name##_V, run, INSN_FMT(insn), NR_ELEMS(insn, f), __VA_ARGS__)                       \
+#define OP_VECTOR(name, run, ...)                                            \
+	OP_AS(name##_V, run, INSN_FMT(insn), NR_ELEMS(insn, f), __VA_ARGS__) \
 	OP_AS(name##_VH, run, FP_H, NR_ELEMS(insn, f), __VA_ARGS__)
-#define OP_SCALAR(name, run, ...)                                                                  \
-	OP_AS(name##_S, run, INSN_FMT(insn), 1, __VA_ARGS__)                                       \
+#define OP_SCALAR(name, run, ...)                            \
+	OP_AS(name##_S, run, INSN_FMT(insn), 1, __VA_ARGS__) \
 	OP_AS(name##_SH, run, FP_H, 1, __VA_ARGS__)
-#define OP_BOTH(name, run, ...)                                                                    \
-	OP_VECTOR(name, run, __VA_ARGS__)                                                          \
+#define OP_BOTH(name, run, ...)           \
+	OP_VECTOR(name, run, __VA_ARGS__) \
 	OP_SCALAR(name, run, __VA_ARGS__)
 
-/* --- three registers -------------------------------------------------------------------------------------------------- */
+/* --- three registers
+ * --------------------------------------------------------------------------------------------------
+ */
 
-static void map_binary_with(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, const union vreg *b, fp_binary_fn *fn)
+static void map_binary_with(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n,
+			    const union vreg *b, fp_binary_fn *fn)
 {
 	const union vreg *a = &v->arch.v[RN(insn)];
 	struct fp_ctx c = fp_ctx_get(v);
@@ -47,21 +50,24 @@ static void map_binary(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, fp_b
 	map_binary_with(v, insn, f, n, &v->arch.v[RM(insn)], fn);
 }
 
-static void map_binary_indexed(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, fp_binary_fn *fn)
+static void map_binary_indexed(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n,
+			       fp_binary_fn *fn)
 {
 	union vreg b = indexed_operand(v, insn, f);
 
 	map_binary_with(v, insn, f, n, &b, fn);
 }
 
-static void map_ternary_with(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, const union vreg *b, fp_ternary_fn *fn)
+static void map_ternary_with(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n,
+			     const union vreg *b, fp_ternary_fn *fn)
 {
 	const union vreg *a = &v->arch.v[RN(insn)], *d = &v->arch.v[RD(insn)];
 	struct fp_ctx c = fp_ctx_get(v);
 	union vreg r = {0};
 
 	for (unsigned i = 0; i < n; i++)
-		elem_set(&r, f, i, fn(&c, f, elem_get(d, f, i), elem_get(a, f, i), elem_get(b, f, i)));
+		elem_set(&r, f, i,
+			 fn(&c, f, elem_get(d, f, i), elem_get(a, f, i), elem_get(b, f, i)));
 	v->arch.v[RD(insn)] = r;
 	v->arch.fpsr = c.fpsr;
 }
@@ -71,7 +77,8 @@ static void map_ternary(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, fp_
 	map_ternary_with(v, insn, f, n, &v->arch.v[RM(insn)], fn);
 }
 
-static void map_ternary_indexed(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, fp_ternary_fn *fn)
+static void map_ternary_indexed(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n,
+				fp_ternary_fn *fn)
 {
 	union vreg b = indexed_operand(v, insn, f);
 
@@ -155,10 +162,10 @@ OP_VECTOR(FMINP, map_pairs, fp_min)
 OP_VECTOR(FMAXNMP, map_pairs, fp_maxnm)
 OP_VECTOR(FMINNMP, map_pairs, fp_minnm)
 
-#define OP_INDEXED(name, run, fn)                                                                  \
-	OP_AS(name##_VX, run, INSN_FMT(insn), NR_ELEMS(insn, f), fn)                               \
-	OP_AS(name##_VXH, run, FP_H, NR_ELEMS(insn, f), fn)                                        \
-	OP_AS(name##_SX, run, INSN_FMT(insn), 1, fn)                                               \
+#define OP_INDEXED(name, run, fn)                                    \
+	OP_AS(name##_VX, run, INSN_FMT(insn), NR_ELEMS(insn, f), fn) \
+	OP_AS(name##_VXH, run, FP_H, NR_ELEMS(insn, f), fn)          \
+	OP_AS(name##_SX, run, INSN_FMT(insn), 1, fn)                 \
 	OP_AS(name##_SXH, run, FP_H, 1, fn)
 
 OP_INDEXED(FMUL, map_binary_indexed, fp_mul)
@@ -166,7 +173,8 @@ OP_INDEXED(FMULX, map_binary_indexed, fp_mulx)
 OP_INDEXED(FMLA, map_ternary_indexed, fp_muladd)
 OP_INDEXED(FMLS, map_ternary_indexed, mls)
 
-/* --- complex numbers: even elements real, odd imaginary --------------------------------------------------------------- */
+/* --- complex numbers: even elements real, odd imaginary
+ * --------------------------------------------------------------- */
 
 static void complex_mla(struct vcpu *v, u32 insn, enum fp_fmt f, const union vreg *b, unsigned rot)
 {
@@ -176,7 +184,8 @@ static void complex_mla(struct vcpu *v, u32 insn, enum fp_fmt f, const union vre
 	union vreg r = {0};
 
 	for (unsigned i = 0; i < NR_ELEMS(insn, f); i += 2) {
-		u64 x = elem_get(a, f, i + odd), re = elem_get(b, f, i + odd), im = elem_get(b, f, i + !odd);
+		u64 x = elem_get(a, f, i + odd), re = elem_get(b, f, i + odd),
+		    im = elem_get(b, f, i + !odd);
 
 		if (rot == 1 || rot == 2)
 			re = fp_neg(f, re);
@@ -243,10 +252,13 @@ OP(FCADD_V)
 	return OP_NEXT;
 }
 
-/* --- across lanes ----------------------------------------------------------------------------------------------------- */
+/* --- across lanes
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 /* Arm ARM Reduce: halves first, so that NaNs propagate in its order. n is a power of two. */
-static u64 reduce(struct fp_ctx *c, enum fp_fmt f, const union vreg *a, unsigned at, unsigned n, fp_binary_fn *fn)
+static u64 reduce(struct fp_ctx *c, enum fp_fmt f, const union vreg *a, unsigned at, unsigned n,
+		  fp_binary_fn *fn)
 {
 	if (n == 1)
 		return elem_get(a, f, at);
@@ -261,11 +273,11 @@ static void across(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, fp_binar
 	v->arch.fpsr = c.fpsr;
 }
 
-#define OP_ACROSS(name, fn)                                                                        \
-	OP_AS(name##_V, across, FP_S, 4, fn)                                                       \
+#define OP_ACROSS(name, fn)                  \
+	OP_AS(name##_V, across, FP_S, 4, fn) \
 	OP_AS(name##_VH, across, FP_H, NR_ELEMS(insn, f), fn)
-#define OP_PAIR(name, fn)                                                                          \
-	OP_AS(name##_S, across, INSN_FMT(insn), 2, fn)                                             \
+#define OP_PAIR(name, fn)                              \
+	OP_AS(name##_S, across, INSN_FMT(insn), 2, fn) \
 	OP_AS(name##_SH, across, FP_H, 2, fn)
 
 OP_ACROSS(FMAXV, fp_max)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* AdvSIMD floating-point with one source, vector and scalar: rounding, estimates, comparisons with zero, conversions. */
+/* AdvSIMD floating-point with one source, vector and scalar: rounding, estimates, comparisons with
+ * zero, conversions. */
 #include "interp/simd.h"
 
 typedef u64 fp_unary_fn(struct fp_ctx *c, enum fp_fmt f, u64 a);
@@ -16,28 +17,28 @@ static void map_unary(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, fp_un
 	v->arch.fpsr = c.fpsr;
 }
 
-#define OP_AS(id, format, nr, fn)                                                                  \
-	OP(id)                                                                                     \
-	{                                                                                          \
-		enum fp_fmt f = format;                                                            \
-		FP_ACCESS_CHECK(v);                                                                \
-		map_unary(v, insn, f, nr, fn);                                                     \
-		return OP_NEXT;                                                                    \
+#define OP_AS(id, format, nr, fn)              \
+	OP(id)                                 \
+	{                                      \
+		enum fp_fmt f = format;        \
+		FP_ACCESS_CHECK(v);            \
+		map_unary(v, insn, f, nr, fn); \
+		return OP_NEXT;                \
 	}
-#define OP_VECTOR(name, fn)                                                                        \
-	OP_AS(name##_V, INSN_FMT(insn), NR_ELEMS(insn, f), fn)                                     \
+#define OP_VECTOR(name, fn)                                    \
+	OP_AS(name##_V, INSN_FMT(insn), NR_ELEMS(insn, f), fn) \
 	OP_AS(name##_VH, FP_H, NR_ELEMS(insn, f), fn)
-#define OP_SCALAR(name, fn)                                                                        \
-	OP_AS(name##_S, INSN_FMT(insn), 1, fn)                                                     \
+#define OP_SCALAR(name, fn)                    \
+	OP_AS(name##_S, INSN_FMT(insn), 1, fn) \
 	OP_AS(name##_SH, FP_H, 1, fn)
-#define OP_BOTH(name, fn)                                                                          \
-	OP_VECTOR(name, fn)                                                                        \
+#define OP_BOTH(name, fn)   \
+	OP_VECTOR(name, fn) \
 	OP_SCALAR(name, fn)
 
-#define UNARY(name, expr)                                                                          \
-	static u64 name(struct fp_ctx *c, enum fp_fmt f, u64 a)                                    \
-	{                                                                                          \
-		return expr;                                                                       \
+#define UNARY(name, expr)                                       \
+	static u64 name(struct fp_ctx *c, enum fp_fmt f, u64 a) \
+	{                                                       \
+		return expr;                                    \
 	}
 
 UNARY(vabs, fp_abs(f, a))
@@ -78,10 +79,10 @@ OP_BOTH(FCMLTZ, cmltz)
 OP_BOTH(SCVTF, scvtf)
 OP_BOTH(UCVTF, ucvtf)
 
-#define OP_TO_INT(letter, mode)                                                                    \
-	UNARY(cvt_s_##letter, fp_to_int(c, f, a, 0, 8u << f, false, mode))                         \
-	UNARY(cvt_u_##letter, fp_to_int(c, f, a, 0, 8u << f, true, mode))                          \
-	OP_BOTH(FCVT##letter##S, cvt_s_##letter)                                                   \
+#define OP_TO_INT(letter, mode)                                            \
+	UNARY(cvt_s_##letter, fp_to_int(c, f, a, 0, 8u << f, false, mode)) \
+	UNARY(cvt_u_##letter, fp_to_int(c, f, a, 0, 8u << f, true, mode))  \
+	OP_BOTH(FCVT##letter##S, cvt_s_##letter)                           \
 	OP_BOTH(FCVT##letter##U, cvt_u_##letter)
 
 OP_TO_INT(N, FP_RN)
@@ -114,7 +115,8 @@ OP(URSQRTE_V)
 	return OP_NEXT;
 }
 
-/* --- between formats: to or from the half of the register that Q chooses ------------------------------------------------ */
+/* --- between formats: to or from the half of the register that Q chooses
+ * ------------------------------------------------ */
 
 static void narrow(struct vcpu *v, u32 insn, enum fp_fmt from, bool to_odd)
 {
@@ -167,16 +169,20 @@ OP(FCVTL_V)
 
 	FP_ACCESS_CHECK(v);
 	for (unsigned i = 0; i < n; i++)
-		elem_set(&r, to, i, fp_convert(&c, from, to, elem_get(a, from, first + i), fp_mode(&c)));
+		elem_set(&r, to, i,
+			 fp_convert(&c, from, to, elem_get(a, from, first + i), fp_mode(&c)));
 	v->arch.v[RD(insn)] = r;
 	v->arch.fpsr = c.fpsr;
 	return OP_NEXT;
 }
 
-/* --- fixed-point -------------------------------------------------------------------------------------------------------- */
+/* --- fixed-point
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 /* immh:immb is 2 * element size - fraction bits; its top set bit gives the element size. */
-static void fixed(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, bool to_int, bool is_unsigned)
+static void fixed(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, bool to_int,
+		  bool is_unsigned)
 {
 	const union vreg *a = &v->arch.v[RN(insn)];
 	unsigned width = 8u << f, fbits = 2 * width - fld(insn, 16, 7);
@@ -187,26 +193,26 @@ static void fixed(struct vcpu *v, u32 insn, enum fp_fmt f, unsigned n, bool to_i
 		u64 x = elem_get(a, f, i);
 
 		elem_set(&r, f, i,
-			 to_int ? fp_to_int(&c, f, x, fbits, width, is_unsigned, FP_RZ) :
-				  fp_from_int(&c, f, x, fbits, width, is_unsigned));
+			 to_int ? fp_to_int(&c, f, x, fbits, width, is_unsigned, FP_RZ)
+				: fp_from_int(&c, f, x, fbits, width, is_unsigned));
 	}
 	v->arch.v[RD(insn)] = r;
 	v->arch.fpsr = c.fpsr;
 }
 
-#define OP_FIXED_AS(id, format, nr, to_int, is_unsigned)                                           \
-	OP(id)                                                                                     \
-	{                                                                                          \
-		enum fp_fmt f = format;                                                            \
-		FP_ACCESS_CHECK(v);                                                                \
-		fixed(v, insn, f, nr, to_int, is_unsigned);                                        \
-		return OP_NEXT;                                                                    \
+#define OP_FIXED_AS(id, format, nr, to_int, is_unsigned)    \
+	OP(id)                                              \
+	{                                                   \
+		enum fp_fmt f = format;                     \
+		FP_ACCESS_CHECK(v);                         \
+		fixed(v, insn, f, nr, to_int, is_unsigned); \
+		return OP_NEXT;                             \
 	}
 #define IMMH_FMT(insn) ((insn) >> 22 & 1 ? FP_D : FP_S)
-#define OP_FIXED(name, to_int, is_unsigned)                                                        \
-	OP_FIXED_AS(name##_VI, IMMH_FMT(insn), NR_ELEMS(insn, f), to_int, is_unsigned)             \
-	OP_FIXED_AS(name##_VIH, FP_H, NR_ELEMS(insn, f), to_int, is_unsigned)                      \
-	OP_FIXED_AS(name##_SI, IMMH_FMT(insn), 1, to_int, is_unsigned)                             \
+#define OP_FIXED(name, to_int, is_unsigned)                                            \
+	OP_FIXED_AS(name##_VI, IMMH_FMT(insn), NR_ELEMS(insn, f), to_int, is_unsigned) \
+	OP_FIXED_AS(name##_VIH, FP_H, NR_ELEMS(insn, f), to_int, is_unsigned)          \
+	OP_FIXED_AS(name##_SI, IMMH_FMT(insn), 1, to_int, is_unsigned)                 \
 	OP_FIXED_AS(name##_SIH, FP_H, 1, to_int, is_unsigned)
 
 OP_FIXED(FCVTZS, true, false)

@@ -81,25 +81,27 @@ OP(INS_XX)
 	unsigned s = imm5_size(insn), from = fld(insn, 11, 4) >> s;
 
 	FP_ACCESS_CHECK(v);
-	elem_set(&v->arch.v[RD(insn)], s, imm5_index(insn), elem_get(&v->arch.v[RN(insn)], s, from));
+	elem_set(&v->arch.v[RD(insn)], s, imm5_index(insn),
+		 elem_get(&v->arch.v[RN(insn)], s, from));
 	return OP_NEXT;
 }
 
-/* --- permutations: for each element of the result, which element of Rn (below n) or Rm (from n on) ----------------------- */
+/* --- permutations: for each element of the result, which element of Rn (below n) or Rm (from n on)
+ * ----------------------- */
 
-#define OP_PERMUTE(name, pick)                                                                     \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		const union vreg *a = &v->arch.v[RN(insn)], *b = &v->arch.v[RM(insn)];             \
-		unsigned s = INSN_SIZE(insn), n = NR_ELEMS(insn, s);                               \
-		union vreg r = {0};                                                                \
-		FP_ACCESS_CHECK(v);                                                                \
-		for (unsigned i = 0; i < n; i++) {                                                 \
-			unsigned j = pick;                                                         \
-			elem_set(&r, s, i, j < n ? elem_get(a, s, j) : elem_get(b, s, j - n));     \
-		}                                                                                  \
-		v->arch.v[RD(insn)] = r;                                                           \
-		return OP_NEXT;                                                                    \
+#define OP_PERMUTE(name, pick)                                                                 \
+	OP(name)                                                                               \
+	{                                                                                      \
+		const union vreg *a = &v->arch.v[RN(insn)], *b = &v->arch.v[RM(insn)];         \
+		unsigned s = INSN_SIZE(insn), n = NR_ELEMS(insn, s);                           \
+		union vreg r = {0};                                                            \
+		FP_ACCESS_CHECK(v);                                                            \
+		for (unsigned i = 0; i < n; i++) {                                             \
+			unsigned j = pick;                                                     \
+			elem_set(&r, s, i, j < n ? elem_get(a, s, j) : elem_get(b, s, j - n)); \
+		}                                                                              \
+		v->arch.v[RD(insn)] = r;                                                       \
+		return OP_NEXT;                                                                \
 	}
 
 OP_PERMUTE(UZP1_V, 2 * i)
@@ -152,7 +154,8 @@ OP(TBX_V)
 	return table_lookup(v, insn, true);
 }
 
-/* --- immediates: AdvSIMDExpandImm, a case a line -------------------------------------------------------------------------- */
+/* --- immediates: AdvSIMDExpandImm, a case a line
+ * -------------------------------------------------------------------------- */
 
 static ALWAYS_INLINE u64 imm8(u32 insn)
 {
@@ -192,19 +195,19 @@ static u64 imm_bytes(u32 insn)
 	return r;
 }
 
-#define OP_IMM(name, expr)                                                                         \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		union vreg *r = &v->arch.v[RD(insn)];                                              \
-		FP_ACCESS_CHECK(v);                                                                \
-		for (unsigned i = 0; i < 2; i++) {                                                 \
-			u64 d = r->d[i];                                                           \
-			r->d[i] = expr;                                                            \
-			(void)d;                                                                   \
-		}                                                                                  \
-		if (!INSN_Q(insn))                                                                 \
-			r->d[1] = 0;                                                               \
-		return OP_NEXT;                                                                    \
+#define OP_IMM(name, expr)                            \
+	OP(name)                                      \
+	{                                             \
+		union vreg *r = &v->arch.v[RD(insn)]; \
+		FP_ACCESS_CHECK(v);                   \
+		for (unsigned i = 0; i < 2; i++) {    \
+			u64 d = r->d[i];              \
+			r->d[i] = expr;               \
+			(void)d;                      \
+		}                                     \
+		if (!INSN_Q(insn))                    \
+			r->d[1] = 0;                  \
+		return OP_NEXT;                       \
 	}
 
 OP_IMM(MOVI32_VI, imm_32(insn))

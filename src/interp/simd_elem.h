@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Integer element operations. Elements come zero-extended; s is the log2 of their size in bytes (a constant where these are
- * inlined); *q is set when a result saturated. Results are truncated by the caller.
+ * Integer element operations. Elements come zero-extended; s is the log2 of their size in bytes (a
+ * constant where these are inlined); *q is set when a result saturated. Results are truncated by
+ * the caller.
  */
 #ifndef ANYKVM_INTERP_SIMD_ELEM_H
 #define ANYKVM_INTERP_SIMD_ELEM_H
@@ -31,8 +32,9 @@ static inline u64 sat_unsigned(unsigned s, s128 x, bool *q)
 }
 
 /*
- * x shifted left by shift, or right by -shift with rounding, as a mathematical integer: the shared part of all shifts by
- * register and immediate. *huge: the result does not fit 128 bits (and x is not 0).
+ * x shifted left by shift, or right by -shift with rounding, as a mathematical integer: the shared
+ * part of all shifts by register and immediate. *huge: the result does not fit 128 bits (and x is
+ * not 0).
  */
 static inline s128 shift_exact(s128 x, int shift, bool round, bool *huge)
 {
@@ -51,7 +53,8 @@ static inline s128 shift_exact(s128 x, int shift, bool round, bool *huge)
 }
 
 /* SSHL, USHL and their rounding and saturating relatives: shift is the signed low byte of b. */
-static inline u64 shift_register(unsigned s, u64 a, u64 b, bool is_unsigned, bool round, bool saturate, bool *q)
+static inline u64 shift_register(unsigned s, u64 a, u64 b, bool is_unsigned, bool round,
+				 bool saturate, bool *q)
 {
 	s128 x = is_unsigned ? (s128)a : (s128)SX(s, a), r;
 	bool huge;
@@ -78,8 +81,10 @@ static inline u64 poly_mul8(u64 a, u64 b)
 	return r;
 }
 
-/* SQDMULH and SQRDMULH, SQRDMLAH and SQRDMLSH: (accumulator * 2^esize +- 2ab + rounding) / 2^esize */
-static inline u64 doubling_high(unsigned s, u64 acc, u64 a, u64 b, bool subtract, bool round, bool *q)
+/* SQDMULH and SQRDMULH, SQRDMLAH and SQRDMLSH: (accumulator * 2^esize +- 2ab + rounding) / 2^esize
+ */
+static inline u64 doubling_high(unsigned s, u64 acc, u64 a, u64 b, bool subtract, bool round,
+				bool *q)
 {
 	unsigned esize = 8u << s;
 	s128 p = 2 * (s128)SX(s, a) * SX(s, b);

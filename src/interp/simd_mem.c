@@ -2,7 +2,8 @@
 /* Loads and stores of one or two SIMD&FP registers. */
 #include "interp/simd.h"
 
-/* size is the log2 of the bytes, a constant. Registers change after the last access that may fail. */
+/* size is the log2 of the bytes, a constant. Registers change after the last access that may fail.
+ */
 static ALWAYS_INLINE bool load_vreg(struct vcpu *v, u64 va, unsigned size, u32 acc, union vreg *out)
 {
 	out->d[0] = out->d[1] = 0;
@@ -11,7 +12,8 @@ static ALWAYS_INLINE bool load_vreg(struct vcpu *v, u64 va, unsigned size, u32 a
 	return vmem_load(v, va, 1u << size, acc, &out->d[0]);
 }
 
-static ALWAYS_INLINE bool store_vreg(struct vcpu *v, u64 va, unsigned size, u32 acc, const union vreg *r)
+static ALWAYS_INLINE bool store_vreg(struct vcpu *v, u64 va, unsigned size, u32 acc,
+				     const union vreg *r)
 {
 	if (size == 4)
 		return vmem_store128(v, va, acc, r->d);
@@ -19,7 +21,8 @@ static ALWAYS_INLINE bool store_vreg(struct vcpu *v, u64 va, unsigned size, u32 
 }
 
 /* Loads or stores Rt at va; then, if writeback, the base register becomes new_base. */
-static ALWAYS_INLINE enum op_result transfer(struct vcpu *v, u32 insn, unsigned size, bool load, u64 va, bool writeback, u64 new_base)
+static ALWAYS_INLINE enum op_result transfer(struct vcpu *v, u32 insn, unsigned size, bool load,
+					     u64 va, bool writeback, u64 new_base)
 {
 	union vreg r;
 
@@ -35,14 +38,15 @@ static ALWAYS_INLINE enum op_result transfer(struct vcpu *v, u32 insn, unsigned 
 	return OP_NEXT;
 }
 
-#define BASE_ADDRESS(v, insn, va)                                                                  \
-	do {                                                                                       \
-		FP_ACCESS_CHECK(v);                                                                \
-		if (!base_address(v, RN(insn), va))                                                \
-			return vcpu_sp_alignment(v);                                               \
+#define BASE_ADDRESS(v, insn, va)                    \
+	do {                                         \
+		FP_ACCESS_CHECK(v);                  \
+		if (!base_address(v, RN(insn), va))  \
+			return vcpu_sp_alignment(v); \
 	} while (0)
 
-static ALWAYS_INLINE enum op_result offset_form(struct vcpu *v, u32 insn, unsigned size, bool load, s64 offset)
+static ALWAYS_INLINE enum op_result offset_form(struct vcpu *v, u32 insn, unsigned size, bool load,
+						s64 offset)
 {
 	u64 va;
 
@@ -50,7 +54,8 @@ static ALWAYS_INLINE enum op_result offset_form(struct vcpu *v, u32 insn, unsign
 	return transfer(v, insn, size, load, va + (u64)offset, false, 0);
 }
 
-static ALWAYS_INLINE enum op_result indexed_form(struct vcpu *v, u32 insn, unsigned size, bool load, bool pre)
+static ALWAYS_INLINE enum op_result indexed_form(struct vcpu *v, u32 insn, unsigned size, bool load,
+						 bool pre)
 {
 	s64 offset = sfld(insn, 12, 9);
 	u64 va;
@@ -59,7 +64,8 @@ static ALWAYS_INLINE enum op_result indexed_form(struct vcpu *v, u32 insn, unsig
 	return transfer(v, insn, size, load, pre ? va + (u64)offset : va, true, va + (u64)offset);
 }
 
-static ALWAYS_INLINE enum op_result register_form(struct vcpu *v, u32 insn, unsigned size, bool load)
+static ALWAYS_INLINE enum op_result register_form(struct vcpu *v, u32 insn, unsigned size,
+						  bool load)
 {
 	u64 offset = xr(v, RM(insn)), va;
 	unsigned option = fld(insn, 13, 3);
@@ -74,26 +80,26 @@ static ALWAYS_INLINE enum op_result register_form(struct vcpu *v, u32 insn, unsi
 	return transfer(v, insn, size, load, va + offset, false, 0);
 }
 
-#define OP_LOAD_STORE(bits, size, name, load)                                                      \
-	OP(name##bits##V_UIMM)                                                                     \
-	{                                                                                          \
-		return offset_form(v, insn, size, load, (s64)fld(insn, 10, 12) << (size));         \
-	}                                                                                          \
-	OP(name##bits##V_UNSCALED)                                                                 \
-	{                                                                                          \
-		return offset_form(v, insn, size, load, sfld(insn, 12, 9));                        \
-	}                                                                                          \
-	OP(name##bits##V_POST)                                                                     \
-	{                                                                                          \
-		return indexed_form(v, insn, size, load, false);                                   \
-	}                                                                                          \
-	OP(name##bits##V_PRE)                                                                      \
-	{                                                                                          \
-		return indexed_form(v, insn, size, load, true);                                    \
-	}                                                                                          \
-	OP(name##bits##V_REG)                                                                      \
-	{                                                                                          \
-		return register_form(v, insn, size, load);                                         \
+#define OP_LOAD_STORE(bits, size, name, load)                                              \
+	OP(name##bits##V_UIMM)                                                             \
+	{                                                                                  \
+		return offset_form(v, insn, size, load, (s64)fld(insn, 10, 12) << (size)); \
+	}                                                                                  \
+	OP(name##bits##V_UNSCALED)                                                         \
+	{                                                                                  \
+		return offset_form(v, insn, size, load, sfld(insn, 12, 9));                \
+	}                                                                                  \
+	OP(name##bits##V_POST)                                                             \
+	{                                                                                  \
+		return indexed_form(v, insn, size, load, false);                           \
+	}                                                                                  \
+	OP(name##bits##V_PRE)                                                              \
+	{                                                                                  \
+		return indexed_form(v, insn, size, load, true);                            \
+	}                                                                                  \
+	OP(name##bits##V_REG)                                                              \
+	{                                                                                  \
+		return register_form(v, insn, size, load);                                 \
 	}
 
 OP_LOAD_STORE(8, 0, LDR, true)
@@ -107,11 +113,14 @@ OP_LOAD_STORE(64, 3, STR, false)
 OP_LOAD_STORE(128, 4, LDR, true)
 OP_LOAD_STORE(128, 4, STR, false)
 
-/* --- pairs ---------------------------------------------------------------------------------------------------------------- */
+/* --- pairs
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 enum pair_form { PAIR_OFFSET, PAIR_PRE, PAIR_POST };
 
-static ALWAYS_INLINE enum op_result pair(struct vcpu *v, u32 insn, unsigned size, bool load, enum pair_form form)
+static ALWAYS_INLINE enum op_result pair(struct vcpu *v, u32 insn, unsigned size, bool load,
+					 enum pair_form form)
 {
 	u64 offset = (u64)(sfld(insn, 15, 7) * (1 << size)), base, va;
 	union vreg first, second;
@@ -126,7 +135,8 @@ static ALWAYS_INLINE enum op_result pair(struct vcpu *v, u32 insn, unsigned size
 		v->arch.v[RT2(insn)] = second;
 	} else {
 		/* Nothing is written if the second store would fault. */
-		if (((va ^ (va + (2u << size) - 1)) & ~0xfffull) && !vmem_probe(v, va, 2u << size, true, ACC_PAIR))
+		if (((va ^ (va + (2u << size) - 1)) & ~0xfffull) &&
+		    !vmem_probe(v, va, 2u << size, true, ACC_PAIR))
 			return vmem_result(v);
 		if (!store_vreg(v, va, size, ACC_PAIR, &v->arch.v[RT(insn)]) ||
 		    !store_vreg(v, va + (1u << size), size, ACC_PAIR, &v->arch.v[RT2(insn)]))
@@ -137,30 +147,31 @@ static ALWAYS_INLINE enum op_result pair(struct vcpu *v, u32 insn, unsigned size
 	return OP_NEXT;
 }
 
-#define OP_PAIR_FORM(id, size, load, form)                                                         \
-	OP(id)                                                                                     \
-	{                                                                                          \
-		return pair(v, insn, size, load, form);                                            \
+#define OP_PAIR_FORM(id, size, load, form)              \
+	OP(id)                                          \
+	{                                               \
+		return pair(v, insn, size, load, form); \
 	}
-#define OP_PAIRS(bits, size)                                                                       \
-	OP_PAIR_FORM(LDNP##bits##V, size, true, PAIR_OFFSET)                                       \
-	OP_PAIR_FORM(STNP##bits##V, size, false, PAIR_OFFSET)                                      \
-	OP_PAIR_FORM(LDP##bits##V_OFF, size, true, PAIR_OFFSET)                                    \
-	OP_PAIR_FORM(STP##bits##V_OFF, size, false, PAIR_OFFSET)                                   \
-	OP_PAIR_FORM(LDP##bits##V_PRE, size, true, PAIR_PRE)                                       \
-	OP_PAIR_FORM(STP##bits##V_PRE, size, false, PAIR_PRE)                                      \
-	OP_PAIR_FORM(LDP##bits##V_POST, size, true, PAIR_POST)                                     \
+#define OP_PAIRS(bits, size)                                     \
+	OP_PAIR_FORM(LDNP##bits##V, size, true, PAIR_OFFSET)     \
+	OP_PAIR_FORM(STNP##bits##V, size, false, PAIR_OFFSET)    \
+	OP_PAIR_FORM(LDP##bits##V_OFF, size, true, PAIR_OFFSET)  \
+	OP_PAIR_FORM(STP##bits##V_OFF, size, false, PAIR_OFFSET) \
+	OP_PAIR_FORM(LDP##bits##V_PRE, size, true, PAIR_PRE)     \
+	OP_PAIR_FORM(STP##bits##V_PRE, size, false, PAIR_PRE)    \
+	OP_PAIR_FORM(LDP##bits##V_POST, size, true, PAIR_POST)   \
 	OP_PAIR_FORM(STP##bits##V_POST, size, false, PAIR_POST)
 
 OP_PAIRS(32, 2)
 OP_PAIRS(64, 3)
 OP_PAIRS(128, 4)
 
-#define OP_LITERAL(name, size)                                                                     \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return transfer(v, insn, size, true, v->arch.pc + (u64)sfld(insn, 5, 19) * 4, false, 0); \
+#define OP_LITERAL(name, size)                                                                \
+	OP(name)                                                                              \
+	{                                                                                     \
+		FP_ACCESS_CHECK(v);                                                           \
+		return transfer(v, insn, size, true, v->arch.pc + (u64)sfld(insn, 5, 19) * 4, \
+				false, 0);                                                    \
 	}
 
 OP_LITERAL(LDR32V_LIT, 2)

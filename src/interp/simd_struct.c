@@ -30,7 +30,8 @@ static bool store_element(struct vcpu *v, u64 va, unsigned size, u64 x)
 	}
 }
 
-/* Post-index by a register, or (Rm = 31) by the bytes transferred. Bit 23 tells post-index from none. */
+/* Post-index by a register, or (Rm = 31) by the bytes transferred. Bit 23 tells post-index from
+ * none. */
 static void post_index(struct vcpu *v, u32 insn, u64 base, unsigned bytes)
 {
 	if (insn >> 23 & 1)
@@ -38,10 +39,11 @@ static void post_index(struct vcpu *v, u32 insn, u64 base, unsigned bytes)
 }
 
 /*
- * Structures of nr_struct elements (1: consecutive), nr_regs registers in all. Element e of structure member m of register group:
- * memory order is structure by structure.
+ * Structures of nr_struct elements (1: consecutive), nr_regs registers in all. Element e of
+ * structure member m of register group: memory order is structure by structure.
  */
-static enum op_result multiple(struct vcpu *v, u32 insn, unsigned nr_regs, bool interleaved, bool load)
+static enum op_result multiple(struct vcpu *v, u32 insn, unsigned nr_regs, bool interleaved,
+			       bool load)
 {
 	unsigned size = fld(insn, 10, 2), n = NR_ELEMS(insn, size), bytes = nr_regs * (n << size);
 	union vreg r[4] = {0};
@@ -54,7 +56,8 @@ static enum op_result multiple(struct vcpu *v, u32 insn, unsigned nr_regs, bool 
 		return vmem_result(v);
 	va = base;
 	for (unsigned i = 0; i < n * nr_regs; i++, va += 1u << size) {
-		unsigned reg = interleaved ? i % nr_regs : i / n, e = interleaved ? i / nr_regs : i % n;
+		unsigned reg = interleaved ? i % nr_regs : i / n,
+			 e = interleaved ? i / nr_regs : i % n;
 		const union vreg *source = &v->arch.v[(RT(insn) + reg) & 31];
 		u64 x;
 
@@ -73,22 +76,22 @@ static enum op_result multiple(struct vcpu *v, u32 insn, unsigned nr_regs, bool 
 	return OP_NEXT;
 }
 
-#define OP_MULTIPLE(name, nr_regs, interleaved)                                                    \
-	OP(LD##name##_M)                                                                           \
-	{                                                                                          \
-		return multiple(v, insn, nr_regs, interleaved, true);                              \
-	}                                                                                          \
-	OP(LD##name##_M_POST)                                                                      \
-	{                                                                                          \
-		return multiple(v, insn, nr_regs, interleaved, true);                              \
-	}                                                                                          \
-	OP(ST##name##_M)                                                                           \
-	{                                                                                          \
-		return multiple(v, insn, nr_regs, interleaved, false);                             \
-	}                                                                                          \
-	OP(ST##name##_M_POST)                                                                      \
-	{                                                                                          \
-		return multiple(v, insn, nr_regs, interleaved, false);                             \
+#define OP_MULTIPLE(name, nr_regs, interleaved)                        \
+	OP(LD##name##_M)                                               \
+	{                                                              \
+		return multiple(v, insn, nr_regs, interleaved, true);  \
+	}                                                              \
+	OP(LD##name##_M_POST)                                          \
+	{                                                              \
+		return multiple(v, insn, nr_regs, interleaved, true);  \
+	}                                                              \
+	OP(ST##name##_M)                                               \
+	{                                                              \
+		return multiple(v, insn, nr_regs, interleaved, false); \
+	}                                                              \
+	OP(ST##name##_M_POST)                                          \
+	{                                                              \
+		return multiple(v, insn, nr_regs, interleaved, false); \
 	}
 
 OP_MULTIPLE(1X1, 1, false)
@@ -151,30 +154,30 @@ static enum op_result replicate(struct vcpu *v, u32 insn, unsigned nr_regs)
 	return OP_NEXT;
 }
 
-#define OP_SINGLE(nr)                                                                              \
-	OP(LD##nr##_L)                                                                             \
-	{                                                                                          \
-		return single(v, insn, nr, true);                                                  \
-	}                                                                                          \
-	OP(LD##nr##_L_POST)                                                                        \
-	{                                                                                          \
-		return single(v, insn, nr, true);                                                  \
-	}                                                                                          \
-	OP(ST##nr##_L)                                                                             \
-	{                                                                                          \
-		return single(v, insn, nr, false);                                                 \
-	}                                                                                          \
-	OP(ST##nr##_L_POST)                                                                        \
-	{                                                                                          \
-		return single(v, insn, nr, false);                                                 \
-	}                                                                                          \
-	OP(LD##nr##R)                                                                              \
-	{                                                                                          \
-		return replicate(v, insn, nr);                                                     \
-	}                                                                                          \
-	OP(LD##nr##R_POST)                                                                         \
-	{                                                                                          \
-		return replicate(v, insn, nr);                                                     \
+#define OP_SINGLE(nr)                              \
+	OP(LD##nr##_L)                             \
+	{                                          \
+		return single(v, insn, nr, true);  \
+	}                                          \
+	OP(LD##nr##_L_POST)                        \
+	{                                          \
+		return single(v, insn, nr, true);  \
+	}                                          \
+	OP(ST##nr##_L)                             \
+	{                                          \
+		return single(v, insn, nr, false); \
+	}                                          \
+	OP(ST##nr##_L_POST)                        \
+	{                                          \
+		return single(v, insn, nr, false); \
+	}                                          \
+	OP(LD##nr##R)                              \
+	{                                          \
+		return replicate(v, insn, nr);     \
+	}                                          \
+	OP(LD##nr##R_POST)                         \
+	{                                          \
+		return replicate(v, insn, nr);     \
 	}
 
 OP_SINGLE(1)

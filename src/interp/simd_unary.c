@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* AdvSIMD integer with one source: two-register forms, across lanes, shifts by immediate of one width. */
+/* AdvSIMD integer with one source: two-register forms, across lanes, shifts by immediate of one
+ * width. */
 #include "interp/simd_elem.h"
 
 /* imm: the shift amount of the immediate forms, else 0. */
 typedef u64 unary_fn(unsigned s, u64 d, u64 a, unsigned imm, bool *q);
 
-static ALWAYS_INLINE void map_elements(union vreg *r, const union vreg *d, const union vreg *a, unsigned s, unsigned n, unsigned imm,
-				       bool *q, unary_fn *fn)
+static ALWAYS_INLINE void map_elements(union vreg *r, const union vreg *d, const union vreg *a,
+				       unsigned s, unsigned n, unsigned imm, bool *q, unary_fn *fn)
 {
 	for (unsigned i = 0; i < n; i++)
 		elem_set(r, s, i, fn(s, elem_get(d, s, i), elem_get(a, s, i), imm, q));
 }
 
-static ALWAYS_INLINE enum op_result unary_run(struct vcpu *v, u32 insn, unsigned s, unsigned n, unsigned imm, unary_fn *fn)
+static ALWAYS_INLINE enum op_result unary_run(struct vcpu *v, u32 insn, unsigned s, unsigned n,
+					      unsigned imm, unary_fn *fn)
 {
 	const union vreg *a = &v->arch.v[RN(insn)], *d = &v->arch.v[RD(insn)];
 	union vreg r = {0};
@@ -37,24 +39,25 @@ static ALWAYS_INLINE enum op_result unary_run(struct vcpu *v, u32 insn, unsigned
 	return OP_NEXT;
 }
 
-#define ELEM(name, expr)                                                                           \
-	static inline u64 e_##name(unsigned s, u64 d, u64 a, unsigned imm, bool *q)                \
-	{                                                                                          \
-		return expr;                                                                       \
+#define ELEM(name, expr)                                                            \
+	static inline u64 e_##name(unsigned s, u64 d, u64 a, unsigned imm, bool *q) \
+	{                                                                           \
+		return expr;                                                        \
 	}
-#define VECTOR(name, expr)                                                                         \
-	ELEM(name, expr)                                                                           \
-	OP(name##_V)                                                                               \
-	{                                                                                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return unary_run(v, insn, INSN_SIZE(insn), NR_ELEMS(insn, INSN_SIZE(insn)), 0, e_##name); \
+#define VECTOR(name, expr)                                                                     \
+	ELEM(name, expr)                                                                       \
+	OP(name##_V)                                                                           \
+	{                                                                                      \
+		FP_ACCESS_CHECK(v);                                                            \
+		return unary_run(v, insn, INSN_SIZE(insn), NR_ELEMS(insn, INSN_SIZE(insn)), 0, \
+				 e_##name);                                                    \
 	}
-#define BOTH(name, expr)                                                                           \
-	VECTOR(name, expr)                                                                         \
-	OP(name##_S)                                                                               \
-	{                                                                                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return unary_run(v, insn, INSN_SIZE(insn), 1, 0, e_##name);                        \
+#define BOTH(name, expr)                                                    \
+	VECTOR(name, expr)                                                  \
+	OP(name##_S)                                                        \
+	{                                                                   \
+		FP_ACCESS_CHECK(v);                                         \
+		return unary_run(v, insn, INSN_SIZE(insn), 1, 0, e_##name); \
 	}
 
 static inline u64 reverse_bits8(u64 a)
@@ -154,11 +157,11 @@ static enum op_result add_long_pairs(struct vcpu *v, u32 insn, bool is_unsigned,
 	return OP_NEXT;
 }
 
-#define OP_LONG_PAIRS(name, is_unsigned, accumulate)                                               \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return add_long_pairs(v, insn, is_unsigned, accumulate);                           \
+#define OP_LONG_PAIRS(name, is_unsigned, accumulate)                     \
+	OP(name)                                                         \
+	{                                                                \
+		FP_ACCESS_CHECK(v);                                      \
+		return add_long_pairs(v, insn, is_unsigned, accumulate); \
 	}
 
 OP_LONG_PAIRS(SADDLP_V, false, false)
@@ -166,22 +169,25 @@ OP_LONG_PAIRS(UADDLP_V, true, false)
 OP_LONG_PAIRS(SADALP_V, false, true)
 OP_LONG_PAIRS(UADALP_V, true, true)
 
-/* --- across lanes ------------------------------------------------------------------------------------------------------------ */
+/* --- across lanes
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
-/* wider: 1 if the result has twice the size; acc starts as the first element and takes in each x. */
-#define OP_ACROSS(name, wider, step)                                                               \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		const union vreg *a = &v->arch.v[RN(insn)];                                        \
-		unsigned s = INSN_SIZE(insn);                                                      \
-		u64 acc = elem_get(a, s, 0);                                                       \
-		FP_ACCESS_CHECK(v);                                                                \
-		for (unsigned i = 1; i < NR_ELEMS(insn, s); i++) {                                 \
-			u64 x = elem_get(a, s, i);                                                 \
-			acc = step;                                                                \
-		}                                                                                  \
-		vreg_set_scalar(v, RD(insn), acc & elem_mask(s + wider));                          \
-		return OP_NEXT;                                                                    \
+/* wider: 1 if the result has twice the size; acc starts as the first element and takes in each x.
+ */
+#define OP_ACROSS(name, wider, step)                                     \
+	OP(name)                                                         \
+	{                                                                \
+		const union vreg *a = &v->arch.v[RN(insn)];              \
+		unsigned s = INSN_SIZE(insn);                            \
+		u64 acc = elem_get(a, s, 0);                             \
+		FP_ACCESS_CHECK(v);                                      \
+		for (unsigned i = 1; i < NR_ELEMS(insn, s); i++) {       \
+			u64 x = elem_get(a, s, i);                       \
+			acc = step;                                      \
+		}                                                        \
+		vreg_set_scalar(v, RD(insn), acc &elem_mask(s + wider)); \
+		return OP_NEXT;                                          \
 	}
 
 OP_ACROSS(ADDV_V, 0, acc + x)
@@ -213,27 +219,28 @@ OP(ADDP_S)
 	return OP_NEXT;
 }
 
-/* --- shift by immediate: the top set bit of immh is the element size ------------------------------------------------------- */
+/* --- shift by immediate: the top set bit of immh is the element size
+ * ------------------------------------------------------- */
 
 #define IMM_SIZE(insn)	(31u - (unsigned)__builtin_clz((insn) >> 19 & 15))
 #define IMM_RIGHT(insn) ((16u << IMM_SIZE(insn)) - fld(insn, 16, 7))
 #define IMM_LEFT(insn)	(fld(insn, 16, 7) - (8u << IMM_SIZE(insn)))
 
-#define SHIFT(name, amount, expr)                                                                  \
-	static inline u64 e_##name##_I(unsigned s, u64 d, u64 a, unsigned imm, bool *q)            \
-	{                                                                                          \
-		return expr;                                                                       \
-	}                                                                                          \
-	OP(name##_VI)                                                                              \
-	{                                                                                          \
-		unsigned s = IMM_SIZE(insn);                                                       \
-		FP_ACCESS_CHECK(v);                                                                \
-		return unary_run(v, insn, s, NR_ELEMS(insn, s), amount(insn), e_##name##_I);       \
-	}                                                                                          \
-	OP(name##_SI)                                                                              \
-	{                                                                                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return unary_run(v, insn, IMM_SIZE(insn), 1, amount(insn), e_##name##_I);          \
+#define SHIFT(name, amount, expr)                                                            \
+	static inline u64 e_##name##_I(unsigned s, u64 d, u64 a, unsigned imm, bool *q)      \
+	{                                                                                    \
+		return expr;                                                                 \
+	}                                                                                    \
+	OP(name##_VI)                                                                        \
+	{                                                                                    \
+		unsigned s = IMM_SIZE(insn);                                                 \
+		FP_ACCESS_CHECK(v);                                                          \
+		return unary_run(v, insn, s, NR_ELEMS(insn, s), amount(insn), e_##name##_I); \
+	}                                                                                    \
+	OP(name##_SI)                                                                        \
+	{                                                                                    \
+		FP_ACCESS_CHECK(v);                                                          \
+		return unary_run(v, insn, IMM_SIZE(insn), 1, amount(insn), e_##name##_I);    \
 	}
 
 /* Right shifts go up to the element size, 64 included. */

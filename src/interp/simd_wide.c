@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* AdvSIMD integer with operands and results of different widths: long, wide, narrowing; shifts that widen or narrow. */
+/* AdvSIMD integer with operands and results of different widths: long, wide, narrowing; shifts that
+ * widen or narrow. */
 #include "interp/simd_elem.h"
 
-/* a and b are narrow elements (a is wide for SADDW and the like), d and the result are wide: size s + 1. */
+/* a and b are narrow elements (a is wide for SADDW and the like), d and the result are wide: size s
+ * + 1. */
 typedef u64 long_fn(unsigned s, u64 d, u64 a, u64 b, bool *q);
 
-static ALWAYS_INLINE enum op_result long_run(struct vcpu *v, u32 insn, unsigned first, unsigned n, const union vreg *b, bool a_wide,
-					     long_fn *fn)
+static ALWAYS_INLINE enum op_result long_run(struct vcpu *v, u32 insn, unsigned first, unsigned n,
+					     const union vreg *b, bool a_wide, long_fn *fn)
 {
 	const union vreg *a = &v->arch.v[RN(insn)], *d = &v->arch.v[RD(insn)];
 	unsigned s = INSN_SIZE(insn);
@@ -15,7 +17,8 @@ static ALWAYS_INLINE enum op_result long_run(struct vcpu *v, u32 insn, unsigned 
 
 	for (unsigned i = 0; i < n; i++)
 		elem_set(&r, s + 1, i,
-			 fn(s, elem_get(d, s + 1, i), a_wide ? elem_get(a, s + 1, i) : elem_get(a, s, first + i),
+			 fn(s, elem_get(d, s + 1, i),
+			    a_wide ? elem_get(a, s + 1, i) : elem_get(a, s, first + i),
 			    elem_get(b, s, first + i), &q));
 	v->arch.v[RD(insn)] = r;
 	if (unlikely(q))
@@ -24,43 +27,44 @@ static ALWAYS_INLINE enum op_result long_run(struct vcpu *v, u32 insn, unsigned 
 }
 
 /* The narrow elements come from the upper half if Q. */
-static ALWAYS_INLINE enum op_result long_vector(struct vcpu *v, u32 insn, const union vreg *b, bool a_wide, long_fn *fn)
+static ALWAYS_INLINE enum op_result long_vector(struct vcpu *v, u32 insn, const union vreg *b,
+						bool a_wide, long_fn *fn)
 {
 	unsigned n = 8u >> INSN_SIZE(insn);
 
 	return long_run(v, insn, INSN_Q(insn) ? n : 0, n, b, a_wide, fn);
 }
 
-#define LONG_AS(name, a_wide, expr)                                                                \
-	static inline u64 e_##name(unsigned s, u64 d, u64 a, u64 b, bool *q)                       \
-	{                                                                                          \
-		return expr;                                                                       \
-	}                                                                                          \
-	OP(name##_V)                                                                               \
-	{                                                                                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return long_vector(v, insn, &v->arch.v[RM(insn)], a_wide, e_##name);               \
+#define LONG_AS(name, a_wide, expr)                                                  \
+	static inline u64 e_##name(unsigned s, u64 d, u64 a, u64 b, bool *q)         \
+	{                                                                            \
+		return expr;                                                         \
+	}                                                                            \
+	OP(name##_V)                                                                 \
+	{                                                                            \
+		FP_ACCESS_CHECK(v);                                                  \
+		return long_vector(v, insn, &v->arch.v[RM(insn)], a_wide, e_##name); \
 	}
 #define LONG(name, expr) LONG_AS(name, false, expr)
 #define WIDE(name, expr) LONG_AS(name, true, expr)
-#define OP_INDEXED(name)                                                                           \
-	OP(name##_VX)                                                                              \
-	{                                                                                          \
-		union vreg b = indexed_operand(v, insn, INSN_SIZE(insn));                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return long_vector(v, insn, &b, false, e_##name);                                  \
+#define OP_INDEXED(name)                                                  \
+	OP(name##_VX)                                                     \
+	{                                                                 \
+		union vreg b = indexed_operand(v, insn, INSN_SIZE(insn)); \
+		FP_ACCESS_CHECK(v);                                       \
+		return long_vector(v, insn, &b, false, e_##name);         \
 	}
-#define OP_SCALAR(name)                                                                            \
-	OP(name##_S)                                                                               \
-	{                                                                                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return long_run(v, insn, 0, 1, &v->arch.v[RM(insn)], false, e_##name);             \
-	}                                                                                          \
-	OP(name##_SX)                                                                              \
-	{                                                                                          \
-		union vreg b = indexed_operand(v, insn, INSN_SIZE(insn));                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return long_run(v, insn, 0, 1, &b, false, e_##name);                               \
+#define OP_SCALAR(name)                                                                \
+	OP(name##_S)                                                                   \
+	{                                                                              \
+		FP_ACCESS_CHECK(v);                                                    \
+		return long_run(v, insn, 0, 1, &v->arch.v[RM(insn)], false, e_##name); \
+	}                                                                              \
+	OP(name##_SX)                                                                  \
+	{                                                                              \
+		union vreg b = indexed_operand(v, insn, INSN_SIZE(insn));              \
+		FP_ACCESS_CHECK(v);                                                    \
+		return long_run(v, insn, 0, 1, &b, false, e_##name);                   \
 	}
 
 static inline u64 abs_diff(s64 a, s64 b)
@@ -121,9 +125,11 @@ OP(PMULL8_V)
 	return OP_NEXT;
 }
 
-/* --- high half of a sum, narrowed ---------------------------------------------------------------------------------------- */
+/* --- high half of a sum, narrowed
+ * ---------------------------------------------------------------------------------------- */
 
-/* Puts 64 bits of narrow results into the half that Q chooses; the lower half form clears the rest. */
+/* Puts 64 bits of narrow results into the half that Q chooses; the lower half form clears the rest.
+ */
 static ALWAYS_INLINE void put_narrow(struct vcpu *v, u32 insn, u64 half)
 {
 	if (INSN_Q(insn))
@@ -150,11 +156,11 @@ static enum op_result high_narrow(struct vcpu *v, u32 insn, bool subtract, bool 
 	return OP_NEXT;
 }
 
-#define OP_HIGH_NARROW(name, subtract, round)                                                      \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return high_narrow(v, insn, subtract, round);                                      \
+#define OP_HIGH_NARROW(name, subtract, round)                 \
+	OP(name)                                              \
+	{                                                     \
+		FP_ACCESS_CHECK(v);                           \
+		return high_narrow(v, insn, subtract, round); \
 	}
 
 OP_HIGH_NARROW(ADDHN_V, false, false)
@@ -162,12 +168,14 @@ OP_HIGH_NARROW(RADDHN_V, false, true)
 OP_HIGH_NARROW(SUBHN_V, true, false)
 OP_HIGH_NARROW(RSUBHN_V, true, true)
 
-/* --- narrowing of one operand, with a right shift ------------------------------------------------------------------------ */
+/* --- narrowing of one operand, with a right shift
+ * ------------------------------------------------------------------------ */
 
 /* a is wide (size s + 1), the result has size s. */
 typedef u64 narrow_fn(unsigned s, u64 a, unsigned shift, bool *q);
 
-static ALWAYS_INLINE enum op_result narrow_run(struct vcpu *v, u32 insn, unsigned s, unsigned shift, bool scalar, narrow_fn *fn)
+static ALWAYS_INLINE enum op_result narrow_run(struct vcpu *v, u32 insn, unsigned s, unsigned shift,
+					       bool scalar, narrow_fn *fn)
 {
 	const union vreg *a = &v->arch.v[RN(insn)];
 	union vreg r = {0};
@@ -191,10 +199,10 @@ static inline s128 shift_right(s128 x, unsigned shift, bool round)
 	return x >> shift;
 }
 
-#define NARROW(name, expr)                                                                         \
-	static inline u64 n_##name(unsigned s, u64 a, unsigned shift, bool *q)                     \
-	{                                                                                          \
-		return expr;                                                                       \
+#define NARROW(name, expr)                                                     \
+	static inline u64 n_##name(unsigned s, u64 a, unsigned shift, bool *q) \
+	{                                                                      \
+		return expr;                                                   \
 	}
 NARROW(trunc, (u64)shift_right((s128)a, shift, false))
 NARROW(trunc_round, (u64)shift_right((s128)a, shift, true))
@@ -205,11 +213,11 @@ NARROW(su_round, sat_unsigned(s, shift_right(SX(s + 1, a), shift, true), q))
 NARROW(uu, sat_unsigned(s, shift_right((s128)a, shift, false), q))
 NARROW(uu_round, sat_unsigned(s, shift_right((s128)a, shift, true), q))
 
-#define OP_NARROW(id, scalar, fn)                                                                  \
-	OP(id)                                                                                     \
-	{                                                                                          \
-		FP_ACCESS_CHECK(v);                                                                \
-		return narrow_run(v, insn, INSN_SIZE(insn), 0, scalar, n_##fn);                    \
+#define OP_NARROW(id, scalar, fn)                                               \
+	OP(id)                                                                  \
+	{                                                                       \
+		FP_ACCESS_CHECK(v);                                             \
+		return narrow_run(v, insn, INSN_SIZE(insn), 0, scalar, n_##fn); \
 	}
 
 OP_NARROW(XTN_V, false, trunc)
@@ -220,15 +228,16 @@ OP_NARROW(SQXTUN_S, true, su)
 OP_NARROW(UQXTN_V, false, uu)
 OP_NARROW(UQXTN_S, true, uu)
 
-/* immh:immb is 2 * narrow element size - shift; the top set bit of immh (1, 2 or 4 here) is the narrow size. */
+/* immh:immb is 2 * narrow element size - shift; the top set bit of immh (1, 2 or 4 here) is the
+ * narrow size. */
 #define IMM_SIZE(insn) (31u - (unsigned)__builtin_clz((insn) >> 19 & 15))
 
-#define OP_SHIFT_NARROW(id, scalar, fn)                                                            \
-	OP(id)                                                                                     \
-	{                                                                                          \
-		unsigned s = IMM_SIZE(insn);                                                       \
-		FP_ACCESS_CHECK(v);                                                                \
-		return narrow_run(v, insn, s, (16u << s) - fld(insn, 16, 7), scalar, n_##fn);      \
+#define OP_SHIFT_NARROW(id, scalar, fn)                                                       \
+	OP(id)                                                                                \
+	{                                                                                     \
+		unsigned s = IMM_SIZE(insn);                                                  \
+		FP_ACCESS_CHECK(v);                                                           \
+		return narrow_run(v, insn, s, (16u << s) - fld(insn, 16, 7), scalar, n_##fn); \
 	}
 
 OP_SHIFT_NARROW(SHRN_VI, false, trunc)
@@ -246,9 +255,12 @@ OP_SHIFT_NARROW(UQSHRN_SI, true, uu)
 OP_SHIFT_NARROW(UQRSHRN_VI, false, uu_round)
 OP_SHIFT_NARROW(UQRSHRN_SI, true, uu_round)
 
-/* --- widening shifts -------------------------------------------------------------------------------------------------------- */
+/* --- widening shifts
+ * --------------------------------------------------------------------------------------------------------
+ */
 
-static enum op_result shift_long(struct vcpu *v, u32 insn, unsigned s, unsigned shift, bool is_unsigned)
+static enum op_result shift_long(struct vcpu *v, u32 insn, unsigned s, unsigned shift,
+				 bool is_unsigned)
 {
 	const union vreg *a = &v->arch.v[RN(insn)];
 	unsigned n = 8u >> s, first = INSN_Q(insn) ? n : 0;

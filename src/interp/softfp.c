@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arithmetic of softfp.h. Each function tries the host's unit first where the answer is provably the same: rounding to
- * nearest, FZ clear, IXC already set (so that exactness does not matter), and a result that is neither a NaN nor an infinity
- * nor near the underflow threshold. Everything else goes through 64-bit significands and one rounding function.
+ * Arithmetic of softfp.h. Each function tries the host's unit first where the answer is provably
+ * the same: rounding to nearest, FZ clear, IXC already set (so that exactness does not matter), and
+ * a result that is neither a NaN nor an infinity nor near the underflow threshold. Everything else
+ * goes through 64-bit significands and one rounding function.
  */
 #include "interp/softfp_num.h"
 
 #include <string.h>
 
-u64 fp_round(struct fp_ctx *c, enum fp_fmt f, bool sign, int exp, u64 sig, enum fp_rounding r, bool cv)
+u64 fp_round(struct fp_ctx *c, enum fp_fmt f, bool sign, int exp, u64 sig, enum fp_rounding r,
+	     bool cv)
 {
 	const struct fp_layout *l = &fp_layouts[f];
 	unsigned shift = 63 - l->frac;
@@ -85,7 +87,8 @@ static bool process_nans(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b, const st
 	return true;
 }
 
-/* --- the host's unit ---------------------------------------------------------------------------------------------- */
+/* --- the host's unit
+ * ---------------------------------------------------------------------------------------------- */
 
 static ALWAYS_INLINE bool fast_ok(const struct fp_ctx *c, enum fp_fmt f)
 {
@@ -128,7 +131,8 @@ static ALWAYS_INLINE u64 from_float(float s)
 /* Neither NaN nor infinity. */
 static ALWAYS_INLINE bool finite_result(enum fp_fmt f, u64 r)
 {
-	return f == FP_D ? (r & (0x7ffull << 52)) != 0x7ffull << 52 : (r & 0x7f800000) != 0x7f800000;
+	return f == FP_D ? (r & (0x7ffull << 52)) != 0x7ffull << 52
+			 : (r & 0x7f800000) != 0x7f800000;
 }
 
 /* Finite and at least twice the smallest normal number: no doubt about tininess before rounding. */
@@ -162,10 +166,13 @@ static u64 host_fma(enum fp_fmt f, u64 addend, u64 a, u64 b)
 	return from_float(__builtin_fmaf(as_float(a), as_float(b), as_float(addend)));
 }
 
-/* --- add, subtract ------------------------------------------------------------------------------------------------ */
+/* --- add, subtract
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* Sum of two 128-bit magnitudes (bits 127 and 126 clear), x * 2^(xe - 125) and y * 2^(ye - 125). */
-static u64 add_magnitudes(struct fp_ctx *c, enum fp_fmt f, bool xs, int xe, u128 x, bool ys, int ye, u128 y)
+static u64 add_magnitudes(struct fp_ctx *c, enum fp_fmt f, bool xs, int xe, u128 x, bool ys, int ye,
+			  u128 y)
 {
 	if (xe < ye || (xe == ye && x < y)) {
 		u128 t = x;
@@ -204,15 +211,16 @@ static u64 add_slow(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b, bool negate_b
 		return fp_round(c, f, y.sign, y.exp, y.sig, fp_mode(c), false);
 	if (y.cls == FP_ZERO)
 		return fp_round(c, f, x.sign, x.exp, x.sig, fp_mode(c), false);
-	return add_magnitudes(c, f, x.sign, x.exp, (u128)x.sig << 62, y.sign, y.exp, (u128)y.sig << 62);
+	return add_magnitudes(c, f, x.sign, x.exp, (u128)x.sig << 62, y.sign, y.exp,
+			      (u128)y.sig << 62);
 }
 
 /* A tiny sum is exact, so any finite host result will do. */
 u64 fp_add(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b)
 {
 	if (fast_ok(c, f)) {
-		u64 r = f == FP_D ? from_double(as_double(a) + as_double(b)) :
-				    from_float(as_float(a) + as_float(b));
+		u64 r = f == FP_D ? from_double(as_double(a) + as_double(b))
+				  : from_float(as_float(a) + as_float(b));
 
 		if (likely(finite_result(f, r)))
 			return r;
@@ -223,8 +231,8 @@ u64 fp_add(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b)
 u64 fp_sub(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b)
 {
 	if (fast_ok(c, f)) {
-		u64 r = f == FP_D ? from_double(as_double(a) - as_double(b)) :
-				    from_float(as_float(a) - as_float(b));
+		u64 r = f == FP_D ? from_double(as_double(a) - as_double(b))
+				  : from_float(as_float(a) - as_float(b));
 
 		if (likely(finite_result(f, r)))
 			return r;
@@ -232,7 +240,8 @@ u64 fp_sub(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b)
 	return add_slow(c, f, a, b, true);
 }
 
-/* --- multiply, divide, square root -------------------------------------------------------------------------------- */
+/* --- multiply, divide, square root
+ * -------------------------------------------------------------------------------- */
 
 static u64 mul_slow(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b, bool extended)
 {
@@ -247,7 +256,8 @@ static u64 mul_slow(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b, bool extended
 			return fp_inf(f, sign);
 		if (!extended)
 			return fp_invalid(c, f);
-		return fp_zero(f, sign) | ((u64)(fp_layouts[f].bias + 1) << fp_layouts[f].frac); /* 2.0 */
+		return fp_zero(f, sign) |
+		       ((u64)(fp_layouts[f].bias + 1) << fp_layouts[f].frac); /* 2.0 */
 	}
 	if (x.cls == FP_ZERO || y.cls == FP_ZERO)
 		return fp_zero(f, sign);
@@ -257,8 +267,8 @@ static u64 mul_slow(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b, bool extended
 u64 fp_mul(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b)
 {
 	if (fast_ok(c, f)) {
-		u64 r = f == FP_D ? from_double(as_double(a) * as_double(b)) :
-				    from_float(as_float(a) * as_float(b));
+		u64 r = f == FP_D ? from_double(as_double(a) * as_double(b))
+				  : from_float(as_float(a) * as_float(b));
 
 		if (likely(normal_result(f, r)))
 			return r;
@@ -292,14 +302,15 @@ static u64 div_slow(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b)
 	less = x.sig < y.sig;
 	numerator = (u128)x.sig << (63 + less);
 	q = (u64)(numerator / y.sig);
-	return fp_round(c, f, sign, x.exp - y.exp - less, q | (numerator % y.sig != 0), fp_mode(c), false);
+	return fp_round(c, f, sign, x.exp - y.exp - less, q | (numerator % y.sig != 0), fp_mode(c),
+			false);
 }
 
 u64 fp_div(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b)
 {
 	if (fast_ok(c, f)) {
-		u64 r = f == FP_D ? from_double(as_double(a) / as_double(b)) :
-				    from_float(as_float(a) / as_float(b));
+		u64 r = f == FP_D ? from_double(as_double(a) / as_double(b))
+				  : from_float(as_float(a) / as_float(b));
 
 		if (likely(normal_result(f, r)))
 			return r;
@@ -329,15 +340,15 @@ static u64 sqrt_slow(struct fp_ctx *c, enum fp_fmt f, u64 a)
 		if ((u128)t * t <= radicand)
 			root = t;
 	}
-	return fp_round(c, f, false, (x.exp - (x.exp & 1)) / 2, root | ((u128)root * root != radicand),
-			fp_mode(c), false);
+	return fp_round(c, f, false, (x.exp - (x.exp & 1)) / 2,
+			root | ((u128)root * root != radicand), fp_mode(c), false);
 }
 
 u64 fp_sqrt(struct fp_ctx *c, enum fp_fmt f, u64 a)
 {
 	if (fast_ok(c, f)) {
-		u64 r = f == FP_D ? from_double(__builtin_sqrt(as_double(a))) :
-				    from_float(__builtin_sqrtf(as_float(a)));
+		u64 r = f == FP_D ? from_double(__builtin_sqrt(as_double(a)))
+				  : from_float(__builtin_sqrtf(as_float(a)));
 
 		if (likely(normal_result(f, r)))
 			return r;
@@ -345,11 +356,13 @@ u64 fp_sqrt(struct fp_ctx *c, enum fp_fmt f, u64 a)
 	return sqrt_slow(c, f, a);
 }
 
-/* --- fused -------------------------------------------------------------------------------------------------------- */
+/* --- fused
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 /* (addend + x * y) * 2^scale; finite or zero operands. */
-static u64 fused(struct fp_ctx *c, enum fp_fmt f, const struct fp_num *addend, const struct fp_num *x,
-		 const struct fp_num *y, int scale)
+static u64 fused(struct fp_ctx *c, enum fp_fmt f, const struct fp_num *addend,
+		 const struct fp_num *x, const struct fp_num *y, int scale)
 {
 	bool sign = x->sign != y->sign;
 	u128 product;
@@ -358,13 +371,15 @@ static u64 fused(struct fp_ctx *c, enum fp_fmt f, const struct fp_num *addend, c
 	if (x->cls == FP_ZERO || y->cls == FP_ZERO) {
 		if (addend->cls == FP_ZERO)
 			return fp_zero(f, addend->sign == sign ? sign : fp_mode(c) == FP_RM);
-		return fp_round(c, f, addend->sign, addend->exp + scale, addend->sig, fp_mode(c), false);
+		return fp_round(c, f, addend->sign, addend->exp + scale, addend->sig, fp_mode(c),
+				false);
 	}
 	product = (u128)x->sig * y->sig;
 	exp = x->exp + y->exp + 1 + scale;
 	if (addend->cls == FP_ZERO)
 		return fp_round128(c, f, sign, exp, product);
-	/* At most 106 significant bits: the two that make room for the carry are 0. Equal exponents order magnitudes. */
+	/* At most 106 significant bits: the two that make room for the carry are 0. Equal exponents
+	 * order magnitudes. */
 	if (!(product >> 127)) {
 		product <<= 1;
 		exp--;
@@ -413,7 +428,8 @@ u64 fp_muladd(struct fp_ctx *c, enum fp_fmt f, u64 addend, u64 a, u64 b)
 }
 
 /* FPRecipStepFused and FPRSqrtStepFused: (constant - a * b) * 2^scale. */
-static u64 step(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b, u64 constant_sig, int scale, u64 special_frac)
+static u64 step(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b, u64 constant_sig, int scale,
+		u64 special_frac)
 {
 	struct fp_num z = {FP_FINITE, false, 1, constant_sig}, x, y;
 	const struct fp_layout *l = &fp_layouts[f];
@@ -427,7 +443,8 @@ static u64 step(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b, u64 constant_sig,
 	if (x.cls == FP_INF || y.cls == FP_INF) {
 		if (x.cls != FP_ZERO && y.cls != FP_ZERO)
 			return fp_inf(f, x.sign != y.sign);
-		return (((u64)l->bias + 1 + (u64)(s64)scale) << l->frac) | (special_frac << (l->frac - 1));
+		return (((u64)l->bias + 1 + (u64)(s64)scale) << l->frac) |
+		       (special_frac << (l->frac - 1));
 	}
 	return fused(c, f, &z, &x, &y, scale);
 }
@@ -442,7 +459,8 @@ u64 fp_rsqrts(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b)
 	return step(c, f, a, b, BIT(63) | BIT(62), -1, 1);
 }
 
-/* --- compare, minimum, maximum ------------------------------------------------------------------------------------ */
+/* --- compare, minimum, maximum
+ * ------------------------------------------------------------------------------------ */
 
 struct fp_pair {
 	s64 x, y; /* order as the values; both zeros are 0 */
@@ -484,7 +502,8 @@ static ALWAYS_INLINE struct fp_pair make_pair(struct fp_ctx *c, enum fp_fmt f, u
 	}
 	if (unlikely(is_nan(f, a) || is_nan(f, b))) {
 		p.nan = 1;
-		if ((is_nan(f, a) && !(a & fp_quiet_bit(f))) || (is_nan(f, b) && !(b & fp_quiet_bit(f))))
+		if ((is_nan(f, a) && !(a & fp_quiet_bit(f))) ||
+		    (is_nan(f, b) && !(b & fp_quiet_bit(f))))
 			p.nan = 2;
 	}
 	p.a = a;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exact A64 floating point on bit patterns. Every function follows the shared pseudocode of the Arm ARM (J1.2) of the same
- * name: NaN propagation, flush-to-zero and cumulative flags included. Values sit in the low bits of a u64; results are
- * zero-extended. Nothing here knows a vCPU.
+ * Exact A64 floating point on bit patterns. Every function follows the shared pseudocode of the Arm
+ * ARM (J1.2) of the same name: NaN propagation, flush-to-zero and cumulative flags included. Values
+ * sit in the low bits of a u64; results are zero-extended. Nothing here knows a vCPU.
  */
 #ifndef ANYKVM_INTERP_SOFTFP_H
 #define ANYKVM_INTERP_SOFTFP_H
@@ -30,7 +30,8 @@ enum fp_rounding { FP_RN, FP_RP, FP_RM, FP_RZ, FP_RA, FP_RO };
 #define FPSR_IDC BIT(7)
 #define FPSR_QC	 BIT(27)
 
-/* fpsr starts as the register's value (it lets the fast paths skip what is set already) and only gains bits. */
+/* fpsr starts as the register's value (it lets the fast paths skip what is set already) and only
+ * gains bits. */
 struct fp_ctx {
 	u32 fpcr;
 	u32 fpsr;
@@ -86,17 +87,19 @@ bool fp_ge(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b);
 bool fp_gt(struct fp_ctx *c, enum fp_fmt f, u64 a, u64 b);
 
 u64 fp_convert(struct fp_ctx *c, enum fp_fmt from, enum fp_fmt to, u64 a, enum fp_rounding r);
-/* FPToFixed to width (16, 32, 64) bits with fbits fraction bits; saturates. The result is zero-extended. */
-u64 fp_to_int(struct fp_ctx *c, enum fp_fmt f, u64 a, unsigned fbits, unsigned width, bool is_unsigned,
-	      enum fp_rounding r);
+/* FPToFixed to width (16, 32, 64) bits with fbits fraction bits; saturates. The result is
+ * zero-extended. */
+u64 fp_to_int(struct fp_ctx *c, enum fp_fmt f, u64 a, unsigned fbits, unsigned width,
+	      bool is_unsigned, enum fp_rounding r);
 /* FixedToFP of the low width bits of a. */
-u64 fp_from_int(struct fp_ctx *c, enum fp_fmt f, u64 a, unsigned fbits, unsigned width, bool is_unsigned);
+u64 fp_from_int(struct fp_ctx *c, enum fp_fmt f, u64 a, unsigned fbits, unsigned width,
+		bool is_unsigned);
 /* FJCVTZS; *z is PSTATE.Z. */
 u32 fp_to_int_js(struct fp_ctx *c, u64 a, bool *z);
 
 /*
- * The fast paths use the host's unit in its default state. An engine brackets its loop with these, since the process may
- * run with flush-to-zero or another rounding mode of its own.
+ * The fast paths use the host's unit in its default state. An engine brackets its loop with these,
+ * since the process may run with flush-to-zero or another rounding mode of its own.
  */
 static inline u64 fp_host_begin(void)
 {

@@ -7,7 +7,8 @@ static u64 convert_nan(enum fp_fmt from, enum fp_fmt to, u64 a)
 {
 	u64 frac = a << (64 - fp_layouts[from].frac); /* left-aligned */
 
-	return fp_inf(to, (a & fp_sign_bit(from)) != 0) | fp_quiet_bit(to) | (frac >> (64 - fp_layouts[to].frac));
+	return fp_inf(to, (a & fp_sign_bit(from)) != 0) | fp_quiet_bit(to) |
+	       (frac >> (64 - fp_layouts[to].frac));
 }
 
 u64 fp_convert(struct fp_ctx *c, enum fp_fmt from, enum fp_fmt to, u64 a, enum fp_rounding r)
@@ -37,7 +38,8 @@ u64 fp_convert(struct fp_ctx *c, enum fp_fmt from, enum fp_fmt to, u64 a, enum f
 }
 
 /*
- * The magnitude of x as an integer, rounded by r. *inexact: something was rounded away. Values of 2^64 and more set *huge.
+ * The magnitude of x as an integer, rounded by r. *inexact: something was rounded away. Values of
+ * 2^64 and more set *huge.
  */
 static u64 to_magnitude(const struct fp_num *x, enum fp_rounding r, bool *inexact, bool *huge)
 {
@@ -98,8 +100,8 @@ u64 fp_rint(struct fp_ctx *c, enum fp_fmt f, u64 a, enum fp_rounding r, bool exa
 	return fp_round(c, f, x.sign, 63 - (int)lz, m << lz, FP_RZ, false);
 }
 
-u64 fp_to_int(struct fp_ctx *c, enum fp_fmt f, u64 a, unsigned fbits, unsigned width, bool is_unsigned,
-	      enum fp_rounding r)
+u64 fp_to_int(struct fp_ctx *c, enum fp_fmt f, u64 a, unsigned fbits, unsigned width,
+	      bool is_unsigned, enum fp_rounding r)
 {
 	struct fp_num x = fp_unpack(c, f, a, false);
 	u64 mask = ~0ull >> (64 - width), m, limit;
@@ -128,7 +130,8 @@ u64 fp_to_int(struct fp_ctx *c, enum fp_fmt f, u64 a, unsigned fbits, unsigned w
 	return (x.sign ? 0 - m : m) & mask;
 }
 
-u64 fp_from_int(struct fp_ctx *c, enum fp_fmt f, u64 a, unsigned fbits, unsigned width, bool is_unsigned)
+u64 fp_from_int(struct fp_ctx *c, enum fp_fmt f, u64 a, unsigned fbits, unsigned width,
+		bool is_unsigned)
 {
 	u64 m = is_unsigned ? a & (~0ull >> (64 - width)) : (u64)sign_extend(a, width);
 	bool sign = !is_unsigned && (s64)m < 0;
@@ -177,7 +180,8 @@ u32 fp_to_int_js(struct fp_ctx *c, u64 a, bool *z)
 	return (u32)(x.sign ? 0 - m : m);
 }
 
-/* --- estimates: 8-bit tables by definition, Arm ARM RecipEstimate and RecipSqrtEstimate ------------------------------ */
+/* --- estimates: 8-bit tables by definition, Arm ARM RecipEstimate and RecipSqrtEstimate
+ * ------------------------------ */
 
 static unsigned recip_estimate(unsigned a)
 {
@@ -232,8 +236,8 @@ u64 fp_recpe(struct fp_ctx *c, enum fp_fmt f, u64 a)
 	}
 	if (x.exp < -(l->bias + 1)) { /* the reciprocal is not representable */
 		c->fpsr |= FPSR_OFC | FPSR_IXC;
-		return r == FP_RN || r == (x.sign ? FP_RM : FP_RP) ? fp_inf(f, x.sign) :
-								     fp_max_normal(f, x.sign);
+		return r == FP_RN || r == (x.sign ? FP_RM : FP_RP) ? fp_inf(f, x.sign)
+								   : fp_max_normal(f, x.sign);
 	}
 	if (fp_flushes(c, f) && x.exp >= l->bias - 1) {
 		c->fpsr |= FPSR_UFC;

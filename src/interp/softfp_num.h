@@ -113,7 +113,8 @@ static inline struct fp_num fp_unpack(struct fp_ctx *c, enum fp_fmt f, u64 a, bo
 }
 
 /* FPRound of a non-zero value (bit 63 of sig set, bit 0 may be a jam bit); cv: FPRoundCV. */
-u64 fp_round(struct fp_ctx *c, enum fp_fmt f, bool sign, int exp, u64 sig, enum fp_rounding r, bool cv);
+u64 fp_round(struct fp_ctx *c, enum fp_fmt f, bool sign, int exp, u64 sig, enum fp_rounding r,
+	     bool cv);
 
 /* As fp_round, from any non-zero 128-bit value sig * 2^(exp - 127). */
 static inline u64 fp_round128(struct fp_ctx *c, enum fp_fmt f, bool sign, int exp, u128 sig)
@@ -122,7 +123,8 @@ static inline u64 fp_round128(struct fp_ctx *c, enum fp_fmt f, bool sign, int ex
 	unsigned lz = hi ? (unsigned)__builtin_clzll(hi) : 64 + (unsigned)__builtin_clzll((u64)sig);
 
 	sig <<= lz;
-	return fp_round(c, f, sign, exp - (int)lz, (u64)(sig >> 64) | ((u64)sig != 0), fp_mode(c), false);
+	return fp_round(c, f, sign, exp - (int)lz, (u64)(sig >> 64) | ((u64)sig != 0), fp_mode(c),
+			false);
 }
 
 static inline u64 fp_process_nan(struct fp_ctx *c, enum fp_fmt f, u64 a, enum fp_class cls)

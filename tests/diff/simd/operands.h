@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Operands that FP instructions get wrong: NaNs, infinities, zeros, denormals, ties, results near the ends of the range. */
+/* Operands that FP instructions get wrong: NaNs, infinities, zeros, denormals, ties, results near
+ * the ends of the range. */
 #ifndef ANYKVM_TESTS_OPERANDS_H
 #define ANYKVM_TESTS_OPERANDS_H
 
@@ -29,7 +30,8 @@ static inline u64 fp_operand(u64 *seed, unsigned f)
 	u64 sign = (rnd(seed) & 1) << (bits - 1), frac = rnd(seed) & fmask, e;
 	unsigned cut = below(seed, fb);
 
-	/* Fractions with few bits, and with a run of ones or zeros at the end: ties and near ties after an operation. */
+	/* Fractions with few bits, and with a run of ones or zeros at the end: ties and near ties
+	 * after an operation. */
 	switch (below(seed, 5)) {
 	case 0:
 		frac &= ~((1ull << cut) - 1);
@@ -81,7 +83,8 @@ static inline u64 fp_operand(u64 *seed, unsigned f)
 		e = bias + below(seed, 8);
 		return sign | MIN(e, emax - 1) << fb | frac;
 	case 15: /* where narrower formats overflow and underflow */
-		e = bias + (s64[]){-15, -25, 15, -127, -150, 127}[below(seed, 6)] - 1 + below(seed, 3);
+		e = bias + (s64[]){-15, -25, 15, -127, -150, 127}[below(seed, 6)] - 1 +
+		    below(seed, 3);
 		return sign | (e < emax ? e : bias) << fb | frac;
 	case 16: /* close exponents, for sums */
 	case 17:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Disagreements with qemu-user 7.2 that the Arm ARM (DDI 0487) decides. Each entry corrects one field of their answer, and only
- * under its condition; a case still has to be equal in everything else.
+ * Disagreements with qemu-user 7.2 that the Arm ARM (DDI 0487) decides. Each entry corrects one
+ * field of their answer, and only under its condition; a case still has to be equal in everything
+ * else.
  */
 #ifndef ANYKVM_TESTS_SETTLED_H
 #define ANYKVM_TESTS_SETTLED_H
@@ -16,8 +17,8 @@ static inline bool settled_apply(const struct simd_case *in, struct simd_case *t
 
 	switch (in->op) {
 	/*
-	 * C7.2, FCVTZS (vector, fixed-point), scalar half precision: the result is 16 bits and V[d] is written with the rest
-	 * clear. QEMU 7.2 sign-extends it to 32 bits.
+	 * C7.2, FCVTZS (vector, fixed-point), scalar half precision: the result is 16 bits and V[d]
+	 * is written with the rest clear. QEMU 7.2 sign-extends it to 32 bits.
 	 */
 	case A64_FCVTZS_SIH:
 		if (!(rd[1] & 0x80) || rd[2] != 0xff || rd[3] != 0xff)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One instruction with the state before or after it: the record that simd_diff.c and simd_runner.c exchange through files. */
+/* One instruction with the state before or after it: the record that simd_diff.c and simd_runner.c
+ * exchange through files. */
 #ifndef ANYKVM_TESTS_SIMD_CASE_H
 #define ANYKVM_TESTS_SIMD_CASE_H
 
@@ -15,7 +16,8 @@
 #define CASE_ARENA (CASE_DATA + 0x1000 - CASE_MEM / 2)
 
 struct simd_case {
-	uint64_t x[31]; /* x30 is not compared: it holds pc before, and the record's address behind the scenes */
+	uint64_t x[31]; /* x30 is not compared: it holds pc before, and the record's address behind
+			   the scenes */
 	uint64_t sp;
 	uint64_t pc;
 	uint32_t nzcv, fpcr, fpsr;
@@ -28,12 +30,12 @@ struct simd_case {
 };
 
 /* Used by the runner's assembly. */
-#define CASE_OFF_SP	248
-#define CASE_OFF_PC	256
-#define CASE_OFF_NZCV	264
-#define CASE_OFF_FPCR	268
-#define CASE_OFF_FPSR	272
-#define CASE_OFF_V	304
+#define CASE_OFF_SP   248
+#define CASE_OFF_PC   256
+#define CASE_OFF_NZCV 264
+#define CASE_OFF_FPCR 268
+#define CASE_OFF_FPSR 272
+#define CASE_OFF_V    304
 
 _Static_assert(__builtin_offsetof(struct simd_case, sp) == CASE_OFF_SP, "sp");
 _Static_assert(__builtin_offsetof(struct simd_case, pc) == CASE_OFF_PC, "pc");

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FP, AdvSIMD and crypto against another implementation of the architecture (qemu-user, or hardware): every line of
- * a64_simd.tab with random fields, operands and FPCR, one instruction a case, all state compared.
+ * FP, AdvSIMD and crypto against another implementation of the architecture (qemu-user, or
+ *hardware): every line of a64_simd.tab with random fields, operands and FPCR, one instruction a
+ *case, all state compared.
  *
  *	simd_diff [-n CASES] [-s SEED] [-l LINE]... [-v] RUNNER-COMMAND...
  *
- * A line with fewer than 1,000 cases fails, and one that can set FPSR needs 1,000 in each rounding mode, with FZ and with DN.
- * What the two may legitimately see differently is listed, with its reason, in settled.h.
+ * A line with fewer than 1,000 cases fails, and one that can set FPSR needs 1,000 in each rounding
+ *mode, with FZ and with DN. What the two may legitimately see differently is listed, with its
+ *reason, in settled.h.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -40,7 +42,9 @@ static u64 seed = 1;
 static u32 literal_slots, plain_slots;
 static bool verbose;
 
-/* --- generation ----------------------------------------------------------------------------------------------------- */
+/* --- generation
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static bool field(const struct a64_insn_info *l, const char *name, unsigned *lo, unsigned *width)
 {
@@ -166,7 +170,8 @@ static unsigned access_size(const struct a64_insn_info *l)
 	return 0;
 }
 
-/* Makes the access hit the arena: chooses the base register, or for SP and literals the immediate. */
+/* Makes the access hit the arena: chooses the base register, or for SP and literals the immediate.
+ */
 static void aim(struct simd_case *c, const struct a64_insn_info *l)
 {
 	unsigned size = access_size(l), lo, width, rn = get(l, c->insn, "Rn", 0);
@@ -199,7 +204,9 @@ static void aim(struct simd_case *c, const struct a64_insn_info *l)
 		}
 		m = rm == 31 ? 0 : (u64)((s64)below(&seed, 9) - 4);
 		if (rm != 31)
-			c->x[rm] = option == 2 ? m & 0xffffffff : option == 6 ? (u32)m | rnd(&seed) << 32 : m;
+			c->x[rm] = option == 2	 ? m & 0xffffffff
+				   : option == 6 ? (u32)m | rnd(&seed) << 32
+						 : m;
 		offset = option == 2 ? (u32)m : m;
 		offset <<= get(l, c->insn, "S", 0) ? size : 0;
 		if (rn == 31 && option == 2 && (s64)m < 0) {
@@ -228,7 +235,8 @@ static void make_case(struct simd_case *c, enum a64_op op, u32 insn, u64 pc)
 	c->pc = pc;
 	c->sp = CASE_ARENA & ~15ull;
 	for (unsigned i = 0; i < 31; i++)
-		c->x[i] = fp && below(&seed, 4) ? int_operand(&seed, 2 + below(&seed, 2)) : int_operand(&seed, below(&seed, 4));
+		c->x[i] = fp && below(&seed, 4) ? int_operand(&seed, 2 + below(&seed, 2))
+						: int_operand(&seed, below(&seed, 4));
 	c->x[30] = pc;
 	for (unsigned i = 0; i < 32; i++)
 		random_vreg(c->v[i], f, fp);
@@ -258,7 +266,9 @@ static void make_case(struct simd_case *c, enum a64_op op, u32 insn, u64 pc)
 	}
 }
 
-/* --- our side -------------------------------------------------------------------------------------------------------- */
+/* --- our side
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static void run_ours(struct rig *r, const struct simd_case *in, struct simd_case *out)
 {
@@ -288,12 +298,15 @@ static void run_ours(struct rig *r, const struct simd_case *in, struct simd_case
 	out->signal = result == OP_NEXT ? 0 : r->exit == RIG_UNDEF ? 4 : 11;
 }
 
-/* --- comparison ------------------------------------------------------------------------------------------------------ */
+/* --- comparison
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static bool same(const struct simd_case *a, const struct simd_case *b)
 {
-	return !memcmp(a->x, b->x, 30 * 8) && a->sp == b->sp && a->nzcv == b->nzcv && a->fpsr == b->fpsr &&
-	       a->signal == b->signal && !memcmp(a->v, b->v, sizeof(a->v)) && !memcmp(a->mem, b->mem, CASE_MEM);
+	return !memcmp(a->x, b->x, 30 * 8) && a->sp == b->sp && a->nzcv == b->nzcv &&
+	       a->fpsr == b->fpsr && a->signal == b->signal && !memcmp(a->v, b->v, sizeof(a->v)) &&
+	       !memcmp(a->mem, b->mem, CASE_MEM);
 }
 
 static void print_vreg(const char *what, const u8 v[16])
@@ -301,16 +314,19 @@ static void print_vreg(const char *what, const u8 v[16])
 	u64 d[2];
 
 	memcpy(d, v, 16);
-	printf("#   %s %016llx %016llx\n", what, (unsigned long long)d[1], (unsigned long long)d[0]);
+	printf("#   %s %016llx %016llx\n", what, (unsigned long long)d[1],
+	       (unsigned long long)d[0]);
 }
 
-static void report(const struct simd_case *in, const struct simd_case *ours, const struct simd_case *theirs)
+static void report(const struct simd_case *in, const struct simd_case *ours,
+		   const struct simd_case *theirs)
 {
 	const struct a64_insn_info *l = &a64_info[in->op];
 	static const char *const names[] = {"Rd", "Rn", "Rm", "Ra", "Rt"};
 	char what[32];
 
-	printf("# %s %08x fpcr %08x fpsr %08x nzcv %x\n", l->name, in->insn, in->fpcr, in->fpsr, in->nzcv >> 28);
+	printf("# %s %08x fpcr %08x fpsr %08x nzcv %x\n", l->name, in->insn, in->fpcr, in->fpsr,
+	       in->nzcv >> 28);
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
 		unsigned r = get(l, in->insn, names[i], 99);
 
@@ -319,7 +335,8 @@ static void report(const struct simd_case *in, const struct simd_case *ours, con
 		snprintf(what, sizeof(what), "in  %s v%-2u", names[i], r);
 		print_vreg(what, in->v[r]);
 		if (r < 31)
-			printf("#   in  %s x%-2u %016llx\n", names[i], r, (unsigned long long)in->x[r]);
+			printf("#   in  %s x%-2u %016llx\n", names[i], r,
+			       (unsigned long long)in->x[r]);
 	}
 	for (unsigned i = 0; i < 32; i++) {
 		if (memcmp(ours->v[i], theirs->v[i], 16)) {
@@ -329,15 +346,16 @@ static void report(const struct simd_case *in, const struct simd_case *ours, con
 			print_vreg(what, theirs->v[i]);
 		}
 		if (i < 30 && ours->x[i] != theirs->x[i])
-			printf("#   x%-2u ours %016llx theirs %016llx\n", i, (unsigned long long)ours->x[i],
-			       (unsigned long long)theirs->x[i]);
+			printf("#   x%-2u ours %016llx theirs %016llx\n", i,
+			       (unsigned long long)ours->x[i], (unsigned long long)theirs->x[i]);
 	}
 	if (ours->fpsr != theirs->fpsr)
 		printf("#   fpsr ours %08x theirs %08x\n", ours->fpsr, theirs->fpsr);
 	if (ours->nzcv != theirs->nzcv)
 		printf("#   nzcv ours %x theirs %x\n", ours->nzcv >> 28, theirs->nzcv >> 28);
 	if (ours->sp != theirs->sp)
-		printf("#   sp ours %llx theirs %llx\n", (unsigned long long)ours->sp, (unsigned long long)theirs->sp);
+		printf("#   sp ours %llx theirs %llx\n", (unsigned long long)ours->sp,
+		       (unsigned long long)theirs->sp);
 	if (ours->signal != theirs->signal)
 		printf("#   signal ours %u theirs %u\n", ours->signal, theirs->signal);
 	if (memcmp(ours->mem, theirs->mem, CASE_MEM))
@@ -352,7 +370,8 @@ static bool has_class(const struct simd_case *c, unsigned f, bool nan)
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
 		unsigned r = get(l, c->insn, names[i], 99);
 		static const u8 frac_bits[4] = {0, 10, 23, 52};
-		u64 x = 0, abs, inf = ((1ull << ((8u << f) - 1 - frac_bits[f])) - 1) << frac_bits[f];
+		u64 x = 0, abs,
+		    inf = ((1ull << ((8u << f) - 1 - frac_bits[f])) - 1) << frac_bits[f];
 
 		if (r == 99)
 			continue;
@@ -383,7 +402,9 @@ static void count(const struct simd_case *in, const struct simd_case *out)
 		v->flags = true;
 }
 
-/* --- batches ---------------------------------------------------------------------------------------------------------- */
+/* --- batches
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static bool run_theirs(char **command, int argc, const char *path)
 {
@@ -400,11 +421,12 @@ static bool run_theirs(char **command, int argc, const char *path)
 		_exit(127);
 	}
 	free(argv);
-	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	       !WEXITSTATUS(status);
 }
 
-static unsigned run_batch(struct rig *r, struct simd_case *in, struct simd_case *theirs, size_t n, char **command, int argc,
-			  const char *path)
+static unsigned run_batch(struct rig *r, struct simd_case *in, struct simd_case *theirs, size_t n,
+			  char **command, int argc, const char *path)
 {
 	struct simd_case *ours = aligned_alloc(16, sizeof(*ours));
 	unsigned failed = 0;
@@ -456,15 +478,19 @@ static unsigned print_coverage(const bool *chosen)
 		    strncmp(a64_info[op].name, "UCVTF", 5))
 			thin |= v->nan < 100 || v->denormal < 100;
 		if (verbose || thin || v->failed || v->settled)
-			printf("%s %-14s cases %u rmode %u/%u/%u/%u fz %u dn %u fz16 %u ahp %u nan %u denormal %u "
+			printf("%s %-14s cases %u rmode %u/%u/%u/%u fz %u dn %u fz16 %u ahp %u nan "
+			       "%u denormal %u "
 			       "settled %u different %u\n",
-			       thin ? "THIN" : v->failed ? "FAIL" : "ok  ", a64_info[op].name, v->cases, v->rmode[0],
-			       v->rmode[1], v->rmode[2], v->rmode[3], v->fz, v->dn, v->fz16, v->ahp, v->nan,
-			       v->denormal, v->settled, v->failed);
+			       thin	   ? "THIN"
+			       : v->failed ? "FAIL"
+					   : "ok  ",
+			       a64_info[op].name, v->cases, v->rmode[0], v->rmode[1], v->rmode[2],
+			       v->rmode[3], v->fz, v->dn, v->fz16, v->ahp, v->nan, v->denormal,
+			       v->settled, v->failed);
 		bad += thin || v->failed;
 	}
-	printf("%u lines (%u with floating-point flags), %llu cases, %llu settled, %u lines bad\n", lines, fp,
-	       (unsigned long long)total, (unsigned long long)settled, bad);
+	printf("%u lines (%u with floating-point flags), %llu cases, %llu settled, %u lines bad\n",
+	       lines, fp, (unsigned long long)total, (unsigned long long)settled, bad);
 	return bad;
 }
 
@@ -492,7 +518,8 @@ int main(int argc, char **argv)
 					chosen[op] = some = true;
 	}
 	if (optind >= argc) {
-		fprintf(stderr, "usage: simd_diff [-n cases] [-s seed] [-l line] [-v] runner-command...\n");
+		fprintf(stderr,
+			"usage: simd_diff [-n cases] [-s seed] [-l line] [-v] runner-command...\n");
 		return 2;
 	}
 	for (unsigned op = FIRST_OP; op < NR_A64_OPS && !some; op++)
@@ -511,13 +538,15 @@ int main(int argc, char **argv)
 			bool memory = is_memory(&a64_info[op]);
 
 			/* Immediates of memory accesses may be adjusted a case: one state each. */
-			for (unsigned k = 0; k < (memory ? 1 : STATES_PER_INSN) && i < want; k++, i++)
+			for (unsigned k = 0; k < (memory ? 1 : STATES_PER_INSN) && i < want;
+			     k++, i++)
 				make_case(&in[n++], (enum a64_op)op, insn, pc);
 			if (n + STATES_PER_INSN <= BATCH)
 				continue;
 			if (ftruncate(fd, (off_t)(n * sizeof(*in))))
 				return 2;
-			theirs = mmap(NULL, n * sizeof(*in), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+			theirs = mmap(NULL, n * sizeof(*in), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+				      0);
 			if (theirs == MAP_FAILED)
 				return 2;
 			run_batch(r, in, theirs, n, argv + optind, argc - optind, path);

@@ -21,7 +21,8 @@ uint64_t host_sp;
 void run_scratch(void);
 void leave_scratch(void);
 
-/* x30 points to scratch on the way in and out; the slot at pc loads it again before it branches to leave_scratch. */
+/* x30 points to scratch on the way in and out; the slot at pc loads it again before it branches to
+ * leave_scratch. */
 __asm__(".text\n"
 	".global run_scratch\n"
 	"run_scratch:\n"
@@ -40,58 +41,66 @@ __asm__(".text\n"
 	"	str x2, [x1, :lo12:host_sp]\n"
 	"	adrp x30, scratch\n"
 	"	add x30, x30, :lo12:scratch\n"
-	"	ldr w1, [x30, #" XSTR(CASE_OFF_NZCV) "]\n"
-	"	msr nzcv, x1\n"
-	"	ldr w1, [x30, #" XSTR(CASE_OFF_FPCR) "]\n"
-	"	msr fpcr, x1\n"
-	"	ldr w1, [x30, #" XSTR(CASE_OFF_FPSR) "]\n"
-	"	msr fpsr, x1\n"
-	"	ldr x1, [x30, #" XSTR(CASE_OFF_SP) "]\n"
-	"	mov sp, x1\n"
-	"	add x1, x30, #" XSTR(CASE_OFF_V) "\n"
-	"	.irp n, 0,2,4,6,8,10,12,14,16,18,20,22,24,26,28,30\n"
-	"	ldr q\\n, [x1, #16*\\n]\n"
-	"	.endr\n"
-	"	.irp n, 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31\n"
-	"	ldr q\\n, [x1, #16*\\n]\n"
-	"	.endr\n"
-	"	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29\n"
-	"	ldr x\\n, [x30, #8*\\n]\n"
-	"	.endr\n"
-	"	ldr x30, [x30, #" XSTR(CASE_OFF_PC) "]\n"
-	"	br x30\n"
-	".global leave_scratch\n"
-	"leave_scratch:\n"
-	"	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29\n"
-	"	str x\\n, [x30, #8*\\n]\n"
-	"	.endr\n"
-	"	mov x0, sp\n"
-	"	str x0, [x30, #" XSTR(CASE_OFF_SP) "]\n"
-	"	mrs x0, nzcv\n"
-	"	str w0, [x30, #" XSTR(CASE_OFF_NZCV) "]\n"
-	"	mrs x0, fpcr\n"
-	"	str w0, [x30, #" XSTR(CASE_OFF_FPCR) "]\n"
-	"	mrs x0, fpsr\n"
-	"	str w0, [x30, #" XSTR(CASE_OFF_FPSR) "]\n"
-	"	add x1, x30, #" XSTR(CASE_OFF_V) "\n"
-	"	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n"
-	"	str q\\n, [x1, #16*\\n]\n"
-	"	.endr\n"
-	"	msr fpcr, xzr\n"
-	"	adrp x1, host_sp\n"
-	"	ldr x2, [x1, :lo12:host_sp]\n"
-	"	mov sp, x2\n"
-	"	ldp x19, x20, [sp, #16]\n"
-	"	ldp x21, x22, [sp, #32]\n"
-	"	ldp x23, x24, [sp, #48]\n"
-	"	ldp x25, x26, [sp, #64]\n"
-	"	ldp x27, x28, [sp, #80]\n"
-	"	ldp d8, d9, [sp, #96]\n"
-	"	ldp d10, d11, [sp, #112]\n"
-	"	ldp d12, d13, [sp, #128]\n"
-	"	ldp d14, d15, [sp, #144]\n"
-	"	ldp x29, x30, [sp], #160\n"
-	"	ret\n");
+	"	ldr w1, [x30, #" XSTR(
+		CASE_OFF_NZCV) "]\n"
+			       "	msr nzcv, x1\n"
+			       "	ldr w1, [x30, #" XSTR(
+				       CASE_OFF_FPCR) "]\n"
+						      "	msr fpcr, x1\n"
+						      "	ldr w1, [x30, #" XSTR(
+							      CASE_OFF_FPSR) "]\n"
+									     "	msr fpsr, x1\n"
+									     "	ldr x1, [x30, "
+									     "#" XSTR(CASE_OFF_SP) "]\n"
+												   "	mov sp, x1\n"
+												   "	add x1, x30, #" XSTR(
+													   CASE_OFF_V) "\n"
+														       "	.irp n, 0,2,4,6,8,10,12,14,16,18,20,22,24,26,28,30\n"
+														       "	ldr q\\n, [x1, #16*\\n]\n"
+														       "	.endr\n"
+														       "	.irp n, 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31\n"
+														       "	ldr q\\n, [x1, #16*\\n]\n"
+														       "	.endr\n"
+														       "	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29\n"
+														       "	ldr x\\n, [x30, #8*\\n]\n"
+														       "	.endr\n"
+														       "	ldr x30, [x30, #" XSTR(CASE_OFF_PC) "]\n"
+																				    "	br x30\n"
+																				    ".global leave_scratch\n"
+																				    "leave_scratch:\n"
+																				    "	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29\n"
+																				    "	str x\\n, [x30, #8*\\n]\n"
+																				    "	.endr\n"
+																				    "	mov x0, sp\n"
+																				    "	str x0, [x30, #" XSTR(
+																					    CASE_OFF_SP) "]\n"
+																							 "	mrs x0, nzcv\n"
+																							 "	str w0, [x30, #" XSTR(
+																								 CASE_OFF_NZCV) "]\n"
+																										"	mrs x0, fpcr\n"
+																										"	str w0, [x30, #" XSTR(CASE_OFF_FPCR) "]\n"
+																															     "	mrs x0, fpsr\n"
+																															     "	str w0, [x30, #" XSTR(
+																																     CASE_OFF_FPSR) "]\n"
+																																		    "	add x1, x30, #" XSTR(CASE_OFF_V) "\n"
+																																							 "	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n"
+																																							 "	str q\\n, [x1, #16*\\n]\n"
+																																							 "	.endr\n"
+																																							 "	msr fpcr, xzr\n"
+																																							 "	adrp x1, host_sp\n"
+																																							 "	ldr x2, [x1, :lo12:host_sp]\n"
+																																							 "	mov sp, x2\n"
+																																							 "	ldp x19, x20, [sp, #16]\n"
+																																							 "	ldp x21, x22, [sp, #32]\n"
+																																							 "	ldp x23, x24, [sp, #48]\n"
+																																							 "	ldp x25, x26, [sp, #64]\n"
+																																							 "	ldp x27, x28, [sp, #80]\n"
+																																							 "	ldp d8, d9, [sp, #96]\n"
+																																							 "	ldp d10, d11, [sp, #112]\n"
+																																							 "	ldp d12, d13, [sp, #128]\n"
+																																							 "	ldp d14, d15, [sp, #144]\n"
+																																							 "	ldp x29, x30, [sp], #160\n"
+																																							 "	ret\n");
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
@@ -111,14 +120,16 @@ static void write_slot(uint64_t pc, uint32_t insn)
 
 	slot[0] = insn;
 	slot[1] = 0x58000000u | 3u << 5 | 30u;
-	slot[2] = 0x14000000u | (((uint32_t)((uint64_t)(uintptr_t)leave_scratch - (pc + 8)) >> 2) & 0x3ffffffu);
+	slot[2] = 0x14000000u |
+		  (((uint32_t)((uint64_t)(uintptr_t)leave_scratch - (pc + 8)) >> 2) & 0x3ffffffu);
 	slot[3] = 0xd503201fu;
 	memcpy(slot + 4, &address, 8);
 }
 
 static void *fixed(uint64_t at, size_t size, int prot)
 {
-	void *p = mmap((void *)(uintptr_t)at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	void *p = mmap((void *)(uintptr_t)at, size, prot,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	if (p != (void *)(uintptr_t)at) {
 		perror("mmap");

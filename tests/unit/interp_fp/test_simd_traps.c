@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every FP and AdvSIMD line does before and instead of its operation: access trap, SP alignment, precise faults. */
+/* What every FP and AdvSIMD line does before and instead of its operation: access trap, SP
+ * alignment, precise faults. */
 #include "../../diff/simd/operands.h"
 #include "interp/select.h"
 #include "rig.h"
@@ -45,7 +46,8 @@ static bool is_memory(unsigned op)
 
 TEST(every_line_traps_while_fp_access_is_off_and_changes_nothing)
 {
-	FOR_EACH_SIMD_OP (op) {
+	FOR_EACH_SIMD_OP(op)
+	{
 		for (unsigned i = 0; i < 4; i++) {
 			struct vcpu_arch before;
 			u32 insn = random_word(op);
@@ -54,7 +56,8 @@ TEST(every_line_traps_while_fp_access_is_off_and_changes_nothing)
 			rig->v.arch.fp_trap = 1;
 			before = rig->v.arch;
 			EXPECT_EQ(interp_select(insn)(&rig->v, insn), OP_STOP);
-			if (rig->exit != RIG_FP_TRAP || memcmp(&before, &rig->v.arch, sizeof(before)))
+			if (rig->exit != RIG_FP_TRAP ||
+			    memcmp(&before, &rig->v.arch, sizeof(before)))
 				TEST_FAIL("%s does not trap", a64_info[op].name);
 		}
 	}
@@ -64,7 +67,8 @@ TEST(a_misaligned_stack_pointer_as_base_traps_when_checked)
 {
 	unsigned lines = 0;
 
-	FOR_EACH_SIMD_OP (op) {
+	FOR_EACH_SIMD_OP(op)
+	{
 		struct vcpu_arch before;
 		u32 insn;
 
@@ -96,8 +100,9 @@ static u32 without_offset(unsigned op, u32 insn)
 }
 
 /*
- * The access starts inside memory, at every distance from its end: where it runs over the end, no register, base or memory
- * byte may change. Stores check all their bytes first; loads write registers last.
+ * The access starts inside memory, at every distance from its end: where it runs over the end, no
+ * register, base or memory byte may change. Stores check all their bytes first; loads write
+ * registers last.
  */
 TEST(an_access_that_runs_over_the_end_of_memory_changes_nothing)
 {
@@ -106,7 +111,8 @@ TEST(an_access_that_runs_over_the_end_of_memory_changes_nothing)
 
 	for (unsigned i = 0; i < sizeof(memory); i++)
 		memory[i] = (u8)rnd(&seed);
-	FOR_EACH_SIMD_OP (op) {
+	FOR_EACH_SIMD_OP(op)
+	{
 		unsigned crossed = 0;
 
 		if (!is_memory(op) || strstr(a64_info[op].name, "_LIT"))
@@ -129,9 +135,11 @@ TEST(an_access_that_runs_over_the_end_of_memory_changes_nothing)
 			if (interp_select(insn)(&rig->v, insn) == OP_NEXT)
 				continue;
 			crossed++;
-			if (rig->exit != RIG_FAULT || memcmp(&before, &rig->v.arch, sizeof(before)) ||
+			if (rig->exit != RIG_FAULT ||
+			    memcmp(&before, &rig->v.arch, sizeof(before)) ||
 			    memcmp((void *)(uintptr_t)DATA, memory, sizeof(memory)))
-				TEST_FAIL("%s %08x, %u bytes before the end", a64_info[op].name, insn, tail);
+				TEST_FAIL("%s %08x, %u bytes before the end", a64_info[op].name,
+					  insn, tail);
 		}
 		/* One byte cannot straddle the end. */
 		if (!crossed && !strstr(a64_info[op].name, "R8V"))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * softfp against two independent judges: for half precision an exact comparison of rationals with all 65,536 values, for single
- * and double precision the host's unit.
+ * softfp against two independent judges: for half precision an exact comparison of rationals with
+ * all 65,536 values, for single and double precision the host's unit.
  */
 #include <fenv.h>
 #include <math.h>
@@ -10,7 +10,8 @@
 #include "../../diff/simd/operands.h"
 #include "test.h"
 
-/* --- half precision: values in units of 2^-25, so that midpoints are integers ----------------------------------------- */
+/* --- half precision: values in units of 2^-25, so that midpoints are integers
+ * ----------------------------------------- */
 
 /* Magnitude of a finite half (0x7c00 stands for 65536, where overflow begins). */
 static u64 half_value(unsigned m)
@@ -20,7 +21,8 @@ static u64 half_value(unsigned m)
 	return e ? (u64)(1024 + frac) << e : (u64)frac << 1;
 }
 
-/* The magnitude of a result: num / den in units of 2^-48, or the square root of num in units of 2^-24. */
+/* The magnitude of a result: num / den in units of 2^-48, or the square root of num in units of
+ * 2^-24. */
 struct exact {
 	bool sign, root;
 	u128 num, den;
@@ -39,7 +41,8 @@ static u64 reference_round(u32 fpcr, const struct exact *x, u32 *flags)
 	enum fp_rounding r = (enum fp_rounding)(fpcr >> FPCR_RMODE_SHIFT & 3);
 	unsigned lo = 0, hi = 0x7c00;
 	u64 sign = x->sign ? 0x8000 : 0;
-	bool tiny = exact_compare(x, half_value(0x400)) < 0, up, to_inf = r == FP_RN || r == (x->sign ? FP_RM : FP_RP);
+	bool tiny = exact_compare(x, half_value(0x400)) < 0, up,
+	     to_inf = r == FP_RN || r == (x->sign ? FP_RM : FP_RP);
 	int middle;
 
 	if (tiny && (fpcr & FPCR_FZ16)) {
@@ -94,14 +97,17 @@ static u64 modes(unsigned i)
 
 static unsigned differences;
 
-static void check(const char *what, u32 fpcr, u64 a, u64 b, u64 d, u64 got, u32 got_flags, u64 want, u32 want_flags)
+static void check(const char *what, u32 fpcr, u64 a, u64 b, u64 d, u64 got, u32 got_flags, u64 want,
+		  u32 want_flags)
 {
 	if (got == want && got_flags == want_flags)
 		return;
 	if (differences++ < 10)
-		TEST_FAIL("%s fpcr %08x operands %llx %llx %llx: %llx flags %x, expected %llx flags %x", what, fpcr,
-			  (unsigned long long)a, (unsigned long long)b, (unsigned long long)d, (unsigned long long)got,
-			  got_flags, (unsigned long long)want, want_flags);
+		TEST_FAIL("%s fpcr %08x operands %llx %llx %llx: %llx flags %x, expected %llx "
+			  "flags %x",
+			  what, fpcr, (unsigned long long)a, (unsigned long long)b,
+			  (unsigned long long)d, (unsigned long long)got, got_flags,
+			  (unsigned long long)want, want_flags);
 }
 
 TEST(every_half_square_root_is_the_exact_one_rounded)
@@ -134,7 +140,8 @@ TEST(half_sums_products_quotients_and_fused_products_are_exact_ones_rounded)
 	for (unsigned i = 0; i < 1500000; i++) {
 		u32 fpcr = (u32)modes(below(&seed, 8)), flags;
 		bool rm = (fpcr >> FPCR_RMODE_SHIFT & 3) == FP_RM;
-		u64 a = fp_operand(&seed, 1), b = fp_operand(&seed, 1), d = fp_operand(&seed, 1), fa, fb, fd;
+		u64 a = fp_operand(&seed, 1), b = fp_operand(&seed, 1), d = fp_operand(&seed, 1),
+		    fa, fb, fd;
 		struct fp_ctx c;
 		bool ps;
 		s128 x;
@@ -147,13 +154,15 @@ TEST(half_sums_products_quotients_and_fused_products_are_exact_ones_rounded)
 		c = (struct fp_ctx){fpcr, 0}, flags = 0;
 		r = fp_add(&c, FP_H, a, b);
 		x = ((s128)half_signed(fa) + half_signed(fb)) * (1 << 24);
-		want = reference_sum(fpcr, x, (fa & 0x8000) == (fb & 0x8000) ? !!(fa & 0x8000) : rm, &flags);
+		want = reference_sum(fpcr, x, (fa & 0x8000) == (fb & 0x8000) ? !!(fa & 0x8000) : rm,
+				     &flags);
 		check("add", fpcr, a, b, 0, r, c.fpsr, want, flags);
 
 		c = (struct fp_ctx){fpcr, 0}, flags = 0;
 		r = fp_sub(&c, FP_H, a, b);
 		x = ((s128)half_signed(fa) - half_signed(fb)) * (1 << 24);
-		want = reference_sum(fpcr, x, (fa & 0x8000) != (fb & 0x8000) ? !!(fa & 0x8000) : rm, &flags);
+		want = reference_sum(fpcr, x, (fa & 0x8000) != (fb & 0x8000) ? !!(fa & 0x8000) : rm,
+				     &flags);
 		check("sub", fpcr, a, b, 0, r, c.fpsr, want, flags);
 
 		c = (struct fp_ctx){fpcr, 0}, flags = 0;
@@ -166,12 +175,17 @@ TEST(half_sums_products_quotients_and_fused_products_are_exact_ones_rounded)
 		c = (struct fp_ctx){fpcr, 0}, flags = 0;
 		r = fp_muladd(&c, FP_H, d, a, b);
 		x += (s128)half_signed(fd) * (1 << 24);
-		want = reference_sum(fpcr, x, !half_signed(fd) && !(half_signed(fa) && half_signed(fb)) &&
-							     ps == !!(fd & 0x8000) ? ps : rm, &flags);
+		want = reference_sum(fpcr, x,
+				     !half_signed(fd) && !(half_signed(fa) && half_signed(fb)) &&
+						     ps == !!(fd & 0x8000)
+					     ? ps
+					     : rm,
+				     &flags);
 		check("muladd", fpcr, a, b, d, r, c.fpsr, want, flags);
 
 		if (half_signed(fa) && half_signed(fb)) {
-			struct exact q = {ps, false, (u128)half_value(fa & 0x7fff) << 47, half_value(fb & 0x7fff) >> 1};
+			struct exact q = {ps, false, (u128)half_value(fa & 0x7fff) << 47,
+					  half_value(fb & 0x7fff) >> 1};
 
 			c = (struct fp_ctx){fpcr, 0}, flags = 0;
 			r = fp_div(&c, FP_H, a, b);
@@ -215,7 +229,8 @@ TEST(every_half_becomes_the_right_integer_in_every_rounding)
 				continue;
 			whole = reference_integer(half_signed(a), (enum fp_rounding)r, &inexact);
 			for (unsigned width = 16; width <= 64; width *= 2) {
-				s64 max = (s64)(~0ull >> (65 - width)), s = MIN(MAX(whole, -max - 1), max);
+				s64 max = (s64)(~0ull >> (65 - width)),
+				    s = MIN(MAX(whole, -max - 1), max);
 				u64 mask = ~0ull >> (64 - width);
 				s64 u = MAX(whole, 0);
 
@@ -234,7 +249,8 @@ TEST(every_half_becomes_the_right_integer_in_every_rounding)
 			if (whole == 0)
 				check("rint", 0, a, r, 0, got, c.fpsr, a & 0x8000, flags);
 			else
-				check("rint", 0, a, r, 0, (u64)half_signed(got), c.fpsr, (u64)(whole * (1 << 24)), flags);
+				check("rint", 0, a, r, 0, (u64)half_signed(got), c.fpsr,
+				      (u64)(whole * (1 << 24)), flags);
 		}
 	}
 }
@@ -275,17 +291,20 @@ TEST(estimates_are_good_to_eight_bits)
 
 		got = ldexp((double)half_signed(e), -24);
 		if (!(fabs(got * sqrt(x) - 1) < 1.0 / 256))
-			TEST_FAIL("rsqrte %llx is %llx", (unsigned long long)a, (unsigned long long)e);
+			TEST_FAIL("rsqrte %llx is %llx", (unsigned long long)a,
+				  (unsigned long long)e);
 		e = fp_recpe(&c, FP_H, a);
 		if (1 / x >= 65536)
 			continue;
 		got = ldexp((double)half_signed(e), -24);
 		if (!(fabs(got * x - 1) < 1.0 / 256 || fabs(got - 1 / x) <= ldexp(1, -24)))
-			TEST_FAIL("recpe %llx is %llx", (unsigned long long)a, (unsigned long long)e);
+			TEST_FAIL("recpe %llx is %llx", (unsigned long long)a,
+				  (unsigned long long)e);
 	}
 }
 
-/* --- single and double against the host ----------------------------------------------------------------------------------- */
+/* --- single and double against the host
+ * ----------------------------------------------------------------------------------- */
 
 static u64 bits_of_double(double d)
 {
@@ -397,8 +416,9 @@ static bool is_nan(enum fp_fmt f, u64 a)
 }
 
 /*
- * UFC is not compared: x86 detects tininess after rounding, Arm before. NaN results are compared as NaNs: the architectures
- * choose differently among operands (the differential test has Arm's rules).
+ * UFC is not compared: x86 detects tininess after rounding, Arm before. NaN results are compared as
+ * NaNs: the architectures choose differently among operands (the differential test has Arm's
+ * rules).
  */
 static void compare_with_host(int host_mode, u32 rmode, u32 initial, unsigned rounds)
 {
@@ -406,7 +426,8 @@ static void compare_with_host(int host_mode, u32 rmode, u32 initial, unsigned ro
 
 	for (unsigned i = 0; i < rounds; i++) {
 		enum fp_fmt f = i & 1 ? FP_D : FP_S;
-		u64 a = fp_operand(&seed, f), b = below(&seed, 6) ? fp_operand(&seed, f) : (a ^ (rnd(&seed) & 3)),
+		u64 a = fp_operand(&seed, f),
+		    b = below(&seed, 6) ? fp_operand(&seed, f) : (a ^ (rnd(&seed) & 3)),
 		    d = fp_operand(&seed, f);
 
 		for (enum op op = 0; op < NR_OPS; op++) {
@@ -420,8 +441,10 @@ static void compare_with_host(int host_mode, u32 rmode, u32 initial, unsigned ro
 			want = host_op(op, f, a, b, d);
 			raised = fetestexcept(FE_ALL_EXCEPT);
 			fesetround(FE_TONEAREST);
-			flags |= (raised & FE_INVALID ? FPSR_IOC : 0) | (raised & FE_DIVBYZERO ? FPSR_DZC : 0) |
-				 (raised & FE_OVERFLOW ? FPSR_OFC : 0) | (raised & FE_INEXACT ? FPSR_IXC : 0);
+			flags |= (raised & FE_INVALID ? FPSR_IOC : 0) |
+				 (raised & FE_DIVBYZERO ? FPSR_DZC : 0) |
+				 (raised & FE_OVERFLOW ? FPSR_OFC : 0) |
+				 (raised & FE_INEXACT ? FPSR_IXC : 0);
 			got = our_op(&c, op, f, a, b, d);
 			if (is_nan(f, want)) {
 				EXPECT(is_nan(f, got));
@@ -430,7 +453,8 @@ static void compare_with_host(int host_mode, u32 rmode, u32 initial, unsigned ro
 					continue;
 				want = got;
 			}
-			check("host", c.fpcr, a, b, op == FMA ? d : op, got, c.fpsr & ~(u32)FPSR_UFC, want, flags);
+			check("host", c.fpcr, a, b, op == FMA ? d : op, got,
+			      c.fpsr & ~(u32)FPSR_UFC, want, flags);
 		}
 	}
 }
