@@ -150,6 +150,11 @@ s64 ioctl_dispatch(struct file *file, u32 request, u64 arg);
 int user_copy_in(void *dst, u64 user, size_t n);
 int user_copy_out(u64 user, const void *src, size_t n);
 
+/* --- memory_calls.c ------------------------------------------------------------------------------------------------------ */
+
+/* ioctl on a descriptor that is not ours; requests of a userfaultfd are noted. The value or -errno. */
+int userfault_ioctl(int fd, u32 request, u64 arg);
+
 /* --- caps.c, stats.c ----------------------------------------------------------------------------------------------------- */
 
 /* vm NULL: asked on the system handle. The value, or -EINVAL for the two that only a VM can answer. */

@@ -235,7 +235,7 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
 	if (!fd_is_ours(fd))
-		return result(host_sys_ioctl(fd, request, arg));
+		return result(userfault_ioctl(fd, request, arg));
 	role = api_role();
 	if (role == API_CHILD)
 		return result(-EIO);

@@ -185,15 +185,25 @@ int host_fd_identity(int fd, u64 *dev, u64 *inode)
 	return 0;
 }
 
-bool host_fd_is_eventfd(int fd)
+/* Anonymous inodes share a device and inode; the link in /proc tells their kind. */
+static bool fd_link_is(int fd, const char *expect)
 {
-	static const char expect[] = "anon_inode:[eventfd]";
 	char path[40], target[64];
 	long n;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	n = raw_syscall(SYS_readlinkat, AT_FDCWD, path, target, sizeof(target));
-	return n == sizeof(expect) - 1 && !memcmp(target, expect, n);
+	return n == (long)strlen(expect) && !memcmp(target, expect, n);
+}
+
+bool host_fd_is_eventfd(int fd)
+{
+	return fd_link_is(fd, "anon_inode:[eventfd]");
+}
+
+bool host_fd_is_userfaultfd(int fd)
+{
+	return fd_link_is(fd, "anon_inode:[userfaultfd]");
 }
 
 s64 host_read(int fd, void *buf, size_t n)

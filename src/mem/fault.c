@@ -27,6 +27,7 @@
 #include "mem/hook.h"
 #include "mem/memslot.h"
 #include "mem/page_cache.h"
+#include "mem/userfault.h"
 #include "mem/vma_cache.h"
 #include "sync/wait.h"
 
@@ -108,6 +109,9 @@ static unsigned block_level(struct vm_mem *m, const struct fault *f, const struc
 			continue;
 		if (start < vma->start || start + size > vma->end)
 			continue;
+		/* Rule P: the other pages of a block are not populated. */
+		if (mem_userfault_overlaps(start, start + size))
+			continue;
 		return level;
 	}
 	return 3;
@@ -126,7 +130,8 @@ static int fault_plan(struct vm_mem *m, struct fault *f)
 		return -EFAULT;
 	f->level = block_level(m, f, &vma);
 	f->prot = S2_PROT_R;
-	if (vma.w && !(f->slot->flags & MEMSLOT_READONLY) && (!memslot_is_logging(f->slot) || f->write))
+	if (vma.w && !(f->slot->flags & MEMSLOT_READONLY) &&
+	    (f->write || (!memslot_is_logging(f->slot) && !mem_userfault_overlaps(f->hva, f->hva + 4096))))
 		f->prot |= S2_PROT_W;
 	if (f->in->exec)
 		f->prot |= S2_PROT_X;

@@ -3,7 +3,9 @@
 #ifndef ANYKVM_MEM_PROCESS_MEM_H
 #define ANYKVM_MEM_PROCESS_MEM_H
 
+#include "base/itree.h"
 #include "base/process.h"
+#include "sync/mutex.h"
 #include "sync/srcu.h"
 
 #define MEM_MAX_HOOKS 24
@@ -16,6 +18,9 @@ struct mem_process {
 	struct aptr vm_list;	/* struct vm_list *: immutable once published; readers in mn_srcu */
 	void *vm_list_spare;	/* whose turn it is: the other buffer */
 	struct a64 next_mmu_id;
+	struct mutex userfault_lock; /* RANK_LEAF */
+	struct itree userfault;	     /* userfault_lock: userfault.c */
+	struct a32 userfault_any;    /* the tree is not empty */
 	struct aptr hook[MEM_MAX_HOOKS];
 };
 _Static_assert(sizeof(struct mem_process) <= PROCESS_PART_SIZE, "PROCESS_PART_SIZE");

@@ -19,6 +19,8 @@ void mem_process_init(void)
 	if (a32_cmpxchg(&p->ready, UNTOUCHED, BEING_MADE)) {
 		a64_store_relaxed(&p->mm_id, host_mm_id());
 		srcu_init(&p->mn_srcu, RANK_MN_SRCU, "mn_srcu");
+		mutex_init(&p->userfault_lock, RANK_LEAF, "userfault");
+		itree_init(&p->userfault);
 		a32_store(&p->ready, USABLE);
 		wake_word_all(&p->ready);
 		return;

@@ -396,3 +396,86 @@ TEST(manual_protection_clears_what_is_asked)
 	munmap(p, 128 * PAGE);
 	machine_free(&m);
 }
+
+/* --- userfaultfd ----------------------------------------------------------------------------------------------------------- */
+
+#include <linux/userfaultfd.h>
+#include <poll.h>
+
+struct pager {
+	int uffd;
+	unsigned char *memory;
+	_Atomic int stop, pages;
+};
+
+/* Serves missing pages: each begins with its number. */
+static void *pager_main(void *arg)
+{
+	struct pager *p = arg;
+	uint64_t *page = aligned_alloc(PAGE, PAGE);
+
+	memset(page, 0, PAGE);
+	while (!p->stop) {
+		struct pollfd pfd = {.fd = p->uffd, .events = POLLIN};
+		struct uffd_msg msg;
+		struct uffdio_copy copy = {.src = (uintptr_t)page, .len = PAGE};
+
+		if (poll(&pfd, 1, 20) != 1 || read(p->uffd, &msg, sizeof(msg)) != sizeof(msg))
+			continue;
+		copy.dst = msg.arg.pagefault.address & ~(PAGE - 1);
+		page[0] = 0x1000 + (copy.dst - (uintptr_t)p->memory) / PAGE;
+		/* counted first: the copy wakes the guest */
+		p->pages++;
+		ioctl(p->uffd, UFFDIO_COPY, &copy);
+	}
+	free(page);
+	return NULL;
+}
+
+TEST(a_pager_in_user_space_serves_the_guest_page_by_page)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	uint64_t gpa = 0x80000000ull;
+	struct uffdio_api api = {.api = UFFD_API};
+	struct pager p = {.uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK)};
+	struct uffdio_register reg = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	pthread_t t;
+
+	if (p.uffd < 0)
+		SKIP("userfaultfd needs a privilege here");
+	ASSERT_EQ(ioctl(p.uffd, UFFDIO_API, &api), 0);
+	/* where a block would fit */
+	unsigned char *area = mmap(NULL, 2 * RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	p.memory = (unsigned char *)(((uintptr_t)area + 0x1fffff) & ~0x1fffffull);
+	madvise(p.memory, RAM_SIZE, MADV_NOHUGEPAGE);
+	reg.range.start = (uintptr_t)p.memory;
+	reg.range.len = RAM_SIZE;
+	ASSERT_EQ(ioctl(p.uffd, UFFDIO_REGISTER, &reg), 0);
+	ASSERT_EQ(set_slot(m.vm, 1, 0, gpa, RAM_SIZE, p.memory), 0);
+	ASSERT_EQ(pthread_create(&t, NULL, pager_main, &p), 0);
+	li(&c, 1, gpa);
+	uint64_t loop = c.pc;
+	ldr(&c, 8, 0, 1, 0);
+	report(&c, 0, 0);
+	li(&c, 2, 3 * PAGE);
+	add_reg(&c, 1, 1, 2);
+	b_to(&c, loop);
+	code_done(&m);
+	for (int i = 0; i < 8; i++)
+		EXPECT_REPORT(&m, 0, 0, 0x1000 + 3 * i);
+	EXPECT_EQ(p.pages, 8);
+	/* taken away again: asked for again */
+	ASSERT_EQ(madvise(p.memory, RAM_SIZE, MADV_DONTNEED), 0);
+	m.run[0]->immediate_exit = 1;
+	EXPECT_ERRNO(run(&m, 0), EINTR);
+	m.run[0]->immediate_exit = 0;
+	ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), RAM), 0);
+	EXPECT_REPORT(&m, 0, 0, 0x1000);
+	EXPECT_EQ(p.pages, 9);
+	p.stop = 1;
+	pthread_join(t, NULL);
+	close(p.uffd);
+	munmap(area, 2 * RAM_SIZE);
+	machine_free(&m);
+}
