@@ -61,6 +61,7 @@ extern "C" {
  *	EMFILE, ENFILE	no descriptor left
  *	ENOMEM		out of memory
  *	EEXIST		/dev/kvm with O_CREAT | O_EXCL
+ *	EIO		/dev/kvm in a child of a process that had used the library before the fork: exec first
  *	ENOTDIR		/dev/kvm with O_DIRECTORY
  *	others		as open(2), for other paths
  */

@@ -223,6 +223,17 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	return result(r);
 }
 
+/* A request on a descriptor that is not ours. */
+static s64 foreign_ioctl(int fd, u32 request, u64 arg)
+{
+	s64 r = userfault_ioctl(fd, request, arg);
+
+	/* An emulator that does not know KVM's requests (qemu-user) says so before it looks at the descriptor. */
+	if (r == -ENOSYS && _IOC_TYPE(request) == KVMIO)
+		r = host_sys_fcntl(fd, F_GETFD, 0) < 0 ? -EBADF : -ENOTTY;
+	return r;
+}
+
 int anykvm_ioctl(int fd, unsigned long request, ...)
 {
 	enum api_role role;
@@ -235,7 +246,7 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
 	if (!fd_is_ours(fd))
-		return result(userfault_ioctl(fd, request, arg));
+		return result(foreign_ioctl(fd, request, arg));
 	role = api_role();
 	if (role == API_CHILD)
 		return result(-EIO);
@@ -245,7 +256,7 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 		r = ioctl_dispatch(f, request, arg);
 		file_put(f);
 	} else {
-		r = host_sys_ioctl(fd, request, arg);
+		r = foreign_ioctl(fd, request, arg);
 	}
 	library_exit();
 	return result(r);

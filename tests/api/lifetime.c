@@ -468,32 +468,34 @@ TEST(a_running_guest_sees_memory_that_is_replaced)
 {
 	struct machine m = machine_new(1);
 	uint64_t gpa = 0x80000000ull;
-	unsigned char *p = mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int file = memfd_create("backing", 0);
+	unsigned char *p, *old_view;
 	struct sigaction kick = {.sa_handler = on_kick}, old;
 	struct runner r;
 
+	ASSERT_EQ(ftruncate(file, 51 * KIB64), 0);
+	p = mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	hammer(&m, gpa);
 	ASSERT_EQ(set_slot(m.vm, 1, 0, gpa, KIB64, p), 0);
 	sigaction(SIGUSR1, &kick, &old);
 	runner_start(&r, &m, 0);
 	for (int i = 0; i < 50; i++) {
-		unsigned char *was;
-
 		wait_for_progress((uint64_t *)p);
 		/* keep what was there in sight, put other memory in its place */
-		was = mremap(p, 0, KIB64, MREMAP_MAYMOVE);
-		ASSERT(was != MAP_FAILED);
-		ASSERT(mmap(p, KIB64, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1, 0) == p);
+		old_view = mmap(NULL, KIB64, PROT_READ, MAP_SHARED, file, i * KIB64);
+		ASSERT(old_view != MAP_FAILED);
+		ASSERT(mmap(p, KIB64, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, file, (i + 1) * KIB64) == p);
 		/* once mmap returned, nothing is written to the old memory */
-		uint64_t last = *(volatile uint64_t *)was;
+		uint64_t last = *(volatile uint64_t *)old_view;
 		wait_for_progress((uint64_t *)p);
-		EXPECT_EQ(*(volatile uint64_t *)was, last);
-		munmap(was, KIB64);
+		EXPECT_EQ(*(volatile uint64_t *)old_view, last);
+		munmap(old_view, KIB64);
 	}
 	pthread_kill(r.thread, SIGUSR1);
 	runner_join(&r);
 	EXPECT_EQ(r.error, EINTR);
 	sigaction(SIGUSR1, &old, NULL);
 	munmap(p, KIB64);
+	close(file);
 	machine_free(&m);
 }
