@@ -27,6 +27,7 @@ struct test_case {
 };
 
 static struct test_case *test_list, **test_tail = &test_list;
+static unsigned long test_soak_percent; /* 0: an ordinary run */
 static bool test_failed;
 static const char *test_skip_reason;
 static jmp_buf test_abort;
@@ -92,8 +93,7 @@ static jmp_buf test_abort;
  */
 __attribute__((unused)) static unsigned long test_rounds(unsigned long quick, unsigned long soak)
 {
-	const char *percent = getenv("ANYKVM_SOAK");
-	unsigned long n = percent ? soak / 100 * strtoul(percent, NULL, 10) : quick;
+	unsigned long n = test_soak_percent ? soak / 100 * test_soak_percent : quick;
 
 	return n ? n : 1;
 }
@@ -121,6 +121,8 @@ int main(int argc, char **argv)
 	static int passed, failed, skipped;
 	static struct test_case *c;
 
+	if (getenv("ANYKVM_SOAK"))
+		test_soak_percent = strtoul(getenv("ANYKVM_SOAK"), NULL, 10);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (c = test_list; c; c = c->next) {
 		if (!test_selected(c->name, argc, argv))

@@ -9,7 +9,7 @@
 #include "../../test.h"
 
 #define NR_CPUS	  4
-#define ROUNDS	  20000
+#define ROUNDS	  ((u32)test_rounds(20000, 2000000))
 #define FIRST_SPI 32
 
 struct world {

@@ -123,7 +123,7 @@ TEST(vms_come_and_go_in_any_order)
 
 	rcu_barrier();
 	objects = host_alloc_objects();
-	for (unsigned i = 0; i < 3000; i++) {
+	for (unsigned i = 0; i < test_rounds(3000, 300000); i++) {
 		unsigned k = next_random(&seed) % 300;
 		struct mem_inval_token t;
 

@@ -282,7 +282,7 @@ TEST(I15_sets_and_trees_agree_after_every_change_and_every_failure)
 
 	memset(model, 0, sizeof(model));
 	rig_start(&r);
-	for (unsigned i = 0; i < 4000; i++) {
+	for (unsigned i = 0; i < test_rounds(4000, 400000); i++) {
 		u32 id = next_random(&seed) % MODEL_SLOTS, flags = next_random(&seed) % 4;
 		u64 gpa = next_random(&seed) % 200 * PAGE, size = next_random(&seed) % 12 * PAGE;
 		u64 hva = p + next_random(&seed) % 200 * PAGE;

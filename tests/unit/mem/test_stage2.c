@@ -181,7 +181,7 @@ TEST(I18_random_operations_agree_with_a_flat_map)
 
 	rig_start(&r);
 	memset(flat, 0, sizeof(flat));
-	for (unsigned i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < test_rounds(20000, 2000000); i++) {
 		u64 n = next_random(&seed);
 		/* Few places, so that operations meet. */
 		u64 ipa = WINDOW + (n % 2) * GIB + (n >> 8) % 3 * 2 * MIB + (n >> 16) % 6 * PAGE * 100 % (2 * MIB);

@@ -36,7 +36,7 @@ static void pairs_main(void *arg)
 {
 	u64 seed = 77;
 
-	for (unsigned i = 0; i < 1500; i++) {
+	for (unsigned i = 0; i < test_rounds(1500, 150000); i++) {
 		u64 n = next_random(&seed), size = ((n >> 8) % 16 + 1) * PAGE;
 		char *start = mem + (n >> 16) % ((NR_AREAS * AREA - size) / PAGE) * PAGE;
 		struct mem_inval_token t;
@@ -64,7 +64,7 @@ static void slots_main(void *arg)
 	static u64 bits[AREA / PAGE / 64];
 	u64 seed = 78;
 
-	for (unsigned i = 0; i < 1500; i++) {
+	for (unsigned i = 0; i < test_rounds(1500, 150000); i++) {
 		u64 n = next_random(&seed);
 		u32 id = n % NR_AREAS;
 
@@ -121,7 +121,7 @@ static void map_storm(void *arg)
 	u32 x = 1;
 
 	fake_enter(v);
-	for (unsigned i = 0; i < 40000; i++) {
+	for (unsigned i = 0; i < test_rounds(40000, 4000000); i++) {
 		u64 n = next_random(&seed);
 
 		if (fake_access(v, n % 1024 * PAGE, n & BIT(20) ? FAKE_WRITE : FAKE_EXEC, &x))

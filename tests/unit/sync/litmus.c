@@ -12,9 +12,9 @@
 #include "../../test.h"
 
 #if defined(ANYKVM_SANITIZED)
-#define ROUNDS 5000
+#define ROUNDS ((u32)test_rounds(5000, 500000))
 #else
-#define ROUNDS 50000
+#define ROUNDS ((u32)test_rounds(50000, 5000000))
 #endif
 
 static struct {

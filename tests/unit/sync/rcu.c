@@ -106,13 +106,13 @@ static void replace_under_readers(int rounds)
 TEST(rcu_keeps_an_object_until_its_readers_left)
 {
 	stage_init(false);
-	replace_under_readers(2000);
+	replace_under_readers((int)test_rounds(2000, 200000));
 }
 
 TEST(srcu_keeps_an_object_until_its_readers_left)
 {
 	stage_init(true);
-	replace_under_readers(1000);
+	replace_under_readers((int)test_rounds(1000, 100000));
 }
 
 static void staying_reader(void *arg) NO_THREAD_SAFETY_ANALYSIS

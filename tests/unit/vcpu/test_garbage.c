@@ -90,7 +90,7 @@ TEST(garbage_never_hurts_the_host)
 
 	seed = 0x123456789abcdef;
 	pthread_create(&thread, NULL, nag, r);
-	for (unsigned round = 0; round < 600; round++) {
+	for (unsigned round = 0; round < test_rounds(600, 60000); round++) {
 		ASSERT_EQ(rig_init_features(r, 0, VCPU_TARGET_GENERIC_V8, features), 0);
 		r->next_table = TABLES;
 		if (round & 1)
