@@ -55,11 +55,14 @@ static int make_vm(struct backend *b)
 	return must(b->ioctl(b->kvm, KVM_CREATE_VM, 0ul), "KVM_CREATE_VM");
 }
 
-static void set_slot(struct backend *b, int vm, unsigned slot, unsigned flags, unsigned long gpa, unsigned long size,
-		     void *memory)
+static void set_slot(struct backend *b, int vm, unsigned slot, unsigned flags, unsigned long gpa,
+		     unsigned long size, void *memory)
 {
-	struct kvm_userspace_memory_region r = {
-		.slot = slot, .flags = flags, .guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (unsigned long)memory};
+	struct kvm_userspace_memory_region r = {.slot = slot,
+						.flags = flags,
+						.guest_phys_addr = gpa,
+						.memory_size = size,
+						.userspace_addr = (unsigned long)memory};
 
 	must(b->ioctl(vm, KVM_SET_USER_MEMORY_REGION, &r), "KVM_SET_USER_MEMORY_REGION");
 }
@@ -109,7 +112,8 @@ static double slots_add_delete(struct backend *b, unsigned rounds, unsigned othe
 	start = now_ns();
 	for (unsigned i = 0; i < rounds; i++) {
 		if (move) {
-			set_slot(b, vm, 0, 0, (1ul << 30) + (i & 1) * (2ul << 30), 2ul << 20, memory);
+			set_slot(b, vm, 0, 0, (1ul << 30) + (i & 1) * (2ul << 30), 2ul << 20,
+				 memory);
 		} else {
 			set_slot(b, vm, 0, 0, 1ul << 30, 2ul << 20, memory);
 			set_slot(b, vm, 0, 0, 1ul << 30, 0, memory);
@@ -171,7 +175,8 @@ static double measure(const struct op *op, struct backend *b)
 {
 	double ns = op->run(b, op->rounds);
 
-	printf("{\"op\": \"%s\", \"backend\": \"%s\", \"ns\": %.0f, \"rounds\": %u}\n", op->name, b->name, ns, op->rounds);
+	printf("{\"op\": \"%s\", \"backend\": \"%s\", \"ns\": %.0f, \"rounds\": %u}\n", op->name,
+	       b->name, ns, op->rounds);
 	return ns;
 }
 
@@ -179,14 +184,16 @@ int main(int argc, char **argv)
 {
 	bool with_kernel = argc > 1 && !strcmp(argv[1], "--kvm");
 
-	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED)
 		die("mmap");
 	ours.kvm = must(anykvm_open("/dev/kvm", O_RDWR), "anykvm_open");
 	if (with_kernel) {
 		kernel.kvm = open("/dev/kvm", O_RDWR);
 		if (kernel.kvm < 0)
-			fprintf(stderr, "bench: no /dev/kvm on this machine: %s\n", strerror(errno));
+			fprintf(stderr, "bench: no /dev/kvm on this machine: %s\n",
+				strerror(errno));
 	}
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
 		double a = 1e18, k = 1e18;

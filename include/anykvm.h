@@ -71,7 +71,8 @@ ANYKVM_API int anykvm_open(const char *path, int flags, ...);
 ANYKVM_API int anykvm_openat(int dirfd, const char *path, int flags, ...);
 
 /* Extensions for anykvm_open_ext: what KVM/arm64 does not offer. */
-#define ANYKVM_EXT_MEMORY_ATTRIBUTES (1ul << 0) /* KVM_SET_MEMORY_ATTRIBUTES and KVM_PRE_FAULT_MEMORY */
+#define ANYKVM_EXT_MEMORY_ATTRIBUTES \
+	(1ul << 0) /* KVM_SET_MEMORY_ATTRIBUTES and KVM_PRE_FAULT_MEMORY */
 
 /**
  * anykvm_open_ext - a handle as from anykvm_open("/dev/kvm", O_RDWR | O_CLOEXEC) that asks for extensions
@@ -187,7 +188,8 @@ struct anykvm_invalidate {
  * returns: 0, or -1 with errno
  *	EINVAL		length is 0 or the range wraps
  */
-ANYKVM_API int anykvm_invalidate_start(const void *addr, size_t length, struct anykvm_invalidate *inv);
+ANYKVM_API int anykvm_invalidate_start(const void *addr, size_t length,
+				       struct anykvm_invalidate *inv);
 
 /** anykvm_invalidate_end - the change is done, or has failed. No error */
 ANYKVM_API void anykvm_invalidate_end(struct anykvm_invalidate *inv);
@@ -220,12 +222,12 @@ struct anykvm_stats {
 	uint64_t fault_retries; /* of these, raced with a change of host memory */
 	uint64_t maps_4k, maps_2m, maps_1g;
 	uint64_t permission_relaxes;
-	uint64_t unmaps;	/* leaves removed */
-	uint64_t table_pages;	/* stage-2 table pages now */
-	uint64_t shootdowns;	/* translation cache invalidations broadcast to vCPUs */
+	uint64_t unmaps;	  /* leaves removed */
+	uint64_t table_pages;	  /* stage-2 table pages now */
+	uint64_t shootdowns;	  /* translation cache invalidations broadcast to vCPUs */
 	uint64_t shootdown_waits; /* of these, waited for a running vCPU */
-	uint64_t instructions;	/* executed by all vCPUs */
-	uint64_t exits;		/* engine left guest mode */
+	uint64_t instructions;	  /* executed by all vCPUs */
+	uint64_t exits;		  /* engine left guest mode */
 	uint64_t mmio_exits, hvc_exits, wfi_exits, irq_exits, signal_exits;
 	uint64_t vcpus;
 };

@@ -32,59 +32,59 @@ static bool test_failed;
 static const char *test_skip_reason;
 static jmp_buf test_abort;
 
-#define TEST(id)                                                                                   \
-	static void id(void);                                                                      \
-	__attribute__((constructor)) static void id##_register(void)                              \
-	{                                                                                          \
-		static struct test_case c = {#id, id, NULL};                                       \
-		*test_tail = &c;                                                                   \
-		test_tail = &c.next;                                                               \
-	}                                                                                          \
+#define TEST(id)                                                     \
+	static void id(void);                                        \
+	__attribute__((constructor)) static void id##_register(void) \
+	{                                                            \
+		static struct test_case c = {#id, id, NULL};         \
+		*test_tail = &c;                                     \
+		test_tail = &c.next;                                 \
+	}                                                            \
 	static void id(void)
 
-#define TEST_FAIL(...)                                                                             \
-	do {                                                                                       \
-		test_failed = true;                                                                \
-		printf("# %s:%d: ", __FILE__, __LINE__);                                           \
-		printf(__VA_ARGS__);                                                               \
-		printf(" (errno %d %s)\n", errno, strerror(errno));                                \
+#define TEST_FAIL(...)                                              \
+	do {                                                        \
+		test_failed = true;                                 \
+		printf("# %s:%d: ", __FILE__, __LINE__);            \
+		printf(__VA_ARGS__);                                \
+		printf(" (errno %d %s)\n", errno, strerror(errno)); \
 	} while (0)
 
-#define EXPECT(c)                                                                                  \
-	do {                                                                                       \
-		if (!(c))                                                                          \
-			TEST_FAIL("expected %s", #c);                                              \
+#define EXPECT(c)                                     \
+	do {                                          \
+		if (!(c))                             \
+			TEST_FAIL("expected %s", #c); \
 	} while (0)
 
-#define EXPECT_CMP(a, op, b)                                                                       \
-	do {                                                                                       \
-		long long a_ = (long long)(a), b_ = (long long)(b);                                \
-		if (!(a_ op b_))                                                                   \
-			TEST_FAIL("expected %s %s %s: 0x%llx (%lld) against 0x%llx (%lld)", #a, #op, #b, \
-				  a_, a_, b_, b_);                                                 \
+#define EXPECT_CMP(a, op, b)                                                                    \
+	do {                                                                                    \
+		long long a_ = (long long)(a), b_ = (long long)(b);                             \
+		if (!(a_ op b_))                                                                \
+			TEST_FAIL("expected %s %s %s: 0x%llx (%lld) against 0x%llx (%lld)", #a, \
+				  #op, #b, a_, a_, b_, b_);                                     \
 	} while (0)
 
 #define EXPECT_EQ(a, b) EXPECT_CMP(a, ==, b)
 #define EXPECT_NE(a, b) EXPECT_CMP(a, !=, b)
 
 /* The ASSERT forms end the test (only from the thread and frame tree that runs it). */
-#define ASSERT(c)                                                                                  \
-	do {                                                                                       \
-		if (!(c)) {                                                                        \
-			TEST_FAIL("required %s", #c);                                              \
-			longjmp(test_abort, 1);                                                    \
-		}                                                                                  \
+#define ASSERT(c)                                     \
+	do {                                          \
+		if (!(c)) {                           \
+			TEST_FAIL("required %s", #c); \
+			longjmp(test_abort, 1);       \
+		}                                     \
 	} while (0)
-#define ASSERT_EQ(a, b)                                                                            \
-	do {                                                                                       \
-		EXPECT_EQ(a, b);                                                                   \
-		if (test_failed)                                                                   \
-			longjmp(test_abort, 1);                                                    \
+#define ASSERT_EQ(a, b)                         \
+	do {                                    \
+		EXPECT_EQ(a, b);                \
+		if (test_failed)                \
+			longjmp(test_abort, 1); \
 	} while (0)
-#define SKIP(reason)                                                                               \
-	do {                                                                                       \
-		test_skip_reason = (reason);                                                       \
-		longjmp(test_abort, 1);                                                            \
+#define SKIP(reason)                         \
+	do {                                 \
+		test_skip_reason = (reason); \
+		longjmp(test_abort, 1);      \
 	} while (0)
 
 /*

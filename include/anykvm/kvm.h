@@ -156,11 +156,11 @@ ANYKVM_ABI_SIZE(kvm_one_reg, 16);
 #define KVM_REG_ARM64_SYSREG_OP2_MASK  0x0000000000000007
 #define KVM_REG_ARM64_SYSREG_OP2_SHIFT 0
 
-#define ARM64_SYS_REG_SHIFT_MASK(x, n)                                                             \
+#define ARM64_SYS_REG_SHIFT_MASK(x, n) \
 	(((x) << KVM_REG_ARM64_SYSREG_##n##_SHIFT) & KVM_REG_ARM64_SYSREG_##n##_MASK)
-#define __ARM64_SYS_REG(op0, op1, crn, crm, op2)                                                   \
-	(KVM_REG_ARM64 | KVM_REG_ARM64_SYSREG | ARM64_SYS_REG_SHIFT_MASK(op0, OP0) |                \
-	 ARM64_SYS_REG_SHIFT_MASK(op1, OP1) | ARM64_SYS_REG_SHIFT_MASK(crn, CRN) |                  \
+#define __ARM64_SYS_REG(op0, op1, crn, crm, op2)                                     \
+	(KVM_REG_ARM64 | KVM_REG_ARM64_SYSREG | ARM64_SYS_REG_SHIFT_MASK(op0, OP0) | \
+	 ARM64_SYS_REG_SHIFT_MASK(op1, OP1) | ARM64_SYS_REG_SHIFT_MASK(crn, CRN) |   \
 	 ARM64_SYS_REG_SHIFT_MASK(crm, CRM) | ARM64_SYS_REG_SHIFT_MASK(op2, OP2))
 #define ARM64_SYS_REG(...) (__ARM64_SYS_REG(__VA_ARGS__) | KVM_REG_SIZE_U64)
 
@@ -172,40 +172,39 @@ ANYKVM_ABI_SIZE(kvm_one_reg, 16);
 #define KVM_REG_ARM_TIMER_CVAL ARM64_SYS_REG(3, 3, 14, 0, 2)
 #define KVM_REG_ARM_TIMER_CNT  ARM64_SYS_REG(3, 3, 14, 3, 2)
 
-#define KVM_REG_ARM_FW (0x0014 << KVM_REG_ARM_COPROC_SHIFT)
-#define KVM_REG_ARM_FW_REG(r)                                                                      \
-	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_FW | ((r)&0xffff))
-#define KVM_REG_ARM_PSCI_VERSION			     KVM_REG_ARM_FW_REG(0)
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1		     KVM_REG_ARM_FW_REG(1)
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1_NOT_AVAIL	     0
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1_AVAIL	     1
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1_NOT_REQUIRED     2
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2		     KVM_REG_ARM_FW_REG(2)
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_NOT_AVAIL	     0
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_UNKNOWN	     1
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_AVAIL	     2
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_NOT_REQUIRED     3
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_ENABLED	     (1U << 4)
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3		     KVM_REG_ARM_FW_REG(3)
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3_NOT_AVAIL	     0
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3_AVAIL	     1
-#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3_NOT_REQUIRED     2
+#define KVM_REG_ARM_FW					 (0x0014 << KVM_REG_ARM_COPROC_SHIFT)
+#define KVM_REG_ARM_FW_REG(r)				 (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_FW | ((r)&0xffff))
+#define KVM_REG_ARM_PSCI_VERSION			 KVM_REG_ARM_FW_REG(0)
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1		 KVM_REG_ARM_FW_REG(1)
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1_NOT_AVAIL	 0
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1_AVAIL	 1
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_1_NOT_REQUIRED 2
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2		 KVM_REG_ARM_FW_REG(2)
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_NOT_AVAIL	 0
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_UNKNOWN	 1
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_AVAIL	 2
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_NOT_REQUIRED 3
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_ENABLED	 (1U << 4)
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3		 KVM_REG_ARM_FW_REG(3)
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3_NOT_AVAIL	 0
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3_AVAIL	 1
+#define KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3_NOT_REQUIRED 2
 
-#define KVM_REG_ARM64_SVE	   (0x15 << KVM_REG_ARM_COPROC_SHIFT)
+#define KVM_REG_ARM64_SVE	    (0x15 << KVM_REG_ARM_COPROC_SHIFT)
 #define KVM_REG_ARM64_SVE_ZREG_BASE 0
 #define KVM_REG_ARM64_SVE_PREG_BASE 0x400
 #define KVM_REG_ARM64_SVE_FFR_BASE  0x600
-#define KVM_ARM64_SVE_NUM_ZREGS	   32
-#define KVM_ARM64_SVE_NUM_PREGS	   16
-#define KVM_ARM64_SVE_MAX_SLICES   32
-#define KVM_REG_ARM64_SVE_ZREG(n, i)                                                               \
-	(KVM_REG_ARM64 | KVM_REG_ARM64_SVE | KVM_REG_ARM64_SVE_ZREG_BASE | KVM_REG_SIZE_U2048 |    \
+#define KVM_ARM64_SVE_NUM_ZREGS	    32
+#define KVM_ARM64_SVE_NUM_PREGS	    16
+#define KVM_ARM64_SVE_MAX_SLICES    32
+#define KVM_REG_ARM64_SVE_ZREG(n, i)                                                            \
+	(KVM_REG_ARM64 | KVM_REG_ARM64_SVE | KVM_REG_ARM64_SVE_ZREG_BASE | KVM_REG_SIZE_U2048 | \
 	 (((n) & (KVM_ARM64_SVE_NUM_ZREGS - 1)) << 5) | ((i) & (KVM_ARM64_SVE_MAX_SLICES - 1)))
-#define KVM_REG_ARM64_SVE_PREG(n, i)                                                               \
-	(KVM_REG_ARM64 | KVM_REG_ARM64_SVE | KVM_REG_ARM64_SVE_PREG_BASE | KVM_REG_SIZE_U256 |     \
+#define KVM_REG_ARM64_SVE_PREG(n, i)                                                           \
+	(KVM_REG_ARM64 | KVM_REG_ARM64_SVE | KVM_REG_ARM64_SVE_PREG_BASE | KVM_REG_SIZE_U256 | \
 	 (((n) & (KVM_ARM64_SVE_NUM_PREGS - 1)) << 5) | ((i) & (KVM_ARM64_SVE_MAX_SLICES - 1)))
-#define KVM_REG_ARM64_SVE_FFR(i)                                                                   \
-	(KVM_REG_ARM64 | KVM_REG_ARM64_SVE | KVM_REG_ARM64_SVE_FFR_BASE | KVM_REG_SIZE_U256 |      \
+#define KVM_REG_ARM64_SVE_FFR(i)                                                              \
+	(KVM_REG_ARM64 | KVM_REG_ARM64_SVE | KVM_REG_ARM64_SVE_FFR_BASE | KVM_REG_SIZE_U256 | \
 	 ((i) & (KVM_ARM64_SVE_MAX_SLICES - 1)))
 #define KVM_ARM64_SVE_VQ_MIN	1
 #define KVM_ARM64_SVE_VQ_MAX	512
@@ -213,7 +212,7 @@ ANYKVM_ABI_SIZE(kvm_one_reg, 16);
 #define KVM_ARM64_SVE_VLS_WORDS ((KVM_ARM64_SVE_VQ_MAX - KVM_ARM64_SVE_VQ_MIN) / 64 + 1)
 
 #define KVM_REG_ARM_FW_FEAT_BMAP (0x0016 << KVM_REG_ARM_COPROC_SHIFT)
-#define KVM_REG_ARM_FW_FEAT_BMAP_REG(r)                                                            \
+#define KVM_REG_ARM_FW_FEAT_BMAP_REG(r) \
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_FW_FEAT_BMAP | ((r)&0xffff))
 #define KVM_REG_ARM_STD_BMAP	      KVM_REG_ARM_FW_FEAT_BMAP_REG(0)
 #define KVM_REG_ARM_STD_HYP_BMAP      KVM_REG_ARM_FW_FEAT_BMAP_REG(1)
@@ -228,7 +227,7 @@ enum {
 };
 
 /* ID registers: op0 3, op1 {0, 1, 3}, CRn 0, CRm 0..7, op2 0..7. */
-#define KVM_ARM_FEATURE_ID_RANGE_IDX(op0, op1, crn, crm, op2)                                      \
+#define KVM_ARM_FEATURE_ID_RANGE_IDX(op0, op1, crn, crm, op2) \
 	((__u64)((((op1)&3) == 3 ? 2 : ((op1)&3)) << 6 | ((crm)&7) << 3 | (op2)))
 #define KVM_ARM_FEATURE_ID_RANGE      0
 #define KVM_ARM_FEATURE_ID_RANGE_SIZE (3 * 8 * 8)
@@ -242,13 +241,13 @@ ANYKVM_ABI_SIZE(reg_mask_range, 64);
 
 /* --- vCPU ------------------------------------------------------------------------------------------------------------- */
 
-#define KVM_ARM_TARGET_AEM_V8	    0
+#define KVM_ARM_TARGET_AEM_V8	     0
 #define KVM_ARM_TARGET_FOUNDATION_V8 1
-#define KVM_ARM_TARGET_CORTEX_A57   2
+#define KVM_ARM_TARGET_CORTEX_A57    2
 #define KVM_ARM_TARGET_XGENE_POTENZA 3
-#define KVM_ARM_TARGET_CORTEX_A53   4
-#define KVM_ARM_TARGET_GENERIC_V8   5
-#define KVM_ARM_NUM_TARGETS	    6
+#define KVM_ARM_TARGET_CORTEX_A53    4
+#define KVM_ARM_TARGET_GENERIC_V8    5
+#define KVM_ARM_NUM_TARGETS	     6
 
 #define KVM_ARM_VCPU_POWER_OFF	     0
 #define KVM_ARM_VCPU_EL1_32BIT	     1
@@ -278,17 +277,17 @@ struct kvm_vcpu_events {
 };
 ANYKVM_ABI_SIZE(kvm_vcpu_events, 64);
 
-#define KVM_MP_STATE_RUNNABLE	    0
-#define KVM_MP_STATE_UNINITIALIZED  1
-#define KVM_MP_STATE_INIT_RECEIVED  2
-#define KVM_MP_STATE_HALTED	    3
-#define KVM_MP_STATE_SIPI_RECEIVED  4
-#define KVM_MP_STATE_STOPPED	    5
-#define KVM_MP_STATE_CHECK_STOP	    6
-#define KVM_MP_STATE_OPERATING	    7
-#define KVM_MP_STATE_LOAD	    8
-#define KVM_MP_STATE_AP_RESET_HOLD  9
-#define KVM_MP_STATE_SUSPENDED	    10
+#define KVM_MP_STATE_RUNNABLE	   0
+#define KVM_MP_STATE_UNINITIALIZED 1
+#define KVM_MP_STATE_INIT_RECEIVED 2
+#define KVM_MP_STATE_HALTED	   3
+#define KVM_MP_STATE_SIPI_RECEIVED 4
+#define KVM_MP_STATE_STOPPED	   5
+#define KVM_MP_STATE_CHECK_STOP	   6
+#define KVM_MP_STATE_OPERATING	   7
+#define KVM_MP_STATE_LOAD	   8
+#define KVM_MP_STATE_AP_RESET_HOLD 9
+#define KVM_MP_STATE_SUSPENDED	   10
 
 struct kvm_mp_state {
 	__u32 mp_state;
@@ -380,21 +379,21 @@ ANYKVM_ABI_SIZE(kvm_debug_exit_arch, 16);
 #define KVM_EXIT_IO_IN	0
 #define KVM_EXIT_IO_OUT 1
 
-#define KVM_INTERNAL_ERROR_EMULATION		  1
-#define KVM_INTERNAL_ERROR_SIMUL_EX		  2
-#define KVM_INTERNAL_ERROR_DELIVERY_EV		  3
-#define KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON 4
+#define KVM_INTERNAL_ERROR_EMULATION			    1
+#define KVM_INTERNAL_ERROR_SIMUL_EX			    2
+#define KVM_INTERNAL_ERROR_DELIVERY_EV			    3
+#define KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON	    4
 #define KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES (1ULL << 0)
 
-#define KVM_SYSTEM_EVENT_SHUTDOWN  1
-#define KVM_SYSTEM_EVENT_RESET	   2
-#define KVM_SYSTEM_EVENT_CRASH	   3
-#define KVM_SYSTEM_EVENT_WAKEUP	   4
-#define KVM_SYSTEM_EVENT_SUSPEND   5
-#define KVM_SYSTEM_EVENT_SEV_TERM  6
-#define KVM_SYSTEM_EVENT_TDX_FATAL 7
-#define KVM_SYSTEM_EVENT_RESET_FLAG_PSCI_RESET2	  (1ULL << 0)
-#define KVM_SYSTEM_EVENT_SHUTDOWN_FLAG_PSCI_OFF2  (1ULL << 0)
+#define KVM_SYSTEM_EVENT_SHUTDOWN		 1
+#define KVM_SYSTEM_EVENT_RESET			 2
+#define KVM_SYSTEM_EVENT_CRASH			 3
+#define KVM_SYSTEM_EVENT_WAKEUP			 4
+#define KVM_SYSTEM_EVENT_SUSPEND		 5
+#define KVM_SYSTEM_EVENT_SEV_TERM		 6
+#define KVM_SYSTEM_EVENT_TDX_FATAL		 7
+#define KVM_SYSTEM_EVENT_RESET_FLAG_PSCI_RESET2	 (1ULL << 0)
+#define KVM_SYSTEM_EVENT_SHUTDOWN_FLAG_PSCI_OFF2 (1ULL << 0)
 
 #define KVM_EXIT_FAIL_ENTRY_CPU_UNSUPPORTED (1ULL << 0)
 #define KVM_HYPERCALL_EXIT_SMC		    (1U << 0)
@@ -554,7 +553,7 @@ struct kvm_coalesced_mmio_ring {
 	struct kvm_coalesced_mmio coalesced_mmio[];
 };
 ANYKVM_ABI_SIZE(kvm_coalesced_mmio_ring, 8);
-#define KVM_COALESCED_MMIO_MAX                                                                     \
+#define KVM_COALESCED_MMIO_MAX \
 	((PAGE_SIZE - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio))
 
 /* --- memory ----------------------------------------------------------------------------------------------------------- */
@@ -850,33 +849,34 @@ enum kvm_device_type {
 #define KVM_VGIC_V3_REDIST_SIZE		    (2 * 0x10000)
 #define KVM_VGIC_V3_ITS_SIZE		    (2 * 0x10000)
 
-#define KVM_DEV_ARM_VGIC_GRP_ADDR	      0
-#define KVM_DEV_ARM_VGIC_GRP_DIST_REGS	      1
-#define KVM_DEV_ARM_VGIC_GRP_CPU_REGS	      2
-#define KVM_DEV_ARM_VGIC_CPUID_SHIFT	      32
-#define KVM_DEV_ARM_VGIC_CPUID_MASK	      (0xffULL << KVM_DEV_ARM_VGIC_CPUID_SHIFT)
-#define KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT	      32
-#define KVM_DEV_ARM_VGIC_V3_MPIDR_MASK	      (0xffffffffULL << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT)
-#define KVM_DEV_ARM_VGIC_OFFSET_SHIFT	      0
-#define KVM_DEV_ARM_VGIC_OFFSET_MASK	      (0xffffffffULL << KVM_DEV_ARM_VGIC_OFFSET_SHIFT)
-#define KVM_DEV_ARM_VGIC_SYSREG_INSTR_MASK    (0xffff)
-#define KVM_DEV_ARM_VGIC_GRP_NR_IRQS	      3
-#define KVM_DEV_ARM_VGIC_GRP_CTRL	      4
-#define KVM_DEV_ARM_VGIC_GRP_REDIST_REGS      5
-#define KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS      6
-#define KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO	      7
-#define KVM_DEV_ARM_VGIC_GRP_ITS_REGS	      8
-#define KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ	      9
+#define KVM_DEV_ARM_VGIC_GRP_ADDR	       0
+#define KVM_DEV_ARM_VGIC_GRP_DIST_REGS	       1
+#define KVM_DEV_ARM_VGIC_GRP_CPU_REGS	       2
+#define KVM_DEV_ARM_VGIC_CPUID_SHIFT	       32
+#define KVM_DEV_ARM_VGIC_CPUID_MASK	       (0xffULL << KVM_DEV_ARM_VGIC_CPUID_SHIFT)
+#define KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT	       32
+#define KVM_DEV_ARM_VGIC_V3_MPIDR_MASK	       (0xffffffffULL << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT)
+#define KVM_DEV_ARM_VGIC_OFFSET_SHIFT	       0
+#define KVM_DEV_ARM_VGIC_OFFSET_MASK	       (0xffffffffULL << KVM_DEV_ARM_VGIC_OFFSET_SHIFT)
+#define KVM_DEV_ARM_VGIC_SYSREG_INSTR_MASK     (0xffff)
+#define KVM_DEV_ARM_VGIC_GRP_NR_IRQS	       3
+#define KVM_DEV_ARM_VGIC_GRP_CTRL	       4
+#define KVM_DEV_ARM_VGIC_GRP_REDIST_REGS       5
+#define KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS       6
+#define KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO	       7
+#define KVM_DEV_ARM_VGIC_GRP_ITS_REGS	       8
+#define KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ	       9
 #define KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT 10
-#define KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_MASK  (0x3fffffULL << KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT)
+#define KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_MASK \
+	(0x3fffffULL << KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT)
 #define KVM_DEV_ARM_VGIC_LINE_LEVEL_INTID_MASK 0x3ff
-#define VGIC_LEVEL_INFO_LINE_LEVEL	      0
-#define KVM_DEV_ARM_VGIC_CTRL_INIT	      0
-#define KVM_DEV_ARM_ITS_SAVE_TABLES	      1
-#define KVM_DEV_ARM_ITS_RESTORE_TABLES	      2
-#define KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES  3
-#define KVM_DEV_ARM_ITS_CTRL_RESET	      4
-#define KVM_DEV_ARM_VGIC_USERSPACE_PPIS	      5
+#define VGIC_LEVEL_INFO_LINE_LEVEL	       0
+#define KVM_DEV_ARM_VGIC_CTRL_INIT	       0
+#define KVM_DEV_ARM_ITS_SAVE_TABLES	       1
+#define KVM_DEV_ARM_ITS_RESTORE_TABLES	       2
+#define KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES   3
+#define KVM_DEV_ARM_ITS_CTRL_RESET	       4
+#define KVM_DEV_ARM_VGIC_USERSPACE_PPIS	       5
 
 #define KVM_ARM_VCPU_PMU_V3_CTRL	    0
 #define KVM_ARM_VCPU_PMU_V3_IRQ		    0
@@ -991,250 +991,250 @@ struct kvm_enable_cap {
 ANYKVM_ABI_SIZE(kvm_enable_cap, 104);
 
 /* All numbers are here, those of other architectures too: clients ask for some, and get 0. */
-#define KVM_CAP_IRQCHIP                              0
-#define KVM_CAP_HLT                                  1
-#define KVM_CAP_MMU_SHADOW_CACHE_CONTROL             2
-#define KVM_CAP_USER_MEMORY                          3
-#define KVM_CAP_SET_TSS_ADDR                         4
-#define KVM_CAP_VAPIC                                6
-#define KVM_CAP_EXT_CPUID                            7
-#define KVM_CAP_CLOCKSOURCE                          8
-#define KVM_CAP_NR_VCPUS                             9
-#define KVM_CAP_NR_MEMSLOTS                          10
-#define KVM_CAP_PIT                                  11
-#define KVM_CAP_NOP_IO_DELAY                         12
-#define KVM_CAP_PV_MMU                               13
-#define KVM_CAP_MP_STATE                             14
-#define KVM_CAP_COALESCED_MMIO                       15
-#define KVM_CAP_SYNC_MMU                             16
-#define KVM_CAP_IOMMU                                18
-#define KVM_CAP_DESTROY_MEMORY_REGION_WORKS          21
-#define KVM_CAP_USER_NMI                             22
-#define KVM_CAP_SET_GUEST_DEBUG                      23
-#define KVM_CAP_REINJECT_CONTROL                     24
-#define KVM_CAP_IRQ_ROUTING                          25
-#define KVM_CAP_IRQ_INJECT_STATUS                    26
-#define KVM_CAP_ASSIGN_DEV_IRQ                       29
-#define KVM_CAP_JOIN_MEMORY_REGIONS_WORKS            30
-#define KVM_CAP_MCE                                  31
-#define KVM_CAP_IRQFD                                32
-#define KVM_CAP_PIT2                                 33
-#define KVM_CAP_SET_BOOT_CPU_ID                      34
-#define KVM_CAP_PIT_STATE2                           35
-#define KVM_CAP_IOEVENTFD                            36
-#define KVM_CAP_SET_IDENTITY_MAP_ADDR                37
-#define KVM_CAP_XEN_HVM                              38
-#define KVM_CAP_ADJUST_CLOCK                         39
-#define KVM_CAP_INTERNAL_ERROR_DATA                  40
-#define KVM_CAP_VCPU_EVENTS                          41
-#define KVM_CAP_S390_PSW                             42
-#define KVM_CAP_PPC_SEGSTATE                         43
-#define KVM_CAP_HYPERV                               44
-#define KVM_CAP_HYPERV_VAPIC                         45
-#define KVM_CAP_HYPERV_SPIN                          46
-#define KVM_CAP_PCI_SEGMENT                          47
-#define KVM_CAP_PPC_PAIRED_SINGLES                   48
-#define KVM_CAP_INTR_SHADOW                          49
-#define KVM_CAP_DEBUGREGS                            50
-#define KVM_CAP_X86_ROBUST_SINGLESTEP                51
-#define KVM_CAP_PPC_OSI                              52
-#define KVM_CAP_PPC_UNSET_IRQ                        53
-#define KVM_CAP_ENABLE_CAP                           54
-#define KVM_CAP_XSAVE                                55
-#define KVM_CAP_XCRS                                 56
-#define KVM_CAP_PPC_GET_PVINFO                       57
-#define KVM_CAP_PPC_IRQ_LEVEL                        58
-#define KVM_CAP_ASYNC_PF                             59
-#define KVM_CAP_TSC_CONTROL                          60
-#define KVM_CAP_GET_TSC_KHZ                          61
-#define KVM_CAP_PPC_BOOKE_SREGS                      62
-#define KVM_CAP_SPAPR_TCE                            63
-#define KVM_CAP_PPC_SMT                              64
-#define KVM_CAP_PPC_RMA                              65
-#define KVM_CAP_MAX_VCPUS                            66
-#define KVM_CAP_PPC_HIOR                             67
-#define KVM_CAP_PPC_PAPR                             68
-#define KVM_CAP_SW_TLB                               69
-#define KVM_CAP_ONE_REG                              70
-#define KVM_CAP_S390_GMAP                            71
-#define KVM_CAP_TSC_DEADLINE_TIMER                   72
-#define KVM_CAP_S390_UCONTROL                        73
-#define KVM_CAP_SYNC_REGS                            74
-#define KVM_CAP_PCI_2_3                              75
-#define KVM_CAP_KVMCLOCK_CTRL                        76
-#define KVM_CAP_SIGNAL_MSI                           77
-#define KVM_CAP_PPC_GET_SMMU_INFO                    78
-#define KVM_CAP_S390_COW                             79
-#define KVM_CAP_PPC_ALLOC_HTAB                       80
-#define KVM_CAP_READONLY_MEM                         81
-#define KVM_CAP_IRQFD_RESAMPLE                       82
-#define KVM_CAP_PPC_BOOKE_WATCHDOG                   83
-#define KVM_CAP_PPC_HTAB_FD                          84
-#define KVM_CAP_S390_CSS_SUPPORT                     85
-#define KVM_CAP_PPC_EPR                              86
-#define KVM_CAP_ARM_PSCI                             87
-#define KVM_CAP_ARM_SET_DEVICE_ADDR                  88
-#define KVM_CAP_DEVICE_CTRL                          89
-#define KVM_CAP_IRQ_MPIC                             90
-#define KVM_CAP_PPC_RTAS                             91
-#define KVM_CAP_IRQ_XICS                             92
-#define KVM_CAP_ARM_EL1_32BIT                        93
-#define KVM_CAP_SPAPR_MULTITCE                       94
-#define KVM_CAP_EXT_EMUL_CPUID                       95
-#define KVM_CAP_HYPERV_TIME                          96
-#define KVM_CAP_IOAPIC_POLARITY_IGNORED              97
-#define KVM_CAP_ENABLE_CAP_VM                        98
-#define KVM_CAP_S390_IRQCHIP                         99
-#define KVM_CAP_IOEVENTFD_NO_LENGTH                  100
-#define KVM_CAP_VM_ATTRIBUTES                        101
-#define KVM_CAP_ARM_PSCI_0_2                         102
-#define KVM_CAP_PPC_FIXUP_HCALL                      103
-#define KVM_CAP_PPC_ENABLE_HCALL                     104
-#define KVM_CAP_CHECK_EXTENSION_VM                   105
-#define KVM_CAP_S390_USER_SIGP                       106
-#define KVM_CAP_S390_VECTOR_REGISTERS                107
-#define KVM_CAP_S390_MEM_OP                          108
-#define KVM_CAP_S390_USER_STSI                       109
-#define KVM_CAP_S390_SKEYS                           110
-#define KVM_CAP_MIPS_FPU                             111
-#define KVM_CAP_MIPS_MSA                             112
-#define KVM_CAP_S390_INJECT_IRQ                      113
-#define KVM_CAP_S390_IRQ_STATE                       114
-#define KVM_CAP_PPC_HWRNG                            115
-#define KVM_CAP_DISABLE_QUIRKS                       116
-#define KVM_CAP_X86_SMM                              117
-#define KVM_CAP_MULTI_ADDRESS_SPACE                  118
-#define KVM_CAP_GUEST_DEBUG_HW_BPS                   119
-#define KVM_CAP_GUEST_DEBUG_HW_WPS                   120
-#define KVM_CAP_SPLIT_IRQCHIP                        121
-#define KVM_CAP_IOEVENTFD_ANY_LENGTH                 122
-#define KVM_CAP_HYPERV_SYNIC                         123
-#define KVM_CAP_S390_RI                              124
-#define KVM_CAP_SPAPR_TCE_64                         125
-#define KVM_CAP_ARM_PMU_V3                           126
-#define KVM_CAP_VCPU_ATTRIBUTES                      127
-#define KVM_CAP_MAX_VCPU_ID                          128
-#define KVM_CAP_X2APIC_API                           129
-#define KVM_CAP_S390_USER_INSTR0                     130
-#define KVM_CAP_MSI_DEVID                            131
-#define KVM_CAP_PPC_HTM                              132
-#define KVM_CAP_SPAPR_RESIZE_HPT                     133
-#define KVM_CAP_PPC_MMU_RADIX                        134
-#define KVM_CAP_PPC_MMU_HASH_V3                      135
-#define KVM_CAP_IMMEDIATE_EXIT                       136
-#define KVM_CAP_MIPS_VZ                              137
-#define KVM_CAP_MIPS_TE                              138
-#define KVM_CAP_MIPS_64BIT                           139
-#define KVM_CAP_S390_GS                              140
-#define KVM_CAP_S390_AIS                             141
-#define KVM_CAP_SPAPR_TCE_VFIO                       142
-#define KVM_CAP_X86_DISABLE_EXITS                    143
-#define KVM_CAP_ARM_USER_IRQ                         144
-#define KVM_CAP_S390_CMMA_MIGRATION                  145
-#define KVM_CAP_PPC_FWNMI                            146
-#define KVM_CAP_PPC_SMT_POSSIBLE                     147
-#define KVM_CAP_HYPERV_SYNIC2                        148
-#define KVM_CAP_HYPERV_VP_INDEX                      149
-#define KVM_CAP_S390_AIS_MIGRATION                   150
-#define KVM_CAP_PPC_GET_CPU_CHAR                     151
-#define KVM_CAP_S390_BPB                             152
-#define KVM_CAP_GET_MSR_FEATURES                     153
-#define KVM_CAP_HYPERV_EVENTFD                       154
-#define KVM_CAP_HYPERV_TLBFLUSH                      155
-#define KVM_CAP_S390_HPAGE_1M                        156
-#define KVM_CAP_NESTED_STATE                         157
-#define KVM_CAP_ARM_INJECT_SERROR_ESR                158
-#define KVM_CAP_MSR_PLATFORM_INFO                    159
-#define KVM_CAP_PPC_NESTED_HV                        160
-#define KVM_CAP_HYPERV_SEND_IPI                      161
-#define KVM_CAP_COALESCED_PIO                        162
-#define KVM_CAP_HYPERV_ENLIGHTENED_VMCS              163
-#define KVM_CAP_EXCEPTION_PAYLOAD                    164
-#define KVM_CAP_ARM_VM_IPA_SIZE                      165
-#define KVM_CAP_MANUAL_DIRTY_LOG_PROTECT             166
-#define KVM_CAP_HYPERV_CPUID                         167
-#define KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2            168
-#define KVM_CAP_PPC_IRQ_XIVE                         169
-#define KVM_CAP_ARM_SVE                              170
-#define KVM_CAP_ARM_PTRAUTH_ADDRESS                  171
-#define KVM_CAP_ARM_PTRAUTH_GENERIC                  172
-#define KVM_CAP_PMU_EVENT_FILTER                     173
-#define KVM_CAP_ARM_IRQ_LINE_LAYOUT_2                174
-#define KVM_CAP_HYPERV_DIRECT_TLBFLUSH               175
-#define KVM_CAP_PPC_GUEST_DEBUG_SSTEP                176
-#define KVM_CAP_ARM_NISV_TO_USER                     177
-#define KVM_CAP_ARM_INJECT_EXT_DABT                  178
-#define KVM_CAP_S390_VCPU_RESETS                     179
-#define KVM_CAP_S390_PROTECTED                       180
-#define KVM_CAP_PPC_SECURE_GUEST                     181
-#define KVM_CAP_HALT_POLL                            182
-#define KVM_CAP_ASYNC_PF_INT                         183
-#define KVM_CAP_LAST_CPU                             184
-#define KVM_CAP_SMALLER_MAXPHYADDR                   185
-#define KVM_CAP_S390_DIAG318                         186
-#define KVM_CAP_STEAL_TIME                           187
-#define KVM_CAP_X86_USER_SPACE_MSR                   188
-#define KVM_CAP_X86_MSR_FILTER                       189
-#define KVM_CAP_ENFORCE_PV_FEATURE_CPUID             190
-#define KVM_CAP_SYS_HYPERV_CPUID                     191
-#define KVM_CAP_DIRTY_LOG_RING                       192
-#define KVM_CAP_X86_BUS_LOCK_EXIT                    193
-#define KVM_CAP_PPC_DAWR1                            194
-#define KVM_CAP_SET_GUEST_DEBUG2                     195
-#define KVM_CAP_SGX_ATTRIBUTE                        196
-#define KVM_CAP_VM_COPY_ENC_CONTEXT_FROM             197
-#define KVM_CAP_PTP_KVM                              198
-#define KVM_CAP_HYPERV_ENFORCE_CPUID                 199
-#define KVM_CAP_SREGS2                               200
-#define KVM_CAP_EXIT_HYPERCALL                       201
-#define KVM_CAP_PPC_RPT_INVALIDATE                   202
-#define KVM_CAP_BINARY_STATS_FD                      203
-#define KVM_CAP_EXIT_ON_EMULATION_FAILURE            204
-#define KVM_CAP_ARM_MTE                              205
-#define KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM             206
-#define KVM_CAP_VM_GPA_BITS                          207
-#define KVM_CAP_XSAVE2                               208
-#define KVM_CAP_SYS_ATTRIBUTES                       209
-#define KVM_CAP_PPC_AIL_MODE_3                       210
-#define KVM_CAP_S390_MEM_OP_EXTENSION                211
-#define KVM_CAP_PMU_CAPABILITY                       212
-#define KVM_CAP_DISABLE_QUIRKS2                      213
-#define KVM_CAP_VM_TSC_CONTROL                       214
-#define KVM_CAP_SYSTEM_EVENT_DATA                    215
-#define KVM_CAP_ARM_SYSTEM_SUSPEND                   216
-#define KVM_CAP_S390_PROTECTED_DUMP                  217
-#define KVM_CAP_X86_TRIPLE_FAULT_EVENT               218
-#define KVM_CAP_X86_NOTIFY_VMEXIT                    219
-#define KVM_CAP_VM_DISABLE_NX_HUGE_PAGES             220
-#define KVM_CAP_S390_ZPCI_OP                         221
-#define KVM_CAP_S390_CPU_TOPOLOGY                    222
-#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL               223
-#define KVM_CAP_S390_PROTECTED_ASYNC_DISABLE         224
-#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP           225
-#define KVM_CAP_PMU_EVENT_MASKED_EVENTS              226
-#define KVM_CAP_COUNTER_OFFSET                       227
-#define KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE           228
-#define KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES            229
-#define KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES        230
-#define KVM_CAP_USER_MEMORY2                         231
-#define KVM_CAP_MEMORY_FAULT_INFO                    232
-#define KVM_CAP_MEMORY_ATTRIBUTES                    233
-#define KVM_CAP_GUEST_MEMFD                          234
-#define KVM_CAP_VM_TYPES                             235
-#define KVM_CAP_PRE_FAULT_MEMORY                     236
-#define KVM_CAP_X86_APIC_BUS_CYCLES_NS               237
-#define KVM_CAP_X86_GUEST_MODE                       238
-#define KVM_CAP_ARM_WRITABLE_IMP_ID_REGS             239
-#define KVM_CAP_ARM_EL2                              240
-#define KVM_CAP_ARM_EL2_E2H0                         241
-#define KVM_CAP_RISCV_MP_STATE_RESET                 242
-#define KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED       243
-#define KVM_CAP_GUEST_MEMFD_FLAGS                    244
-#define KVM_CAP_ARM_SEA_TO_USER                      245
-#define KVM_CAP_S390_USER_OPEREXEC                   246
-#define KVM_CAP_S390_KEYOP                           247
-#define KVM_CAP_S390_VSIE_ESAMODE                    248
-#define KVM_CAP_S390_HPAGE_2G                        249
+#define KVM_CAP_IRQCHIP			       0
+#define KVM_CAP_HLT			       1
+#define KVM_CAP_MMU_SHADOW_CACHE_CONTROL       2
+#define KVM_CAP_USER_MEMORY		       3
+#define KVM_CAP_SET_TSS_ADDR		       4
+#define KVM_CAP_VAPIC			       6
+#define KVM_CAP_EXT_CPUID		       7
+#define KVM_CAP_CLOCKSOURCE		       8
+#define KVM_CAP_NR_VCPUS		       9
+#define KVM_CAP_NR_MEMSLOTS		       10
+#define KVM_CAP_PIT			       11
+#define KVM_CAP_NOP_IO_DELAY		       12
+#define KVM_CAP_PV_MMU			       13
+#define KVM_CAP_MP_STATE		       14
+#define KVM_CAP_COALESCED_MMIO		       15
+#define KVM_CAP_SYNC_MMU		       16
+#define KVM_CAP_IOMMU			       18
+#define KVM_CAP_DESTROY_MEMORY_REGION_WORKS    21
+#define KVM_CAP_USER_NMI		       22
+#define KVM_CAP_SET_GUEST_DEBUG		       23
+#define KVM_CAP_REINJECT_CONTROL	       24
+#define KVM_CAP_IRQ_ROUTING		       25
+#define KVM_CAP_IRQ_INJECT_STATUS	       26
+#define KVM_CAP_ASSIGN_DEV_IRQ		       29
+#define KVM_CAP_JOIN_MEMORY_REGIONS_WORKS      30
+#define KVM_CAP_MCE			       31
+#define KVM_CAP_IRQFD			       32
+#define KVM_CAP_PIT2			       33
+#define KVM_CAP_SET_BOOT_CPU_ID		       34
+#define KVM_CAP_PIT_STATE2		       35
+#define KVM_CAP_IOEVENTFD		       36
+#define KVM_CAP_SET_IDENTITY_MAP_ADDR	       37
+#define KVM_CAP_XEN_HVM			       38
+#define KVM_CAP_ADJUST_CLOCK		       39
+#define KVM_CAP_INTERNAL_ERROR_DATA	       40
+#define KVM_CAP_VCPU_EVENTS		       41
+#define KVM_CAP_S390_PSW		       42
+#define KVM_CAP_PPC_SEGSTATE		       43
+#define KVM_CAP_HYPERV			       44
+#define KVM_CAP_HYPERV_VAPIC		       45
+#define KVM_CAP_HYPERV_SPIN		       46
+#define KVM_CAP_PCI_SEGMENT		       47
+#define KVM_CAP_PPC_PAIRED_SINGLES	       48
+#define KVM_CAP_INTR_SHADOW		       49
+#define KVM_CAP_DEBUGREGS		       50
+#define KVM_CAP_X86_ROBUST_SINGLESTEP	       51
+#define KVM_CAP_PPC_OSI			       52
+#define KVM_CAP_PPC_UNSET_IRQ		       53
+#define KVM_CAP_ENABLE_CAP		       54
+#define KVM_CAP_XSAVE			       55
+#define KVM_CAP_XCRS			       56
+#define KVM_CAP_PPC_GET_PVINFO		       57
+#define KVM_CAP_PPC_IRQ_LEVEL		       58
+#define KVM_CAP_ASYNC_PF		       59
+#define KVM_CAP_TSC_CONTROL		       60
+#define KVM_CAP_GET_TSC_KHZ		       61
+#define KVM_CAP_PPC_BOOKE_SREGS		       62
+#define KVM_CAP_SPAPR_TCE		       63
+#define KVM_CAP_PPC_SMT			       64
+#define KVM_CAP_PPC_RMA			       65
+#define KVM_CAP_MAX_VCPUS		       66
+#define KVM_CAP_PPC_HIOR		       67
+#define KVM_CAP_PPC_PAPR		       68
+#define KVM_CAP_SW_TLB			       69
+#define KVM_CAP_ONE_REG			       70
+#define KVM_CAP_S390_GMAP		       71
+#define KVM_CAP_TSC_DEADLINE_TIMER	       72
+#define KVM_CAP_S390_UCONTROL		       73
+#define KVM_CAP_SYNC_REGS		       74
+#define KVM_CAP_PCI_2_3			       75
+#define KVM_CAP_KVMCLOCK_CTRL		       76
+#define KVM_CAP_SIGNAL_MSI		       77
+#define KVM_CAP_PPC_GET_SMMU_INFO	       78
+#define KVM_CAP_S390_COW		       79
+#define KVM_CAP_PPC_ALLOC_HTAB		       80
+#define KVM_CAP_READONLY_MEM		       81
+#define KVM_CAP_IRQFD_RESAMPLE		       82
+#define KVM_CAP_PPC_BOOKE_WATCHDOG	       83
+#define KVM_CAP_PPC_HTAB_FD		       84
+#define KVM_CAP_S390_CSS_SUPPORT	       85
+#define KVM_CAP_PPC_EPR			       86
+#define KVM_CAP_ARM_PSCI		       87
+#define KVM_CAP_ARM_SET_DEVICE_ADDR	       88
+#define KVM_CAP_DEVICE_CTRL		       89
+#define KVM_CAP_IRQ_MPIC		       90
+#define KVM_CAP_PPC_RTAS		       91
+#define KVM_CAP_IRQ_XICS		       92
+#define KVM_CAP_ARM_EL1_32BIT		       93
+#define KVM_CAP_SPAPR_MULTITCE		       94
+#define KVM_CAP_EXT_EMUL_CPUID		       95
+#define KVM_CAP_HYPERV_TIME		       96
+#define KVM_CAP_IOAPIC_POLARITY_IGNORED	       97
+#define KVM_CAP_ENABLE_CAP_VM		       98
+#define KVM_CAP_S390_IRQCHIP		       99
+#define KVM_CAP_IOEVENTFD_NO_LENGTH	       100
+#define KVM_CAP_VM_ATTRIBUTES		       101
+#define KVM_CAP_ARM_PSCI_0_2		       102
+#define KVM_CAP_PPC_FIXUP_HCALL		       103
+#define KVM_CAP_PPC_ENABLE_HCALL	       104
+#define KVM_CAP_CHECK_EXTENSION_VM	       105
+#define KVM_CAP_S390_USER_SIGP		       106
+#define KVM_CAP_S390_VECTOR_REGISTERS	       107
+#define KVM_CAP_S390_MEM_OP		       108
+#define KVM_CAP_S390_USER_STSI		       109
+#define KVM_CAP_S390_SKEYS		       110
+#define KVM_CAP_MIPS_FPU		       111
+#define KVM_CAP_MIPS_MSA		       112
+#define KVM_CAP_S390_INJECT_IRQ		       113
+#define KVM_CAP_S390_IRQ_STATE		       114
+#define KVM_CAP_PPC_HWRNG		       115
+#define KVM_CAP_DISABLE_QUIRKS		       116
+#define KVM_CAP_X86_SMM			       117
+#define KVM_CAP_MULTI_ADDRESS_SPACE	       118
+#define KVM_CAP_GUEST_DEBUG_HW_BPS	       119
+#define KVM_CAP_GUEST_DEBUG_HW_WPS	       120
+#define KVM_CAP_SPLIT_IRQCHIP		       121
+#define KVM_CAP_IOEVENTFD_ANY_LENGTH	       122
+#define KVM_CAP_HYPERV_SYNIC		       123
+#define KVM_CAP_S390_RI			       124
+#define KVM_CAP_SPAPR_TCE_64		       125
+#define KVM_CAP_ARM_PMU_V3		       126
+#define KVM_CAP_VCPU_ATTRIBUTES		       127
+#define KVM_CAP_MAX_VCPU_ID		       128
+#define KVM_CAP_X2APIC_API		       129
+#define KVM_CAP_S390_USER_INSTR0	       130
+#define KVM_CAP_MSI_DEVID		       131
+#define KVM_CAP_PPC_HTM			       132
+#define KVM_CAP_SPAPR_RESIZE_HPT	       133
+#define KVM_CAP_PPC_MMU_RADIX		       134
+#define KVM_CAP_PPC_MMU_HASH_V3		       135
+#define KVM_CAP_IMMEDIATE_EXIT		       136
+#define KVM_CAP_MIPS_VZ			       137
+#define KVM_CAP_MIPS_TE			       138
+#define KVM_CAP_MIPS_64BIT		       139
+#define KVM_CAP_S390_GS			       140
+#define KVM_CAP_S390_AIS		       141
+#define KVM_CAP_SPAPR_TCE_VFIO		       142
+#define KVM_CAP_X86_DISABLE_EXITS	       143
+#define KVM_CAP_ARM_USER_IRQ		       144
+#define KVM_CAP_S390_CMMA_MIGRATION	       145
+#define KVM_CAP_PPC_FWNMI		       146
+#define KVM_CAP_PPC_SMT_POSSIBLE	       147
+#define KVM_CAP_HYPERV_SYNIC2		       148
+#define KVM_CAP_HYPERV_VP_INDEX		       149
+#define KVM_CAP_S390_AIS_MIGRATION	       150
+#define KVM_CAP_PPC_GET_CPU_CHAR	       151
+#define KVM_CAP_S390_BPB		       152
+#define KVM_CAP_GET_MSR_FEATURES	       153
+#define KVM_CAP_HYPERV_EVENTFD		       154
+#define KVM_CAP_HYPERV_TLBFLUSH		       155
+#define KVM_CAP_S390_HPAGE_1M		       156
+#define KVM_CAP_NESTED_STATE		       157
+#define KVM_CAP_ARM_INJECT_SERROR_ESR	       158
+#define KVM_CAP_MSR_PLATFORM_INFO	       159
+#define KVM_CAP_PPC_NESTED_HV		       160
+#define KVM_CAP_HYPERV_SEND_IPI		       161
+#define KVM_CAP_COALESCED_PIO		       162
+#define KVM_CAP_HYPERV_ENLIGHTENED_VMCS	       163
+#define KVM_CAP_EXCEPTION_PAYLOAD	       164
+#define KVM_CAP_ARM_VM_IPA_SIZE		       165
+#define KVM_CAP_MANUAL_DIRTY_LOG_PROTECT       166
+#define KVM_CAP_HYPERV_CPUID		       167
+#define KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2      168
+#define KVM_CAP_PPC_IRQ_XIVE		       169
+#define KVM_CAP_ARM_SVE			       170
+#define KVM_CAP_ARM_PTRAUTH_ADDRESS	       171
+#define KVM_CAP_ARM_PTRAUTH_GENERIC	       172
+#define KVM_CAP_PMU_EVENT_FILTER	       173
+#define KVM_CAP_ARM_IRQ_LINE_LAYOUT_2	       174
+#define KVM_CAP_HYPERV_DIRECT_TLBFLUSH	       175
+#define KVM_CAP_PPC_GUEST_DEBUG_SSTEP	       176
+#define KVM_CAP_ARM_NISV_TO_USER	       177
+#define KVM_CAP_ARM_INJECT_EXT_DABT	       178
+#define KVM_CAP_S390_VCPU_RESETS	       179
+#define KVM_CAP_S390_PROTECTED		       180
+#define KVM_CAP_PPC_SECURE_GUEST	       181
+#define KVM_CAP_HALT_POLL		       182
+#define KVM_CAP_ASYNC_PF_INT		       183
+#define KVM_CAP_LAST_CPU		       184
+#define KVM_CAP_SMALLER_MAXPHYADDR	       185
+#define KVM_CAP_S390_DIAG318		       186
+#define KVM_CAP_STEAL_TIME		       187
+#define KVM_CAP_X86_USER_SPACE_MSR	       188
+#define KVM_CAP_X86_MSR_FILTER		       189
+#define KVM_CAP_ENFORCE_PV_FEATURE_CPUID       190
+#define KVM_CAP_SYS_HYPERV_CPUID	       191
+#define KVM_CAP_DIRTY_LOG_RING		       192
+#define KVM_CAP_X86_BUS_LOCK_EXIT	       193
+#define KVM_CAP_PPC_DAWR1		       194
+#define KVM_CAP_SET_GUEST_DEBUG2	       195
+#define KVM_CAP_SGX_ATTRIBUTE		       196
+#define KVM_CAP_VM_COPY_ENC_CONTEXT_FROM       197
+#define KVM_CAP_PTP_KVM			       198
+#define KVM_CAP_HYPERV_ENFORCE_CPUID	       199
+#define KVM_CAP_SREGS2			       200
+#define KVM_CAP_EXIT_HYPERCALL		       201
+#define KVM_CAP_PPC_RPT_INVALIDATE	       202
+#define KVM_CAP_BINARY_STATS_FD		       203
+#define KVM_CAP_EXIT_ON_EMULATION_FAILURE      204
+#define KVM_CAP_ARM_MTE			       205
+#define KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM       206
+#define KVM_CAP_VM_GPA_BITS		       207
+#define KVM_CAP_XSAVE2			       208
+#define KVM_CAP_SYS_ATTRIBUTES		       209
+#define KVM_CAP_PPC_AIL_MODE_3		       210
+#define KVM_CAP_S390_MEM_OP_EXTENSION	       211
+#define KVM_CAP_PMU_CAPABILITY		       212
+#define KVM_CAP_DISABLE_QUIRKS2		       213
+#define KVM_CAP_VM_TSC_CONTROL		       214
+#define KVM_CAP_SYSTEM_EVENT_DATA	       215
+#define KVM_CAP_ARM_SYSTEM_SUSPEND	       216
+#define KVM_CAP_S390_PROTECTED_DUMP	       217
+#define KVM_CAP_X86_TRIPLE_FAULT_EVENT	       218
+#define KVM_CAP_X86_NOTIFY_VMEXIT	       219
+#define KVM_CAP_VM_DISABLE_NX_HUGE_PAGES       220
+#define KVM_CAP_S390_ZPCI_OP		       221
+#define KVM_CAP_S390_CPU_TOPOLOGY	       222
+#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL	       223
+#define KVM_CAP_S390_PROTECTED_ASYNC_DISABLE   224
+#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP     225
+#define KVM_CAP_PMU_EVENT_MASKED_EVENTS	       226
+#define KVM_CAP_COUNTER_OFFSET		       227
+#define KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE     228
+#define KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES      229
+#define KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES  230
+#define KVM_CAP_USER_MEMORY2		       231
+#define KVM_CAP_MEMORY_FAULT_INFO	       232
+#define KVM_CAP_MEMORY_ATTRIBUTES	       233
+#define KVM_CAP_GUEST_MEMFD		       234
+#define KVM_CAP_VM_TYPES		       235
+#define KVM_CAP_PRE_FAULT_MEMORY	       236
+#define KVM_CAP_X86_APIC_BUS_CYCLES_NS	       237
+#define KVM_CAP_X86_GUEST_MODE		       238
+#define KVM_CAP_ARM_WRITABLE_IMP_ID_REGS       239
+#define KVM_CAP_ARM_EL2			       240
+#define KVM_CAP_ARM_EL2_E2H0		       241
+#define KVM_CAP_RISCV_MP_STATE_RESET	       242
+#define KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED 243
+#define KVM_CAP_GUEST_MEMFD_FLAGS	       244
+#define KVM_CAP_ARM_SEA_TO_USER		       245
+#define KVM_CAP_S390_USER_OPEREXEC	       246
+#define KVM_CAP_S390_KEYOP		       247
+#define KVM_CAP_S390_VSIE_ESAMODE	       248
+#define KVM_CAP_S390_HPAGE_2G		       249
 
 /* --- requests --------------------------------------------------------------------------------------------------------- */
 

@@ -32,7 +32,7 @@ struct api_file {
 	struct vcpu *v;	 /* API_VCPU, and API_STATS of a vCPU: lives as long as vm */
 	u32 device_type; /* API_DEVICE */
 	u64 extensions;	 /* API_SYSTEM */
-	u64 dev, inode;	 /* of the placeholder: tells our descriptor from one that took its number */
+	u64 dev, inode; /* of the placeholder: tells our descriptor from one that took its number */
 	struct a64 position; /* API_STATS: of read(2) */
 };
 
@@ -49,11 +49,12 @@ static inline struct api_file *api_file_of(const struct file *f)
 
 struct api_process {
 	struct a32 state; /* 0 untouched, 1 being initialised, 2 ready */
-	u32 pid;	  /* constant once ready: a vfork child shares our memory but not our descriptors */
-	u64 mm_id;	  /* constant once ready: a fork child differs */
+	u32 pid; /* constant once ready: a vfork child shares our memory but not our descriptors */
+	u64 mm_id;	       /* constant once ready: a fork child differs */
 	struct mutex map_lock; /* RANK_LEAF */
 	struct itree mappings; /* map_lock: struct mapping */
-	struct aptr fd_page[FD_PAGES]; /* struct aptr[FD_PAGE_SIZE]: struct file *, each entry a reference */
+	struct aptr fd_page
+		[FD_PAGES]; /* struct aptr[FD_PAGE_SIZE]: struct file *, each entry a reference */
 };
 _Static_assert(sizeof(struct api_process) <= PROCESS_PART_SIZE, "PROCESS_PART_SIZE");
 
@@ -141,7 +142,8 @@ struct ioctl_table {
 };
 /* By kind; API_STATS has none. For the dispatcher and for generated documentation. */
 extern const struct ioctl_table *const ioctl_tables[NR_API_KINDS];
-extern const struct ioctl_table ioctl_system_table, ioctl_vm_table, ioctl_vcpu_table, ioctl_device_table;
+extern const struct ioctl_table ioctl_system_table, ioctl_vm_table, ioctl_vcpu_table,
+	ioctl_device_table;
 
 /* The value or -errno. */
 s64 ioctl_dispatch(struct file *file, u32 request, u64 arg);

@@ -117,9 +117,11 @@ int anykvm_close_range(unsigned int first, unsigned int last, int flags)
 	if (first > last || (flags & ~(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE)))
 		return result(-EINVAL);
 	if ((flags & CLOSE_RANGE_CLOEXEC) || api_role_exact() != API_OWNER)
-		return result(host_sys_close_range(first, last, flags)); /* the library's own are close-on-exec already */
+		return result(host_sys_close_range(
+			first, last, flags)); /* the library's own are close-on-exec already */
 	library_enter();
-	for (fd = fd_next(MIN(first, (unsigned)INT32_MAX)); fd >= 0 && (unsigned)fd <= last; fd = fd_next(fd + 1)) {
+	for (fd = fd_next(MIN(first, (unsigned)INT32_MAX)); fd >= 0 && (unsigned)fd <= last;
+	     fd = fd_next(fd + 1)) {
 		struct file *f = fd_unlink(fd);
 
 		host_close(fd);
@@ -210,7 +212,8 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
-	if ((cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC) || !fd_is_ours(fd) || api_role_exact() != API_OWNER)
+	if ((cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC) || !fd_is_ours(fd) ||
+	    api_role_exact() != API_OWNER)
 		return result(host_sys_fcntl(fd, cmd, arg));
 	library_enter();
 	f = fd_get(fd, false);
@@ -284,7 +287,8 @@ static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offs
 	if (f->kind != API_STATS || (s64)offset < 0) {
 		r = -EINVAL;
 	} else {
-		r = stats_read(f, (uintptr_t)buf, count, at_offset ? offset : a64_load_relaxed(&f->position));
+		r = stats_read(f, (uintptr_t)buf, count,
+			       at_offset ? offset : a64_load_relaxed(&f->position));
 		if (r > 0 && !at_offset)
 			a64_fetch_add(&f->position, r);
 	}

@@ -8,7 +8,8 @@
 
 const char *anykvm_version(void)
 {
-	return VERSION(ANYKVM_VERSION_MAJOR) "." VERSION(ANYKVM_VERSION_MINOR) "." VERSION(ANYKVM_VERSION_PATCH);
+	return VERSION(ANYKVM_VERSION_MAJOR) "." VERSION(ANYKVM_VERSION_MINOR) "." VERSION(
+		ANYKVM_VERSION_PATCH);
 }
 
 const char *anykvm_engine_name(void)

@@ -122,7 +122,8 @@ static s64 set_vcpu_events(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
 		.serror_esr = in->exception.serror_esr,
 	};
 
-	if (!all_zero(in->reserved, sizeof(in->reserved)) || !all_zero(in->exception.pad, sizeof(in->exception.pad)))
+	if (!all_zero(in->reserved, sizeof(in->reserved)) ||
+	    !all_zero(in->exception.pad, sizeof(in->exception.pad)))
 		return -EINVAL;
 	return vcpu_set_events(c->v, &ev);
 }

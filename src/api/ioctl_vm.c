@@ -97,7 +97,8 @@ static s64 clear_dirty_log(struct api_call *c)
 {
 	const struct kvm_clear_dirty_log *log = c->buf;
 
-	return mem_clear_dirty_log(&c->vm->mem, log->slot, log->num_pages, log->first_page, log->dirty_bitmap);
+	return mem_clear_dirty_log(&c->vm->mem, log->slot, log->num_pages, log->first_page,
+				   log->dirty_bitmap);
 }
 
 /* There are no dirty rings (capability 0). */
@@ -183,7 +184,8 @@ static s64 set_device_addr(struct api_call *c)
 	if (device != KVM_ARM_DEVICE_VGIC_V2)
 		return -ENODEV;
 	/* Known frames, but of another controller than the one that may exist. */
-	return type == KVM_VGIC_V2_ADDR_TYPE_DIST || type == KVM_VGIC_V2_ADDR_TYPE_CPU ? -ENODEV : -EINVAL;
+	return type == KVM_VGIC_V2_ADDR_TYPE_DIST || type == KVM_VGIC_V2_ADDR_TYPE_CPU ? -ENODEV
+										       : -EINVAL;
 }
 
 static s64 set_counter_offset(struct api_call *c)
@@ -318,7 +320,8 @@ static const struct ioctl_row rows[] = {
 	{KVM_IOEVENTFD, "KVM_IOEVENTFD", IOCTL_IN, ioeventfd},
 	{KVM_SIGNAL_MSI, "KVM_SIGNAL_MSI", IOCTL_IN, signal_msi},
 	{KVM_REGISTER_COALESCED_MMIO, "KVM_REGISTER_COALESCED_MMIO", IOCTL_IN, register_coalesced},
-	{KVM_UNREGISTER_COALESCED_MMIO, "KVM_UNREGISTER_COALESCED_MMIO", IOCTL_IN, unregister_coalesced},
+	{KVM_UNREGISTER_COALESCED_MMIO, "KVM_UNREGISTER_COALESCED_MMIO", IOCTL_IN,
+	 unregister_coalesced},
 	{KVM_ENABLE_CAP, "KVM_ENABLE_CAP", IOCTL_IN, enable_cap},
 	{KVM_CHECK_EXTENSION, "KVM_CHECK_EXTENSION", 0, check_extension},
 	{KVM_SET_DEVICE_ATTR, "KVM_SET_DEVICE_ATTR", IOCTL_IN, set_device_attr},
@@ -327,7 +330,8 @@ static const struct ioctl_row rows[] = {
 	{KVM_ARM_PREFERRED_TARGET, "KVM_ARM_PREFERRED_TARGET", IOCTL_OUT, preferred_target},
 	{KVM_ARM_MTE_COPY_TAGS, "KVM_ARM_MTE_COPY_TAGS", IOCTL_IN, mte_copy_tags},
 	{KVM_ARM_SET_COUNTER_OFFSET, "KVM_ARM_SET_COUNTER_OFFSET", IOCTL_IN, set_counter_offset},
-	{KVM_ARM_GET_REG_WRITABLE_MASKS, "KVM_ARM_GET_REG_WRITABLE_MASKS", IOCTL_IN, get_reg_writable_masks},
+	{KVM_ARM_GET_REG_WRITABLE_MASKS, "KVM_ARM_GET_REG_WRITABLE_MASKS", IOCTL_IN,
+	 get_reg_writable_masks},
 	{KVM_GET_STATS_FD, "KVM_GET_STATS_FD", 0, get_stats_fd},
 };
 

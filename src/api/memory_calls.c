@@ -68,7 +68,8 @@ static bool watching(void)
  * A vCPU's pages: the kvm_run page is the descriptor's own, but page 1 is the ring of the whole VM, which is another file. The
  * whole is mapped first, then page 1 replaced.
  */
-static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, int flags, int fd, u64 offset)
+static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, int flags, int fd,
+		      u64 offset)
 {
 	u64 page = host_page_size(), at = KVM_COALESCED_MMIO_PAGE_OFFSET * page;
 	void *p, *q;
@@ -82,7 +83,8 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 	p = host_mmap(addr, length, prot, flags, fd, offset);
 	if (host_map_failed(p))
 		return p;
-	q = host_mmap((char *)p + (at - offset), page, prot, (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED, ring, 0);
+	q = host_mmap((char *)p + (at - offset), page, prot,
+		      (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED, ring, 0);
 	if (host_map_failed(q)) {
 		host_munmap(p, length);
 		return q;
@@ -90,7 +92,8 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 	return p;
 }
 
-static void *map_ours(struct file *file, void *addr, size_t length, int prot, int flags, int fd, u64 offset)
+static void *map_ours(struct file *file, void *addr, size_t length, int prot, int flags, int fd,
+		      u64 offset)
 {
 	struct api_file *f = api_file_of(file);
 	struct mapping *record, *spare;
@@ -130,7 +133,8 @@ free:
 }
 
 /* A mapping of something else over [start, end). */
-static void *map_over(u64 start, u64 end, void *addr, size_t length, int prot, int flags, int fd, u64 offset)
+static void *map_over(u64 start, u64 end, void *addr, size_t length, int prot, int flags, int fd,
+		      u64 offset)
 {
 	struct mapping *spare = mapping_alloc();
 	struct mem_inval_token t;
@@ -214,7 +218,8 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 		va_end(ap);
 	}
 	if (!watching())
-		return map_result(host_sys_mremap(old_address, old_size, new_size, flags, new_address));
+		return map_result(
+			host_sys_mremap(old_address, old_size, new_size, flags, new_address));
 	library_enter();
 	/* Old size 0 makes a second mapping of shared memory: nothing goes away at the old place. */
 	pair_old = changed_range(old_address, old_size, &old_start, &old_end);
@@ -291,7 +296,8 @@ int anykvm_madvise(void *addr, size_t length, int advice)
 	u32 flags;
 	int r;
 
-	if (!watching() || !advice_discards(advice, &flags) || !changed_range(addr, length, &start, &end))
+	if (!watching() || !advice_discards(advice, &flags) ||
+	    !changed_range(addr, length, &start, &end))
 		return result(host_madvise(addr, length, advice));
 	library_enter();
 	mem_invalidate_start(start, end, flags, &t);
@@ -320,7 +326,8 @@ static bool file_ranges_add(void *ctx, const struct host_vma *vma)
 	struct file_ranges *found = ctx;
 	u64 end = vma->offset + (vma->end - vma->start);
 
-	if (vma->inode != found->inode || vma->dev != found->dev || end <= found->from || vma->offset >= found->to)
+	if (vma->inode != found->inode || vma->dev != found->dev || end <= found->from ||
+	    vma->offset >= found->to)
 		return true;
 	if (found->nr == FILE_RANGES) {
 		found->all = true;
@@ -328,7 +335,8 @@ static bool file_ranges_add(void *ctx, const struct host_vma *vma)
 	}
 	found->range[found->nr].start =
 		vma->start + (found->from > vma->offset ? found->from - vma->offset : 0);
-	found->range[found->nr].end = found->to < end ? vma->start + (found->to - vma->offset) : vma->end;
+	found->range[found->nr].end =
+		found->to < end ? vma->start + (found->to - vma->offset) : vma->end;
 	found->nr++;
 	return true;
 }
@@ -364,7 +372,8 @@ static void file_pairs_start(int fd, u64 from, u64 to, struct file_pairs *pairs)
 	}
 	pairs->nr = found.nr;
 	for (u32 i = 0; i < found.nr; i++)
-		mem_invalidate_start(found.range[i].start, found.range[i].end, MEM_INVAL_KEEP_VMA, &pairs->t[i]);
+		mem_invalidate_start(found.range[i].start, found.range[i].end, MEM_INVAL_KEEP_VMA,
+				     &pairs->t[i]);
 }
 
 static void file_pairs_end(struct file_pairs *pairs)
@@ -394,12 +403,14 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 	u64 end;
 	int r;
 
-	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE)) ||
+	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE |
+		      FALLOC_FL_INSERT_RANGE)) ||
 	    !watching() || offset < 0 || len <= 0)
 		return result(host_fallocate(fd, mode, offset, len));
 	library_enter();
 	/* Collapsing and inserting move all that follows. */
-	end = mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE) ? ~0ull : (u64)offset + len;
+	end = mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE) ? ~0ull
+									 : (u64)offset + len;
 	file_pairs_start(fd, offset, end, &pairs);
 	r = host_fallocate(fd, mode, offset, len);
 	file_pairs_end(&pairs);
@@ -409,7 +420,8 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 
 /* --- explicit ------------------------------------------------------------------------------------------------------------ */
 
-_Static_assert(sizeof(struct mem_inval_token) + 8 <= sizeof(struct anykvm_invalidate), "struct anykvm_invalidate");
+_Static_assert(sizeof(struct mem_inval_token) + 8 <= sizeof(struct anykvm_invalidate),
+	       "struct anykvm_invalidate");
 
 struct explicit_pair {
 	u64 active;
@@ -445,7 +457,8 @@ void anykvm_invalidate_end(struct anykvm_invalidate *inv)
 
 int anykvm_note_userfault(const void *addr, size_t length, int registered)
 {
-	u64 start = ALIGN_DOWN((uintptr_t)addr, host_page_size()), end = ALIGN_UP((uintptr_t)addr + length, host_page_size());
+	u64 start = ALIGN_DOWN((uintptr_t)addr, host_page_size()),
+	    end = ALIGN_UP((uintptr_t)addr + length, host_page_size());
 	int r;
 
 	if (!length || (uintptr_t)addr + length < (uintptr_t)addr || end <= start)
@@ -472,11 +485,12 @@ int userfault_ioctl(int fd, u32 request, u64 arg)
 	struct mem_inval_token t;
 	u64 a[3] = {0}, start, end;
 	u32 nr = _IOC_NR(request);
-	bool known = nr == UFFD_REGISTER || nr == UFFD_UNREGISTER || nr == UFFD_MOVE || nr == UFFD_WRITEPROTECT;
+	bool known = nr == UFFD_REGISTER || nr == UFFD_UNREGISTER || nr == UFFD_MOVE ||
+		     nr == UFFD_WRITEPROTECT;
 	int r;
 
-	if (_IOC_TYPE(request) != UFFD_TYPE || !known || !watching() || !host_fd_is_userfaultfd(fd) ||
-	    user_copy_in(a, arg, nr == UFFD_UNREGISTER ? 16 : 24))
+	if (_IOC_TYPE(request) != UFFD_TYPE || !known || !watching() ||
+	    !host_fd_is_userfaultfd(fd) || user_copy_in(a, arg, nr == UFFD_UNREGISTER ? 16 : 24))
 		return host_sys_ioctl(fd, request, arg);
 	start = nr == UFFD_MOVE ? a[1] : a[0];
 	if (!changed_range((void *)(uintptr_t)start, nr == UFFD_MOVE ? a[2] : a[1], &start, &end))

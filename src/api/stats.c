@@ -25,10 +25,10 @@ struct stat_row {
 	u64 (*get)(struct vm *vm, struct vcpu *v);
 };
 
-#define VM_STAT(fn, expr)                                                                          \
-	static u64 fn(struct vm *vm, struct vcpu *v)                                               \
-	{                                                                                          \
-		return expr;                                                                       \
+#define VM_STAT(fn, expr)                            \
+	static u64 fn(struct vm *vm, struct vcpu *v) \
+	{                                            \
+		return expr;                         \
 	}
 #define VCPU_STAT(fn, member) VM_STAT(fn, relaxed(&v->stats.member))
 
@@ -74,13 +74,15 @@ static const struct stat_row vcpu_rows[] = {
 };
 
 #define STAT_MAX_ROWS 16
-_Static_assert(ARRAY_SIZE(vm_rows) <= STAT_MAX_ROWS && ARRAY_SIZE(vcpu_rows) <= STAT_MAX_ROWS, "STAT_MAX_ROWS");
+_Static_assert(ARRAY_SIZE(vm_rows) <= STAT_MAX_ROWS && ARRAY_SIZE(vcpu_rows) <= STAT_MAX_ROWS,
+	       "STAT_MAX_ROWS");
 
 struct stat_file {
 	struct kvm_stats_header header;
 	char id[STAT_NAME];
 	/* nr descriptors, then nr values */
-	unsigned char rest[STAT_MAX_ROWS * (sizeof(struct kvm_stats_desc) + STAT_NAME + sizeof(u64))];
+	unsigned char
+		rest[STAT_MAX_ROWS * (sizeof(struct kvm_stats_desc) + STAT_NAME + sizeof(u64))];
 };
 
 s64 stats_create_fd(struct vm *vm, struct vcpu *v)
@@ -113,16 +115,20 @@ static size_t stat_file_fill(struct stat_file *out, struct api_file *f)
 		.data_offset = offsetof(struct stat_file, rest) + nr * desc_size,
 	};
 	if (f->v)
-		snprintf(out->id, sizeof(out->id), "kvm-%llu/vcpu-%u", (unsigned long long)f->vm->number, f->v->id);
+		snprintf(out->id, sizeof(out->id), "kvm-%llu/vcpu-%u",
+			 (unsigned long long)f->vm->number, f->v->id);
 	else
 		snprintf(out->id, sizeof(out->id), "kvm-%llu", (unsigned long long)f->vm->number);
 	for (u32 i = 0; i < nr; i++) {
-		struct kvm_stats_desc d = {
-			.flags = row[i].type | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10, .size = 1, .offset = i * sizeof(u64)};
+		struct kvm_stats_desc d = {.flags = row[i].type | KVM_STATS_UNIT_NONE |
+						    KVM_STATS_BASE_POW10,
+					   .size = 1,
+					   .offset = i * sizeof(u64)};
 		u64 value = row[i].get(f->vm, f->v);
 
 		memcpy(out->rest + i * desc_size, &d, sizeof(d));
-		snprintf((char *)out->rest + i * desc_size + sizeof(d), STAT_NAME, "%s", row[i].name);
+		snprintf((char *)out->rest + i * desc_size + sizeof(d), STAT_NAME, "%s",
+			 row[i].name);
 		memcpy(data + i * sizeof(u64), &value, sizeof(value));
 	}
 	return (size_t)(data - (unsigned char *)out) + nr * sizeof(u64);
@@ -157,7 +163,8 @@ static void stats_of_vm(struct vm *vm, struct anykvm_stats *s)
 	s->shootdown_waits = a64_load_relaxed(&vm->mem.tlb.waits);
 	s->vcpus = nr;
 	for (u32 i = 0; i < nr; i++) {
-		const struct vcpu_stats *v = &((struct vcpu *)aptr_load_relaxed(&vm->group.vcpu[i]))->stats;
+		const struct vcpu_stats *v =
+			&((struct vcpu *)aptr_load_relaxed(&vm->group.vcpu[i]))->stats;
 
 		s->instructions += relaxed(&v->instructions);
 		s->exits += relaxed(&v->exits);

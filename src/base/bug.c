@@ -22,6 +22,7 @@ void context_assert_may_block(const char *what)
 {
 	if (likely(!thread_context.atomic_depth))
 		return;
-	log_line("BUG: %s while holding %s", what, thread_context.atomic_name ? thread_context.atomic_name : "a lock");
+	log_line("BUG: %s while holding %s", what,
+		 thread_context.atomic_name ? thread_context.atomic_name : "a lock");
 	abort();
 }

@@ -12,13 +12,13 @@ void warn_at(const char *file, int line, const char *what);
 
 #define BUG()	  bug_at(__FILE__, __LINE__, __func__)
 #define BUG_ON(c) ((void)(unlikely(c) ? (bug_at(__FILE__, __LINE__, #c), 0) : 0))
-#define WARN_ON_ONCE(c)                                                                            \
-	({                                                                                         \
-		static bool warned_;                                                               \
-		bool hit_ = (c);                                                                   \
-		if (unlikely(hit_) && !__atomic_exchange_n(&warned_, true, __ATOMIC_RELAXED))      \
-			warn_at(__FILE__, __LINE__, #c);                                           \
-		unlikely(hit_);                                                                    \
+#define WARN_ON_ONCE(c)                                                                       \
+	({                                                                                    \
+		static bool warned_;                                                          \
+		bool hit_ = (c);                                                              \
+		if (unlikely(hit_) && !__atomic_exchange_n(&warned_, true, __ATOMIC_RELAXED)) \
+			warn_at(__FILE__, __LINE__, #c);                                      \
+		unlikely(hit_);                                                               \
 	})
 
 #endif

@@ -25,7 +25,8 @@ static void update_up(struct itree_node *n)
 		update(n);
 }
 
-static void replace_child(struct itree *t, struct itree_node *parent, struct itree_node *old, struct itree_node *new)
+static void replace_child(struct itree *t, struct itree_node *parent, struct itree_node *old,
+			  struct itree_node *new)
 {
 	if (!parent)
 		t->root = new;

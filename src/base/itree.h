@@ -48,7 +48,7 @@ struct itree_node *itree_first_overlap(const struct itree *t, u64 start, u64 end
 struct itree_node *itree_next_overlap(const struct itree_node *n, u64 start, u64 end);
 
 #define itree_for_each(pos, t) for (pos = itree_first(t); pos; pos = itree_next(pos))
-#define itree_for_each_overlap(pos, t, s, e)                                                       \
+#define itree_for_each_overlap(pos, t, s, e) \
 	for (pos = itree_first_overlap(t, s, e); pos; pos = itree_next_overlap(pos, s, e))
 
 #endif

@@ -53,16 +53,16 @@ static inline void list_splice_tail(struct list *to, struct list *from)
 }
 
 #define list_entry(p, type, member) container_of(p, type, member)
-#define list_first(head, type, member)                                                             \
+#define list_first(head, type, member) \
 	(list_empty(head) ? NULL : container_of((head)->next, type, member))
-#define list_for_each(pos, head, member)                                                           \
-	for (pos = container_of((head)->next, __typeof__(*pos), member); &pos->member != (head);   \
+#define list_for_each(pos, head, member)                                                         \
+	for (pos = container_of((head)->next, __typeof__(*pos), member); &pos->member != (head); \
 	     pos = container_of(pos->member.next, __typeof__(*pos), member))
 /* pos may be removed in the body. */
-#define list_for_each_safe(pos, tmp, head, member)                                                 \
-	for (pos = container_of((head)->next, __typeof__(*pos), member),                           \
-	    tmp = container_of(pos->member.next, __typeof__(*pos), member);                        \
-	     &pos->member != (head);                                                               \
+#define list_for_each_safe(pos, tmp, head, member)                          \
+	for (pos = container_of((head)->next, __typeof__(*pos), member),    \
+	    tmp = container_of(pos->member.next, __typeof__(*pos), member); \
+	     &pos->member != (head);                                        \
 	     pos = tmp, tmp = container_of(pos->member.next, __typeof__(*pos), member))
 
 #endif

@@ -43,9 +43,9 @@ static inline long raw_syscall6(long nr, long a, long b, long c, long d, long e,
 
 #define RAW_PICK(a0, a1, a2, a3, a4, a5, a6, ...) a0, a1, a2, a3, a4, a5, a6
 /* raw_syscall(SYS_x, args...): the result, or -errno. */
-#define raw_syscall(...)  raw_syscall_args(RAW_PICK(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0))
+#define raw_syscall(...)      raw_syscall_args(RAW_PICK(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0))
 #define raw_syscall_args(...) raw_syscall_cast(__VA_ARGS__)
-#define raw_syscall_cast(nr, a, b, c, d, e, f)                                                     \
+#define raw_syscall_cast(nr, a, b, c, d, e, f) \
 	raw_syscall6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 #endif

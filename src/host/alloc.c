@@ -28,8 +28,9 @@
 #define ARENA_SIZE (1 * MIB)
 #define POISON	   0x6b
 
-static const u32 class_size[ALLOC_CLASSES] = {16,   32,	  48,	64,   128,  192,  256,	 384,	512,   768,
-					      1024, 1536, 2048, 3072, 4096, 8192, 12288, 16384, 24576, 32768};
+static const u32 class_size[ALLOC_CLASSES] = {16,   32,	  48,	 64,	128,   192,  256,
+					      384,  512,  768,	 1024,	1536,  2048, 3072,
+					      4096, 8192, 12288, 16384, 24576, 32768};
 #define NR_SIZES   20
 #define CLASS_PAGE (ALLOC_CLASSES - 1)
 #define LARGE	   32768
@@ -88,7 +89,8 @@ static void *arena_take(struct alloc_level *l, size_t size, size_t align)
 	host_spin_lock(&l->arena_lock);
 	p = (char *)ALIGN_UP((uintptr_t)l->arena_next, align);
 	if (!l->arena_next || p + size > l->arena_end) {
-		p = host_mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		p = host_mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (host_map_failed(p)) {
 			host_spin_unlock(&l->arena_lock);
 			return NULL;
@@ -162,8 +164,8 @@ void *host_alloc(size_t size)
 			return NULL;
 		memset(p, 0, size);
 	} else if (size > LARGE) {
-		p = host_mmap(NULL, ALIGN_UP(size, 4096), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			      -1, 0);
+		p = host_mmap(NULL, ALIGN_UP(size, 4096), PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (host_map_failed(p))
 			return NULL;
 	} else {
@@ -235,7 +237,8 @@ void *host_pages_map(u64 size)
 	CONTEXT_MAY_BLOCK("mapping");
 	if (fail_now())
 		return NULL;
-	p = host_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	p = host_mmap(NULL, size, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	return host_map_failed(p) ? NULL : p;
 }
 

@@ -23,7 +23,7 @@ u64 host_alloc_objects(void);
 /* Test hook: the nth (1 = next) allocation made by this process fails once; 0 turns it off. Returns what was left. */
 u64 host_alloc_fail_at(u64 nth);
 
-#define NEW(type)    ((type *)host_alloc(sizeof(type)))
-#define DELETE(p)    host_free((p), sizeof(*(p)))
+#define NEW(type) ((type *)host_alloc(sizeof(type)))
+#define DELETE(p) host_free((p), sizeof(*(p)))
 
 #endif

@@ -32,7 +32,8 @@ u64 host_clock_thread_cpu_ns(void)
 
 u64 host_clock_run_delay_ns(void)
 {
-	int fd = raw_syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	int fd = raw_syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/schedstat",
+			     O_RDONLY | O_CLOEXEC);
 	char text[80], *at;
 	s64 n;
 

@@ -29,7 +29,8 @@ static void fd_keep(int fd)
 	if (fd < 0 || fd >= (int)FD_KEPT_MAX)
 		return;
 	if (!map) {
-		map = host_mmap(NULL, FD_KEPT_MAX / 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		map = host_mmap(NULL, FD_KEPT_MAX / 8, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (host_map_failed(map))
 			return;
 		if (!aptr_cmpxchg(slot, NULL, map)) {
@@ -44,7 +45,8 @@ static bool fd_is_kept(int fd)
 {
 	struct a64 *map = aptr_load_acquire(&host_process()->fd_kept);
 
-	return map && fd >= 0 && fd < (int)FD_KEPT_MAX && (a64_load_relaxed(&map[fd / 64]) & BIT(fd % 64));
+	return map && fd >= 0 && fd < (int)FD_KEPT_MAX &&
+	       (a64_load_relaxed(&map[fd / 64]) & BIT(fd % 64));
 }
 
 int host_close_range(u32 first, u32 last, u32 flags)
@@ -69,7 +71,8 @@ int host_close(int fd)
 {
 	/* Unmarked before the number is free for others. */
 	if (fd_is_kept(fd))
-		a64_fetch_and(&((struct a64 *)aptr_load_acquire(&host_process()->fd_kept))[fd / 64], ~BIT(fd % 64));
+		a64_fetch_and(&((struct a64 *)aptr_load_acquire(&host_process()->fd_kept))[fd / 64],
+			      ~BIT(fd % 64));
 	return raw_syscall(SYS_close, fd);
 }
 
@@ -102,7 +105,8 @@ int host_memfd_create_fixed(const char *name, u64 size)
 		return fd;
 	ret = raw_syscall(SYS_ftruncate, fd, size);
 	if (!ret)
-		ret = raw_syscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW);
+		ret = raw_syscall(SYS_fcntl, fd, F_ADD_SEALS,
+				  F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW);
 	if (ret) {
 		host_close(fd);
 		return ret;
@@ -112,16 +116,19 @@ int host_memfd_create_fixed(const char *name, u64 size)
 
 int host_placeholder_create(const char *name, bool cloexec)
 {
-	int fd = raw_syscall(SYS_memfd_create, name, MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0));
+	int fd = raw_syscall(SYS_memfd_create, name,
+			     MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0));
 
 	if (fd >= 0)
-		raw_syscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+		raw_syscall(SYS_fcntl, fd, F_ADD_SEALS,
+			    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
 	return fd;
 }
 
 int host_eventfd_create(u32 initial, bool semaphore)
 {
-	return raw_syscall(SYS_eventfd2, initial, EFD_CLOEXEC | EFD_NONBLOCK | (semaphore ? EFD_SEMAPHORE : 0));
+	return raw_syscall(SYS_eventfd2, initial,
+			   EFD_CLOEXEC | EFD_NONBLOCK | (semaphore ? EFD_SEMAPHORE : 0));
 }
 
 int host_fd_dup(int fd, int from)

@@ -16,7 +16,7 @@
 /* The part PROCESS_FRAME of the process. Frames are never given back to the host: at most a list of poisoned pages remains. */
 struct frame_process {
 	struct a32 lock;
-	void *free;		   /* linked through the first word of the record */
+	void *free;		     /* linked through the first word of the record */
 	char *next_page, *arena_end; /* not handed out yet */
 };
 _Static_assert(sizeof(struct frame_process) <= PROCESS_PART_SIZE, "PROCESS_PART_SIZE");

@@ -27,7 +27,8 @@ static inline void *host_frame_meta(const void *frame)
 #if defined(ANYKVM_SANITIZED)
 	return (void *)(p + HOST_FRAME_SIZE);
 #else
-	return (void *)(ALIGN_DOWN(p, 16 * HOST_FRAME_SIZE) + (p / HOST_FRAME_SIZE % 16) * HOST_FRAME_META);
+	return (void *)(ALIGN_DOWN(p, 16 * HOST_FRAME_SIZE) +
+			(p / HOST_FRAME_SIZE % 16) * HOST_FRAME_META);
 #endif
 }
 

@@ -53,8 +53,7 @@ __asm__(".pushsection .text\n"
 	"1:	rep movsb\n"
 	"2:	mov %rcx, %rax\n"
 	"	ret\n"
-	".size guarded_copy_left, . - guarded_copy_left\n"
-	GUARDED_ENTRY("1b", "2b")
+	".size guarded_copy_left, . - guarded_copy_left\n" GUARDED_ENTRY("1b", "2b")
 	/* size_t guarded_zero_left(rdi hva, rsi n) */
 	".balign 16\n"
 	".hidden guarded_zero_left\n"
@@ -66,9 +65,8 @@ __asm__(".pushsection .text\n"
 	"1:	rep stosb\n"
 	"2:	mov %rcx, %rax\n"
 	"	ret\n"
-	".size guarded_zero_left, . - guarded_zero_left\n"
-	GUARDED_ENTRY("1b", "2b")
-	".popsection\n");
+	".size guarded_zero_left, . - guarded_zero_left\n" GUARDED_ENTRY("1b",
+									 "2b") ".popsection\n");
 #define CONTEXT_PC(uc) ((uc)->uc_mcontext.gregs[REG_RIP])
 #else
 __asm__(".pushsection .text\n"
@@ -107,9 +105,8 @@ __asm__(".pushsection .text\n"
 	"	b 5b\n"
 	"8:	mov x0, x2\n"
 	"	ret\n"
-	".size guarded_copy_left, . - guarded_copy_left\n"
-	GUARDED_ENTRY("1b", "8b") GUARDED_ENTRY("2b", "8b")
-	GUARDED_ENTRY("6b", "8b") GUARDED_ENTRY("7b", "8b")
+	".size guarded_copy_left, . - guarded_copy_left\n" GUARDED_ENTRY("1b", "8b")
+		GUARDED_ENTRY("2b", "8b") GUARDED_ENTRY("6b", "8b") GUARDED_ENTRY("7b", "8b")
 	/* size_t guarded_zero_left(x0 hva, x1 n) */
 	".balign 16\n"
 	".hidden guarded_zero_left\n"
@@ -131,9 +128,8 @@ __asm__(".pushsection .text\n"
 	"	b 5b\n"
 	"8:	mov x0, x1\n"
 	"	ret\n"
-	".size guarded_zero_left, . - guarded_zero_left\n"
-	GUARDED_ENTRY("1b", "8b") GUARDED_ENTRY("6b", "8b")
-	".popsection\n");
+	".size guarded_zero_left, . - guarded_zero_left\n" GUARDED_ENTRY("1b", "8b")
+		GUARDED_ENTRY("6b", "8b") ".popsection\n");
 #define CONTEXT_PC(uc) ((uc)->uc_mcontext.pc)
 #endif
 
@@ -173,7 +169,8 @@ NO_TSAN static void take_default(int signo, siginfo_t *info)
 		raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), raw_syscall(SYS_gettid), signo);
 }
 
-NO_TSAN static void call_chained(const struct guarded_action *act, int signo, siginfo_t *info, void *context)
+NO_TSAN static void call_chained(const struct guarded_action *act, int signo, siginfo_t *info,
+				 void *context)
 {
 	u64 block = act->mask, old;
 
@@ -244,7 +241,9 @@ static void install_one(int signo)
 	if (nr == GUARDED_MAX_CHAIN)
 		nr--;
 	chain->action[nr] = old;
-	a32_store_release(&chain->nr, nr + 1); /* before ours can be called: pairs with the acquire in guarded_handler */
+	a32_store_release(
+		&chain->nr,
+		nr + 1); /* before ours can be called: pairs with the acquire in guarded_handler */
 	if (action_set(signo, &ours, NULL) < 0)
 		BUG();
 }

@@ -11,10 +11,10 @@
 #include "base/raw.h"
 #include "host/signal.h"
 
-#define NEVER	   (~0ull)
-#define SLICE_NS   500000
-#define MAX_SLEEP  (1ull << 50)
-#define NSEC	   1000000000ull
+#define NEVER	    (~0ull)
+#define SLICE_NS    500000
+#define MAX_SLEEP   (1ull << 50)
+#define NSEC	    1000000000ull
 #define SIGSET_SIZE 8
 
 enum { FDS_NONE, FDS_READY, FDS_FAILED };
@@ -59,7 +59,8 @@ static bool make_descriptors(struct host_sleeper *s, u64 wanted)
 
 static void sleep_on_descriptors(struct host_sleeper *s, u64 timeout_ns, u64 wanted)
 {
-	struct pollfd p[2] = {{.fd = s->event_fd, .events = POLLIN}, {.fd = s->signal_fd, .events = POLLIN}};
+	struct pollfd p[2] = {{.fd = s->event_fd, .events = POLLIN},
+			      {.fd = s->signal_fd, .events = POLLIN}};
 	u64 ts[2] = {timeout_ns / NSEC, timeout_ns % NSEC};
 	u64 drained;
 	long ret;
@@ -74,7 +75,8 @@ static void sleep_on_descriptors(struct host_sleeper *s, u64 timeout_ns, u64 wan
 		a32_store(&s->ready, FDS_FAILED);
 }
 
-int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u64 deadline_ns, u64 effective_mask)
+int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u64 deadline_ns,
+		       u64 effective_mask)
 {
 	u64 timeout = NEVER, now;
 	u32 ready = a32_load_relaxed(&s->ready);
@@ -92,7 +94,8 @@ int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u
 	}
 	if (ready == FDS_NONE) {
 		ready = make_descriptors(s, ~effective_mask) ? FDS_READY : FDS_FAILED;
-		a32_store(&s->ready, ready); /* before sleeping is set: kick reads them in the other order */
+		a32_store(&s->ready,
+			  ready); /* before sleeping is set: kick reads them in the other order */
 	}
 	a32_store(&s->sleeping, 1);
 	/* Pairs with the fence in host_sleeper_kick: either it sees sleeping, or we see the word changed. */

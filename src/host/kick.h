@@ -26,7 +26,8 @@ void host_sleeper_fini(struct host_sleeper *s);
  * Sleeps while *word == expected. deadline_ns is CLOCK_MONOTONIC, ~0 = none. 0: the word changed, or spurious; -ETIMEDOUT;
  * -EINTR: a signal outside effective_mask is pending. The asynchronous signals are blocked by the caller.
  */
-int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u64 deadline_ns, u64 effective_mask);
+int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u64 deadline_ns,
+		       u64 effective_mask);
 /* Wakes the sleeper. The caller has changed the word before. Any thread, async-signal-safe, keeps errno. */
 void host_sleeper_kick(struct host_sleeper *s);
 

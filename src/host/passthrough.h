@@ -41,7 +41,8 @@ static inline s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset)
 {
 	return raw_syscall(SYS_pread64, fd, buf, n, offset);
 }
-static inline void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new_address)
+static inline void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags,
+				    void *new_address)
 {
 	return (void *)raw_syscall(SYS_mremap, old, old_size, new_size, flags, new_address);
 }

@@ -7,8 +7,8 @@
 #define SIGSET_SIZE 8
 
 /* Never blocked: faults of our own guarded accesses and of the program, and what libc uses for itself. */
-#define NEVER_BLOCKED                                                                              \
-	(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGILL) |      \
+#define NEVER_BLOCKED                                                                         \
+	(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGILL) | \
 	 SIGNAL_BIT(32) | SIGNAL_BIT(33))
 
 u64 host_signals_block(void)

@@ -219,8 +219,8 @@ static bool populate_present(void)
 	if (host_map_failed(page))
 		return false;
 	known = MISSING;
-	if (!host_madvise(page, size, MADV_POPULATE_WRITE) && !host_mprotect(page, size, PROT_NONE) &&
-	    host_madvise(page, size, MADV_POPULATE_WRITE))
+	if (!host_madvise(page, size, MADV_POPULATE_WRITE) &&
+	    !host_mprotect(page, size, PROT_NONE) && host_madvise(page, size, MADV_POPULATE_WRITE))
 		known = PRESENT;
 	host_munmap(page, size);
 	a32_store_relaxed(&p->populate, known);
@@ -248,7 +248,8 @@ int host_populate(u64 addr, u64 len, bool write)
 	if (!populate_present())
 		return touch(addr, len, write);
 	do
-		ret = host_madvise((void *)(uintptr_t)addr, len, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+		ret = host_madvise((void *)(uintptr_t)addr, len,
+				   write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	while (ret == -EAGAIN);
 	switch (ret) {
 	case 0:

@@ -12,7 +12,8 @@ struct host_vma {
 	bool hugetlb;
 	bool hugepage_advised; /* transparent huge pages may back it: madvised, or policy "always" */
 	u64 page_size;	       /* of the backing: 4096, or the hugetlb size */
-	u64 dev, inode, offset; /* of the file; dev as in major << 20 | minor; 0 for anonymous memory */
+	u64 dev, inode,
+		offset; /* of the file; dev as in major << 20 | minor; 0 for anonymous memory */
 };
 
 /* The mapping that holds addr. 0, -ENOENT if there is none. */

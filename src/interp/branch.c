@@ -37,21 +37,21 @@ OP(B_COND)
 }
 
 /* One for each usual condition: chosen at decode time. */
-#define B_COND_FAST(name, expr)                                                                    \
-	OP_VARIANT(fast_##name)                                                                            \
-	{                                                                                          \
-		u32 f = v->arch.nzcv;                                                              \
-                                                                                                   \
-		if (!(expr))                                                                       \
-			return OP_NEXT;                                                            \
-		return branch_by(v, sfld(insn, 5, 19) * 4);                                        \
+#define B_COND_FAST(name, expr)                             \
+	OP_VARIANT(fast_##name)                             \
+	{                                                   \
+		u32 f = v->arch.nzcv;                       \
+                                                            \
+		if (!(expr))                                \
+			return OP_NEXT;                     \
+		return branch_by(v, sfld(insn, 5, 19) * 4); \
 	}
 
-B_COND_FAST(B_EQ, f & PSR_Z)
+B_COND_FAST(B_EQ, f &PSR_Z)
 B_COND_FAST(B_NE, !(f & PSR_Z))
-B_COND_FAST(B_CS, f & PSR_C)
+B_COND_FAST(B_CS, f &PSR_C)
 B_COND_FAST(B_CC, !(f & PSR_C))
-B_COND_FAST(B_MI, f & PSR_N)
+B_COND_FAST(B_MI, f &PSR_N)
 B_COND_FAST(B_PL, !(f & PSR_N))
 B_COND_FAST(B_HI, (f & (PSR_C | PSR_Z)) == PSR_C)
 B_COND_FAST(B_LS, (f & (PSR_C | PSR_Z)) != PSR_C)

@@ -121,7 +121,7 @@ struct code_page *code_lookup(struct vcpu *v, struct interp *c)
 	}
 	p->recent = true;
 	/* The fetch may have filled or flushed: the generation is the one after it. */
-	*m = (struct code_map){ .va = va, .generation = v->vtlb.generation, .page = p };
+	*m = (struct code_map){.va = va, .generation = v->vtlb.generation, .page = p};
 	c->cur = p;
 	c->generation = m->generation;
 	return p;
@@ -167,7 +167,8 @@ void code_drop(struct vcpu *v, u64 start, u64 end)
 
 			if (p)
 				slots_clear(p, start > hva ? (unsigned)(start - hva) / 4 : 0,
-					    end - hva < 4096 ? (unsigned)(end - hva + 3) / 4 : CODE_SLOTS);
+					    end - hva < 4096 ? (unsigned)(end - hva + 3) / 4
+							     : CODE_SLOTS);
 		}
 		return;
 	}

@@ -23,7 +23,7 @@ struct code_slot {
 };
 
 struct code_page {
-	u64 hva; /* 0: unused */
+	u64 hva;       /* 0: unused */
 	u16 next_hash; /* index + 1 */
 	bool recent;
 	u16 low, high; /* slots [low, high) may be filled */
@@ -40,9 +40,9 @@ struct code_map {
 struct interp {
 	struct code_page *page; /* CODE_NR_PAGES, mapped memory that costs nothing until used */
 	unsigned hand;		/* clock hand of eviction */
-	struct code_page *cur;	/* the page being executed and the vTLB generation it was found in */
+	struct code_page *cur; /* the page being executed and the vTLB generation it was found in */
 	u64 generation;
-	u64 ticked; /* instruction count of the last vcpu_tick */
+	u64 ticked;		  /* instruction count of the last vcpu_tick */
 	u16 hash[CODE_HASH_SIZE]; /* index + 1 */
 	struct code_map map[CODE_MAP_SIZE];
 };

@@ -24,7 +24,8 @@ static ALWAYS_INLINE bool load_sized(const void *hva, unsigned size, u64 *out)
 	}
 }
 
-static ALWAYS_INLINE bool cmpxchg_sized(void *hva, unsigned size, u64 expected, u64 desired, bool *swapped)
+static ALWAYS_INLINE bool cmpxchg_sized(void *hva, unsigned size, u64 expected, u64 desired,
+					bool *swapped)
 {
 	u8 x8 = (u8)expected;
 	u16 x16 = (u16)expected;
@@ -42,7 +43,8 @@ static ALWAYS_INLINE bool cmpxchg_sized(void *hva, unsigned size, u64 expected, 
 	}
 }
 
-static ALWAYS_INLINE void monitor_set(struct vcpu *v, u64 va, void *hva, unsigned size, u64 lo, u64 hi)
+static ALWAYS_INLINE void monitor_set(struct vcpu *v, u64 va, void *hva, unsigned size, u64 lo,
+				      u64 hi)
 {
 	v->arch.excl.va = va;
 	v->arch.excl.hva = hva;
@@ -69,7 +71,8 @@ static ALWAYS_INLINE enum op_result load_exclusive(struct vcpu *v, u32 insn, uns
 }
 
 /* half is the size of one register. */
-static ALWAYS_INLINE enum op_result load_exclusive_pair(struct vcpu *v, u32 insn, unsigned half, u32 acc)
+static ALWAYS_INLINE enum op_result load_exclusive_pair(struct vcpu *v, u32 insn, unsigned half,
+							u32 acc)
 {
 	u64 va, x[2];
 	void *hva;
@@ -94,7 +97,8 @@ static ALWAYS_INLINE enum op_result load_exclusive_pair(struct vcpu *v, u32 insn
 	return OP_NEXT;
 }
 
-static ALWAYS_INLINE enum op_result store_exclusive(struct vcpu *v, u32 insn, unsigned size, bool pair, u32 acc)
+static ALWAYS_INLINE enum op_result store_exclusive(struct vcpu *v, u32 insn, unsigned size,
+						    bool pair, u32 acc)
 {
 	u64 va, value[2], *expected = v->arch.excl.value;
 	bool swapped = false, ok;
@@ -115,8 +119,8 @@ static ALWAYS_INLINE enum op_result store_exclusive(struct vcpu *v, u32 insn, un
 	if (!pair)
 		ok = cmpxchg_sized(hva, size, expected[0], value[0], &swapped);
 	else if (size == 8)
-		ok = cmpxchg_sized(hva, 8, expected[0] | expected[1] << 32, (u32)value[0] | value[1] << 32,
-				   &swapped);
+		ok = cmpxchg_sized(hva, 8, expected[0] | expected[1] << 32,
+				   (u32)value[0] | value[1] << 32, &swapped);
 	else
 		ok = guarded_cmpxchg128(hva, expected, value, &swapped);
 	if (!ok)
@@ -128,22 +132,22 @@ out:
 }
 
 /* The acquire and release forms are the same here: accesses of exclusives are ordered always. */
-#define EXCLUSIVE(suffix, size)                                                                    \
-	OP(LDXR##suffix)                                                                           \
-	{                                                                                          \
-		return load_exclusive(v, insn, size, ACC_EXCL);                                    \
-	}                                                                                          \
-	OP(LDAXR##suffix)                                                                          \
-	{                                                                                          \
-		return load_exclusive(v, insn, size, ACC_EXCL | ACC_ORDERED);                      \
-	}                                                                                          \
-	OP(STXR##suffix)                                                                           \
-	{                                                                                          \
-		return store_exclusive(v, insn, size, false, ACC_EXCL);                            \
-	}                                                                                          \
-	OP(STLXR##suffix)                                                                          \
-	{                                                                                          \
-		return store_exclusive(v, insn, size, false, ACC_EXCL | ACC_ORDERED);              \
+#define EXCLUSIVE(suffix, size)                                                       \
+	OP(LDXR##suffix)                                                              \
+	{                                                                             \
+		return load_exclusive(v, insn, size, ACC_EXCL);                       \
+	}                                                                             \
+	OP(LDAXR##suffix)                                                             \
+	{                                                                             \
+		return load_exclusive(v, insn, size, ACC_EXCL | ACC_ORDERED);         \
+	}                                                                             \
+	OP(STXR##suffix)                                                              \
+	{                                                                             \
+		return store_exclusive(v, insn, size, false, ACC_EXCL);               \
+	}                                                                             \
+	OP(STLXR##suffix)                                                             \
+	{                                                                             \
+		return store_exclusive(v, insn, size, false, ACC_EXCL | ACC_ORDERED); \
 	}
 
 EXCLUSIVE(8, 1)
@@ -151,22 +155,22 @@ EXCLUSIVE(16, 2)
 EXCLUSIVE(32, 4)
 EXCLUSIVE(64, 8)
 
-#define EXCLUSIVE_PAIR(suffix, half)                                                               \
-	OP(LDXP##suffix)                                                                           \
-	{                                                                                          \
-		return load_exclusive_pair(v, insn, half, ACC_EXCL);                               \
-	}                                                                                          \
-	OP(LDAXP##suffix)                                                                          \
-	{                                                                                          \
-		return load_exclusive_pair(v, insn, half, ACC_EXCL | ACC_ORDERED);                 \
-	}                                                                                          \
-	OP(STXP##suffix)                                                                           \
-	{                                                                                          \
-		return store_exclusive(v, insn, (half)*2, true, ACC_EXCL);                         \
-	}                                                                                          \
-	OP(STLXP##suffix)                                                                          \
-	{                                                                                          \
-		return store_exclusive(v, insn, (half)*2, true, ACC_EXCL | ACC_ORDERED);           \
+#define EXCLUSIVE_PAIR(suffix, half)                                                     \
+	OP(LDXP##suffix)                                                                 \
+	{                                                                                \
+		return load_exclusive_pair(v, insn, half, ACC_EXCL);                     \
+	}                                                                                \
+	OP(LDAXP##suffix)                                                                \
+	{                                                                                \
+		return load_exclusive_pair(v, insn, half, ACC_EXCL | ACC_ORDERED);       \
+	}                                                                                \
+	OP(STXP##suffix)                                                                 \
+	{                                                                                \
+		return store_exclusive(v, insn, (half)*2, true, ACC_EXCL);               \
+	}                                                                                \
+	OP(STLXP##suffix)                                                                \
+	{                                                                                \
+		return store_exclusive(v, insn, (half)*2, true, ACC_EXCL | ACC_ORDERED); \
 	}
 
 EXCLUSIVE_PAIR(32, 4)

@@ -17,8 +17,8 @@ static ALWAYS_INLINE enum op_result add_sub(struct vcpu *v, u32 insn, bool sf, b
 		r = sub ? (u32)a - (u32)b : (u32)a + (u32)b;
 		r = (u32)r;
 		if (flags)
-			v->arch.nzcv = sub ? flags_sub32((u32)a, (u32)b, (u32)r) :
-					     flags_add32((u32)a, (u32)b, (u32)r);
+			v->arch.nzcv = sub ? flags_sub32((u32)a, (u32)b, (u32)r)
+					   : flags_add32((u32)a, (u32)b, (u32)r);
 	}
 	v->arch.x[rd] = r;
 	if (rd == REG_ZR)
@@ -81,46 +81,46 @@ static ALWAYS_INLINE enum op_result ccmp(struct vcpu *v, u32 insn, bool sf, bool
 	else if (sf)
 		v->arch.nzcv = sub ? flags_sub64(a, b, a - b) : flags_add64(a, b, a + b);
 	else
-		v->arch.nzcv = sub ? flags_sub32((u32)a, (u32)b, (u32)a - (u32)b) :
-				     flags_add32((u32)a, (u32)b, (u32)a + (u32)b);
+		v->arch.nzcv = sub ? flags_sub32((u32)a, (u32)b, (u32)a - (u32)b)
+				   : flags_add32((u32)a, (u32)b, (u32)a + (u32)b);
 	return OP_NEXT;
 }
 
-#define ADD_FORMS(name, sub, flags)                                                                \
-	OP(name##_IMM32)                                                                           \
-	{                                                                                          \
-		return add_imm(v, insn, false, sub, flags);                                        \
-	}                                                                                          \
-	OP(name##_IMM64)                                                                           \
-	{                                                                                          \
-		return add_imm(v, insn, true, sub, flags);                                         \
-	}                                                                                          \
-	OP(name##_REG32)                                                                           \
-	{                                                                                          \
-		return add_reg(v, insn, false, sub, flags);                                        \
-	}                                                                                          \
-	OP(name##_REG64)                                                                           \
-	{                                                                                          \
-		return add_reg(v, insn, true, sub, flags);                                         \
-	}                                                                                          \
-	OP(name##_EXT32)                                                                           \
-	{                                                                                          \
-		return add_ext(v, insn, false, sub, flags);                                        \
-	}                                                                                          \
-	OP(name##_EXT64)                                                                           \
-	{                                                                                          \
-		return add_ext(v, insn, true, sub, flags);                                         \
-	}                                                                                          \
-	/* Shift amount 0, the usual case: chosen at decode time. */                               \
-	OP_VARIANT(fast_##name##_REG32)                                                                    \
-	{                                                                                          \
-		return add_sub(v, insn, false, sub, flags, xr(v, RN(insn)), xr(v, RM(insn)),       \
-			       RD(insn));                                                          \
-	}                                                                                          \
-	OP_VARIANT(fast_##name##_REG64)                                                                    \
-	{                                                                                          \
-		return add_sub(v, insn, true, sub, flags, xr(v, RN(insn)), xr(v, RM(insn)),        \
-			       RD(insn));                                                          \
+#define ADD_FORMS(name, sub, flags)                                                          \
+	OP(name##_IMM32)                                                                     \
+	{                                                                                    \
+		return add_imm(v, insn, false, sub, flags);                                  \
+	}                                                                                    \
+	OP(name##_IMM64)                                                                     \
+	{                                                                                    \
+		return add_imm(v, insn, true, sub, flags);                                   \
+	}                                                                                    \
+	OP(name##_REG32)                                                                     \
+	{                                                                                    \
+		return add_reg(v, insn, false, sub, flags);                                  \
+	}                                                                                    \
+	OP(name##_REG64)                                                                     \
+	{                                                                                    \
+		return add_reg(v, insn, true, sub, flags);                                   \
+	}                                                                                    \
+	OP(name##_EXT32)                                                                     \
+	{                                                                                    \
+		return add_ext(v, insn, false, sub, flags);                                  \
+	}                                                                                    \
+	OP(name##_EXT64)                                                                     \
+	{                                                                                    \
+		return add_ext(v, insn, true, sub, flags);                                   \
+	}                                                                                    \
+	/* Shift amount 0, the usual case: chosen at decode time. */                         \
+	OP_VARIANT(fast_##name##_REG32)                                                      \
+	{                                                                                    \
+		return add_sub(v, insn, false, sub, flags, xr(v, RN(insn)), xr(v, RM(insn)), \
+			       RD(insn));                                                    \
+	}                                                                                    \
+	OP_VARIANT(fast_##name##_REG64)                                                      \
+	{                                                                                    \
+		return add_sub(v, insn, true, sub, flags, xr(v, RN(insn)), xr(v, RM(insn)),  \
+			       RD(insn));                                                    \
 	}
 
 ADD_FORMS(ADD, false, false)
@@ -129,21 +129,21 @@ ADD_FORMS(SUB, true, false)
 ADD_FORMS(SUBS, true, true)
 
 /* Rn and Rd below 31, no shift: chosen at decode time. */
-#define ADD_IMM_FAST(name, sf, sub, flags)                                                         \
-	OP_VARIANT(fast_##name)                                                                            \
-	{                                                                                          \
-		u64 a = v->arch.x[RN(insn)], b = fld(insn, 10, 12), r;                             \
-                                                                                                   \
-		r = sub ? a - b : a + b;                                                           \
-		if (!sf)                                                                           \
-			r = (u32)r;                                                                \
-		if (flags && sf)                                                                   \
-			v->arch.nzcv = sub ? flags_sub64(a, b, r) : flags_add64(a, b, r);          \
-		else if (flags)                                                                    \
-			v->arch.nzcv = sub ? flags_sub32((u32)a, (u32)b, (u32)r) :                 \
-					     flags_add32((u32)a, (u32)b, (u32)r);                  \
-		v->arch.x[RD(insn)] = r;                                                           \
-		return OP_NEXT;                                                                    \
+#define ADD_IMM_FAST(name, sf, sub, flags)                                                \
+	OP_VARIANT(fast_##name)                                                           \
+	{                                                                                 \
+		u64 a = v->arch.x[RN(insn)], b = fld(insn, 10, 12), r;                    \
+                                                                                          \
+		r = sub ? a - b : a + b;                                                  \
+		if (!sf)                                                                  \
+			r = (u32)r;                                                       \
+		if (flags && sf)                                                          \
+			v->arch.nzcv = sub ? flags_sub64(a, b, r) : flags_add64(a, b, r); \
+		else if (flags)                                                           \
+			v->arch.nzcv = sub ? flags_sub32((u32)a, (u32)b, (u32)r)          \
+					   : flags_add32((u32)a, (u32)b, (u32)r);         \
+		v->arch.x[RD(insn)] = r;                                                  \
+		return OP_NEXT;                                                           \
 	}
 
 ADD_IMM_FAST(ADD_IMM32, false, false, false)
@@ -186,14 +186,14 @@ OP_VARIANT(fast_CMP_REG64)
 	return OP_NEXT;
 }
 
-#define ADC_FORMS(name, sub, flags)                                                                \
-	OP(name##32)                                                                               \
-	{                                                                                          \
-		return adc(v, insn, false, sub, flags);                                            \
-	}                                                                                          \
-	OP(name##64)                                                                               \
-	{                                                                                          \
-		return adc(v, insn, true, sub, flags);                                             \
+#define ADC_FORMS(name, sub, flags)                     \
+	OP(name##32)                                    \
+	{                                               \
+		return adc(v, insn, false, sub, flags); \
+	}                                               \
+	OP(name##64)                                    \
+	{                                               \
+		return adc(v, insn, true, sub, flags);  \
 	}
 
 ADC_FORMS(ADC, false, false)
@@ -201,22 +201,22 @@ ADC_FORMS(ADCS, false, true)
 ADC_FORMS(SBC, true, false)
 ADC_FORMS(SBCS, true, true)
 
-#define CCMP_FORMS(name, sub)                                                                      \
-	OP(name##_REG32)                                                                           \
-	{                                                                                          \
-		return ccmp(v, insn, false, sub, xr(v, RM(insn)));                                 \
-	}                                                                                          \
-	OP(name##_REG64)                                                                           \
-	{                                                                                          \
-		return ccmp(v, insn, true, sub, xr(v, RM(insn)));                                  \
-	}                                                                                          \
-	OP(name##_IMM32)                                                                           \
-	{                                                                                          \
-		return ccmp(v, insn, false, sub, RM(insn));                                        \
-	}                                                                                          \
-	OP(name##_IMM64)                                                                           \
-	{                                                                                          \
-		return ccmp(v, insn, true, sub, RM(insn));                                         \
+#define CCMP_FORMS(name, sub)                                      \
+	OP(name##_REG32)                                           \
+	{                                                          \
+		return ccmp(v, insn, false, sub, xr(v, RM(insn))); \
+	}                                                          \
+	OP(name##_REG64)                                           \
+	{                                                          \
+		return ccmp(v, insn, true, sub, xr(v, RM(insn)));  \
+	}                                                          \
+	OP(name##_IMM32)                                           \
+	{                                                          \
+		return ccmp(v, insn, false, sub, RM(insn));        \
+	}                                                          \
+	OP(name##_IMM64)                                           \
+	{                                                          \
+		return ccmp(v, insn, true, sub, RM(insn));         \
 	}
 
 CCMP_FORMS(CCMN, false)

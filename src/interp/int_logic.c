@@ -33,7 +33,8 @@ static ALWAYS_INLINE u64 logic_do(enum logic op, u64 a, u64 b)
 	return op == LOGIC_AND ? a & b : op == LOGIC_ORR ? a | b : a ^ b;
 }
 
-static ALWAYS_INLINE enum op_result logic_imm(struct vcpu *v, u32 insn, bool sf, enum logic op, bool flags)
+static ALWAYS_INLINE enum op_result logic_imm(struct vcpu *v, u32 insn, bool sf, enum logic op,
+					      bool flags)
 {
 	u64 r = logic_do(op, xr(v, RN(insn)), bitmask_imm(insn));
 
@@ -48,8 +49,8 @@ static ALWAYS_INLINE enum op_result logic_imm(struct vcpu *v, u32 insn, bool sf,
 	return OP_NEXT;
 }
 
-static ALWAYS_INLINE enum op_result logic_reg(struct vcpu *v, u32 insn, bool sf, enum logic op, bool invert,
-					      bool flags, bool shifted)
+static ALWAYS_INLINE enum op_result logic_reg(struct vcpu *v, u32 insn, bool sf, enum logic op,
+					      bool invert, bool flags, bool shifted)
 {
 	unsigned shift = fld(insn, 22, 2), n = fld(insn, 10, 6);
 	u64 b = xr(v, RM(insn)), r;
@@ -65,14 +66,14 @@ static ALWAYS_INLINE enum op_result logic_reg(struct vcpu *v, u32 insn, bool sf,
 	return OP_NEXT;
 }
 
-#define LOGIC_IMM(name, op, flags)                                                                 \
-	OP(name##_IMM32)                                                                           \
-	{                                                                                          \
-		return logic_imm(v, insn, false, op, flags);                                       \
-	}                                                                                          \
-	OP(name##_IMM64)                                                                           \
-	{                                                                                          \
-		return logic_imm(v, insn, true, op, flags);                                        \
+#define LOGIC_IMM(name, op, flags)                           \
+	OP(name##_IMM32)                                     \
+	{                                                    \
+		return logic_imm(v, insn, false, op, flags); \
+	}                                                    \
+	OP(name##_IMM64)                                     \
+	{                                                    \
+		return logic_imm(v, insn, true, op, flags);  \
 	}
 
 LOGIC_IMM(AND, LOGIC_AND, false)
@@ -81,22 +82,22 @@ LOGIC_IMM(EOR, LOGIC_EOR, false)
 LOGIC_IMM(ANDS, LOGIC_AND, true)
 
 /* fast_: shift amount 0. */
-#define LOGIC_REG(name, op, invert, flags)                                                         \
-	OP(name##_REG32)                                                                           \
-	{                                                                                          \
-		return logic_reg(v, insn, false, op, invert, flags, true);                         \
-	}                                                                                          \
-	OP(name##_REG64)                                                                           \
-	{                                                                                          \
-		return logic_reg(v, insn, true, op, invert, flags, true);                          \
-	}                                                                                          \
-	OP_VARIANT(fast_##name##_REG32)                                                                    \
-	{                                                                                          \
-		return logic_reg(v, insn, false, op, invert, flags, false);                        \
-	}                                                                                          \
-	OP_VARIANT(fast_##name##_REG64)                                                                    \
-	{                                                                                          \
-		return logic_reg(v, insn, true, op, invert, flags, false);                         \
+#define LOGIC_REG(name, op, invert, flags)                                  \
+	OP(name##_REG32)                                                    \
+	{                                                                   \
+		return logic_reg(v, insn, false, op, invert, flags, true);  \
+	}                                                                   \
+	OP(name##_REG64)                                                    \
+	{                                                                   \
+		return logic_reg(v, insn, true, op, invert, flags, true);   \
+	}                                                                   \
+	OP_VARIANT(fast_##name##_REG32)                                     \
+	{                                                                   \
+		return logic_reg(v, insn, false, op, invert, flags, false); \
+	}                                                                   \
+	OP_VARIANT(fast_##name##_REG64)                                     \
+	{                                                                   \
+		return logic_reg(v, insn, true, op, invert, flags, false);  \
 	}
 
 LOGIC_REG(AND, LOGIC_AND, false, false)
@@ -184,7 +185,8 @@ OP(UBFM32)
 	unsigned r = fld(insn, 16, 6), s = fld(insn, 10, 6);
 	u32 x = wr(v, RN(insn));
 
-	xw(v, RD(insn), s >= r ? x << (31 - s) >> (31 - s + r) : (x << (31 - s) >> (31 - s)) << (32 - r));
+	xw(v, RD(insn),
+	   s >= r ? x << (31 - s) >> (31 - s + r) : (x << (31 - s) >> (31 - s)) << (32 - r));
 	return OP_NEXT;
 }
 
@@ -193,7 +195,8 @@ OP(SBFM64)
 	unsigned r = fld(insn, 16, 6), s = fld(insn, 10, 6);
 	u64 x = xr(v, RN(insn)) << (63 - s);
 
-	xw(v, RD(insn), s >= r ? (u64)((s64)x >> (63 - s + r)) : (u64)((s64)x >> (63 - s)) << (64 - r));
+	xw(v, RD(insn),
+	   s >= r ? (u64)((s64)x >> (63 - s + r)) : (u64)((s64)x >> (63 - s)) << (64 - r));
 	return OP_NEXT;
 }
 
@@ -202,7 +205,8 @@ OP(SBFM32)
 	unsigned r = fld(insn, 16, 6), s = fld(insn, 10, 6);
 	u32 x = wr(v, RN(insn)) << (31 - s);
 
-	xw(v, RD(insn), s >= r ? (u32)((s32)x >> (31 - s + r)) : (u32)((s32)x >> (31 - s)) << (32 - r));
+	xw(v, RD(insn),
+	   s >= r ? (u32)((s32)x >> (31 - s + r)) : (u32)((s32)x >> (31 - s)) << (32 - r));
 	return OP_NEXT;
 }
 
@@ -220,13 +224,15 @@ static ALWAYS_INLINE u64 bfm(u64 d, u64 x, unsigned r, unsigned s, unsigned widt
 
 OP(BFM64)
 {
-	xw(v, RD(insn), bfm(xr(v, RD(insn)), xr(v, RN(insn)), fld(insn, 16, 6), fld(insn, 10, 6), 64));
+	xw(v, RD(insn),
+	   bfm(xr(v, RD(insn)), xr(v, RN(insn)), fld(insn, 16, 6), fld(insn, 10, 6), 64));
 	return OP_NEXT;
 }
 
 OP(BFM32)
 {
-	xw(v, RD(insn), (u32)bfm(wr(v, RD(insn)), wr(v, RN(insn)), fld(insn, 16, 6), fld(insn, 10, 6), 32));
+	xw(v, RD(insn),
+	   (u32)bfm(wr(v, RD(insn)), wr(v, RN(insn)), fld(insn, 16, 6), fld(insn, 10, 6), 32));
 	return OP_NEXT;
 }
 

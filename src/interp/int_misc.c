@@ -4,20 +4,20 @@
 #include "interp/interp.h"
 
 /* op_NAME for both widths; a, b are the zero-extended sources and r, of the width's type, the result. */
-#define OP2(name, expr32, expr64)                                                                  \
-	OP(name##32)                                                                               \
-	{                                                                                          \
-		u32 a = wr(v, RN(insn)), b = wr(v, RM(insn));                                      \
-                                                                                                   \
-		xw(v, RD(insn), (u32)(expr32));                                                    \
-		return OP_NEXT;                                                                    \
-	}                                                                                          \
-	OP(name##64)                                                                               \
-	{                                                                                          \
-		u64 a = xr(v, RN(insn)), b = xr(v, RM(insn));                                      \
-                                                                                                   \
-		xw(v, RD(insn), (u64)(expr64));                                                    \
-		return OP_NEXT;                                                                    \
+#define OP2(name, expr32, expr64)                             \
+	OP(name##32)                                          \
+	{                                                     \
+		u32 a = wr(v, RN(insn)), b = wr(v, RM(insn)); \
+                                                              \
+		xw(v, RD(insn), (u32)(expr32));               \
+		return OP_NEXT;                               \
+	}                                                     \
+	OP(name##64)                                          \
+	{                                                     \
+		u64 a = xr(v, RN(insn)), b = xr(v, RM(insn)); \
+                                                              \
+		xw(v, RD(insn), (u64)(expr64));               \
+		return OP_NEXT;                               \
 	}
 
 /* Division by zero gives 0; the smallest number by -1 gives itself. */
@@ -54,20 +54,22 @@ static u32 crc_update(u32 crc, u64 data, unsigned bytes, const u32 table[16])
 }
 
 static const u32 crc32_table[16] = {
-	0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-	0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+	0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+	0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+	0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
 };
 
 static const u32 crc32c_table[16] = {
-	0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-	0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+	0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
+	0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
+	0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
 };
 
-#define CRC(name, bytes, table)                                                                    \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		xw(v, RD(insn), crc_update(wr(v, RN(insn)), xr(v, RM(insn)), bytes, table));       \
-		return OP_NEXT;                                                                    \
+#define CRC(name, bytes, table)                                                              \
+	OP(name)                                                                             \
+	{                                                                                    \
+		xw(v, RD(insn), crc_update(wr(v, RN(insn)), xr(v, RM(insn)), bytes, table)); \
+		return OP_NEXT;                                                              \
 	}
 
 CRC(CRC32B, 1, crc32_table)
@@ -92,13 +94,13 @@ static ALWAYS_INLINE u64 reverse_bytes16(u64 x)
 	return (x >> 8 & 0x00ff00ff00ff00ff) | (x & 0x00ff00ff00ff00ff) << 8;
 }
 
-#define OP1(name, expr)                                                                            \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		u64 x = xr(v, RN(insn));                                                           \
-                                                                                                   \
-		xw(v, RD(insn), expr);                                                             \
-		return OP_NEXT;                                                                    \
+#define OP1(name, expr)                  \
+	OP(name)                         \
+	{                                \
+		u64 x = xr(v, RN(insn)); \
+                                         \
+		xw(v, RD(insn), expr);   \
+		return OP_NEXT;          \
 	}
 
 /* Bits after the top one that equal it. x ^ x << 1 has a one where a bit differs from the one below. */
@@ -128,22 +130,22 @@ OP1(CLZ_64, x ? (u64)__builtin_clzll(x) : 64)
 OP1(CLS_32, count_sign32((u32)x))
 OP1(CLS_64, count_sign64(x))
 
-#define CSEL_OP(name, expr)                                                                        \
-	OP(name##32)                                                                               \
-	{                                                                                          \
-		u64 b = xr(v, RM(insn));                                                           \
-		bool yes = cond_holds(v->arch.nzcv, fld(insn, 12, 4));                             \
-                                                                                                   \
-		xw(v, RD(insn), (u32)(yes ? xr(v, RN(insn)) : (expr)));                            \
-		return OP_NEXT;                                                                    \
-	}                                                                                          \
-	OP(name##64)                                                                               \
-	{                                                                                          \
-		u64 b = xr(v, RM(insn));                                                           \
-		bool yes = cond_holds(v->arch.nzcv, fld(insn, 12, 4));                             \
-                                                                                                   \
-		xw(v, RD(insn), yes ? xr(v, RN(insn)) : (expr));                                   \
-		return OP_NEXT;                                                                    \
+#define CSEL_OP(name, expr)                                             \
+	OP(name##32)                                                    \
+	{                                                               \
+		u64 b = xr(v, RM(insn));                                \
+		bool yes = cond_holds(v->arch.nzcv, fld(insn, 12, 4));  \
+                                                                        \
+		xw(v, RD(insn), (u32)(yes ? xr(v, RN(insn)) : (expr))); \
+		return OP_NEXT;                                         \
+	}                                                               \
+	OP(name##64)                                                    \
+	{                                                               \
+		u64 b = xr(v, RM(insn));                                \
+		bool yes = cond_holds(v->arch.nzcv, fld(insn, 12, 4));  \
+                                                                        \
+		xw(v, RD(insn), yes ? xr(v, RN(insn)) : (expr));        \
+		return OP_NEXT;                                         \
 	}
 
 CSEL_OP(CSEL, b)
@@ -154,13 +156,13 @@ CSEL_OP(CSNEG, -b)
 OP2(MADD, wr(v, RA(insn)) + a * b, xr(v, RA(insn)) + a * b)
 OP2(MSUB, wr(v, RA(insn)) - a * b, xr(v, RA(insn)) - a * b)
 
-#define OP3_LONG(name, expr)                                                                       \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		u64 a = xr(v, RN(insn)), b = xr(v, RM(insn)), c = xr(v, RA(insn));                 \
-                                                                                                   \
-		xw(v, RD(insn), expr);                                                             \
-		return OP_NEXT;                                                                    \
+#define OP3_LONG(name, expr)                                                       \
+	OP(name)                                                                   \
+	{                                                                          \
+		u64 a = xr(v, RN(insn)), b = xr(v, RM(insn)), c = xr(v, RA(insn)); \
+                                                                                   \
+		xw(v, RD(insn), expr);                                             \
+		return OP_NEXT;                                                    \
 	}
 
 OP3_LONG(SMADDL, c + (u64)((s64)(s32)a * (s32)b))

@@ -76,7 +76,8 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
 			return true;
 		/* Same page, aligned, and nothing happened to the translation of the page. */
-		if (unlikely((v->arch.pc ^ base) & ~0xffcull) || unlikely(c->generation != v->vtlb.generation))
+		if (unlikely((v->arch.pc ^ base) & ~0xffcull) ||
+		    unlikely(c->generation != v->vtlb.generation))
 			return false;
 		pc = first = v->arch.pc;
 		s = &page->slot[pc >> 2 & (CODE_SLOTS - 1)];
@@ -100,7 +101,8 @@ static void run_until_stop(struct vcpu *v)
 		if (unlikely(!page)) {
 			/* An instruction abort, or a stop. Count it, so that a guest which only faults is looked at too. */
 			v->stats.instructions++;
-			if (v->stop.kind != STOP_NONE || vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
+			if (v->stop.kind != STOP_NONE || vcpu_poll(v) ||
+			    (tick_due(v, c) && tick(v, c)))
 				return;
 			continue;
 		}

@@ -21,8 +21,8 @@
 typedef enum op_result op_fn(struct vcpu *v, u32 insn);
 
 /* A handler that select.c chooses by the fields of a line: none of its own in the table. */
-#define OP_VARIANT(name)                                                                           \
-	op_fn op_##name;                                                                           \
+#define OP_VARIANT(name) \
+	op_fn op_##name; \
 	OP(name)
 
 #define OP_DECLARE(name) op_fn op_##name;
@@ -30,12 +30,12 @@ A64_FOR_EACH_OP(OP_DECLARE)
 #undef OP_DECLARE
 
 /* The usual places of register fields. */
-#define RD(insn) ((insn)&31)
-#define RT(insn) ((insn)&31)
-#define RN(insn) ((insn) >> 5 & 31)
-#define RM(insn) ((insn) >> 16 & 31)
-#define RS(insn) ((insn) >> 16 & 31)
-#define RA(insn) ((insn) >> 10 & 31)
+#define RD(insn)  ((insn)&31)
+#define RT(insn)  ((insn)&31)
+#define RN(insn)  ((insn) >> 5 & 31)
+#define RM(insn)  ((insn) >> 16 & 31)
+#define RS(insn)  ((insn) >> 16 & 31)
+#define RA(insn)  ((insn) >> 10 & 31)
 #define RT2(insn) ((insn) >> 10 & 31)
 
 /* Unsigned and signed field of width bits at lo. */
@@ -87,10 +87,10 @@ static ALWAYS_INLINE bool base_address(const struct vcpu *v, unsigned n, u64 *va
 }
 
 /* FP and AdvSIMD handlers start with this. */
-#define FP_ACCESS_CHECK(v)                                                                         \
-	do {                                                                                       \
-		if (unlikely((v)->arch.fp_trap))                                                   \
-			return vcpu_fp_access_trap(v);                                             \
+#define FP_ACCESS_CHECK(v)                             \
+	do {                                           \
+		if (unlikely((v)->arch.fp_trap))       \
+			return vcpu_fp_access_trap(v); \
 	} while (0)
 
 /* Whether condition cond (0..15, 14 and 15 always) holds for nzcv in SPSR position. */

@@ -7,8 +7,8 @@
 
 enum ldst_form { UIMM, FAST_UIMM, UNSCALED, UNPRIV, POST, PRE, REG };
 
-static ALWAYS_INLINE enum op_result ldst(struct vcpu *v, u32 insn, enum ldst_form form, bool store, unsigned scale,
-					 bool sext, bool sf)
+static ALWAYS_INLINE enum op_result ldst(struct vcpu *v, u32 insn, enum ldst_form form, bool store,
+					 unsigned scale, bool sext, bool sf)
 {
 	u32 acc = ACC_GPR(RT(insn), sext, sf);
 	unsigned size = 1u << scale;
@@ -56,20 +56,20 @@ static ALWAYS_INLINE enum op_result ldst(struct vcpu *v, u32 insn, enum ldst_for
 	return OP_NEXT;
 }
 
-#define LDST_FORM(name, form, ...)                                                                 \
-	OP_VARIANT(name)                                                                              \
-	{                                                                                          \
-		return ldst(v, insn, form, __VA_ARGS__);                                           \
+#define LDST_FORM(name, form, ...)                       \
+	OP_VARIANT(name)                                 \
+	{                                                \
+		return ldst(v, insn, form, __VA_ARGS__); \
 	}
 
 /* fast_: base register below 31; chosen at decode time. */
-#define LDST(name, ...)                                                                            \
-	LDST_FORM(name##_UIMM, UIMM, __VA_ARGS__)                                                  \
-	LDST_FORM(fast_##name##_UIMM, FAST_UIMM, __VA_ARGS__)                                      \
-	LDST_FORM(name##_UNSCALED, UNSCALED, __VA_ARGS__)                                          \
-	LDST_FORM(name##_UNPRIV, UNPRIV, __VA_ARGS__)                                              \
-	LDST_FORM(name##_POST, POST, __VA_ARGS__)                                                  \
-	LDST_FORM(name##_PRE, PRE, __VA_ARGS__)                                                    \
+#define LDST(name, ...)                                       \
+	LDST_FORM(name##_UIMM, UIMM, __VA_ARGS__)             \
+	LDST_FORM(fast_##name##_UIMM, FAST_UIMM, __VA_ARGS__) \
+	LDST_FORM(name##_UNSCALED, UNSCALED, __VA_ARGS__)     \
+	LDST_FORM(name##_UNPRIV, UNPRIV, __VA_ARGS__)         \
+	LDST_FORM(name##_POST, POST, __VA_ARGS__)             \
+	LDST_FORM(name##_PRE, PRE, __VA_ARGS__)               \
 	LDST_FORM(name##_REG, REG, __VA_ARGS__)
 
 LDST(STRB, true, 0, false, false)
@@ -86,7 +86,8 @@ LDST(LDRSH32, false, 1, true, false)
 LDST(LDRSH64, false, 1, true, true)
 LDST(LDRSW, false, 2, true, true)
 
-static ALWAYS_INLINE enum op_result load_literal(struct vcpu *v, u32 insn, unsigned size, bool sext, bool sf)
+static ALWAYS_INLINE enum op_result load_literal(struct vcpu *v, u32 insn, unsigned size, bool sext,
+						 bool sf)
 {
 	u64 va = v->arch.pc + (u64)(sfld(insn, 5, 19) * 4), x;
 
@@ -132,24 +133,24 @@ OP(PRFM_REG)
 	return OP_NEXT;
 }
 
-#define ORDERED(suffix, size, sf)                                                                  \
-	OP(LDAR##suffix)                                                                           \
-	{                                                                                          \
-		return load_ordered(v, insn, size, sf);                                            \
-	}                                                                                          \
-	OP(LDAPR##suffix)                                                                          \
-	{                                                                                          \
-		return load_ordered(v, insn, size, sf);                                            \
-	}                                                                                          \
-	OP(STLR##suffix)                                                                           \
-	{                                                                                          \
-		u64 va;                                                                            \
-                                                                                                   \
-		if (!base_address(v, RN(insn), &va))                                               \
-			return vcpu_sp_alignment(v);                                               \
-		if (!store_release(v, va, size, ACC_GPR(RT(insn), false, sf), xr(v, RT(insn))))    \
-			return vmem_result(v);                                                     \
-		return OP_NEXT;                                                                    \
+#define ORDERED(suffix, size, sf)                                                               \
+	OP(LDAR##suffix)                                                                        \
+	{                                                                                       \
+		return load_ordered(v, insn, size, sf);                                         \
+	}                                                                                       \
+	OP(LDAPR##suffix)                                                                       \
+	{                                                                                       \
+		return load_ordered(v, insn, size, sf);                                         \
+	}                                                                                       \
+	OP(STLR##suffix)                                                                        \
+	{                                                                                       \
+		u64 va;                                                                         \
+                                                                                                \
+		if (!base_address(v, RN(insn), &va))                                            \
+			return vcpu_sp_alignment(v);                                            \
+		if (!store_release(v, va, size, ACC_GPR(RT(insn), false, sf), xr(v, RT(insn)))) \
+			return vmem_result(v);                                                  \
+		return OP_NEXT;                                                                 \
 	}
 
 static ALWAYS_INLINE enum op_result load_ordered(struct vcpu *v, u32 insn, unsigned size, bool sf)

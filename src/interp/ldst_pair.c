@@ -13,19 +13,22 @@ static ALWAYS_INLINE bool pair_load(struct vcpu *v, u64 va, unsigned size, u64 o
 
 	if (likely(hva)) {
 		if (size == 8) {
-			if (likely(guarded_load64(hva, &out[0]) && guarded_load64((char *)hva + 8, &out[1])))
+			if (likely(guarded_load64(hva, &out[0]) &&
+				   guarded_load64((char *)hva + 8, &out[1])))
 				return true;
 		} else {
 			u32 lo, hi;
 
-			if (likely(guarded_load32(hva, &lo) && guarded_load32((char *)hva + 4, &hi))) {
+			if (likely(guarded_load32(hva, &lo) &&
+				   guarded_load32((char *)hva + 4, &hi))) {
 				out[0] = lo;
 				out[1] = hi;
 				return true;
 			}
 		}
 	}
-	return vmem_load(v, va, size, ACC_PAIR, &out[0]) && vmem_load(v, va + size, size, ACC_PAIR, &out[1]);
+	return vmem_load(v, va, size, ACC_PAIR, &out[0]) &&
+	       vmem_load(v, va + size, size, ACC_PAIR, &out[1]);
 }
 
 static ALWAYS_INLINE bool pair_store(struct vcpu *v, u64 va, unsigned size, u64 lo, u64 hi)
@@ -34,20 +37,23 @@ static ALWAYS_INLINE bool pair_store(struct vcpu *v, u64 va, unsigned size, u64 
 
 	if (likely(hva)) {
 		if (size == 8) {
-			if (likely(guarded_store64(hva, lo) && guarded_store64((char *)hva + 8, hi)))
+			if (likely(guarded_store64(hva, lo) &&
+				   guarded_store64((char *)hva + 8, hi)))
 				return true;
-		} else if (likely(guarded_store32(hva, (u32)lo) && guarded_store32((char *)hva + 4, (u32)hi))) {
+		} else if (likely(guarded_store32(hva, (u32)lo) &&
+				  guarded_store32((char *)hva + 4, (u32)hi))) {
 			return true;
 		}
 	}
 	/* Over a page boundary the second half may fault: find out before the first is written. */
 	if ((va & 0xfff) > 0x1000 - size * 2 && !vmem_probe(v, va, size * 2, true, ACC_PAIR))
 		return false;
-	return vmem_store(v, va, size, ACC_PAIR, lo) && vmem_store(v, va + size, size, ACC_PAIR, hi);
+	return vmem_store(v, va, size, ACC_PAIR, lo) &&
+	       vmem_store(v, va + size, size, ACC_PAIR, hi);
 }
 
-static ALWAYS_INLINE enum op_result pair(struct vcpu *v, u32 insn, enum pair_form form, bool store, unsigned scale,
-					 bool sext)
+static ALWAYS_INLINE enum op_result pair(struct vcpu *v, u32 insn, enum pair_form form, bool store,
+					 unsigned scale, bool sext)
 {
 	u64 offset = (u64)(sfld(insn, 15, 7) * (1 << scale));
 	u64 base, va, x[2];
@@ -69,15 +75,15 @@ static ALWAYS_INLINE enum op_result pair(struct vcpu *v, u32 insn, enum pair_for
 	return OP_NEXT;
 }
 
-#define PAIR(name, form, ...)                                                                      \
-	OP(name##_##form)                                                                          \
-	{                                                                                          \
-		return pair(v, insn, form, __VA_ARGS__);                                           \
+#define PAIR(name, form, ...)                            \
+	OP(name##_##form)                                \
+	{                                                \
+		return pair(v, insn, form, __VA_ARGS__); \
 	}
 
-#define PAIRS(name, ...)                                                                           \
-	PAIR(name, POST, __VA_ARGS__)                                                              \
-	PAIR(name, OFF, __VA_ARGS__)                                                               \
+#define PAIRS(name, ...)              \
+	PAIR(name, POST, __VA_ARGS__) \
+	PAIR(name, OFF, __VA_ARGS__)  \
 	PAIR(name, PRE, __VA_ARGS__)
 
 PAIRS(STP32, true, 2, false)

@@ -5,6 +5,8 @@
  */
 #include "interp/select.h"
 
+/* clang-format does not settle on a layout of these lists. */
+/* clang-format off */
 static op_fn *const handlers[NR_A64_OPS] = {
 	[A64_UNALLOCATED] = op_unallocated,
 #define OP_ENTRY(name) [A64_##name] = op_##name,
@@ -32,9 +34,10 @@ OP(unallocated)
 #define FAST_COND(X)                                                                               \
 	X(EQ, 0) X(NE, 1) X(CS, 2) X(CC, 3) X(MI, 4) X(PL, 5) X(HI, 8) X(LS, 9) X(GE, 10)          \
 	X(LT, 11) X(GT, 12) X(LE, 13)
+/* clang-format on */
 
-#define DECLARE(name) op_fn op_fast_##name;
-#define DECLARE_LDST(name) op_fn op_fast_##name##_UIMM;
+#define DECLARE(name)		 op_fn op_fast_##name;
+#define DECLARE_LDST(name)	 op_fn op_fast_##name##_UIMM;
 #define DECLARE_COND(name, cond) op_fn op_fast_B_##name;
 FAST_ADD(DECLARE)
 FAST_LOGIC(DECLARE)
@@ -46,8 +49,7 @@ op_fn op_fast_MOV32, op_fast_MOV64;
 
 static op_fn *const cond_handlers[16] = {
 #define COND_ENTRY(name, cond) [cond] = op_fast_B_##name,
-	FAST_COND(COND_ENTRY)
-};
+	FAST_COND(COND_ENTRY)};
 
 op_fn *interp_select(u32 insn)
 {
@@ -56,8 +58,8 @@ op_fn *interp_select(u32 insn)
 
 	/* Loads and stores first: the base is not SP. */
 	switch (op) {
-#define CASE_LDST(name)                                                                            \
-	case A64_##name##_UIMM:                                                                    \
+#define CASE_LDST(name)         \
+	case A64_##name##_UIMM: \
 		return RN(insn) != 31 ? op_fast_##name##_UIMM : op_##name##_UIMM;
 		FAST_LDST(CASE_LDST)
 	default:
@@ -96,15 +98,15 @@ op_fn *interp_select(u32 insn)
 		break;
 	}
 	switch (op) {
-#define CASE_REG(name)                                                                             \
-	case A64_##name:                                                                           \
+#define CASE_REG(name)   \
+	case A64_##name: \
 		return unshifted ? op_fast_##name : op_##name;
 		FAST_ADD(CASE_REG)
 		FAST_LOGIC(CASE_REG)
-#define CASE_IMM(name)                                                                             \
-	case A64_##name:                                                                           \
-		return RD(insn) != 31 && RN(insn) != 31 && !(insn >> 22 & 1) ? op_fast_##name :    \
-									       op_##name;
+#define CASE_IMM(name)                                                                        \
+	case A64_##name:                                                                      \
+		return RD(insn) != 31 && RN(insn) != 31 && !(insn >> 22 & 1) ? op_fast_##name \
+									     : op_##name;
 		FAST_ADD_IMM(CASE_IMM)
 	default:
 		return handlers[op];

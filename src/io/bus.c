@@ -70,8 +70,8 @@ void io_bus_fini(struct io_bus *bus)
 }
 
 /* Copies the devices of old, without skip and holes, to new; extra (if any) goes behind all devices with the same address. */
-static void io_table_rebuild(struct io_table *new, const struct io_table *old, const struct io_device *skip,
-			     struct io_device *extra)
+static void io_table_rebuild(struct io_table *new, const struct io_table *old,
+			     const struct io_device *skip, struct io_device *extra)
 {
 	for (u32 i = 0; i <= (old ? old->nr : 0); i++) {
 		struct io_device *dev = old && i < old->nr ? io_entry_device(&old->entry[i]) : NULL;
@@ -183,7 +183,8 @@ static bool io_entry_covers(const struct io_entry *e, u64 addr, unsigned len)
 	return addr >= e->addr && addr - e->addr + len <= e->len;
 }
 
-static int io_bus_dispatch(struct io_bus *bus, void *cpu, u64 addr, unsigned len, bool write, u64 *value)
+static int io_bus_dispatch(struct io_bus *bus, void *cpu, u64 addr, unsigned len, bool write,
+			   u64 *value)
 {
 	int cookie = srcu_read_lock(&bus->srcu), r = -EOPNOTSUPP;
 	/* Pairs with the release when a table is published. */

@@ -29,7 +29,7 @@ struct io_device_ops {
 struct io_device {
 	const struct io_device_ops *ops;
 	u64 addr;
-	u64 len; /* 0: accesses of any length at exactly addr */
+	u64 len;	/* 0: accesses of any length at exactly addr */
 	bool unlimited; /* not counted in IO_BUS_MAX: bounded by something else */
 };
 
@@ -41,7 +41,8 @@ struct io_table; /* bus.c: immutable once published */
 struct io_bus {
 	struct mutex lock; /* writers */
 	struct srcu srcu;
-	struct aptr table; /* struct io_table *, NULL = empty; written under lock, read under srcu */
+	struct aptr
+		table; /* struct io_table *, NULL = empty; written under lock, read under srcu */
 };
 
 void io_bus_init(struct io_bus *bus);

@@ -89,7 +89,8 @@ static int coalesced_write(struct io_device *dev, void *cpu, u64 addr, unsigned 
 {
 	struct coalesced_zone *z = container_of(dev, struct coalesced_zone, dev);
 	struct coalesced *c = z->owner;
-	u32 max = (host_page_size() - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio);
+	u32 max = (host_page_size() - sizeof(struct kvm_coalesced_mmio_ring)) /
+		  sizeof(struct kvm_coalesced_mmio);
 	struct kvm_coalesced_mmio entry = {.phys_addr = addr, .len = len, .pio = z->pio};
 	struct kvm_coalesced_mmio_ring *ring;
 	u32 first, last;
@@ -101,8 +102,8 @@ static int coalesced_write(struct io_device *dev, void *cpu, u64 addr, unsigned 
 	mutex_lock(&c->ring_lock);
 	ring = c->ring;
 	/* One entry stays free, so that an empty ring and a full one differ. */
-	if (guarded_load_acquire32(&ring->first, &first) && guarded_load32(&ring->last, &last) && last < max &&
-	    (last + 1) % max != first &&
+	if (guarded_load_acquire32(&ring->first, &first) && guarded_load32(&ring->last, &last) &&
+	    last < max && (last + 1) % max != first &&
 	    guarded_copy_to(&ring->coalesced_mmio[last], &entry, sizeof(entry)) &&
 	    /* Pairs with the VMM's read of last before it reads the entry. */
 	    guarded_store_release32(&ring->last, (last + 1) % max))
@@ -119,7 +120,8 @@ static void coalesced_destroy(struct io_device *dev)
 	DELETE(z);
 }
 
-static const struct io_device_ops coalesced_ops = {.write = coalesced_write, .destroy = coalesced_destroy};
+static const struct io_device_ops coalesced_ops = {.write = coalesced_write,
+						   .destroy = coalesced_destroy};
 
 int coalesced_register(struct coalesced *c, u64 addr, u32 size, u32 pio)
 {
@@ -155,7 +157,8 @@ int coalesced_unregister(struct coalesced *c, u64 addr, u32 size, u32 pio)
 	if (pio > 1)
 		return -EINVAL;
 	mutex_lock(&c->bus[pio]->lock);
-	list_for_each_safe(z, next, pio ? &c->pio_zones : &c->zones, node) {
+	list_for_each_safe(z, next, pio ? &c->pio_zones : &c->zones, node)
+	{
 		if (!coalesced_covers(z, addr, size))
 			continue;
 		io_bus_remove_locked(c->bus[pio], &z->dev);

@@ -10,8 +10,9 @@
 #include "io/bus.h"
 
 struct coalesced {
-	struct io_bus *bus[2]; /* MMIO, and the port I/O that arm64 does not have: registration there is legal, never used */
-	struct list zones;     /* under bus[pio]->lock: a zone is on the list of its bus */
+	struct io_bus *bus
+		[2]; /* MMIO, and the port I/O that arm64 does not have: registration there is legal, never used */
+	struct list zones; /* under bus[pio]->lock: a zone is on the list of its bus */
 	struct list pio_zones;
 	struct mutex ring_lock; /* producers */
 	int fd;			/* memfd of the ring page, -1 until needed */

@@ -46,14 +46,16 @@ static void ioeventfd_destroy(struct io_device *dev)
 	DELETE(e);
 }
 
-static const struct io_device_ops ioeventfd_ops = {.write = ioeventfd_write, .destroy = ioeventfd_destroy};
+static const struct io_device_ops ioeventfd_ops = {.write = ioeventfd_write,
+						   .destroy = ioeventfd_destroy};
 
 /* Two bindings that one write could not tell apart. */
 static bool ioeventfd_collides(struct list *list, const struct ioeventfd *new)
 {
 	struct ioeventfd *e;
 
-	list_for_each(e, list, node) {
+	list_for_each(e, list, node)
+	{
 		if (e->dev.addr != new->dev.addr)
 			continue;
 		if (!e->dev.len || !new->dev.len)
@@ -101,7 +103,8 @@ static int ioeventfd_assign(struct io_bus *bus, struct list *list, const struct 
 	return r;
 }
 
-static int ioeventfd_deassign(struct io_bus *bus, struct list *list, const struct kvm_ioeventfd *args)
+static int ioeventfd_deassign(struct io_bus *bus, struct list *list,
+			      const struct kvm_ioeventfd *args)
 {
 	bool wildcard = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH);
 	struct host_eventfd event;
@@ -113,7 +116,8 @@ static int ioeventfd_deassign(struct io_bus *bus, struct list *list, const struc
 		return r;
 	r = -ENOENT;
 	mutex_lock(&bus->lock);
-	list_for_each_safe(e, next, list, node) {
+	list_for_each_safe(e, next, list, node)
+	{
 		if (!host_eventfd_same(&e->event, &event) || e->dev.addr != args->addr ||
 		    e->dev.len != args->len || e->wildcard != wildcard)
 			continue;

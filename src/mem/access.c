@@ -9,7 +9,8 @@
 #include "mem/memslot.h"
 
 /* One page at most. */
-static int access_part(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write) REQUIRES_SHARED(&m->srcu)
+static int access_part(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
+	REQUIRES_SHARED(&m->srcu)
 {
 	struct memslot *s = memslot_lookup(m, NULL, gpa / 4096);
 	void *hva;

@@ -89,8 +89,8 @@ void dirty_log_start(struct vm_mem *m, struct memslot *s)
 }
 
 /* Takes write access from the pages between the first and the last set bit; those between are protected needlessly. */
-static void protect_word(struct vm_mem *m, const struct memslot *s, u64 word, u64 mask, struct s2_range *changed)
-	REQUIRES(&m->mmu_lock)
+static void protect_word(struct vm_mem *m, const struct memslot *s, u64 word, u64 mask,
+			 struct s2_range *changed) REQUIRES(&m->mmu_lock)
 {
 	u64 first = s->base_gfn + word * 64 + __builtin_ctzll(mask);
 	u64 last = s->base_gfn + word * 64 + 63 - __builtin_clzll(mask);
@@ -99,7 +99,8 @@ static void protect_word(struct vm_mem *m, const struct memslot *s, u64 word, u6
 	stage2_write_protect(m, &m->mmu, first * 4096, (last + 1) * 4096, false, changed);
 }
 
-static int find_logging_slot(struct vm_mem *m, u32 slot, struct memslot **out) REQUIRES(&m->slots_lock)
+static int find_logging_slot(struct vm_mem *m, u32 slot, struct memslot **out)
+	REQUIRES(&m->slots_lock)
 {
 	if (slot >> 16 || (slot & 0xffff) >= MEMSLOT_MAX)
 		return -EINVAL;
@@ -151,8 +152,8 @@ int mem_get_dirty_log(struct vm_mem *m, u32 slot, void *bitmap)
 	return ret;
 }
 
-static int clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_page, const void *bitmap)
-	REQUIRES(&m->slots_lock)
+static int clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_page,
+			   const void *bitmap) REQUIRES(&m->slots_lock)
 {
 	struct s2_range changed = {0, 0};
 	struct a64 *asked;
@@ -186,7 +187,8 @@ static int clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_
 	return 0;
 }
 
-int mem_clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_page, const void *bitmap)
+int mem_clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_page,
+			const void *bitmap)
 {
 	u64 sigmask = host_signals_block();
 	int ret;

@@ -62,8 +62,8 @@ static bool address_beyond(struct vm_mem *m, struct fault *f, enum mem_fault_act
 }
 
 /* Steps 3 and 4. */
-static void fault_slot(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f, enum mem_fault_action *action)
-	REQUIRES_SHARED(&m->srcu)
+static void fault_slot(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
+		       enum mem_fault_action *action) REQUIRES_SHARED(&m->srcu)
 {
 	struct memslot *s;
 	bool usable;
@@ -101,7 +101,8 @@ static unsigned block_level(struct vm_mem *m, const struct fault *f, const struc
 	if (m->block_policy == BLOCK_HOST && !vma->hugetlb && !vma->hugepage_advised)
 		return 3;
 	for (unsigned level = MAX(1u, 3 - stage2_cache_min(m->ipa_bits)); level < 3; level++) {
-		u64 size = s2_size(level), start = ALIGN_DOWN(f->hva, size), ipa = ALIGN_DOWN(f->gfn * 4096, size);
+		u64 size = s2_size(level), start = ALIGN_DOWN(f->hva, size),
+		    ipa = ALIGN_DOWN(f->gfn * 4096, size);
 
 		if ((f->hva - start) != (f->gfn * 4096 - ipa))
 			continue;
@@ -131,7 +132,8 @@ static int fault_plan(struct vm_mem *m, struct fault *f)
 	f->level = block_level(m, f, &vma);
 	f->prot = S2_PROT_R;
 	if (vma.w && !(f->slot->flags & MEMSLOT_READONLY) &&
-	    (f->write || (!memslot_is_logging(f->slot) && !mem_userfault_overlaps(f->hva, f->hva + 4096))))
+	    (f->write ||
+	     (!memslot_is_logging(f->slot) && !mem_userfault_overlaps(f->hva, f->hva + 4096))))
 		f->prot |= S2_PROT_W;
 	if (f->in->exec)
 		f->prot |= S2_PROT_X;
@@ -165,7 +167,8 @@ static bool must_retry(struct vm_mem *m, const struct fault *f) REQUIRES_SHARED(
 	return a64_load_acquire(&m->inv_seq) != f->seq;
 }
 
-static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f) REQUIRES_SHARED(&m->mmu_lock)
+static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f)
+	REQUIRES_SHARED(&m->mmu_lock)
 {
 	u64 size = s2_size(f->level), ipa = f->gfn * 4096;
 	int ret;
@@ -174,9 +177,10 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 		a64_fetch_add(&m->stats.relaxes, 1);
 		return stage2_relax(m, &m->mmu, ipa, f->prot);
 	}
-	ret = stage2_map(m, &m->mmu, mv, ALIGN_DOWN(ipa, size), f->level, ALIGN_DOWN(f->hva, size), f->prot);
+	ret = stage2_map(m, &m->mmu, mv, ALIGN_DOWN(ipa, size), f->level, ALIGN_DOWN(f->hva, size),
+			 f->prot);
 	if (!ret)
-		a64_fetch_add(f->level == 3	? &m->stats.maps_4k
+		a64_fetch_add(f->level == 3   ? &m->stats.maps_4k
 			      : f->level == 2 ? &m->stats.maps_2m
 					      : &m->stats.maps_1g,
 			      1);
@@ -184,8 +188,8 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 }
 
 /* Steps 10 to 12. 0, -EAGAIN (raced: run again), -EIO, -ENOMEM. */
-static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f, bool *in_flight)
-	REQUIRES_SHARED(&m->srcu)
+static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f,
+			 bool *in_flight) REQUIRES_SHARED(&m->srcu)
 {
 	int ret;
 
@@ -215,8 +219,8 @@ static int access_flag_fault(struct vm_mem *m, const struct fault *f)
 	return 0;
 }
 
-static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f, enum mem_fault_action *action, bool *in_flight)
-	REQUIRES_SHARED(&m->srcu)
+static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
+		  enum mem_fault_action *action, bool *in_flight) REQUIRES_SHARED(&m->srcu)
 {
 	int ret;
 
@@ -233,7 +237,8 @@ static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f, enum m
 	return ret;
 }
 
-int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *in, enum mem_fault_action *action)
+int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *in,
+		     enum mem_fault_action *action)
 {
 	struct fault f = {.in = in, .write = in->write && !in->cache_op};
 	bool in_flight = false;
@@ -269,7 +274,8 @@ static void drop_leaf(struct vm_mem *m, u64 ipa, u64 hva)
 	write_unlock(&m->mmu_lock);
 }
 
-int mem_host_fault(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *in, enum mem_fault_action *action)
+int mem_host_fault(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *in,
+		   enum mem_fault_action *action)
 {
 	struct mem_fault again = *in;
 

@@ -8,32 +8,37 @@
 struct vm_mem;
 struct mem_vcpu;
 
-enum mem_fault_type { MEM_FAULT_TRANSLATION, MEM_FAULT_PERMISSION, MEM_FAULT_ACCESS_FLAG, MEM_FAULT_ADDRESS_SIZE };
+enum mem_fault_type {
+	MEM_FAULT_TRANSLATION,
+	MEM_FAULT_PERMISSION,
+	MEM_FAULT_ACCESS_FLAG,
+	MEM_FAULT_ADDRESS_SIZE
+};
 
 /* What the access was. Filled by the stage-2 lookup (type, level) and the vCPU (the rest). */
 struct mem_fault {
-	u64 ipa;	 /* full address, not only the page */
-	u64 va;		 /* the guest virtual address: for FAR and logs */
-	u64 hva;	 /* STOP_HOST_FAULT: the host address that faulted */
+	u64 ipa; /* full address, not only the page */
+	u64 va;	 /* the guest virtual address: for FAR and logs */
+	u64 hva; /* STOP_HOST_FAULT: the host address that faulted */
 	enum mem_fault_type type;
-	u8 level;	 /* stage-2 level of the fault */
+	u8 level; /* stage-2 level of the fault */
 	bool write;
-	bool exec;	 /* instruction fetch */
-	bool s1ptw;	 /* a stage-1 table walk's own access */
-	bool cache_op;	 /* cache maintenance by address */
-	bool isv;	 /* the fields below are a valid syndrome */
+	bool exec;     /* instruction fetch */
+	bool s1ptw;    /* a stage-1 table walk's own access */
+	bool cache_op; /* cache maintenance by address */
+	bool isv;      /* the fields below are a valid syndrome */
 	bool sign_extend, sf, acquire_release;
-	u8 size;	 /* bytes of the access */
+	u8 size; /* bytes of the access */
 	u8 rt;
 };
 
 enum mem_fault_action {
-	MEM_FAULT_RETRY,	/* mapped, or raced: run the instruction again */
-	MEM_FAULT_MMIO,		/* no usable memory: emulate as MMIO (valid syndrome needed) */
-	MEM_FAULT_INJECT_IABT,	/* external abort on a fetch */
-	MEM_FAULT_INJECT_DABT,	/* external abort on a stage-1 walk */
-	MEM_FAULT_INJECT_SIZE,	/* address size fault to the guest */
-	MEM_FAULT_SKIP,		/* cache maintenance outside memory: step over */
+	MEM_FAULT_RETRY,       /* mapped, or raced: run the instruction again */
+	MEM_FAULT_MMIO,	       /* no usable memory: emulate as MMIO (valid syndrome needed) */
+	MEM_FAULT_INJECT_IABT, /* external abort on a fetch */
+	MEM_FAULT_INJECT_DABT, /* external abort on a stage-1 walk */
+	MEM_FAULT_INJECT_SIZE, /* address size fault to the guest */
+	MEM_FAULT_SKIP,	       /* cache maintenance outside memory: step over */
 };
 
 /*
@@ -41,12 +46,14 @@ enum mem_fault_action {
  * vcpu->mutex only. Returns 0 and *action, or -EFAULT (no or insufficient backing), -EHWPOISON, -ENOMEM, -EIO (VM memory torn
  * down), -EINTR.
  */
-int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *f, enum mem_fault_action *action);
+int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *f,
+		     enum mem_fault_action *action);
 
 /*
  * A guarded access to hva failed although stage 2 mapped it: drops the leaf that maps f->ipa, so that the fault path decides
  * (EFAULT, or success if the host mapping came back). Same contract as above.
  */
-int mem_host_fault(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *f, enum mem_fault_action *action);
+int mem_host_fault(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *f,
+		   enum mem_fault_action *action);
 
 #endif

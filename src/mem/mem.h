@@ -24,18 +24,19 @@
 
 /* A stage-2 translation context. Canonical: one per VM. (Shadow MMUs come with nesting.) */
 struct s2_mmu {
-	u64 id;		/* unique for ever in this process: tags vTLB entries */
-	struct aptr pgt; /* struct s2_pgt *, NULL when torn down; written under mmu_lock write, read under mmu_lock or RCU */
+	u64 id; /* unique for ever in this process: tags vTLB entries */
+	struct aptr
+		pgt; /* struct s2_pgt *, NULL when torn down; written under mmu_lock write, read under mmu_lock or RCU */
 	struct vm_mem *mem;
 };
 
 /* Result of a software stage-2 walk. */
 struct s2_result {
-	u64 hva;	/* of the byte asked for */
-	u64 page_ipa;	/* 4 KiB page of it */
+	u64 hva;      /* of the byte asked for */
+	u64 page_ipa; /* 4 KiB page of it */
 	bool r, w;
 	bool x_el0, x_el1;
-	u8 level;	/* of the leaf: 1, 2, 3 */
+	u8 level; /* of the leaf: 1, 2, 3 */
 };
 
 /*
@@ -43,8 +44,8 @@ struct s2_result {
  * mmu_lock; takes RCU read itself. Returns 0, or -EFAULT with fault->type and fault->level filled (access rights are checked
  * against fault->write / fault->exec by the caller's wish: want_write, want_exec + el0).
  */
-int s2_lookup(struct s2_mmu *mmu, u64 ipa, bool want_write, bool want_exec, bool el0, struct s2_result *out,
-	      struct mem_fault *fault);
+int s2_lookup(struct s2_mmu *mmu, u64 ipa, bool want_write, bool want_exec, bool el0,
+	      struct s2_result *out, struct mem_fault *fault);
 
 /* Per-vCPU part. Touched by the vCPU thread alone (vcpu->mutex). */
 #define MEM_CACHE_CAPACITY 40
@@ -72,22 +73,22 @@ struct vm_mem {
 	/* --- mmu_lock --- */
 	struct rwlock mmu_lock;
 	struct s2_mmu mmu;
-	bool s2_dead;		  /* flush_all ran: every fault answers EIO */
-	u32 inv_in_progress;	  /* raised by start, lowered by end */
-	u64 inv_start, inv_end;	  /* covering gfn interval while the count is not 0 */
-	struct a64 inv_seq;	  /* written under mmu_lock write, read anywhere */
-	struct a32 inv_wake;	  /* futex word: faults that must retry sleep here, bounded */
+	bool s2_dead;		/* flush_all ran: every fault answers EIO */
+	u32 inv_in_progress;	/* raised by start, lowered by end */
+	u64 inv_start, inv_end; /* covering gfn interval while the count is not 0 */
+	struct a64 inv_seq;	/* written under mmu_lock write, read anywhere */
+	struct a32 inv_wake;	/* futex word: faults that must retry sleep here, bounded */
 	/* --- mn_lock --- */
 	struct mutex mn_lock;
-	u32 mn_active;		  /* notifier pairs in flight */
-	struct a32 mn_wake;	  /* futex word of the swap waiter */
+	u32 mn_active;	    /* notifier pairs in flight */
+	struct a32 mn_wake; /* futex word of the swap waiter */
 	/* --- constant after init --- */
 	unsigned ipa_bits;
 	enum block_policy block_policy;
 	struct tlb_domain tlb;
-	struct a32 dead;	  /* admission: answers EIO */
+	struct a32 dead; /* admission: answers EIO */
 	struct mem_stats stats;
-	struct vma_cache *vmas;	  /* what the host said about its mappings: vma_cache.h */
+	struct vma_cache *vmas; /* what the host said about its mappings: vma_cache.h */
 	/* dirty log modes (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) */
 	u64 manual_protect;
 };
@@ -112,7 +113,7 @@ int mem_write_guest(struct vm_mem *m, u64 gpa, const void *buf, size_t len);
 
 /* --- slots: arguments as KVM_SET_USER_MEMORY_REGION2 (flags LOG_DIRTY_PAGES 1, READONLY 2); errors: docs/memory.md table --- */
 struct mem_region {
-	u32 slot;  /* low 16 bits id, high 16 address space */
+	u32 slot; /* low 16 bits id, high 16 address space */
 	u32 flags;
 	u64 guest_phys_addr, memory_size, userspace_addr;
 	u64 guest_memfd_offset;
@@ -122,7 +123,8 @@ struct mem_region {
 int mem_set_region(struct vm_mem *m, const struct mem_region *r);
 /* bitmap: user pointer, accessed guarded. */
 int mem_get_dirty_log(struct vm_mem *m, u32 slot, void *bitmap);
-int mem_clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_page, const void *bitmap);
+int mem_clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_page,
+			const void *bitmap);
 /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2. */
 int mem_set_manual_protect(struct vm_mem *m, u64 bits);
 bool mem_has_slots(struct vm_mem *m);

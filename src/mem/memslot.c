@@ -116,7 +116,7 @@ static int prepare_new(struct vm_mem *m, struct request *req)
 	req->new = new;
 	if (req->base_gfn + req->npages > BIT(m->ipa_bits - 12))
 		return -EFAULT;
-	if (!(new->flags & MEMSLOT_LOG_DIRTY))
+	if (!(new->flags &MEMSLOT_LOG_DIRTY))
 		return 0;
 	if (req->old && req->old->dirty_bitmap) {
 		new->dirty_bitmap = req->old->dirty_bitmap;
@@ -159,7 +159,8 @@ static void unprepare(struct request *req)
 }
 
 /* Replaces old by new in both sets; when it returns no reader knows old. */
-static void exchange(struct vm_mem *m, struct memslot *old, struct memslot *new) REQUIRES(&m->slots_lock)
+static void exchange(struct vm_mem *m, struct memslot *old, struct memslot *new)
+	REQUIRES(&m->slots_lock)
 {
 	mutex_lock(&m->slots_arch_lock);
 	memslot_replace(memslot_inactive(m), old, new);
@@ -196,7 +197,7 @@ static void commit(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_loc
 		m->slots->nr_slots--;
 	}
 	/* Faults that used the old flags have installed what they will: the swap waited for them. */
-	if (req->change == CHANGE_FLAGS && (new->flags & MEMSLOT_LOG_DIRTY))
+	if (req->change == CHANGE_FLAGS && (new->flags &MEMSLOT_LOG_DIRTY))
 		dirty_log_start(m, new);
 	if (old) {
 		if (!new || !new->dirty_bitmap)

@@ -20,11 +20,12 @@
 #include "base/itree.h"
 #include "mem/mem.h"
 
-#define MEMSLOT_MAX	     32767u	    /* KVM_CAP_NR_MEMSLOTS */
-#define MEMSLOT_MAX_PAGES    ((1ull << 31) - 1)
-#define MEMSLOT_LOG_DIRTY    BIT(0) /* KVM_MEM_LOG_DIRTY_PAGES */
-#define MEMSLOT_READONLY     BIT(1) /* KVM_MEM_READONLY */
-#define MEMSLOT_INVALID	     BIT(16) /* being deleted or moved: known, but nothing may be mapped through it */
+#define MEMSLOT_MAX	  32767u /* KVM_CAP_NR_MEMSLOTS */
+#define MEMSLOT_MAX_PAGES ((1ull << 31) - 1)
+#define MEMSLOT_LOG_DIRTY BIT(0) /* KVM_MEM_LOG_DIRTY_PAGES */
+#define MEMSLOT_READONLY  BIT(1) /* KVM_MEM_READONLY */
+#define MEMSLOT_INVALID \
+	BIT(16) /* being deleted or moved: known, but nothing may be mapped through it */
 
 struct memslot {
 	/* One per set; the index is the set's node_idx. */
@@ -91,7 +92,7 @@ bool memslot_overlaps(struct memslot_set *set, u32 id, u64 start, u64 end);
 /* Slots whose hvas overlap [start, end), in order of hva. */
 struct memslot *memslot_first_hva(struct memslot_set *set, u64 start, u64 end);
 struct memslot *memslot_next_hva(struct memslot_set *set, struct memslot *s, u64 start, u64 end);
-#define memslot_for_each_hva(s, set, start, end)                                                   \
+#define memslot_for_each_hva(s, set, start, end) \
 	for (s = memslot_first_hva(set, start, end); s; s = memslot_next_hva(set, s, start, end))
 /* All slots, by gfn. */
 struct memslot *memslot_first(struct memslot_set *set);

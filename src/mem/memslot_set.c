@@ -46,7 +46,7 @@ struct memslot_set *memslot_inactive(const struct vm_mem *m)
 }
 
 #define SLOT_OF(itn, set, tree)                                                                    \
-	((itn) ? (struct memslot *)(void *)((char *)(itn) - offsetof(struct memslot, node[0].tree) - \
+	((itn) ? (struct memslot *)(void *)((char *)(itn)-offsetof(struct memslot, node[0].tree) - \
 					    (set)->node_idx * sizeof(struct memslot_node))         \
 	       : NULL)
 
@@ -91,9 +91,8 @@ bool memslot_overlaps(struct memslot_set *set, u32 id, u64 start, u64 end)
 {
 	struct itree_node *n;
 
-	itree_for_each_overlap (n, &set->by_gfn, start, end)
-		if (SLOT_OF(n, set, gfn)->id != id)
-			return true;
+	itree_for_each_overlap(n, &set->by_gfn, start,
+			       end) if (SLOT_OF(n, set, gfn)->id != id) return true;
 	return false;
 }
 

@@ -27,7 +27,8 @@ struct token_state {
 	u32 flags;
 	bool active; /* this process, some VM */
 };
-_Static_assert(sizeof(struct token_state) <= sizeof(((struct mem_inval_token *)0)->opaque), "token");
+_Static_assert(sizeof(struct token_state) <= sizeof(((struct mem_inval_token *)0)->opaque),
+	       "token");
 #define TOKEN_BITS 256u
 
 static struct token_state *state_of(struct mem_inval_token *t)
@@ -52,7 +53,8 @@ static void raise_count(struct vm_mem *m) REQUIRES(&m->mmu_lock)
  * Everything of slot s in hvas [start, end). The shootdown is sent even if no leaf was found: code decoded from the range may
  * outlive its leaf (a block broken for a neighbour), and dies here (I-37).
  */
-static void unmap_slot_part(struct vm_mem *m, const struct memslot *s, u64 start, u64 end) REQUIRES(&m->mmu_lock)
+static void unmap_slot_part(struct vm_mem *m, const struct memslot *s, u64 start, u64 end)
+	REQUIRES(&m->mmu_lock)
 {
 	u64 hva = MAX(start, s->userspace_addr), hva_end = MIN(end, memslot_hva_end(s));
 	u64 gfn = s->base_gfn + (hva - s->userspace_addr) / 4096;
@@ -63,7 +65,8 @@ static void unmap_slot_part(struct vm_mem *m, const struct memslot *s, u64 start
 	m->inv_end = MAX(m->inv_end, gfn_end);
 	/* The raised count shuts new mappings out while the lock is dropped. */
 	stage2_unmap(m, &m->mmu, gone.start, gone.end, true, &gone);
-	stage2_flush(m, &m->mmu, gone.start, gone.end, ALIGN_DOWN(hva, 4096), ALIGN_UP(hva_end, 4096));
+	stage2_flush(m, &m->mmu, gone.start, gone.end, ALIGN_DOWN(hva, 4096),
+		     ALIGN_UP(hva_end, 4096));
 	a64_fetch_add(&m->stats.unmaps, 1);
 }
 
@@ -98,7 +101,8 @@ static bool start_vm(struct vm_mem *m, u64 start, u64 end, u32 flags, bool alway
 }
 
 /* The section lasts until mem_invalidate_end, which the analysis cannot see. */
-void mem_invalidate_start(u64 start, u64 end, u32 flags, struct mem_inval_token *t) NO_THREAD_SAFETY_ANALYSIS
+void mem_invalidate_start(u64 start, u64 end, u32 flags,
+			  struct mem_inval_token *t) NO_THREAD_SAFETY_ANALYSIS
 {
 	struct mem_process *p = mem_process();
 	struct token_state *ts = state_of(t);
@@ -178,12 +182,14 @@ static bool age_vm(struct vm_mem *m, u64 start, u64 end, bool clear, bool flush)
 
 	cookie = srcu_read_lock(&m->srcu);
 	set = memslot_active(m);
-	memslot_for_each_hva (s, set, start, end) {
+	memslot_for_each_hva(s, set, start, end)
+	{
 		u64 hva = MAX(start, s->userspace_addr), hva_end = MIN(end, memslot_hva_end(s));
 		u64 ipa = s->base_gfn * 4096 + ALIGN_DOWN(hva - s->userspace_addr, 4096);
 
 		write_lock(&m->mmu_lock);
-		young |= stage2_age(m, &m->mmu, ipa, ipa + ALIGN_UP(hva_end - hva, 4096), clear, &changed);
+		young |= stage2_age(m, &m->mmu, ipa, ipa + ALIGN_UP(hva_end - hva, 4096), clear,
+				    &changed);
 		write_unlock(&m->mmu_lock);
 	}
 	if (flush && changed.end)

@@ -11,12 +11,12 @@
 #define MEM_MAX_HOOKS 24
 
 struct mem_process {
-	struct a32 ready;	/* 0 untouched, 1 being made, 2 usable: mem_process_init */
-	struct a64 mm_id;	/* of the process that made it: a fork child differs */
-	struct srcu mn_srcu;	/* read side: a whole invalidation pair */
-	struct a32 list_turn;	/* 1: somebody changes the VM list (vm_list.c) */
-	struct aptr vm_list;	/* struct vm_list *: immutable once published; readers in mn_srcu */
-	void *vm_list_spare;	/* whose turn it is: the other buffer */
+	struct a32 ready;     /* 0 untouched, 1 being made, 2 usable: mem_process_init */
+	struct a64 mm_id;     /* of the process that made it: a fork child differs */
+	struct srcu mn_srcu;  /* read side: a whole invalidation pair */
+	struct a32 list_turn; /* 1: somebody changes the VM list (vm_list.c) */
+	struct aptr vm_list;  /* struct vm_list *: immutable once published; readers in mn_srcu */
+	void *vm_list_spare;  /* whose turn it is: the other buffer */
 	struct a64 next_mmu_id;
 	struct mutex userfault_lock; /* RANK_LEAF */
 	struct itree userfault;	     /* userfault_lock: userfault.c */

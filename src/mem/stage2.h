@@ -54,7 +54,7 @@ struct s2_table {
 /* Beside each table page (host/frame.h). */
 struct s2_table_meta {
 	struct a32 count;
-	u32 level;	       /* the rest is for the RCU callback of an unlinked table */
+	u32 level; /* the rest is for the RCU callback of an unlinked table */
 	struct s2_table *page;
 	struct rcu_head rcu;
 };
@@ -125,8 +125,8 @@ enum s2_visit_kind {
 struct s2_visit {
 	struct s2_table *table; /* that holds the entry */
 	struct a64 *entry;
-	u64 old;	/* as read before the visit */
-	u64 ipa, end;	/* the part of the walk that lies in this entry */
+	u64 old;      /* as read before the visit */
+	u64 ipa, end; /* the part of the walk that lies in this entry */
 	unsigned level;
 	bool shared;
 	void *arg;
@@ -159,11 +159,12 @@ enum s2_prot { S2_PROT_R = 1, S2_PROT_W = 2, S2_PROT_X = 4 };
  * equal mapping is there (or one that differs in rights: the relax path's business), or another walk was faster; -ENOMEM: the
  * cache ran dry, a bug. stage2_map.c
  */
-int stage2_map(struct vm_mem *m, struct s2_mmu *mmu, struct mem_vcpu *mv, u64 ipa, unsigned level, u64 hva, unsigned prot)
-	REQUIRES_SHARED(&m->mmu_lock);
+int stage2_map(struct vm_mem *m, struct s2_mmu *mmu, struct mem_vcpu *mv, u64 ipa, unsigned level,
+	       u64 hva, unsigned prot) REQUIRES_SHARED(&m->mmu_lock);
 
 /* Adds rights to the leaf at ipa, and marks it accessed. -EAGAIN: no leaf, or raced. stage2_attr.c */
-int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned prot) REQUIRES_SHARED(&m->mmu_lock);
+int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned prot)
+	REQUIRES_SHARED(&m->mmu_lock);
 /* Sets the access flag of the leaf at ipa, if there is one. */
 void stage2_make_young(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa) REQUIRES_SHARED(&m->mmu_lock);
 
@@ -177,16 +178,17 @@ struct s2_range {
  * waits for it; the caller knows why no new mapping matters meanwhile. A table that is gone counts as empty. The flush is the
  * caller's (stage2_flush), over *changed at least.
  */
-void stage2_unmap(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block, struct s2_range *changed)
-	REQUIRES(&m->mmu_lock);
-void stage2_write_protect(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block, struct s2_range *changed)
-	REQUIRES(&m->mmu_lock);
+void stage2_unmap(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
+		  struct s2_range *changed) REQUIRES(&m->mmu_lock);
+void stage2_write_protect(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
+			  struct s2_range *changed) REQUIRES(&m->mmu_lock);
 /* True if a leaf was accessed since its flag was cleared. */
-bool stage2_age(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool clear, struct s2_range *changed)
-	REQUIRES(&m->mmu_lock);
+bool stage2_age(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool clear,
+		struct s2_range *changed) REQUIRES(&m->mmu_lock);
 
 /* Shootdown of IPAs [start, end) of mmu, and of code decoded from hvas [code_start, code_end). Complete on return (G-TLB-A). */
-void stage2_flush(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, u64 code_start, u64 code_end);
+void stage2_flush(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, u64 code_start,
+		  u64 code_end);
 
 static inline void s2_range_add(struct s2_range *r, u64 start, u64 end)
 {

@@ -25,7 +25,8 @@ static int attr_visit(struct s2_visit *v, enum s2_visit_kind kind)
 
 static int attr_change(struct s2_mmu *mmu, u64 ipa, const struct attr_request *req)
 {
-	struct s2_walker w = {.visit = attr_visit, .kinds = S2_VISIT_LEAF, .shared = true, .arg = (void *)req};
+	struct s2_walker w = {
+		.visit = attr_visit, .kinds = S2_VISIT_LEAF, .shared = true, .arg = (void *)req};
 	struct s2_pgt *pgt = aptr_load_acquire(&mmu->pgt);
 	u64 page = ALIGN_DOWN(ipa, 4096);
 	int ret;
@@ -80,7 +81,8 @@ static int age_visit(struct s2_visit *v, enum s2_visit_kind kind)
 	return 0;
 }
 
-bool stage2_age(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool clear, struct s2_range *changed)
+bool stage2_age(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool clear,
+		struct s2_range *changed)
 {
 	struct age_request req = {.changed = changed, .clear = clear};
 	struct s2_walker w = {.visit = age_visit, .kinds = S2_VISIT_LEAF, .arg = &req};

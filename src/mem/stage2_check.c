@@ -14,7 +14,8 @@ static s64 check_table(const struct s2_table *t, unsigned level)
 		s64 below;
 
 		if (!(pte & S2_VALID) && pte) {
-			log_line("stage 2: level %u entry %u is 0x%llx at rest", level, i, (long long)pte);
+			log_line("stage 2: level %u entry %u is 0x%llx at rest", level, i,
+				 (long long)pte);
 			return -1;
 		}
 		counted += s2_is_counted(pte);

@@ -18,14 +18,15 @@ static int walk_fault(struct mem_fault *f, enum mem_fault_type type, unsigned le
 
 static bool executable(u64 pte, bool el0)
 {
-	static const bool el1_may[4] = {true, false, false, true}, el0_may[4] = {true, true, false, false};
+	static const bool el1_may[4] = {true, false, false, true},
+			  el0_may[4] = {true, true, false, false};
 	unsigned xn = bits_get(pte, 53, 2);
 
 	return el0 ? el0_may[xn] : el1_may[xn];
 }
 
-static int walk(struct s2_pgt *pgt, u64 ipa, bool want_write, bool want_exec, bool el0, struct s2_result *out,
-		struct mem_fault *fault)
+static int walk(struct s2_pgt *pgt, u64 ipa, bool want_write, bool want_exec, bool el0,
+		struct s2_result *out, struct mem_fault *fault)
 {
 	unsigned level = pgt->start_level;
 	struct s2_table *t;
@@ -48,7 +49,8 @@ again:
 	/* LOCKED is invalid as well: the fault comes back when the other vCPU is done. */
 	if (!(pte & S2_VALID))
 		return walk_fault(fault, MEM_FAULT_TRANSLATION, level);
-	if ((!want_exec && !(pte & S2_R)) || (want_write && !(pte & S2_W)) || (want_exec && !executable(pte, el0)))
+	if ((!want_exec && !(pte & S2_R)) || (want_write && !(pte & S2_W)) ||
+	    (want_exec && !executable(pte, el0)))
 		return walk_fault(fault, MEM_FAULT_PERMISSION, level);
 	if (!(pte & S2_AF)) {
 		if (!S2_HARDWARE_AF)
@@ -66,8 +68,8 @@ again:
 	return 0;
 }
 
-int s2_lookup(struct s2_mmu *mmu, u64 ipa, bool want_write, bool want_exec, bool el0, struct s2_result *out,
-	      struct mem_fault *fault)
+int s2_lookup(struct s2_mmu *mmu, u64 ipa, bool want_write, bool want_exec, bool el0,
+	      struct s2_result *out, struct mem_fault *fault)
 {
 	struct s2_pgt *pgt;
 	int ret;
@@ -75,7 +77,8 @@ int s2_lookup(struct s2_mmu *mmu, u64 ipa, bool want_write, bool want_exec, bool
 	rcu_read_lock();
 	pgt = rcu_load(&mmu->pgt);
 	/* Torn down: the fault path answers EIO. */
-	ret = pgt ? walk(pgt, ipa, want_write, want_exec, el0, out, fault) : walk_fault(fault, MEM_FAULT_TRANSLATION, 0);
+	ret = pgt ? walk(pgt, ipa, want_write, want_exec, el0, out, fault)
+		  : walk_fault(fault, MEM_FAULT_TRANSLATION, 0);
 	rcu_read_unlock();
 	return ret;
 }

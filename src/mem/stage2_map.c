@@ -117,11 +117,15 @@ static int map_visit(struct s2_visit *v, enum s2_visit_kind kind)
 	return install_table(v, req);
 }
 
-int stage2_map(struct vm_mem *m, struct s2_mmu *mmu, struct mem_vcpu *mv, u64 ipa, unsigned level, u64 hva, unsigned prot)
+int stage2_map(struct vm_mem *m, struct s2_mmu *mmu, struct mem_vcpu *mv, u64 ipa, unsigned level,
+	       u64 hva, unsigned prot)
 {
-	struct map_request req = {.m = m, .mmu = mmu, .mv = mv, .level = level, .leaf = leaf_of(hva, level, prot)};
-	struct s2_walker w = {
-		.visit = map_visit, .kinds = S2_VISIT_PRE | S2_VISIT_LEAF, .shared = true, .arg = &req};
+	struct map_request req = {
+		.m = m, .mmu = mmu, .mv = mv, .level = level, .leaf = leaf_of(hva, level, prot)};
+	struct s2_walker w = {.visit = map_visit,
+			      .kinds = S2_VISIT_PRE | S2_VISIT_LEAF,
+			      .shared = true,
+			      .arg = &req};
 	struct s2_pgt *pgt = aptr_load_acquire(&mmu->pgt);
 	int ret;
 

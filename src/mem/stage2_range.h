@@ -6,7 +6,7 @@
 #include "mem/stage2.h"
 
 /* Exclusive walk of [start, end) in pieces; may let go of mmu_lock between them. */
-void stage2_walk_range(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block, const struct s2_walker *w)
-	REQUIRES(&m->mmu_lock);
+void stage2_walk_range(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
+		       const struct s2_walker *w) REQUIRES(&m->mmu_lock);
 
 #endif

@@ -4,7 +4,8 @@
 #include "host/alloc.h"
 #include "mem/stage2.h"
 
-_Static_assert(sizeof(struct s2_table) == HOST_FRAME_SIZE, "Arm ARM D8.3: 512 descriptors of 8 bytes");
+_Static_assert(sizeof(struct s2_table) == HOST_FRAME_SIZE,
+	       "Arm ARM D8.3: 512 descriptors of 8 bytes");
 _Static_assert(sizeof(struct s2_table_meta) <= HOST_FRAME_META, "record of a table page");
 
 struct s2_table *stage2_table_alloc(void)

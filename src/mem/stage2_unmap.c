@@ -8,7 +8,8 @@
  * Cut at 1 GiB, the largest block. Where the lock was dropped pgt is read again: a table that was detached meanwhile has
  * nothing left to change.
  */
-void stage2_walk_range(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block, const struct s2_walker *w)
+void stage2_walk_range(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
+		       const struct s2_walker *w)
 {
 	rwlock_assert_write_held(&m->mmu_lock);
 	while (start < end) {
@@ -58,9 +59,11 @@ static int unmap_visit(struct s2_visit *v, enum s2_visit_kind kind)
 	return 0;
 }
 
-void stage2_unmap(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block, struct s2_range *changed)
+void stage2_unmap(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
+		  struct s2_range *changed)
 {
-	struct s2_walker w = {.visit = unmap_visit, .kinds = S2_VISIT_LEAF | S2_VISIT_POST, .arg = changed};
+	struct s2_walker w = {
+		.visit = unmap_visit, .kinds = S2_VISIT_LEAF | S2_VISIT_POST, .arg = changed};
 
 	stage2_walk_range(m, mmu, start, end, may_block, &w);
 }
@@ -83,7 +86,8 @@ void stage2_write_protect(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 e
 	stage2_walk_range(m, mmu, start, end, may_block, &w);
 }
 
-void stage2_flush(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, u64 code_start, u64 code_end)
+void stage2_flush(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, u64 code_start,
+		  u64 code_end)
 {
 	struct tlb_inval rec = {
 		.kind = TLB_INVAL_IPA,

@@ -30,7 +30,8 @@ static int visit(struct s2_visit *v, const struct s2_walker *w, enum s2_visit_ki
 	return ret;
 }
 
-static int walk_table(struct s2_table *t, unsigned level, u64 ipa, u64 end, const struct s2_walker *w)
+static int walk_table(struct s2_table *t, unsigned level, u64 ipa, u64 end,
+		      const struct s2_walker *w)
 {
 	while (ipa < end) {
 		u64 next = MIN(ALIGN_DOWN(ipa, s2_size(level)) + s2_size(level), end);

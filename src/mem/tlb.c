@@ -74,8 +74,9 @@ static void queue_unlock(struct tlb_client *c)
 
 static bool same_record(const struct tlb_inval *a, const struct tlb_inval *b)
 {
-	return a->kind == b->kind && a->asid == b->asid && a->mmu_id == b->mmu_id && a->start == b->start &&
-	       a->end == b->end && a->code_start == b->code_start && a->code_end == b->code_end;
+	return a->kind == b->kind && a->asid == b->asid && a->mmu_id == b->mmu_id &&
+	       a->start == b->start && a->end == b->end && a->code_start == b->code_start &&
+	       a->code_end == b->code_end;
 }
 
 /* A full flush of translations is cheap, one of decoded code is not: remember what code had to go. */

@@ -23,12 +23,12 @@
 enum tlb_mode { TLB_OUTSIDE, TLB_IN_GUEST };
 
 enum tlb_inval_kind {
-	TLB_INVAL_ALL,	    /* everything, all contexts, stage 1 and 2 */
-	TLB_INVAL_IPA,	    /* combined entries whose IPA is in [start, end) of MMU context mmu_id (0 = any) */
-	TLB_INVAL_VA,	    /* guest TLBI by VA: [start, end) va, asid (-1 = any), last-level hint unused */
-	TLB_INVAL_ASID,	    /* guest TLBI by ASID, non-global entries */
-	TLB_INVAL_VMALL,    /* guest TLBI VMALLE1: all stage-1 derived entries */
-	TLB_INVAL_CODE,	    /* decoded code of hvas [start, end) */
+	TLB_INVAL_ALL, /* everything, all contexts, stage 1 and 2 */
+	TLB_INVAL_IPA, /* combined entries whose IPA is in [start, end) of MMU context mmu_id (0 = any) */
+	TLB_INVAL_VA, /* guest TLBI by VA: [start, end) va, asid (-1 = any), last-level hint unused */
+	TLB_INVAL_ASID,	 /* guest TLBI by ASID, non-global entries */
+	TLB_INVAL_VMALL, /* guest TLBI VMALLE1: all stage-1 derived entries */
+	TLB_INVAL_CODE,	 /* decoded code of hvas [start, end) */
 };
 
 struct tlb_inval {
@@ -43,17 +43,20 @@ struct tlb_inval {
 #define TLB_QUEUE 16
 
 struct tlb_client {
-	_Alignas(64) struct a32 attention; /* non-zero: poll must look (posted records, or a kick by the layer above) */
-	struct a32 mode;		   /* enum tlb_mode; sequentially consistent */
-	struct a64 posted;		   /* number of the last record posted */
-	struct a64 acked;		   /* all records up to this one are applied; futex-waited through ack_wake */
+	_Alignas(64) struct a32
+		attention; /* non-zero: poll must look (posted records, or a kick by the layer above) */
+	struct a32 mode;   /* enum tlb_mode; sequentially consistent */
+	struct a64 posted; /* number of the last record posted */
+	struct a64
+		acked; /* all records up to this one are applied; futex-waited through ack_wake */
 	struct a32 ack_wake;
-	struct a32 waiters;		   /* initiators that sleep on ack_wake */
-	struct a32 lock;		   /* spin, leaf: queue */
-	u32 nr;				   /* records in queue; TLB_QUEUE + 1 = overflow, apply ALL and what code was named */
+	struct a32 waiters; /* initiators that sleep on ack_wake */
+	struct a32 lock;    /* spin, leaf: queue */
+	u32 nr; /* records in queue; TLB_QUEUE + 1 = overflow, apply ALL and what code was named */
 	struct tlb_inval queue[TLB_QUEUE];
-	u64 lost_code_start, lost_code_end; /* hull of the code that records lost to overflow named; empty: end 0 */
-	u32 section;			   /* access-section depth, checked builds */
+	u64 lost_code_start,
+		lost_code_end; /* hull of the code that records lost to overflow named; empty: end 0 */
+	u32 section;	       /* access-section depth, checked builds */
 	/* Applies one record to the caches of this client; on its own thread; must not block. */
 	void (*apply)(struct tlb_client *c, const struct tlb_inval *rec);
 };

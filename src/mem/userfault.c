@@ -15,7 +15,8 @@ struct userfault_range {
 };
 
 /* Takes [start, end) out; tail is used if one range becomes two. Returns the nodes to free. */
-static struct userfault_range *cut(struct itree *t, u64 start, u64 end, struct userfault_range **tail)
+static struct userfault_range *cut(struct itree *t, u64 start, u64 end,
+				   struct userfault_range **tail)
 {
 	struct userfault_range *gone = NULL;
 	struct itree_node *n;

@@ -67,7 +67,8 @@ static void keep(struct vma_cache *c, const struct host_vma *vma, u64 seq)
 		fact->next_free = NULL;
 	} else {
 		/* A mapping may have grown since: the new answer replaces what it overlaps. */
-		old = c->tree.nr < VMA_CACHE_MAX ? take_range(c, vma->start, vma->end) : take_range(c, 0, ~0ull);
+		old = c->tree.nr < VMA_CACHE_MAX ? take_range(c, vma->start, vma->end)
+						 : take_range(c, 0, ~0ull);
 		itree_insert(&c->tree, &fact->node, vma->start, vma->end);
 	}
 	mutex_unlock(&c->lock);
@@ -98,7 +99,8 @@ int vma_cache_lookup(struct vma_cache *c, u64 hva, struct host_vma *out)
 		 */
 		u64 page = ALIGN_DOWN(hva, 4096);
 
-		*out = (struct host_vma){.start = page, .end = page + 4096, .r = true, .w = true, .page_size = 4096};
+		*out = (struct host_vma){
+			.start = page, .end = page + 4096, .r = true, .w = true, .page_size = 4096};
 		ret = 0;
 	}
 	return ret;

@@ -10,63 +10,63 @@
 
 #include "base/types.h"
 
-#define ATOMIC_DEFINE(name, type)                                                                  \
-	struct name {                                                                              \
-		_Atomic(type) v;                                                                   \
-	};                                                                                         \
-	static ALWAYS_INLINE type name##_load_relaxed(const struct name *a)                        \
-	{                                                                                          \
-		return atomic_load_explicit(&((struct name *)a)->v, memory_order_relaxed);         \
-	}                                                                                          \
-	static ALWAYS_INLINE type name##_load_acquire(const struct name *a)                        \
-	{                                                                                          \
-		return atomic_load_explicit(&((struct name *)a)->v, memory_order_acquire);         \
-	}                                                                                          \
-	static ALWAYS_INLINE type name##_load(const struct name *a)                                \
-	{                                                                                          \
-		return atomic_load_explicit(&((struct name *)a)->v, memory_order_seq_cst);         \
-	}                                                                                          \
-	static ALWAYS_INLINE void name##_store_relaxed(struct name *a, type v)                     \
-	{                                                                                          \
-		atomic_store_explicit(&a->v, v, memory_order_relaxed);                             \
-	}                                                                                          \
-	static ALWAYS_INLINE void name##_store_release(struct name *a, type v)                     \
-	{                                                                                          \
-		atomic_store_explicit(&a->v, v, memory_order_release);                             \
-	}                                                                                          \
-	static ALWAYS_INLINE void name##_store(struct name *a, type v)                             \
-	{                                                                                          \
-		atomic_store_explicit(&a->v, v, memory_order_seq_cst);                             \
-	}                                                                                          \
-	static ALWAYS_INLINE type name##_xchg(struct name *a, type v)                              \
-	{                                                                                          \
-		return atomic_exchange_explicit(&a->v, v, memory_order_seq_cst);                   \
-	}                                                                                          \
-	/* True if *a was old and now is v. */                                                     \
-	static ALWAYS_INLINE bool name##_cmpxchg(struct name *a, type old, type v)                 \
-	{                                                                                          \
-		return atomic_compare_exchange_strong_explicit(&a->v, &old, v, memory_order_seq_cst, \
-							       memory_order_seq_cst);              \
+#define ATOMIC_DEFINE(name, type)                                                          \
+	struct name {                                                                      \
+		_Atomic(type) v;                                                           \
+	};                                                                                 \
+	static ALWAYS_INLINE type name##_load_relaxed(const struct name *a)                \
+	{                                                                                  \
+		return atomic_load_explicit(&((struct name *)a)->v, memory_order_relaxed); \
+	}                                                                                  \
+	static ALWAYS_INLINE type name##_load_acquire(const struct name *a)                \
+	{                                                                                  \
+		return atomic_load_explicit(&((struct name *)a)->v, memory_order_acquire); \
+	}                                                                                  \
+	static ALWAYS_INLINE type name##_load(const struct name *a)                        \
+	{                                                                                  \
+		return atomic_load_explicit(&((struct name *)a)->v, memory_order_seq_cst); \
+	}                                                                                  \
+	static ALWAYS_INLINE void name##_store_relaxed(struct name *a, type v)             \
+	{                                                                                  \
+		atomic_store_explicit(&a->v, v, memory_order_relaxed);                     \
+	}                                                                                  \
+	static ALWAYS_INLINE void name##_store_release(struct name *a, type v)             \
+	{                                                                                  \
+		atomic_store_explicit(&a->v, v, memory_order_release);                     \
+	}                                                                                  \
+	static ALWAYS_INLINE void name##_store(struct name *a, type v)                     \
+	{                                                                                  \
+		atomic_store_explicit(&a->v, v, memory_order_seq_cst);                     \
+	}                                                                                  \
+	static ALWAYS_INLINE type name##_xchg(struct name *a, type v)                      \
+	{                                                                                  \
+		return atomic_exchange_explicit(&a->v, v, memory_order_seq_cst);           \
+	}                                                                                  \
+	/* True if *a was old and now is v. */                                             \
+	static ALWAYS_INLINE bool name##_cmpxchg(struct name *a, type old, type v)         \
+	{                                                                                  \
+		return atomic_compare_exchange_strong_explicit(                            \
+			&a->v, &old, v, memory_order_seq_cst, memory_order_seq_cst);       \
 	}
 
-#define ATOMIC_DEFINE_ARITH(name, type)                                                            \
-	ATOMIC_DEFINE(name, type)                                                                  \
-	/* These return the value before the operation. */                                         \
-	static ALWAYS_INLINE type name##_fetch_add(struct name *a, type v)                         \
-	{                                                                                          \
-		return atomic_fetch_add_explicit(&a->v, v, memory_order_seq_cst);                  \
-	}                                                                                          \
-	static ALWAYS_INLINE type name##_fetch_sub(struct name *a, type v)                         \
-	{                                                                                          \
-		return atomic_fetch_sub_explicit(&a->v, v, memory_order_seq_cst);                  \
-	}                                                                                          \
-	static ALWAYS_INLINE type name##_fetch_or(struct name *a, type v)                          \
-	{                                                                                          \
-		return atomic_fetch_or_explicit(&a->v, v, memory_order_seq_cst);                   \
-	}                                                                                          \
-	static ALWAYS_INLINE type name##_fetch_and(struct name *a, type v)                         \
-	{                                                                                          \
-		return atomic_fetch_and_explicit(&a->v, v, memory_order_seq_cst);                  \
+#define ATOMIC_DEFINE_ARITH(name, type)                                           \
+	ATOMIC_DEFINE(name, type)                                                 \
+	/* These return the value before the operation. */                        \
+	static ALWAYS_INLINE type name##_fetch_add(struct name *a, type v)        \
+	{                                                                         \
+		return atomic_fetch_add_explicit(&a->v, v, memory_order_seq_cst); \
+	}                                                                         \
+	static ALWAYS_INLINE type name##_fetch_sub(struct name *a, type v)        \
+	{                                                                         \
+		return atomic_fetch_sub_explicit(&a->v, v, memory_order_seq_cst); \
+	}                                                                         \
+	static ALWAYS_INLINE type name##_fetch_or(struct name *a, type v)         \
+	{                                                                         \
+		return atomic_fetch_or_explicit(&a->v, v, memory_order_seq_cst);  \
+	}                                                                         \
+	static ALWAYS_INLINE type name##_fetch_and(struct name *a, type v)        \
+	{                                                                         \
+		return atomic_fetch_and_explicit(&a->v, v, memory_order_seq_cst); \
 	}
 
 ATOMIC_DEFINE_ARITH(a32, u32)

@@ -9,18 +9,18 @@
 #define TSA_ATTR(x)
 #endif
 
-#define CAPABILITY(name)	       TSA_ATTR(capability(name))
-#define GUARDED_BY(x) /* documentation: clang 14 cannot name a sibling member in C */
-#define REQUIRES(...)		       TSA_ATTR(requires_capability(__VA_ARGS__))
-#define REQUIRES_SHARED(...)	       TSA_ATTR(requires_shared_capability(__VA_ARGS__))
-#define ACQUIRE(...)		       TSA_ATTR(acquire_capability(__VA_ARGS__))
-#define ACQUIRE_SHARED(...)	       TSA_ATTR(acquire_shared_capability(__VA_ARGS__))
-#define RELEASE(...)		       TSA_ATTR(release_capability(__VA_ARGS__))
-#define RELEASE_SHARED(...)	       TSA_ATTR(release_shared_capability(__VA_ARGS__))
-#define TRY_ACQUIRE(...)	       TSA_ATTR(try_acquire_capability(__VA_ARGS__))
-#define EXCLUDES(...)		       TSA_ATTR(locks_excluded(__VA_ARGS__))
-#define ASSERT_CAPABILITY(x)	       TSA_ATTR(assert_capability(x))
-#define ASSERT_SHARED_CAPABILITY(x)    TSA_ATTR(assert_shared_capability(x))
-#define NO_THREAD_SAFETY_ANALYSIS      TSA_ATTR(no_thread_safety_analysis)
+#define CAPABILITY(name)	    TSA_ATTR(capability(name))
+#define GUARDED_BY(x)		    /* documentation: clang 14 cannot name a sibling member in C */
+#define REQUIRES(...)		    TSA_ATTR(requires_capability(__VA_ARGS__))
+#define REQUIRES_SHARED(...)	    TSA_ATTR(requires_shared_capability(__VA_ARGS__))
+#define ACQUIRE(...)		    TSA_ATTR(acquire_capability(__VA_ARGS__))
+#define ACQUIRE_SHARED(...)	    TSA_ATTR(acquire_shared_capability(__VA_ARGS__))
+#define RELEASE(...)		    TSA_ATTR(release_capability(__VA_ARGS__))
+#define RELEASE_SHARED(...)	    TSA_ATTR(release_shared_capability(__VA_ARGS__))
+#define TRY_ACQUIRE(...)	    TSA_ATTR(try_acquire_capability(__VA_ARGS__))
+#define EXCLUDES(...)		    TSA_ATTR(locks_excluded(__VA_ARGS__))
+#define ASSERT_CAPABILITY(x)	    TSA_ATTR(assert_capability(x))
+#define ASSERT_SHARED_CAPABILITY(x) TSA_ATTR(assert_shared_capability(x))
+#define NO_THREAD_SAFETY_ANALYSIS   TSA_ATTR(no_thread_safety_analysis)
 
 #endif

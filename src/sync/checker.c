@@ -24,12 +24,24 @@
 const char *rank_name(enum lock_rank rank)
 {
 	static const char *const names[NR_LOCK_RANKS] = {
-		[RANK_VM_LIST] = "vm_list",   [RANK_VM] = "vm",		  [RANK_VCPU] = "vcpu",
-		[RANK_CONFIG] = "config",     [RANK_SLOTS] = "slots",	  [RANK_INVAL] = "inval",
-		[RANK_IRQ] = "irq",	      [RANK_SLOTS_ARCH] = "slots_arch", [RANK_MN_SRCU] = "mn_srcu",
-		[RANK_SRCU] = "srcu",	      [RANK_PAGE] = "page",	  [RANK_MN] = "mn",
-		[RANK_MMU] = "mmu",	      [RANK_RCU] = "rcu",	  [RANK_VGIC_DIST] = "vgic_dist",
-		[RANK_VGIC_CPU] = "vgic_cpu", [RANK_VGIC_IRQ] = "vgic_irq", [RANK_TIMER] = "timer",
+		[RANK_VM_LIST] = "vm_list",
+		[RANK_VM] = "vm",
+		[RANK_VCPU] = "vcpu",
+		[RANK_CONFIG] = "config",
+		[RANK_SLOTS] = "slots",
+		[RANK_INVAL] = "inval",
+		[RANK_IRQ] = "irq",
+		[RANK_SLOTS_ARCH] = "slots_arch",
+		[RANK_MN_SRCU] = "mn_srcu",
+		[RANK_SRCU] = "srcu",
+		[RANK_PAGE] = "page",
+		[RANK_MN] = "mn",
+		[RANK_MMU] = "mmu",
+		[RANK_RCU] = "rcu",
+		[RANK_VGIC_DIST] = "vgic_dist",
+		[RANK_VGIC_CPU] = "vgic_cpu",
+		[RANK_VGIC_IRQ] = "vgic_irq",
+		[RANK_TIMER] = "timer",
 		[RANK_LEAF] = "leaf",
 	};
 
@@ -44,11 +56,12 @@ void rank_at(const char *file, int line)
 	sync_tls.line = line;
 }
 
-NORETURN static void violation(const char *rule, const char *doing, const char *name, enum lock_rank rank, const struct held *h)
+NORETURN static void violation(const char *rule, const char *doing, const char *name,
+			       enum lock_rank rank, const struct held *h)
 {
-	log_line("BUG: lock order: %s: %s %s (%s) at %s:%d while holding %s (%s) taken at %s:%d", rule, doing, name,
-		 rank_name(rank), sync_tls.file ? sync_tls.file : "?", sync_tls.line, h->name, rank_name(h->rank),
-		 h->file ? h->file : "?", h->line);
+	log_line("BUG: lock order: %s: %s %s (%s) at %s:%d while holding %s (%s) taken at %s:%d",
+		 rule, doing, name, rank_name(rank), sync_tls.file ? sync_tls.file : "?",
+		 sync_tls.line, h->name, rank_name(h->rank), h->file ? h->file : "?", h->line);
 	abort();
 }
 
@@ -85,7 +98,8 @@ static void check_enter_srcu(const char *name, enum lock_rank rank, const struct
 		violation("no SRCU section under this lock", "entering", name, rank, h);
 }
 
-static void check_take(const void *lock, const char *name, enum lock_rank rank, const struct held *h)
+static void check_take(const void *lock, const char *name, enum lock_rank rank,
+		       const struct held *h)
 {
 	if (h->lock == lock)
 		violation("not recursive", "taking", name, rank, h);
@@ -114,8 +128,12 @@ void check_acquire(const void *lock, enum lock_rank rank, const char *name, enum
 			check_take(lock, name, rank, &tls->held[i]);
 	}
 	BUG_ON(tls->nr_held == HELD_MAX);
-	tls->held[tls->nr_held++] = (struct held){
-		.lock = lock, .name = name, .rank = rank, .kind = kind, .file = tls->file, .line = tls->line};
+	tls->held[tls->nr_held++] = (struct held){.lock = lock,
+						  .name = name,
+						  .rank = rank,
+						  .kind = kind,
+						  .file = tls->file,
+						  .line = tls->line};
 	tls->file = NULL;
 	tls->line = 0;
 	if (rank == RANK_MMU || rank == RANK_MN) {
@@ -168,7 +186,8 @@ void check_wait(enum wait_kind kind, const void *lock, const char *name)
 		[WAIT_MN_SRCU] = "no wait for the notifier's SRCU here",
 		[WAIT_RCU] = "no wait for RCU here",
 	};
-	static const enum lock_rank rank[] = {RANK_LEAF, RANK_LEAF, RANK_SRCU, RANK_MN_SRCU, RANK_RCU};
+	static const enum lock_rank rank[] = {RANK_LEAF, RANK_LEAF, RANK_SRCU, RANK_MN_SRCU,
+					      RANK_RCU};
 
 	for (u32 i = 0; i < sync_tls.nr_held; i++)
 		if (!wait_allowed(kind, lock, &sync_tls.held[i]))
@@ -182,8 +201,8 @@ void thread_assert_unlocked(const char *where)
 	if (!sync_tls.nr_held)
 		return;
 	h = &sync_tls.held[sync_tls.nr_held - 1];
-	log_line("BUG: lock order: %s with %s (%s) held, taken at %s:%d", where, h->name, rank_name(h->rank),
-		 h->file ? h->file : "?", h->line);
+	log_line("BUG: lock order: %s with %s (%s) held, taken at %s:%d", where, h->name,
+		 rank_name(h->rank), h->file ? h->file : "?", h->line);
 	abort();
 }
 

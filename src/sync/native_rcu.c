@@ -118,7 +118,8 @@ static struct rcu_head *take_batch(struct sync_process *p)
 {
 	struct rcu_head *newest, *list = NULL;
 
-	a32_fetch_add(&p->rcu_running, 1); /* before the queue is empty: rcu_barrier looks in the other order */
+	a32_fetch_add(&p->rcu_running,
+		      1); /* before the queue is empty: rcu_barrier looks in the other order */
 	newest = aptr_xchg(&p->rcu_queue, NULL);
 	while (newest) {
 		struct rcu_head *next = newest->next;

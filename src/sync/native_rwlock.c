@@ -22,19 +22,19 @@
 #include "sync/rwlock.h"
 #include "sync/wait.h"
 
-#define WRITER	     BIT(0)
-#define PHASE	     BIT(1)
-#define OUT_SHIFT    2
-#define TICKET_BITS  14
-#define TICKET_MASK  (BIT(TICKET_BITS) - 1)
-#define WAITING_ONE  BIT(16)
-#define WAITING(s)   ((s) >> 16 & 0xffff)
-#define ACTIVE_ONE   BIT(32)
-#define ACTIVE(s)    ((s) >> 32 & 0xffff)
-#define IN_SHIFT     48
-#define SLEEP	     BIT(62)
-#define OUT(s)	     ((s) >> OUT_SHIFT & TICKET_MASK)
-#define IN(s)	     ((s) >> IN_SHIFT & TICKET_MASK)
+#define WRITER	    BIT(0)
+#define PHASE	    BIT(1)
+#define OUT_SHIFT   2
+#define TICKET_BITS 14
+#define TICKET_MASK (BIT(TICKET_BITS) - 1)
+#define WAITING_ONE BIT(16)
+#define WAITING(s)  ((s) >> 16 & 0xffff)
+#define ACTIVE_ONE  BIT(32)
+#define ACTIVE(s)   ((s) >> 32 & 0xffff)
+#define IN_SHIFT    48
+#define SLEEP	    BIT(62)
+#define OUT(s)	    ((s) >> OUT_SHIFT & TICKET_MASK)
+#define IN(s)	    ((s) >> IN_SHIFT & TICKET_MASK)
 
 #define SPINS 300
 
@@ -51,7 +51,8 @@ static u64 bump_in(u64 s)
 /* The longest waiting writer becomes the holder. */
 static u64 grant_writer(u64 s)
 {
-	return (s & ~(TICKET_MASK << OUT_SHIFT)) | ((OUT(s) + 1) & TICKET_MASK) << OUT_SHIFT | WRITER;
+	return (s & ~(TICKET_MASK << OUT_SHIFT)) | ((OUT(s) + 1) & TICKET_MASK) << OUT_SHIFT |
+	       WRITER;
 }
 
 void rwlock_init(struct rwlock *l, enum lock_rank rank, const char *name)
@@ -73,7 +74,8 @@ static void wait_for_grant(struct rwlock *l, bool is_writer, u64 tag)
 
 	for (int i = 0;; i++) {
 		s = a64_load_acquire(&l->state);
-		if (is_writer ? ((OUT(s) - tag - 1) & TICKET_MASK) < TICKET_MASK / 2 : (s & PHASE) != tag)
+		if (is_writer ? ((OUT(s) - tag - 1) & TICKET_MASK) < TICKET_MASK / 2
+			      : (s & PHASE) != tag)
 			break;
 		if (i < SPINS) {
 			cpu_relax();
@@ -90,7 +92,7 @@ static void wait_for_grant(struct rwlock *l, bool is_writer, u64 tag)
 /* Publishes new if the state still is *s. Wakes the sleepers if this was a grant. */
 static bool grant(struct rwlock *l, u64 s, u64 new)
 {
-	bool granted = (u32)s != (u32)new && ((s ^ new) & (PHASE | TICKET_MASK << OUT_SHIFT));
+	bool granted = (u32)s != (u32) new && ((s ^ new) & (PHASE | TICKET_MASK << OUT_SHIFT));
 
 	if (granted)
 		new &= ~SLEEP;

@@ -63,7 +63,8 @@ bool srcu_read_lock_held(const struct srcu *s)
 	return check_holds(s);
 #else
 	for (int i = 0; i < SRCU_SHARDS; i++)
-		if (a32_load_relaxed(&s->shard[i].count[0]) || a32_load_relaxed(&s->shard[i].count[1]))
+		if (a32_load_relaxed(&s->shard[i].count[0]) ||
+		    a32_load_relaxed(&s->shard[i].count[1]))
 			return true;
 	return false;
 #endif

@@ -36,7 +36,8 @@ static struct thread *claim_slot(struct sync_process *p)
 		struct thread *chunk = aptr_load_acquire(&p->chunk[k]);
 
 		if (!chunk) {
-			chunk = (void *)raw_syscall(SYS_mmap, 0, n * sizeof(*chunk), PROT_READ | PROT_WRITE,
+			chunk = (void *)raw_syscall(SYS_mmap, 0, n * sizeof(*chunk),
+						    PROT_READ | PROT_WRITE,
 						    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 			if ((uintptr_t)chunk >= (uintptr_t)-4095)
 				return NULL;
@@ -126,10 +127,12 @@ static void process_init(struct sync_process *p)
 		pthread_atfork(NULL, NULL, after_fork);
 		a32_store(&p->pid, raw_syscall(SYS_getpid));
 #if !defined(ANYKVM_TSAN)
-		p->membarrier = raw_syscall(SYS_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+		p->membarrier = raw_syscall(SYS_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED,
+					    0, 0) == 0;
 #endif
 		a64_store(&p->rcu_epoch, 1);
-		a32_store_release(&p->init, 2); /* pairs with the acquire below and in thread_register_slow */
+		a32_store_release(&p->init,
+				  2); /* pairs with the acquire below and in thread_register_slow */
 	}
 	while (a32_load_acquire(&p->init) != 2)
 		raw_syscall(SYS_sched_yield);

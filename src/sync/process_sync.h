@@ -17,7 +17,8 @@
  * freed: thread exit (pthread key destructor) or thread_join; the memory stays and is used again.
  */
 struct thread {
-	_Alignas(64) struct a64 rcu_epoch; /* 0: outside; else the grace period number seen at the outermost rcu_read_lock */
+	_Alignas(64) struct a64
+		rcu_epoch; /* 0: outside; else the grace period number seen at the outermost rcu_read_lock */
 	struct a32 used;
 	u32 id;
 	bool joinable; /* made by thread_create: freed by thread_join instead of at exit */
@@ -28,8 +29,8 @@ struct thread {
 };
 
 /* Chunk k holds THREAD_CHUNK << k slots. */
-#define THREAD_CHUNK   32
-#define THREAD_CHUNKS  16
+#define THREAD_CHUNK  32
+#define THREAD_CHUNKS 16
 
 struct sync_process {
 	struct a32 init; /* 0 not yet, 1 being done, 2 done */
@@ -40,13 +41,13 @@ struct sync_process {
 	struct a32 thread_lock; /* spin: claiming slots */
 	struct aptr chunk[THREAD_CHUNKS];
 
-	_Alignas(64) struct a64 rcu_epoch; /* number of the last grace period begun */
+	_Alignas(64) struct a64 rcu_epoch;  /* number of the last grace period begun */
 	_Alignas(64) struct aptr rcu_queue; /* callbacks, newest first */
-	struct a32 rcu_wake;		    /* futex word of the callback thread: 1 = there is work */
-	struct a32 rcu_running;		    /* batches taken from the queue and not finished */
-	struct a32 rcu_idle_wake;	    /* futex word: bumped when rcu_running drops */
-	struct a32 rcu_thread;		    /* 0 none, 1 being started, 2 running, 3 could not be started */
-	struct a64 fence_word;		    /* TSan builds: see native_fence.c */
+	struct a32 rcu_wake;	  /* futex word of the callback thread: 1 = there is work */
+	struct a32 rcu_running;	  /* batches taken from the queue and not finished */
+	struct a32 rcu_idle_wake; /* futex word: bumped when rcu_running drops */
+	struct a32 rcu_thread;	  /* 0 none, 1 being started, 2 running, 3 could not be started */
+	struct a64 fence_word;	  /* TSan builds: see native_fence.c */
 };
 _Static_assert(sizeof(struct sync_process) <= PROCESS_PART_SIZE, "PROCESS_PART_SIZE");
 

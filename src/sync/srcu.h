@@ -12,7 +12,8 @@
 struct CAPABILITY("srcu") srcu {
 	struct a32 idx; /* phase that new readers use: low bit */
 	struct {
-		_Alignas(64) struct a32 count[2]; /* readers by phase; the top bit: a grace period sleeps on it */
+		_Alignas(64) struct a32
+			count[2]; /* readers by phase; the top bit: a grace period sleeps on it */
 	} shard[SRCU_SHARDS];
 	struct mutex sync; /* one grace period at a time */
 	enum lock_rank rank;

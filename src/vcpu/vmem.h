@@ -20,7 +20,7 @@
  */
 #define ACC_UNPRIV  BIT(0) /* LDTR/STTR: EL0 rights (unless PSTATE.UAO) */
 #define ACC_ORDERED BIT(1) /* load-acquire / store-release: ISS.AR; alignment checked */
-#define ACC_ATOMIC                                                                                 \
+#define ACC_ATOMIC \
 	BIT(2) /* LSE or exclusive: natural alignment always checked, write permission needed with \
 		  read */
 #define ACC_EXCL  BIT(3)

@@ -117,7 +117,8 @@ static void vm_destroy(struct vm *vm)
 	mem_stop_notifier(&vm->mem);
 	/* 4. vCPUs with what the other layers keep for each, then those layers. */
 	for (u32 i = 0; i < nr; i++)
-		vm_free_vcpu(container_of(aptr_load_relaxed(&vm->group.vcpu[i]), struct vm_vcpu, v));
+		vm_free_vcpu(
+			container_of(aptr_load_relaxed(&vm->group.vcpu[i]), struct vm_vcpu, v));
 	hvc_vm_fini(&vm->hvc);
 	irq_vm_fini(&vm->irq);
 	/* 5. Slots and stage-2 tables. */
@@ -176,7 +177,8 @@ static int vm_map_run(struct vm_vcpu *vv)
 }
 
 /* Steps after the allocation: vm->lock, then v->mutex. On success the descriptor is visible and the vCPU published. */
-static int vm_publish_vcpu(struct vm *vm, struct vm_vcpu *vv, vm_install_vcpu *install, void *ctx) REQUIRES(&vm->lock)
+static int vm_publish_vcpu(struct vm *vm, struct vm_vcpu *vv, vm_install_vcpu *install, void *ctx)
+	REQUIRES(&vm->lock)
 {
 	struct vcpu *v = &vv->v;
 	u32 index = a32_load_relaxed(&vm->group.nr);

@@ -34,7 +34,8 @@ static inline void li(struct code *c, unsigned rd, uint64_t value)
 	put(c, 0xd2800000u | (uint32_t)(value & 0xffff) << 5 | rd);
 	for (unsigned i = 1; i < 4; i++)
 		if (value >> (16 * i) & 0xffff)
-			put(c, 0xf2800000u | i << 21 | (uint32_t)(value >> (16 * i) & 0xffff) << 5 | rd);
+			put(c, 0xf2800000u | i << 21 | (uint32_t)(value >> (16 * i) & 0xffff) << 5 |
+				       rd);
 }
 static inline void mov(struct code *c, unsigned rd, unsigned rm)
 {
@@ -112,7 +113,8 @@ static inline void smc(struct code *c, unsigned imm)
 	put(c, 0xd4000003u | imm << 5);
 }
 
-#define SYS(op0, op1, crn, crm, op2) (((op0)-2u) << 19 | (op1) << 16 | (crn) << 12 | (crm) << 8 | (op2) << 5)
+#define SYS(op0, op1, crn, crm, op2) \
+	(((op0)-2u) << 19 | (op1) << 16 | (crn) << 12 | (crm) << 8 | (op2) << 5)
 #define SYS_VBAR_EL1	  SYS(3, 0, 12, 0, 0)
 #define SYS_MPIDR_EL1	  SYS(3, 0, 0, 0, 5)
 #define SYS_ESR_EL1	  SYS(3, 0, 5, 2, 0)

@@ -38,14 +38,17 @@ static struct machine machine_with_gic(int nr, int *gic)
 	ASSERT_EQ(gic_attr(*gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs), 0);
 	ASSERT_EQ(gic_set(*gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD), 0);
 	ASSERT_EQ(gic_set(*gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR), 0);
-	ASSERT_EQ(gic_attr(*gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
+	ASSERT_EQ(gic_attr(*gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL,
+			   KVM_DEV_ARM_VGIC_CTRL_INIT, NULL),
+		  0);
 	return m;
 }
 
 TEST(the_gic_is_created_and_set_up_once)
 {
 	struct machine m = machine_new(1);
-	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3, .flags = KVM_CREATE_DEVICE_TEST};
+	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3,
+				       .flags = KVM_CREATE_DEVICE_TEST};
 	uint32_t irqs = 64, odd = 40, few = 32, many = 2048, got = 0;
 	uint64_t addr = 0;
 	int gic;
@@ -60,29 +63,50 @@ TEST(the_gic_is_created_and_set_up_once)
 	EXPECT_ERRNO(ioctl(m.vm, KVM_CREATE_DEVICE, &cd), EEXIST);
 	/* attributes that are not there */
 	EXPECT_ERRNO(gic_attr(gic, KVM_HAS_DEVICE_ATTR, 55, 0, NULL), ENXIO);
-	EXPECT_ERRNO(gic_attr(gic, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_ADDR, 77, NULL), ENXIO);
+	EXPECT_ERRNO(gic_attr(gic, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_ADDR, 77, NULL),
+		     ENXIO);
 	EXPECT_ERRNO(gic_set(gic, 55, 0, 0), ENXIO);
-	EXPECT_EQ(gic_attr(gic, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, NULL), 0);
-	EXPECT_EQ(gic_attr(gic, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
+	EXPECT_EQ(gic_attr(gic, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_ADDR,
+			   KVM_VGIC_V3_ADDR_TYPE_DIST, NULL),
+		  0);
+	EXPECT_EQ(gic_attr(gic, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL,
+			   KVM_DEV_ARM_VGIC_CTRL_INIT, NULL),
+		  0);
 	/* numbers of interrupts */
-	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &odd), EINVAL);
-	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &few), EINVAL);
-	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &many), EINVAL);
-	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, bad_pointer()), EFAULT);
+	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &odd),
+		     EINVAL);
+	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &few),
+		     EINVAL);
+	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &many),
+		     EINVAL);
+	EXPECT_ERRNO(
+		gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, bad_pointer()),
+		EFAULT);
 	EXPECT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs), 0);
-	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs), EBUSY);
+	EXPECT_ERRNO(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs),
+		     EBUSY);
 	EXPECT_EQ(gic_attr(gic, KVM_GET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &got), 0);
 	EXPECT_EQ(got, 64);
 	/* addresses */
-	EXPECT_ERRNO(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD + 0x1000), EINVAL);
-	EXPECT_ERRNO(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, 1ull << 40), E2BIG);
-	EXPECT_ERRNO(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V2_ADDR_TYPE_CPU, GICD), ENXIO);
+	EXPECT_ERRNO(
+		gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD + 0x1000),
+		EINVAL);
+	EXPECT_ERRNO(
+		gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, 1ull << 40),
+		E2BIG);
+	EXPECT_ERRNO(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V2_ADDR_TYPE_CPU, GICD),
+		     ENXIO);
 	EXPECT_EQ(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD), 0);
-	EXPECT_ERRNO(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD), EEXIST);
+	EXPECT_ERRNO(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD),
+		     EEXIST);
 	EXPECT_EQ(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR), 0);
-	EXPECT_EQ(gic_attr(gic, KVM_GET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, &addr), 0);
+	EXPECT_EQ(gic_attr(gic, KVM_GET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_ADDR,
+			   KVM_VGIC_V3_ADDR_TYPE_DIST, &addr),
+		  0);
 	EXPECT_EQ(addr, GICD);
-	EXPECT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
+	EXPECT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL,
+			   KVM_DEV_ARM_VGIC_CTRL_INIT, NULL),
+		  0);
 	/* no more vCPUs now */
 	EXPECT_ERRNO(ioctl(m.vm, KVM_CREATE_VCPU, 1), EBUSY);
 	close(gic);
@@ -97,7 +121,9 @@ TEST(a_gic_without_addresses_stops_the_first_run)
 
 	b_to(&c, RAM);
 	code_done(&m);
-	EXPECT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL), 0);
+	EXPECT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL,
+			   KVM_DEV_ARM_VGIC_CTRL_INIT, NULL),
+		  0);
 	EXPECT_ERRNO(run(&m, 0), ENXIO);
 	close(gic);
 	machine_free(&m);
@@ -176,8 +202,9 @@ TEST(a_timer_interrupt_wakes_the_guest)
 
 static int irq_line(struct machine *m, unsigned type, unsigned cpu, unsigned nr, unsigned level)
 {
-	struct kvm_irq_level l = {
-		.irq = type << KVM_ARM_IRQ_TYPE_SHIFT | cpu << KVM_ARM_IRQ_VCPU_SHIFT | nr, .level = level};
+	struct kvm_irq_level l = {.irq = type << KVM_ARM_IRQ_TYPE_SHIFT |
+					 cpu << KVM_ARM_IRQ_VCPU_SHIFT | nr,
+				  .level = level};
 
 	return ioctl(m->vm, KVM_IRQ_LINE, &l);
 }
@@ -308,7 +335,8 @@ TEST(gsi_routing_takes_good_entries_with_and_without_a_gic)
 	} t = {.head.nr = 1};
 	int gic;
 
-	t.entry[0] = (struct kvm_irq_routing_entry){.gsi = 3, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.pin = 3};
+	t.entry[0] = (struct kvm_irq_routing_entry){
+		.gsi = 3, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.pin = 3};
 	EXPECT_EQ(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), 0);
 	gic = gic_create(&m);
 	EXPECT_EQ(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), 0);
@@ -334,9 +362,11 @@ TEST(gsi_routing_takes_good_entries_with_and_without_a_gic)
 
 /* --- the guest's writes to the VMM ------------------------------------------------------------------------------------------ */
 
-static int ioeventfd(struct machine *m, int fd, uint64_t addr, unsigned len, uint64_t match, unsigned flags)
+static int ioeventfd(struct machine *m, int fd, uint64_t addr, unsigned len, uint64_t match,
+		     unsigned flags)
 {
-	struct kvm_ioeventfd a = {.fd = fd, .addr = addr, .len = len, .datamatch = match, .flags = flags};
+	struct kvm_ioeventfd a = {
+		.fd = fd, .addr = addr, .len = len, .datamatch = match, .flags = flags};
 
 	return ioctl(m->vm, KVM_IOEVENTFD, &a);
 }
@@ -410,7 +440,9 @@ TEST(a_guest_write_signals_an_eventfd)
 	EXPECT_EQ(signalled(any), 0);
 	/* port I/O: legal, never signalled */
 	EXPECT_EQ(ioeventfd(&m, any, 0x60, 1, 0, KVM_IOEVENTFD_FLAG_PIO), 0);
-	EXPECT_EQ(ioeventfd(&m, any, 0x60, 1, 0, KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN), 0);
+	EXPECT_EQ(ioeventfd(&m, any, 0x60, 1, 0,
+			    KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN),
+		  0);
 	close(copy);
 	close(any);
 	close(match);
@@ -422,9 +454,11 @@ TEST(coalesced_writes_wait_in_the_ring)
 {
 	struct machine m = machine_new(1);
 	struct code c = code_at(&m, RAM);
-	struct kvm_coalesced_mmio_ring *ring = (void *)((char *)m.run[0] + KVM_COALESCED_MMIO_PAGE_OFFSET * sysconf(_SC_PAGESIZE));
+	struct kvm_coalesced_mmio_ring *ring =
+		(void *)((char *)m.run[0] + KVM_COALESCED_MMIO_PAGE_OFFSET * sysconf(_SC_PAGESIZE));
 	struct kvm_coalesced_mmio_zone z = {.addr = DEVICE + 0x4000, .size = 0x100};
-	const unsigned max = (sysconf(_SC_PAGESIZE) - sizeof(*ring)) / sizeof(ring->coalesced_mmio[0]);
+	const unsigned max =
+		(sysconf(_SC_PAGESIZE) - sizeof(*ring)) / sizeof(ring->coalesced_mmio[0]);
 
 	z.pio = 2;
 	EXPECT_ERRNO(ioctl(m.vm, KVM_REGISTER_COALESCED_MMIO, &z), EINVAL);

@@ -122,7 +122,8 @@ TEST(i01_parts_of_a_vcpu_mapping_come_and_go)
 	m.run[0] = (struct kvm_run *)one;
 	EXPECT_REPORT(&m, 0, 0, 3);
 	/* something else over it: the vCPU does not mind */
-	ASSERT(mmap(one, page, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == one);
+	ASSERT(mmap(one, page, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0) == one);
 	EXPECT_EQ(run(&m, 0), 0);
 	EXPECT_EQ(((struct kvm_run *)one)->exit_reason, 0);
 	munmap(one, page);
@@ -173,10 +174,10 @@ TEST(i32_machines_end_inside_munmap_and_close_of_many_threads)
 
 /* --- fork ---------------------------------------------------------------------------------------------------------------- */
 
-#define CHILD_CHECK(c)                                                                             \
-	do {                                                                                       \
-		if (!(c))                                                                          \
-			_exit(__LINE__ & 0x7f);                                                    \
+#define CHILD_CHECK(c)                          \
+	do {                                    \
+		if (!(c))                       \
+			_exit(__LINE__ & 0x7f); \
 	} while (0)
 
 /* Returns to no one: the child's part. */
@@ -325,7 +326,8 @@ TEST(i35_a_raw_unmap_under_a_running_vcpu_is_efault)
 	for (int round = 0; round < 5; round++) {
 		struct machine m = machine_new(1);
 		uint64_t gpa = 0x80000000ull;
-		unsigned char *p = mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		unsigned char *p = mmap(NULL, KIB64, PROT_READ | PROT_WRITE,
+					MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		struct runner r;
 
 		hammer(&m, gpa);
@@ -344,7 +346,8 @@ TEST(i35_a_raw_mprotect_under_a_running_vcpu_is_efault)
 {
 	struct machine m = machine_new(1);
 	uint64_t gpa = 0x80000000ull;
-	unsigned char *p = mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct runner r;
 
 	hammer(&m, gpa);
@@ -404,9 +407,11 @@ static void own_handler(int sig, siginfo_t *info, void *context)
 TEST(i35_a_vmm_may_install_its_own_fault_handlers)
 {
 	struct machine m = machine_new(1);
-	struct sigaction sa = {.sa_sigaction = own_handler, .sa_flags = SA_SIGINFO | SA_NODEFER}, old_segv, old_bus;
+	struct sigaction sa = {.sa_sigaction = own_handler, .sa_flags = SA_SIGINFO | SA_NODEFER},
+			 old_segv, old_bus;
 	uint64_t gpa = 0x80000000ull;
-	unsigned char *p = mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	volatile char *bad = bad_pointer();
 	struct runner r;
 
@@ -424,7 +429,9 @@ TEST(i35_a_vmm_may_install_its_own_fault_handlers)
 	/* the program's own fault */
 	if (!sigsetjmp(handler_way_out, 1)) {
 		*bad = 1;
-		__asm__ volatile("" ::: "memory"); /* what follows is for the case that it returns */
+		__asm__ volatile(
+			"" ::
+				: "memory"); /* what follows is for the case that it returns */
 		TEST_FAIL("no fault");
 	}
 	EXPECT_EQ(handler_calls, 1);
@@ -484,7 +491,8 @@ TEST(a_running_guest_sees_memory_that_is_replaced)
 		/* keep what was there in sight, put other memory in its place */
 		old_view = mmap(NULL, KIB64, PROT_READ, MAP_SHARED, file, i * KIB64);
 		ASSERT(old_view != MAP_FAILED);
-		ASSERT(mmap(p, KIB64, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, file, (i + 1) * KIB64) == p);
+		ASSERT(mmap(p, KIB64, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, file,
+			    (i + 1) * KIB64) == p);
 		/* once mmap returned, nothing is written to the old memory */
 		uint64_t last = *(volatile uint64_t *)old_view;
 		wait_for_progress((uint64_t *)p);

@@ -7,7 +7,8 @@
 TEST(bad_slots_are_refused)
 {
 	struct machine m = machine_without_vcpus();
-	unsigned char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	const uint64_t gpa = 0x80000000ull;
 
 	/* unaligned */
@@ -45,7 +46,8 @@ TEST(bad_slots_are_refused)
 TEST(slots_may_not_overlap_in_guest_memory)
 {
 	struct machine m = machine_without_vcpus();
-	unsigned char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	const uint64_t gpa = 0x80000000ull;
 
 	ASSERT_EQ(set_slot(m.vm, 1, 0, gpa, 4 * KIB64, p), 0);
@@ -67,7 +69,8 @@ TEST(slots_may_not_overlap_in_guest_memory)
 TEST(existing_slots_change_only_as_kvm_allows)
 {
 	struct machine m = machine_without_vcpus();
-	unsigned char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	const uint64_t gpa = 0x80000000ull;
 
 	ASSERT_EQ(set_slot(m.vm, 1, 0, gpa, 4 * KIB64, p), 0);
@@ -85,8 +88,10 @@ TEST(existing_slots_change_only_as_kvm_allows)
 TEST(region2_is_region_with_more_fields)
 {
 	struct machine m = machine_without_vcpus();
-	struct kvm_userspace_memory_region2 r = {
-		.slot = 1, .guest_phys_addr = 0x80000000ull, .memory_size = PAGE, .userspace_addr = (uintptr_t)m.ram};
+	struct kvm_userspace_memory_region2 r = {.slot = 1,
+						 .guest_phys_addr = 0x80000000ull,
+						 .memory_size = PAGE,
+						 .userspace_addr = (uintptr_t)m.ram};
 
 	/* the padding is not looked at */
 	r.pad1 = 1;
@@ -125,7 +130,8 @@ TEST(the_guest_sees_slots_come_go_and_move)
 {
 	struct machine m = machine_new(1);
 	uint64_t gpa = 0x80000000ull, moved = 0x90000000ull;
-	unsigned char *p = mmap(NULL, 2 * KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, 2 * KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	reporter(&m, gpa);
 	*(uint64_t *)p = 0x1111;
@@ -158,7 +164,8 @@ TEST(a_store_to_a_read_only_slot_leaves_the_guest)
 	struct machine m = machine_new(1);
 	struct code c = code_at(&m, RAM);
 	uint64_t gpa = 0x80000000ull;
-	unsigned char *p = mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	li(&c, 1, gpa);
 	li(&c, 2, 0xabcd);
@@ -188,7 +195,8 @@ TEST(no_memory_behind_a_slot_is_efault)
 {
 	struct machine m = machine_new(1);
 	uint64_t gpa = 0x80000000ull;
-	unsigned char *p = mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	reporter(&m, gpa);
 	ASSERT_EQ(set_slot(m.vm, 1, 0, gpa, KIB64, p), 0);
@@ -198,7 +206,8 @@ TEST(no_memory_behind_a_slot_is_efault)
 	EXPECT_ERRNO(run(&m, 0), EFAULT);
 	EXPECT_ERRNO(run(&m, 0), EFAULT);
 	/* and back again */
-	ASSERT(mmap(p, KIB64, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1, 0) == p);
+	ASSERT(mmap(p, KIB64, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1,
+		    0) == p);
 	*(uint64_t *)p = 2;
 	EXPECT_REPORT(&m, 0, 0, 2);
 	/* protection counts too */
@@ -244,7 +253,8 @@ TEST(a_change_of_host_memory_is_seen_at_once)
 	ASSERT(q == place);
 	EXPECT_ERRNO(run(&m, 0), EFAULT);
 	munmap(q, KIB64);
-	ASSERT(mmap(p, KIB64, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == p);
+	ASSERT(mmap(p, KIB64, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0) == p);
 	*(uint64_t *)p = 99;
 	EXPECT_REPORT(&m, 0, 0, 99);
 	ASSERT_EQ(madvise(p, KIB64, MADV_DONTNEED), 0);
@@ -258,7 +268,8 @@ TEST(new_code_in_replaced_memory_runs)
 {
 	struct machine m = machine_new(1);
 	uint64_t gpa = 0x80000000ull;
-	unsigned char *p = mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct code c = code_at(&m, RAM);
 
 	ASSERT_EQ(set_slot(m.vm, 1, 0, gpa, KIB64, p), 0);
@@ -276,7 +287,8 @@ TEST(new_code_in_replaced_memory_runs)
 		put(&f, A64_RET);
 		__builtin___clear_cache((char *)p, (char *)p + 64);
 		EXPECT_REPORT(&m, 0, 0, value);
-		ASSERT(mmap(p, KIB64, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1, 0) == p);
+		ASSERT(mmap(p, KIB64, PROT_READ | PROT_WRITE,
+			    MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1, 0) == p);
 	}
 	munmap(p, KIB64);
 	machine_free(&m);
@@ -293,7 +305,8 @@ static int get_log(int vm, unsigned slot, void *bitmap)
 
 static int clear_log(int vm, unsigned slot, uint64_t first, unsigned nr, void *bitmap)
 {
-	struct kvm_clear_dirty_log log = {.slot = slot, .first_page = first, .num_pages = nr, .dirty_bitmap = bitmap};
+	struct kvm_clear_dirty_log log = {
+		.slot = slot, .first_page = first, .num_pages = nr, .dirty_bitmap = bitmap};
 
 	return ioctl(vm, KVM_CLEAR_DIRTY_LOG, &log);
 }
@@ -321,7 +334,8 @@ TEST(the_dirty_log_names_the_pages_written)
 {
 	struct machine m = machine_new(1);
 	uint64_t gpa = 0x80000000ull, bits[2] = {~0ull, ~0ull};
-	unsigned char *p = mmap(NULL, 128 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, 128 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	writer(&m, gpa);
 	ASSERT_EQ(set_slot(m.vm, 1, 0, gpa, 128 * PAGE, p), 0);
@@ -360,8 +374,10 @@ TEST(manual_protection_clears_what_is_asked)
 {
 	struct machine m = machine_new(1);
 	uint64_t gpa = 0x80000000ull, bits[2], mask[2] = {1ull << 1, 0};
-	unsigned char *p = mmap(NULL, 128 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct kvm_enable_cap cap = {.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args = {KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE}};
+	unsigned char *p =
+		mmap(NULL, 128 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+				     .args = {KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE}};
 
 	writer(&m, gpa);
 	cap.args[0] = KVM_DIRTY_LOG_INITIALLY_SET;
@@ -446,7 +462,8 @@ TEST(a_pager_in_user_space_serves_the_guest_page_by_page)
 		SKIP("userfaultfd needs a privilege here");
 	ASSERT_EQ(ioctl(p.uffd, UFFDIO_API, &api), 0);
 	/* where a block would fit */
-	unsigned char *area = mmap(NULL, 2 * RAM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *area = mmap(NULL, 2 * RAM_SIZE, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	p.memory = (unsigned char *)(((uintptr_t)area + 0x1fffff) & ~0x1fffffull);
 	madvise(p.memory, RAM_SIZE, MADV_NOHUGEPAGE);
 	reg.range.start = (uintptr_t)p.memory;

@@ -2,14 +2,14 @@
 /* Firmware calls of the guest: PSCI and SMCCC over HVC. */
 #include "vmm.h"
 
-#define PSCI_VERSION	   0x84000000ull
-#define PSCI_CPU_OFF	   0x84000002ull
-#define PSCI_CPU_ON64	   0xc4000003ull
-#define PSCI_AFFINITY64	   0xc4000004ull
-#define PSCI_SYSTEM_OFF	   0x84000008ull
-#define PSCI_SYSTEM_RESET  0x84000009ull
-#define PSCI_FEATURES	   0x8400000aull
-#define SMCCC_VERSION	   0x80000000ull
+#define PSCI_VERSION	  0x84000000ull
+#define PSCI_CPU_OFF	  0x84000002ull
+#define PSCI_CPU_ON64	  0xc4000003ull
+#define PSCI_AFFINITY64	  0xc4000004ull
+#define PSCI_SYSTEM_OFF	  0x84000008ull
+#define PSCI_SYSTEM_RESET 0x84000009ull
+#define PSCI_FEATURES	  0x8400000aull
+#define SMCCC_VERSION	  0x80000000ull
 
 static void on_kick(int sig)
 {
@@ -201,8 +201,9 @@ TEST(calls_can_be_forwarded_to_user_space)
 	struct code c = code_at(&m, RAM);
 	struct kvm_smccc_filter filter = {
 		.base = 0x84000000u, .nr_functions = 1, .action = KVM_SMCCC_FILTER_FWD_TO_USER};
-	struct kvm_device_attr attr = {
-		.group = KVM_ARM_VM_SMCCC_CTRL, .attr = KVM_ARM_VM_SMCCC_FILTER, .addr = (uintptr_t)&filter};
+	struct kvm_device_attr attr = {.group = KVM_ARM_VM_SMCCC_CTRL,
+				       .attr = KVM_ARM_VM_SMCCC_FILTER,
+				       .addr = (uintptr_t)&filter};
 
 	EXPECT_EQ(ioctl(m.vm, KVM_HAS_DEVICE_ATTR, &attr), 0);
 	attr.attr = 1;

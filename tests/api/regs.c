@@ -42,12 +42,17 @@ TEST(vcpu_init_checks_target_and_features)
 	EXPECT_ERRNO(init_with(m.vcpu[0], KVM_ARM_TARGET_GENERIC_V8, 1, 1), ENOENT);
 	EXPECT_ERRNO(init_with(m.vcpu[0], KVM_ARM_TARGET_GENERIC_V8, 6, 1u << 31), ENOENT);
 	/* only one of the two kinds of pointer authentication: wrong with and without the feature */
-	EXPECT_ERRNO(init_with(m.vcpu[0], KVM_ARM_TARGET_GENERIC_V8, 0, 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS), EINVAL);
-	EXPECT_EQ(init_with(m.vcpu[0], KVM_ARM_TARGET_GENERIC_V8, 0, 1u << KVM_ARM_VCPU_PSCI_0_2), 0);
+	EXPECT_ERRNO(init_with(m.vcpu[0], KVM_ARM_TARGET_GENERIC_V8, 0,
+			       1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS),
+		     EINVAL);
+	EXPECT_EQ(init_with(m.vcpu[0], KVM_ARM_TARGET_GENERIC_V8, 0, 1u << KVM_ARM_VCPU_PSCI_0_2),
+		  0);
 	/* a second time is a reset, with the same features but for POWER_OFF */
-	EXPECT_EQ(init_with(m.vcpu[0], KVM_ARM_TARGET_GENERIC_V8, 0, 1u << KVM_ARM_VCPU_PSCI_0_2), 0);
+	EXPECT_EQ(init_with(m.vcpu[0], KVM_ARM_TARGET_GENERIC_V8, 0, 1u << KVM_ARM_VCPU_PSCI_0_2),
+		  0);
 	EXPECT_EQ(init_with(m.vcpu[0], KVM_ARM_TARGET_GENERIC_V8, 0,
-			    1u << KVM_ARM_VCPU_PSCI_0_2 | 1u << KVM_ARM_VCPU_POWER_OFF), 0);
+			    1u << KVM_ARM_VCPU_PSCI_0_2 | 1u << KVM_ARM_VCPU_POWER_OFF),
+		  0);
 	EXPECT_ERRNO(init_with(m.vcpu[0], KVM_ARM_TARGET_GENERIC_V8, 0, 0), EINVAL);
 	machine_free(&m);
 }
@@ -96,7 +101,8 @@ TEST(core_registers_keep_what_is_written)
 	ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pstate), 0x800003c4), 0);
 	EXPECT_EQ(get_reg(m.vcpu[0], CORE_REG(regs.pstate)), 0x800003c4);
 	EXPECT_ERRNO(set_reg(m.vcpu[0], CORE_REG(regs.pstate), 0x3c9), EINVAL);
-	reg.id = KVM_REG_ARM64 | KVM_REG_SIZE_U128 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(fp_regs.vregs[7]);
+	reg.id = KVM_REG_ARM64 | KVM_REG_SIZE_U128 | KVM_REG_ARM_CORE |
+		 KVM_REG_ARM_CORE_REG(fp_regs.vregs[7]);
 	reg.addr = (uintptr_t)vec;
 	ASSERT_EQ(ioctl(m.vcpu[0], KVM_SET_ONE_REG, &reg), 0);
 	reg.addr = (uintptr_t)got;
@@ -121,7 +127,9 @@ TEST(wrong_register_ids_are_refused)
 		/* in the middle of a register, of the wrong size, past the end */
 		{CORE_REG(regs.regs[0]) + 1, EINVAL},
 		{(CORE_REG(regs.pc) & ~KVM_REG_SIZE_MASK) | KVM_REG_SIZE_U32, EINVAL},
-		{KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(fp_regs.vregs[0]), EINVAL},
+		{KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |
+			 KVM_REG_ARM_CORE_REG(fp_regs.vregs[0]),
+		 EINVAL},
 		{KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | 0xfff0, ENOENT},
 		/* no such system register; a 32-bit one */
 		{ARM64_SYS_REG(3, 7, 15, 15, 7), ENOENT},
@@ -134,10 +142,12 @@ TEST(wrong_register_ids_are_refused)
 		reg.id = cases[i].id;
 		errno = 0;
 		if (ioctl(m.vcpu[0], KVM_GET_ONE_REG, &reg) != -1 || errno != cases[i].error)
-			TEST_FAIL("get %llx, expected errno %d", (unsigned long long)reg.id, cases[i].error);
+			TEST_FAIL("get %llx, expected errno %d", (unsigned long long)reg.id,
+				  cases[i].error);
 		errno = 0;
 		if (ioctl(m.vcpu[0], KVM_SET_ONE_REG, &reg) != -1 || errno != cases[i].error)
-			TEST_FAIL("set %llx, expected errno %d", (unsigned long long)reg.id, cases[i].error);
+			TEST_FAIL("set %llx, expected errno %d", (unsigned long long)reg.id,
+				  cases[i].error);
 	}
 	reg.id = CORE_REG(regs.pc);
 	reg.addr = (uintptr_t)bad_pointer();
@@ -229,7 +239,8 @@ TEST(power_states_are_runnable_stopped_and_suspended)
 	EXPECT_EQ(mp.mp_state, KVM_MP_STATE_RUNNABLE);
 	EXPECT_EQ(ioctl(m.vcpu[1], KVM_GET_MP_STATE, &mp), 0);
 	EXPECT_EQ(mp.mp_state, KVM_MP_STATE_STOPPED);
-	static const unsigned good[] = {KVM_MP_STATE_STOPPED, KVM_MP_STATE_SUSPENDED, KVM_MP_STATE_RUNNABLE};
+	static const unsigned good[] = {KVM_MP_STATE_STOPPED, KVM_MP_STATE_SUSPENDED,
+					KVM_MP_STATE_RUNNABLE};
 	for (int i = 0; i < 3; i++) {
 		mp.mp_state = good[i];
 		EXPECT_EQ(ioctl(m.vcpu[0], KVM_SET_MP_STATE, &mp), 0);
@@ -238,7 +249,8 @@ TEST(power_states_are_runnable_stopped_and_suspended)
 		EXPECT_EQ(mp.mp_state, good[i]);
 	}
 	for (unsigned s = 0; s < 12; s++) {
-		if (s == KVM_MP_STATE_RUNNABLE || s == KVM_MP_STATE_STOPPED || s == KVM_MP_STATE_SUSPENDED)
+		if (s == KVM_MP_STATE_RUNNABLE || s == KVM_MP_STATE_STOPPED ||
+		    s == KVM_MP_STATE_SUSPENDED)
 			continue;
 		mp.mp_state = s;
 		EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_SET_MP_STATE, &mp), EINVAL);

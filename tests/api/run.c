@@ -58,9 +58,15 @@ TEST(mmio_reads_extend_as_the_instruction_says)
 		int sign, w;
 		uint64_t expect;
 	} cases[] = {
-		{1, 0, 0, 0x88}, {2, 0, 0, 0x8788}, {4, 0, 0, 0x85868788}, {8, 0, 0, 0x8182838485868788},
-		{1, 1, 0, 0xffffffffffffff88}, {2, 1, 0, 0xffffffffffff8788}, {4, 1, 0, 0xffffffff85868788},
-		{1, 1, 1, 0xffffff88}, {2, 1, 1, 0xffff8788},
+		{1, 0, 0, 0x88},
+		{2, 0, 0, 0x8788},
+		{4, 0, 0, 0x85868788},
+		{8, 0, 0, 0x8182838485868788},
+		{1, 1, 0, 0xffffffffffffff88},
+		{2, 1, 0, 0xffffffffffff8788},
+		{4, 1, 0, 0xffffffff85868788},
+		{1, 1, 1, 0xffffff88},
+		{2, 1, 1, 0xffff8788},
 	};
 	const int nr = sizeof(cases) / sizeof(cases[0]);
 
@@ -128,7 +134,8 @@ TEST(device_accesses_without_syndrome_are_enosys_or_nisv)
 	EXPECT_EQ(m.run[0]->arm_nisv.fault_ipa, DEVICE + 0x40);
 	/* user space emulates it and steps over */
 	set_x(m.vcpu[0], 2, 1234);
-	ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), get_reg(m.vcpu[0], CORE_REG(regs.pc)) + 4), 0);
+	ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), get_reg(m.vcpu[0], CORE_REG(regs.pc)) + 4),
+		  0);
 	EXPECT_REPORT(&m, 0, 0, 1234);
 	machine_free(&m);
 }
@@ -262,7 +269,8 @@ TEST(a_signal_ends_a_run_within_a_millisecond)
 		asleep = signal_latency_ns(&m);
 	}
 	if (busy > 1000000 || asleep > 1000000)
-		TEST_FAIL("latency %llu ns busy, %llu ns asleep", (unsigned long long)busy, (unsigned long long)asleep);
+		TEST_FAIL("latency %llu ns busy, %llu ns asleep", (unsigned long long)busy,
+			  (unsigned long long)asleep);
 	machine_free(&m);
 }
 

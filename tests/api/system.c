@@ -19,16 +19,38 @@ TEST(capabilities_answer_on_both_handles)
 	static const struct {
 		int cap, value;
 	} known[] = {
-		{KVM_CAP_IRQCHIP, 1}, {KVM_CAP_USER_MEMORY, 1}, {KVM_CAP_NR_MEMSLOTS, 32767}, {KVM_CAP_MP_STATE, 1},
-		{KVM_CAP_COALESCED_MMIO, 1}, {KVM_CAP_SYNC_MMU, 1}, {KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1},
-		{KVM_CAP_IRQ_ROUTING, 4096}, {KVM_CAP_IRQFD, 1}, {KVM_CAP_IOEVENTFD, 1}, {KVM_CAP_VCPU_EVENTS, 1},
-		{KVM_CAP_MAX_VCPUS, 512}, {KVM_CAP_ONE_REG, 1}, {KVM_CAP_READONLY_MEM, 1}, {KVM_CAP_ARM_PSCI_0_2, 1},
-		{KVM_CAP_DEVICE_CTRL, 1}, {KVM_CAP_CHECK_EXTENSION_VM, 1}, {KVM_CAP_MAX_VCPU_ID, 512},
-		{KVM_CAP_IMMEDIATE_EXIT, 1}, {KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 3}, {KVM_CAP_BINARY_STATS_FD, 1},
-		{KVM_CAP_COUNTER_OFFSET, 1}, {KVM_CAP_USER_MEMORY2, 1}, {KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, 1},
+		{KVM_CAP_IRQCHIP, 1},
+		{KVM_CAP_USER_MEMORY, 1},
+		{KVM_CAP_NR_MEMSLOTS, 32767},
+		{KVM_CAP_MP_STATE, 1},
+		{KVM_CAP_COALESCED_MMIO, 1},
+		{KVM_CAP_SYNC_MMU, 1},
+		{KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1},
+		{KVM_CAP_IRQ_ROUTING, 4096},
+		{KVM_CAP_IRQFD, 1},
+		{KVM_CAP_IOEVENTFD, 1},
+		{KVM_CAP_VCPU_EVENTS, 1},
+		{KVM_CAP_MAX_VCPUS, 512},
+		{KVM_CAP_ONE_REG, 1},
+		{KVM_CAP_READONLY_MEM, 1},
+		{KVM_CAP_ARM_PSCI_0_2, 1},
+		{KVM_CAP_DEVICE_CTRL, 1},
+		{KVM_CAP_CHECK_EXTENSION_VM, 1},
+		{KVM_CAP_MAX_VCPU_ID, 512},
+		{KVM_CAP_IMMEDIATE_EXIT, 1},
+		{KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 3},
+		{KVM_CAP_BINARY_STATS_FD, 1},
+		{KVM_CAP_COUNTER_OFFSET, 1},
+		{KVM_CAP_USER_MEMORY2, 1},
+		{KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, 1},
 		/* another architecture's, and beyond the last */
-		{KVM_CAP_PIT, 0}, {KVM_CAP_DIRTY_LOG_RING, 0}, {KVM_CAP_MEMORY_ATTRIBUTES, 0}, {KVM_CAP_XSAVE2, 0},
-		{KVM_CAP_S390_HPAGE_2G, 0}, {250, 0}, {100000, 0},
+		{KVM_CAP_PIT, 0},
+		{KVM_CAP_DIRTY_LOG_RING, 0},
+		{KVM_CAP_MEMORY_ATTRIBUTES, 0},
+		{KVM_CAP_XSAVE2, 0},
+		{KVM_CAP_S390_HPAGE_2G, 0},
+		{250, 0},
+		{100000, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -37,7 +59,8 @@ TEST(capabilities_answer_on_both_handles)
 		int on_vm = ioctl(vm, KVM_CHECK_EXTENSION, known[i].cap);
 
 		if (on_system != known[i].value || on_vm != known[i].value)
-			TEST_FAIL("capability %d: %d and %d, expected %d", known[i].cap, on_system, on_vm, known[i].value);
+			TEST_FAIL("capability %d: %d and %d, expected %d", known[i].cap, on_system,
+				  on_vm, known[i].value);
 	}
 	EXPECT(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS) >= 1);
 	EXPECT(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE) >= 40);
@@ -125,15 +148,32 @@ TEST(unreadable_arguments_are_efault)
 	struct machine m = machine_new(1);
 	void *bad = bad_pointer();
 	static const unsigned long vm_requests[] = {
-		KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION2, KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG, KVM_IRQ_LINE,
-		KVM_SET_GSI_ROUTING, KVM_IRQFD, KVM_IOEVENTFD, KVM_SIGNAL_MSI, KVM_REGISTER_COALESCED_MMIO,
-		KVM_UNREGISTER_COALESCED_MMIO, KVM_ENABLE_CAP, KVM_CREATE_DEVICE, KVM_SET_DEVICE_ATTR, KVM_HAS_DEVICE_ATTR,
-		KVM_ARM_SET_DEVICE_ADDR, KVM_ARM_PREFERRED_TARGET, KVM_ARM_SET_COUNTER_OFFSET, KVM_ARM_GET_REG_WRITABLE_MASKS,
+		KVM_SET_USER_MEMORY_REGION,
+		KVM_SET_USER_MEMORY_REGION2,
+		KVM_GET_DIRTY_LOG,
+		KVM_CLEAR_DIRTY_LOG,
+		KVM_IRQ_LINE,
+		KVM_SET_GSI_ROUTING,
+		KVM_IRQFD,
+		KVM_IOEVENTFD,
+		KVM_SIGNAL_MSI,
+		KVM_REGISTER_COALESCED_MMIO,
+		KVM_UNREGISTER_COALESCED_MMIO,
+		KVM_ENABLE_CAP,
+		KVM_CREATE_DEVICE,
+		KVM_SET_DEVICE_ATTR,
+		KVM_HAS_DEVICE_ATTR,
+		KVM_ARM_SET_DEVICE_ADDR,
+		KVM_ARM_PREFERRED_TARGET,
+		KVM_ARM_SET_COUNTER_OFFSET,
+		KVM_ARM_GET_REG_WRITABLE_MASKS,
 	};
 	static const unsigned long vcpu_requests[] = {
-		KVM_ARM_VCPU_INIT, KVM_GET_ONE_REG, KVM_SET_ONE_REG, KVM_GET_REG_LIST, KVM_GET_MP_STATE, KVM_SET_MP_STATE,
-		KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_SET_GUEST_DEBUG, KVM_SET_SIGNAL_MASK, KVM_SET_DEVICE_ATTR,
-		KVM_GET_DEVICE_ATTR, KVM_HAS_DEVICE_ATTR, KVM_TRANSLATE, KVM_ARM_VCPU_FINALIZE,
+		KVM_ARM_VCPU_INIT,   KVM_GET_ONE_REG,	  KVM_SET_ONE_REG,
+		KVM_GET_REG_LIST,    KVM_GET_MP_STATE,	  KVM_SET_MP_STATE,
+		KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_SET_GUEST_DEBUG,
+		KVM_SET_SIGNAL_MASK, KVM_SET_DEVICE_ATTR, KVM_GET_DEVICE_ATTR,
+		KVM_HAS_DEVICE_ATTR, KVM_TRANSLATE,	  KVM_ARM_VCPU_FINALIZE,
 	};
 
 	for (size_t i = 0; i < sizeof(vm_requests) / sizeof(vm_requests[0]); i++)
@@ -141,7 +181,8 @@ TEST(unreadable_arguments_are_efault)
 	for (size_t i = 0; i < sizeof(vcpu_requests) / sizeof(vcpu_requests[0]); i++)
 		EXPECT_ERRNO(ioctl(m.vcpu[0], vcpu_requests[i], bad), EFAULT);
 	/* half of it readable is not enough */
-	char *edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *edge =
+		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_EQ(mprotect(edge + PAGE, PAGE, PROT_NONE), 0);
 	EXPECT_ERRNO(ioctl(m.vm, KVM_SET_USER_MEMORY_REGION, edge + PAGE - 16), EFAULT);
 	munmap(edge, 2 * PAGE);
@@ -188,7 +229,8 @@ TEST(a_number_reused_behind_the_library_is_the_new_file)
 TEST(copies_of_descriptors_are_the_same_file)
 {
 	int kvm = open_kvm(), vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	int a = dup(vm), b = fcntl(vm, F_DUPFD_CLOEXEC, 50), c = dup2(vm, 60), d = dup3(vm, 61, O_CLOEXEC);
+	int a = dup(vm), b = fcntl(vm, F_DUPFD_CLOEXEC, 50), c = dup2(vm, 60),
+	    d = dup3(vm, 61, O_CLOEXEC);
 
 	EXPECT(a >= 0 && b >= 50 && c == 60 && d == 61);
 	EXPECT_EQ(fcntl(a, F_GETFD), 0);
@@ -213,7 +255,8 @@ TEST(copies_of_descriptors_are_the_same_file)
 
 TEST(close_range_closes_machines)
 {
-	int kvm = open_kvm(), vm = ioctl(kvm, KVM_CREATE_VM, 0), vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	int kvm = open_kvm(), vm = ioctl(kvm, KVM_CREATE_VM, 0),
+	    vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 
 	EXPECT(vcpu > vm && vm > kvm);
 	EXPECT_EQ(close_range(vm, vcpu, 0), 0);

@@ -38,12 +38,17 @@ struct machine {
 	unsigned char *ram; /* host address of RAM */
 };
 
-#define CORE_REG(name) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
+#define CORE_REG(name) \
+	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 
-static inline int set_slot(int vm, unsigned slot, unsigned flags, uint64_t gpa, uint64_t size, void *hva)
+static inline int set_slot(int vm, unsigned slot, unsigned flags, uint64_t gpa, uint64_t size,
+			   void *hva)
 {
-	struct kvm_userspace_memory_region r = {
-		.slot = slot, .flags = flags, .guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (uintptr_t)hva};
+	struct kvm_userspace_memory_region r = {.slot = slot,
+						.flags = flags,
+						.guest_phys_addr = gpa,
+						.memory_size = size,
+						.userspace_addr = (uintptr_t)hva};
 
 	return ioctl(vm, KVM_SET_USER_MEMORY_REGION, &r);
 }
@@ -101,7 +106,8 @@ static inline void add_vcpu(struct machine *m)
 
 	m->vcpu[i] = ioctl(m->vm, KVM_CREATE_VCPU, i);
 	ASSERT(m->vcpu[i] >= 0);
-	m->run[i] = mmap(NULL, ioctl(m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE, MAP_SHARED, m->vcpu[i], 0);
+	m->run[i] = mmap(NULL, ioctl(m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
+			 MAP_SHARED, m->vcpu[i], 0);
 	ASSERT(m->run[i] != MAP_FAILED);
 }
 
@@ -158,17 +164,17 @@ static inline int run(struct machine *m, int i)
 }
 
 /* The guest stored `value` (8 bytes) at DEVICE + off: the way a guest tells something here. */
-#define EXPECT_REPORT(m, i, off, value)                                                            \
-	do {                                                                                       \
-		struct kvm_run *run_ = (m)->run[i];                                                \
-		uint64_t got_ = 0;                                                                 \
-		EXPECT_EQ(run(m, i), 0);                                                           \
-		EXPECT_EQ(run_->exit_reason, KVM_EXIT_MMIO);                                       \
-		EXPECT_EQ(run_->mmio.phys_addr, DEVICE + (off));                                   \
-		EXPECT_EQ(run_->mmio.is_write, 1);                                                 \
-		EXPECT_EQ(run_->mmio.len, 8);                                                      \
-		memcpy(&got_, run_->mmio.data, 8);                                                 \
-		EXPECT_EQ(got_, (uint64_t)(value));                                                \
+#define EXPECT_REPORT(m, i, off, value)                          \
+	do {                                                     \
+		struct kvm_run *run_ = (m)->run[i];              \
+		uint64_t got_ = 0;                               \
+		EXPECT_EQ(run(m, i), 0);                         \
+		EXPECT_EQ(run_->exit_reason, KVM_EXIT_MMIO);     \
+		EXPECT_EQ(run_->mmio.phys_addr, DEVICE + (off)); \
+		EXPECT_EQ(run_->mmio.is_write, 1);               \
+		EXPECT_EQ(run_->mmio.len, 8);                    \
+		memcpy(&got_, run_->mmio.data, 8);               \
+		EXPECT_EQ(got_, (uint64_t)(value));              \
 	} while (0)
 
 /* Guest part: str xt, [DEVICE + off]; x30 is lost. */
@@ -223,13 +229,14 @@ static inline void runner_join(struct runner *r)
 }
 
 /* A call that must fail with that errno. */
-#define EXPECT_ERRNO(call, err)                                                                    \
-	do {                                                                                       \
-		errno = 0;                                                                         \
-		long r_ = (long)(call);                                                            \
-		int e_ = errno;                                                                    \
-		if (r_ != -1 || e_ != (err))                                                       \
-			TEST_FAIL("%s gave %ld errno %d, expected -1 errno %d", #call, r_, e_, (int)(err)); \
+#define EXPECT_ERRNO(call, err)                                                                \
+	do {                                                                                   \
+		errno = 0;                                                                     \
+		long r_ = (long)(call);                                                        \
+		int e_ = errno;                                                                \
+		if (r_ != -1 || e_ != (err))                                                   \
+			TEST_FAIL("%s gave %ld errno %d, expected -1 errno %d", #call, r_, e_, \
+				  (int)(err));                                                 \
 	} while (0)
 
 /* An address that cannot be read or written. */

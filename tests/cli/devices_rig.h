@@ -33,7 +33,8 @@ static int rig_ioctl(int fd, unsigned long request, ...)
 	return 0;
 }
 
-static const struct accel rig_accel = {.name = "rig", .ioctl = rig_ioctl, .mmap = mmap, .munmap = munmap};
+static const struct accel rig_accel = {
+	.name = "rig", .ioctl = rig_ioctl, .mmap = mmap, .munmap = munmap};
 
 /* The command's messages: counted, not printed. */
 static unsigned rig_messages;

@@ -131,13 +131,28 @@ static int run(struct queue_pair *q, struct nvme_command cmd)
 static void make_io(unsigned entries)
 {
 	io = (struct queue_pair){.id = 1, .entries = entries, .phase = 1, .sq = IOSQ, .cq = IOCQ};
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5, .prp1 = IOCQ, .cdw10 = (entries - 1) << 16 | 1, .cdw11 = 3}), 0);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 1, .prp1 = IOSQ, .cdw10 = (entries - 1) << 16 | 1, .cdw11 = 1 << 16 | 1}), 0);
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5,
+						    .prp1 = IOCQ,
+						    .cdw10 = (entries - 1) << 16 | 1,
+						    .cdw11 = 3}),
+		  0);
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 1,
+						    .prp1 = IOSQ,
+						    .cdw10 = (entries - 1) << 16 | 1,
+						    .cdw11 = 1 << 16 | 1}),
+		  0);
 }
 
-static struct nvme_command transfer(unsigned opcode, uint64_t lba, unsigned count, uint64_t prp1, uint64_t prp2)
+static struct nvme_command transfer(unsigned opcode, uint64_t lba, unsigned count, uint64_t prp1,
+				    uint64_t prp2)
 {
-	return (struct nvme_command){.opcode = opcode, .nsid = 1, .prp1 = prp1, .prp2 = prp2, .cdw10 = lba, .cdw11 = lba >> 32, .cdw12 = count - 1};
+	return (struct nvme_command){.opcode = opcode,
+				     .nsid = 1,
+				     .prp1 = prp1,
+				     .prp2 = prp2,
+				     .cdw10 = lba,
+				     .cdw11 = lba >> 32,
+				     .cdw12 = count - 1};
 }
 
 static bool holds_sectors(uint64_t gpa, unsigned lba, unsigned count)
@@ -175,12 +190,16 @@ TEST(identify_tells_size_names_and_limits)
 	EXPECT_EQ(page[77], NVME_MDTS);
 	EXPECT_EQ(page[516], 1);
 	EXPECT(!memcmp(page + 4, "anykvm1             ", 20));
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 6, .nsid = 1, .prp1 = PAGES, .cdw10 = 0}), 0);
+	EXPECT_EQ(run(&admin,
+		      (struct nvme_command){.opcode = 6, .nsid = 1, .prp1 = PAGES, .cdw10 = 0}),
+		  0);
 	memcpy(&size, page, 8);
 	EXPECT_EQ(size, SECTORS);
 	EXPECT_EQ(page[130], 9);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 6, .nsid = 2, .prp1 = PAGES}), NVME_INVALID_NAMESPACE);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 6, .prp1 = PAGES, .cdw10 = 0x77}), NVME_INVALID_FIELD);
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 6, .nsid = 2, .prp1 = PAGES}),
+		  NVME_INVALID_NAMESPACE);
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 6, .prp1 = PAGES, .cdw10 = 0x77}),
+		  NVME_INVALID_FIELD);
 	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 0x55}), NVME_INVALID_OPCODE);
 }
 
@@ -264,7 +283,8 @@ TEST(what_a_disk_cannot_do_gets_its_status)
 	EXPECT_EQ(run(&io, transfer(2, 0, 64, PAGES, RIG_RAM + 32 * MIB)), NVME_TRANSFER_ERROR);
 	EXPECT_EQ(run(&io, transfer(2, 0, 4096, PAGES, LIST)), NVME_INVALID_FIELD);
 	EXPECT_EQ(run(&io, transfer(0x7f, 0, 1, PAGES, 0)), NVME_INVALID_OPCODE);
-	EXPECT_EQ(run(&io, (struct nvme_command){.opcode = 2, .nsid = 2, .prp1 = PAGES}), NVME_INVALID_NAMESPACE);
+	EXPECT_EQ(run(&io, (struct nvme_command){.opcode = 2, .nsid = 2, .prp1 = PAGES}),
+		  NVME_INVALID_NAMESPACE);
 	EXPECT_EQ(ftruncate(disk.fd, 512), 0);
 	EXPECT_EQ(run(&io, transfer(2, 8, 8, PAGES, 0)), NVME_READ_FAULT);
 }
@@ -288,17 +308,46 @@ TEST(queue_commands_are_checked)
 {
 	rig(false);
 	enable();
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 1, .prp1 = IOSQ, .cdw10 = 7 << 16 | 1, .cdw11 = 1 << 16 | 1}), NVME_CQ_INVALID);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5, .prp1 = IOCQ, .cdw10 = 7 << 16, .cdw11 = 1}), NVME_QUEUE_ID_INVALID);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5, .prp1 = IOCQ, .cdw10 = 7 << 16 | 900, .cdw11 = 1}), NVME_QUEUE_ID_INVALID);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5, .prp1 = IOCQ, .cdw10 = 1, .cdw11 = 1}), NVME_QUEUE_SIZE_INVALID);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5, .prp1 = IOCQ, .cdw10 = 2000 << 16 | 1, .cdw11 = 1}), NVME_QUEUE_SIZE_INVALID);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5, .prp1 = IOCQ + 4, .cdw10 = 7 << 16 | 1, .cdw11 = 1}), NVME_INVALID_PRP);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5, .prp1 = 0, .cdw10 = 7 << 16 | 1, .cdw11 = 1}), NVME_INVALID_PRP);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5, .prp1 = IOCQ, .cdw10 = 7 << 16 | 1, .cdw11 = 5 << 16 | 3}), NVME_VECTOR_INVALID);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 0, .cdw10 = 1}), NVME_QUEUE_ID_INVALID);
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 1,
+						    .prp1 = IOSQ,
+						    .cdw10 = 7 << 16 | 1,
+						    .cdw11 = 1 << 16 | 1}),
+		  NVME_CQ_INVALID);
+	EXPECT_EQ(
+		run(&admin,
+		    (struct nvme_command){.opcode = 5, .prp1 = IOCQ, .cdw10 = 7 << 16, .cdw11 = 1}),
+		NVME_QUEUE_ID_INVALID);
+	EXPECT_EQ(run(&admin,
+		      (struct nvme_command){
+			      .opcode = 5, .prp1 = IOCQ, .cdw10 = 7 << 16 | 900, .cdw11 = 1}),
+		  NVME_QUEUE_ID_INVALID);
+	EXPECT_EQ(run(&admin,
+		      (struct nvme_command){.opcode = 5, .prp1 = IOCQ, .cdw10 = 1, .cdw11 = 1}),
+		  NVME_QUEUE_SIZE_INVALID);
+	EXPECT_EQ(run(&admin,
+		      (struct nvme_command){
+			      .opcode = 5, .prp1 = IOCQ, .cdw10 = 2000 << 16 | 1, .cdw11 = 1}),
+		  NVME_QUEUE_SIZE_INVALID);
+	EXPECT_EQ(run(&admin,
+		      (struct nvme_command){
+			      .opcode = 5, .prp1 = IOCQ + 4, .cdw10 = 7 << 16 | 1, .cdw11 = 1}),
+		  NVME_INVALID_PRP);
+	EXPECT_EQ(run(&admin,
+		      (struct nvme_command){
+			      .opcode = 5, .prp1 = 0, .cdw10 = 7 << 16 | 1, .cdw11 = 1}),
+		  NVME_INVALID_PRP);
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5,
+						    .prp1 = IOCQ,
+						    .cdw10 = 7 << 16 | 1,
+						    .cdw11 = 5 << 16 | 3}),
+		  NVME_VECTOR_INVALID);
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 0, .cdw10 = 1}),
+		  NVME_QUEUE_ID_INVALID);
 	make_io(8);
-	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5, .prp1 = IOCQ, .cdw10 = 7 << 16 | 1, .cdw11 = 1}), NVME_QUEUE_ID_INVALID);
+	EXPECT_EQ(run(&admin,
+		      (struct nvme_command){
+			      .opcode = 5, .prp1 = IOCQ, .cdw10 = 7 << 16 | 1, .cdw11 = 1}),
+		  NVME_QUEUE_ID_INVALID);
 	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 4, .cdw10 = 1}), NVME_DELETE_INVALID);
 	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 0, .cdw10 = 1}), 0);
 	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 4, .cdw10 = 1}), 0);
@@ -412,7 +461,8 @@ TEST(random_stores_and_commands_do_no_harm)
 				.cdw11 = seed >> 50 & 0x10003,
 				.cdw12 = seed >> 24 & 0x7ff,
 			};
-			memory_write(&ram, (r & 16 ? ASQ : IOSQ) + (seed >> 36 & 15) * 64, &cmd, 64);
+			memory_write(&ram, (r & 16 ? ASQ : IOSQ) + (seed >> 36 & 15) * 64, &cmd,
+				     64);
 			put(0x1000 + (r & 16 ? 0 : 8), seed >> 36 & 15);
 			put(0x1004 + (r & 16 ? 0 : 8), seed >> 41 & 15);
 		}

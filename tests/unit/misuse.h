@@ -38,7 +38,8 @@ static inline struct child_result child_run(void (*fn)(void))
 		_exit(0);
 	}
 	close(p[1]);
-	while ((n = read(p[0], r.output + fill, sizeof(r.output) - 1 - fill)) > 0 || (n < 0 && errno == EINTR))
+	while ((n = read(p[0], r.output + fill, sizeof(r.output) - 1 - fill)) > 0 ||
+	       (n < 0 && errno == EINTR))
 		fill += n > 0 ? n : 0;
 	close(p[0]);
 	while (waitpid(pid, &r.status, 0) < 0 && errno == EINTR)
@@ -47,23 +48,25 @@ static inline struct child_result child_run(void (*fn)(void))
 }
 
 /* fn must abort, having said each of the words. */
-#define EXPECT_ABORT(fn, ...)                                                                      \
-	do {                                                                                       \
-		struct child_result r_ = child_run(fn);                                            \
-		const char *words_[] = {__VA_ARGS__};                                              \
-		if (!WIFSIGNALED(r_.status) || WTERMSIG(r_.status) != SIGABRT)                     \
-			TEST_FAIL("%s: expected an abort, status 0x%x: %s", #fn, r_.status, r_.output); \
-		for (size_t i_ = 0; i_ < sizeof(words_) / sizeof(words_[0]); i_++)                 \
-			if (!strstr(r_.output, words_[i_]))                                        \
-				TEST_FAIL("%s: expected \"%s\" in: %s", #fn, words_[i_], r_.output); \
+#define EXPECT_ABORT(fn, ...)                                                               \
+	do {                                                                                \
+		struct child_result r_ = child_run(fn);                                     \
+		const char *words_[] = {__VA_ARGS__};                                       \
+		if (!WIFSIGNALED(r_.status) || WTERMSIG(r_.status) != SIGABRT)              \
+			TEST_FAIL("%s: expected an abort, status 0x%x: %s", #fn, r_.status, \
+				  r_.output);                                               \
+		for (size_t i_ = 0; i_ < sizeof(words_) / sizeof(words_[0]); i_++)          \
+			if (!strstr(r_.output, words_[i_]))                                 \
+				TEST_FAIL("%s: expected \"%s\" in: %s", #fn, words_[i_],    \
+					  r_.output);                                       \
 	} while (0)
 
 /* fn must come back. */
-#define EXPECT_NO_ABORT(fn)                                                                        \
-	do {                                                                                       \
-		struct child_result r_ = child_run(fn);                                            \
-		if (r_.status)                                                                     \
-			TEST_FAIL("%s: status 0x%x: %s", #fn, r_.status, r_.output);               \
+#define EXPECT_NO_ABORT(fn)                                                          \
+	do {                                                                         \
+		struct child_result r_ = child_run(fn);                              \
+		if (r_.status)                                                       \
+			TEST_FAIL("%s: status 0x%x: %s", #fn, r_.status, r_.output); \
 	} while (0)
 
 #endif

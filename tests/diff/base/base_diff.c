@@ -40,8 +40,8 @@ static bool run_runner(const struct diff_block *blocks, unsigned n, struct diff_
 #if defined(__aarch64__)
 		execl(runner, runner, in_path, out_path, NULL);
 #else
-		execlp("qemu-aarch64-static", "qemu-aarch64-static", "-cpu", "max,pauth=off,sve=off,sme=off", runner, in_path,
-		       out_path, NULL);
+		execlp("qemu-aarch64-static", "qemu-aarch64-static", "-cpu",
+		       "max,pauth=off,sve=off,sme=off", runner, in_path, out_path, NULL);
 #endif
 		_exit(127);
 	}
@@ -101,9 +101,12 @@ static void run_rig(const struct diff_block *blocks, unsigned n, struct diff_res
 		if (exit == RIG_SVC && a->pc == begin + DIFF_END * 4)
 			continue;
 		r->pc = a->pc;
-		r->fault = exit == RIG_UNDEF ? DIFF_FAULT_UNDEF : exit == RIG_FAULT ? DIFF_FAULT_MEMORY : DIFF_FAULT_OTHER;
+		r->fault = exit == RIG_UNDEF   ? DIFF_FAULT_UNDEF
+			   : exit == RIG_FAULT ? DIFF_FAULT_MEMORY
+					       : DIFF_FAULT_OTHER;
 		if (a->x[REG_ZR])
-			printf("# the zero register holds %llx\n", (unsigned long long)a->x[REG_ZR]);
+			printf("# the zero register holds %llx\n",
+			       (unsigned long long)a->x[REG_ZR]);
 	}
 }
 
@@ -124,9 +127,10 @@ static void print_difference(const struct diff_result *a, const struct diff_resu
 			snprintf(name, sizeof(name), "v%u.d[%u]", (i - 32) / 2, i & 1);
 		else
 			snprintf(name, sizeof(name), "%s",
-				 (const char *[]){ "nzcv", "fpcr", "fpsr", "fault pc", "memory", "fault" }[i - 96]);
-		printf("#   %-10s interpreter %016llx runner %016llx\n", name, (unsigned long long)x[i],
-		       (unsigned long long)y[i]);
+				 (const char *[]){"nzcv", "fpcr", "fpsr", "fault pc", "memory",
+						  "fault"}[i - 96]);
+		printf("#   %-10s interpreter %016llx runner %016llx\n", name,
+		       (unsigned long long)x[i], (unsigned long long)y[i]);
 	}
 }
 
@@ -134,7 +138,8 @@ static void print_difference(const struct diff_result *a, const struct diff_resu
 static void find_culprit(const struct gen_block *g)
 {
 	struct diff_block *cut = calloc(GEN_MAX_UNITS, sizeof(*cut));
-	struct diff_result *x = calloc(GEN_MAX_UNITS, sizeof(*x)), *y = calloc(GEN_MAX_UNITS, sizeof(*y));
+	struct diff_result *x = calloc(GEN_MAX_UNITS, sizeof(*x)),
+			   *y = calloc(GEN_MAX_UNITS, sizeof(*y));
 	unsigned first;
 
 	for (unsigned i = 0; i < g->nr_units; i++) {
@@ -154,12 +159,14 @@ static void find_culprit(const struct gen_block *g)
 			if (first) {
 				const struct diff_state *before = &x[first - 1].out;
 				u32 w = g->block.insn[u->insn];
-				unsigned r[] = { w & 31, w >> 5 & 31, w >> 16 & 31, w >> 10 & 31 };
+				unsigned r[] = {w & 31, w >> 5 & 31, w >> 16 & 31, w >> 10 & 31};
 
 				for (unsigned k = 0; k < 4; k++)
 					printf("#   before the unit: x%u %016llx\n", r[k],
-					       (unsigned long long)(r[k] < 31 ? before->x[r[k]] : before->sp));
-				printf("#   nzcv %08llx, the unit:", (unsigned long long)before->nzcv);
+					       (unsigned long long)(r[k] < 31 ? before->x[r[k]]
+									      : before->sp));
+				printf("#   nzcv %08llx, the unit:",
+				       (unsigned long long)before->nzcv);
 				for (unsigned k = g->unit[first - 1].end; k < u->end; k++)
 					printf(" %08x", g->block.insn[k]);
 				printf("\n");
@@ -192,7 +199,8 @@ static bool run_file(struct gen *g, u16 *todo, unsigned *nr_todo, u64 *count)
 	unsigned n = 0, used = 0;
 	struct gen_block *b = calloc(DIFF_MAX_BLOCKS, sizeof(*b));
 	struct diff_block *blocks = calloc(DIFF_MAX_BLOCKS, sizeof(*blocks));
-	struct diff_result *x = calloc(DIFF_MAX_BLOCKS, sizeof(*x)), *y = calloc(DIFF_MAX_BLOCKS, sizeof(*y));
+	struct diff_result *x = calloc(DIFF_MAX_BLOCKS, sizeof(*x)),
+			   *y = calloc(DIFF_MAX_BLOCKS, sizeof(*y));
 	bool ok;
 
 	while (n < DIFF_MAX_BLOCKS && used < *nr_todo) {
@@ -222,9 +230,10 @@ static bool run_file(struct gen *g, u16 *todo, unsigned *nr_todo, u64 *count)
 
 int main(int argc, char **argv)
 {
-	unsigned times = argc > 3 ? (unsigned)atoi(argv[3]) : 1000, covered = 0, elsewhere = 0, under = 0;
+	unsigned times = argc > 3 ? (unsigned)atoi(argv[3]) : 1000, covered = 0, elsewhere = 0,
+		 under = 0;
 	static u64 count[NR_A64_OPS];
-	struct gen g = { argc > 4 ? strtoull(argv[4], NULL, 0) : 1 };
+	struct gen g = {argc > 4 ? strtoull(argv[4], NULL, 0) : 1};
 	unsigned nr_todo = 0;
 	u64 total = 0, least = ~0ull;
 	u16 *todo;
@@ -244,7 +253,8 @@ int main(int argc, char **argv)
 	}
 #endif
 	rig = rig_create();
-	if (!rig_map(rig, DIFF_CODE, (u64)DIFF_MAX_BLOCKS * DIFF_STRIDE) || !rig_map(rig, DIFF_ARENA, DIFF_ARENA_SIZE)) {
+	if (!rig_map(rig, DIFF_CODE, (u64)DIFF_MAX_BLOCKS * DIFF_STRIDE) ||
+	    !rig_map(rig, DIFF_ARENA, DIFF_ARENA_SIZE)) {
 		printf("# addresses of blocks and arena are taken\n");
 		return 1;
 	}
@@ -271,7 +281,8 @@ int main(int argc, char **argv)
 		if (!gen_covers((enum a64_op)op)) {
 			elsewhere++;
 			if (!named_in(argv[2], a64_info[op].name)) {
-				printf("# %s: not covered here, and %s does not say where\n", a64_info[op].name, argv[2]);
+				printf("# %s: not covered here, and %s does not say where\n",
+				       a64_info[op].name, argv[2]);
 				under++;
 			}
 			continue;
@@ -280,11 +291,13 @@ int main(int argc, char **argv)
 		total += count[op];
 		least = MIN(least, count[op]);
 		if (count[op] < times) {
-			printf("# %s: run only %llu times\n", a64_info[op].name, (unsigned long long)count[op]);
+			printf("# %s: run only %llu times\n", a64_info[op].name,
+			       (unsigned long long)count[op]);
 			under++;
 		}
 	}
-	printf("# %u lines covered, least often %llu times, %llu instructions under test; %u lines covered elsewhere\n",
+	printf("# %u lines covered, least often %llu times, %llu instructions under test; %u lines "
+	       "covered elsewhere\n",
 	       covered, (unsigned long long)least, (unsigned long long)total, elsewhere);
 	printf("# %u blocks differ\n", nr_wrong);
 	printf("%s - base instructions agree with %s\n", nr_wrong || under ? "not ok" : "ok",

@@ -26,8 +26,27 @@ static unsigned below(struct gen *g, unsigned n)
 static u64 random_value(struct gen *g)
 {
 	static const u64 corner[] = {
-		0, 1, 2, ~0ull, ~1ull, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff,
-		0x8000000000000000, 0xff, 0x80, 0xffff, 0x8000, 0xffffffff80000000, 0xffffffff7fffffff, 31, 32, 63, 64,
+		0,
+		1,
+		2,
+		~0ull,
+		~1ull,
+		0x7fffffff,
+		0x80000000,
+		0xffffffff,
+		0x100000000,
+		0x7fffffffffffffff,
+		0x8000000000000000,
+		0xff,
+		0x80,
+		0xffff,
+		0x8000,
+		0xffffffff80000000,
+		0xffffffff7fffffff,
+		31,
+		32,
+		63,
+		64,
 	};
 	u64 x = gen_random(g);
 
@@ -45,8 +64,9 @@ static u64 random_value(struct gen *g)
 
 /* Lines that user mode cannot run, or whose result here and there cannot be the same: elsewhere.txt says what covers them. */
 static const u16 elsewhere[] = {
-	A64_UDF,     A64_SVC,	  A64_HVC,	A64_SMC,      A64_BRK,	    A64_HLT,	 A64_DCPS1, A64_DCPS2,
-	A64_DCPS3,   A64_DRPS,	  A64_ERET,	A64_WFE,      A64_WFI,	    A64_SYSL,	 A64_MSR_UAO,
+	A64_UDF,     A64_SVC,	    A64_HVC,	  A64_SMC,	   A64_BRK,
+	A64_HLT,     A64_DCPS1,	    A64_DCPS2,	  A64_DCPS3,	   A64_DRPS,
+	A64_ERET,    A64_WFE,	    A64_WFI,	  A64_SYSL,	   A64_MSR_UAO,
 	A64_MSR_PAN, A64_MSR_SPSEL, A64_MSR_SSBS, A64_MSR_DAIFSET, A64_MSR_DAIFCLR,
 };
 
@@ -136,15 +156,17 @@ static bool has_index(u32 w)
 /* LDXR of the kind that pairs with store-exclusive w, into registers that leave base and operands alone. */
 static void emit_load_exclusive(struct builder *e, u32 w)
 {
-	unsigned used[] = { w >> 5 & 31, w & 31, w >> 10 & 31 }, rt[2];
+	unsigned used[] = {w >> 5 & 31, w & 31, w >> 10 & 31}, rt[2];
 	bool pair = w >> 21 & 1;
 
 	for (unsigned i = 0; i < 2; i++) {
 		do
 			rt[i] = below(e->g, 31);
-		while (rt[i] == used[0] || rt[i] == used[1] || rt[i] == used[2] || (i && rt[1] == rt[0]));
+		while (rt[i] == used[0] || rt[i] == used[1] || rt[i] == used[2] ||
+		       (i && rt[1] == rt[0]));
 	}
-	emit(e, (w & 0xc0000000) | 0x085f0000 | (pair ? 0x00200000 : 0) | (pair ? rt[1] : 31) << 10 | (w & 0x3e0) | rt[0]);
+	emit(e, (w & 0xc0000000) | 0x085f0000 | (pair ? 0x00200000 : 0) |
+			(pair ? rt[1] : 31) << 10 | (w & 0x3e0) | rt[0]);
 }
 
 static void unit_memory(struct builder *e, enum a64_op op, struct gen_unit *u)
@@ -161,11 +183,12 @@ static void unit_memory(struct builder *e, enum a64_op op, struct gen_unit *u)
 	/* Literals: the pool. */
 	if ((w & 0x3b000000) == 0x18000000) {
 		u->insn = (u16)e->b->nr_insn;
-		emit(e, set_field(w, 5, 19, DIFF_POOL + below(e->g, DIFF_NR_POOL - 1) - e->b->nr_insn));
+		emit(e, set_field(w, 5, 19,
+				  DIFF_POOL + below(e->g, DIFF_NR_POOL - 1) - e->b->nr_insn));
 		return;
 	}
-	if (exclusive || class_is(op, "atomic") || op == A64_LDAPR8 || op == A64_LDAPR16 || op == A64_LDAPR32 ||
-	    op == A64_LDAPR64)
+	if (exclusive || class_is(op, "atomic") || op == A64_LDAPR8 || op == A64_LDAPR16 ||
+	    op == A64_LDAPR32 || op == A64_LDAPR64)
 		target &= ~15ull;
 	else if (below(e->g, 2))
 		target &= ~7ull;
@@ -251,8 +274,9 @@ static void unit_branch(struct builder *e, enum a64_op op, struct gen_unit *u)
 
 static void unit_system(struct builder *e, enum a64_op op, struct gen_unit *u)
 {
-	static const u32 regs[] = { 0xda10, 0xda20, 0xda21 };		 /* NZCV, FPCR, FPSR */
-	static const u32 sys[] = { 0x5ba9, 0x5bd9, 0x5bd9, 0x5bf1, 0x5be1 }; /* IC IVAU, DC CVAC, CVAU, CIVAC, CVAP */
+	static const u32 regs[] = {0xda10, 0xda20, 0xda21}; /* NZCV, FPCR, FPSR */
+	static const u32 sys[] = {0x5ba9, 0x5bd9, 0x5bd9, 0x5bf1,
+				  0x5be1}; /* IC IVAU, DC CVAC, CVAU, CIVAC, CVAP */
 	u32 w = random_word(e->g, op);
 	unsigned rt = below(e->g, 31);
 
@@ -299,9 +323,10 @@ static void random_state(struct gen *g, struct diff_state *s)
 	s->fpsr = gen_random(g) & 0x0800009f;
 }
 
-unsigned gen_make(struct gen *g, struct gen_block *b, unsigned index, const u16 *ops, unsigned nr_ops)
+unsigned gen_make(struct gen *g, struct gen_block *b, unsigned index, const u16 *ops,
+		  unsigned nr_ops)
 {
-	struct builder e = { g, &b->block };
+	struct builder e = {g, &b->block};
 	unsigned taken = 0;
 
 	memset(b, 0, sizeof(*b));
@@ -313,7 +338,8 @@ unsigned gen_make(struct gen *g, struct gen_block *b, unsigned index, const u16 
 	emit(&e, 0x58000000 | DIFF_POOL << 5 | 30);
 	emit(&e, 0xd5033f5f);
 	/* A unit is at most 20 instructions. */
-	while (taken < nr_ops && b->nr_units < GEN_MAX_UNITS && b->block.nr_insn + 20 < DIFF_MAX_INSN) {
+	while (taken < nr_ops && b->nr_units < GEN_MAX_UNITS &&
+	       b->block.nr_insn + 20 < DIFF_MAX_INSN) {
 		struct gen_unit *u = &b->unit[b->nr_units++];
 
 		u->op = ops[taken++];

@@ -30,6 +30,7 @@ u64 gen_random(struct gen *g);
 /* Whether the differential test covers the line: it is a line of the base table and user mode can run it alone. */
 bool gen_covers(enum a64_op op);
 /* Block number i (of a file): units of the given lines until they are used up or the block is full. Returns how many it took. */
-unsigned gen_make(struct gen *g, struct gen_block *b, unsigned index, const u16 *ops, unsigned nr_ops);
+unsigned gen_make(struct gen *g, struct gen_block *b, unsigned index, const u16 *ops,
+		  unsigned nr_ops);
 
 #endif

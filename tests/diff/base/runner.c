@@ -42,10 +42,14 @@ __asm__(".text\n.balign 16\n.globl enter\nenter:\n"
 	"	stp d14, d15, [x4, #160]\n"
 	"	mov x30, x1\n"
 	"	add x1, x0, #256\n"
-	"	ldp q0, q1, [x1], #32\n	ldp q2, q3, [x1], #32\n	ldp q4, q5, [x1], #32\n	ldp q6, q7, [x1], #32\n"
-	"	ldp q8, q9, [x1], #32\n	ldp q10, q11, [x1], #32\n	ldp q12, q13, [x1], #32\n	ldp q14, q15, [x1], #32\n"
-	"	ldp q16, q17, [x1], #32\n	ldp q18, q19, [x1], #32\n	ldp q20, q21, [x1], #32\n	ldp q22, q23, [x1], #32\n"
-	"	ldp q24, q25, [x1], #32\n	ldp q26, q27, [x1], #32\n	ldp q28, q29, [x1], #32\n	ldp q30, q31, [x1], #32\n"
+	"	ldp q0, q1, [x1], #32\n	ldp q2, q3, [x1], #32\n	ldp q4, q5, [x1], #32\n	ldp q6, "
+	"q7, [x1], #32\n"
+	"	ldp q8, q9, [x1], #32\n	ldp q10, q11, [x1], #32\n	ldp q12, q13, [x1], "
+	"#32\n	ldp q14, q15, [x1], #32\n"
+	"	ldp q16, q17, [x1], #32\n	ldp q18, q19, [x1], #32\n	ldp q20, q21, "
+	"[x1], #32\n	ldp q22, q23, [x1], #32\n"
+	"	ldp q24, q25, [x1], #32\n	ldp q26, q27, [x1], #32\n	ldp q28, q29, "
+	"[x1], #32\n	ldp q30, q31, [x1], #32\n"
 	"	ldp x2, x3, [x1], #16\n"
 	"	ldr x4, [x1]\n"
 	"	msr nzcv, x2\n"
@@ -53,9 +57,12 @@ __asm__(".text\n.balign 16\n.globl enter\nenter:\n"
 	"	msr fpsr, x4\n"
 	"	ldr x1, [x0, #248]\n"
 	"	mov sp, x1\n"
-	"	ldp x2, x3, [x0, #16]\n	ldp x4, x5, [x0, #32]\n	ldp x6, x7, [x0, #48]\n	ldp x8, x9, [x0, #64]\n"
-	"	ldp x10, x11, [x0, #80]\n	ldp x12, x13, [x0, #96]\n	ldp x14, x15, [x0, #112]\n	ldp x16, x17, [x0, #128]\n"
-	"	ldp x18, x19, [x0, #144]\n	ldp x20, x21, [x0, #160]\n	ldp x22, x23, [x0, #176]\n	ldp x24, x25, [x0, #192]\n"
+	"	ldp x2, x3, [x0, #16]\n	ldp x4, x5, [x0, #32]\n	ldp x6, x7, [x0, #48]\n	ldp x8, "
+	"x9, [x0, #64]\n"
+	"	ldp x10, x11, [x0, #80]\n	ldp x12, x13, [x0, #96]\n	ldp x14, x15, [x0, "
+	"#112]\n	ldp x16, x17, [x0, #128]\n"
+	"	ldp x18, x19, [x0, #144]\n	ldp x20, x21, [x0, #160]\n	ldp x22, x23, [x0, "
+	"#176]\n	ldp x24, x25, [x0, #192]\n"
 	"	ldp x26, x27, [x0, #208]\n	ldp x28, x29, [x0, #224]\n"
 	"	ldp x0, x1, [x0]\n"
 	"	br x30\n"
@@ -64,9 +71,12 @@ __asm__(".text\n.balign 16\n.globl enter\nenter:\n"
 	"	msr tpidr_el0, x0\n"
 	"	ldr x0, =context\n"
 	"	str x1, [x0, #8]\n"
-	"	stp x2, x3, [x0, #16]\n	stp x4, x5, [x0, #32]\n	stp x6, x7, [x0, #48]\n	stp x8, x9, [x0, #64]\n"
-	"	stp x10, x11, [x0, #80]\n	stp x12, x13, [x0, #96]\n	stp x14, x15, [x0, #112]\n	stp x16, x17, [x0, #128]\n"
-	"	stp x18, x19, [x0, #144]\n	stp x20, x21, [x0, #160]\n	stp x22, x23, [x0, #176]\n	stp x24, x25, [x0, #192]\n"
+	"	stp x2, x3, [x0, #16]\n	stp x4, x5, [x0, #32]\n	stp x6, x7, [x0, #48]\n	stp x8, "
+	"x9, [x0, #64]\n"
+	"	stp x10, x11, [x0, #80]\n	stp x12, x13, [x0, #96]\n	stp x14, x15, [x0, "
+	"#112]\n	stp x16, x17, [x0, #128]\n"
+	"	stp x18, x19, [x0, #144]\n	stp x20, x21, [x0, #160]\n	stp x22, x23, [x0, "
+	"#176]\n	stp x24, x25, [x0, #192]\n"
 	"	stp x26, x27, [x0, #208]\n	stp x28, x29, [x0, #224]\n"
 	"	mov x1, sp\n"
 	"	stp x30, x1, [x0, #240]\n"
@@ -76,10 +86,14 @@ __asm__(".text\n.balign 16\n.globl enter\nenter:\n"
 	"	mrs x3, fpcr\n"
 	"	mrs x4, fpsr\n"
 	"	add x1, x0, #256\n"
-	"	stp q0, q1, [x1], #32\n	stp q2, q3, [x1], #32\n	stp q4, q5, [x1], #32\n	stp q6, q7, [x1], #32\n"
-	"	stp q8, q9, [x1], #32\n	stp q10, q11, [x1], #32\n	stp q12, q13, [x1], #32\n	stp q14, q15, [x1], #32\n"
-	"	stp q16, q17, [x1], #32\n	stp q18, q19, [x1], #32\n	stp q20, q21, [x1], #32\n	stp q22, q23, [x1], #32\n"
-	"	stp q24, q25, [x1], #32\n	stp q26, q27, [x1], #32\n	stp q28, q29, [x1], #32\n	stp q30, q31, [x1], #32\n"
+	"	stp q0, q1, [x1], #32\n	stp q2, q3, [x1], #32\n	stp q4, q5, [x1], #32\n	stp q6, "
+	"q7, [x1], #32\n"
+	"	stp q8, q9, [x1], #32\n	stp q10, q11, [x1], #32\n	stp q12, q13, [x1], "
+	"#32\n	stp q14, q15, [x1], #32\n"
+	"	stp q16, q17, [x1], #32\n	stp q18, q19, [x1], #32\n	stp q20, q21, "
+	"[x1], #32\n	stp q22, q23, [x1], #32\n"
+	"	stp q24, q25, [x1], #32\n	stp q26, q27, [x1], #32\n	stp q28, q29, "
+	"[x1], #32\n	stp q30, q31, [x1], #32\n"
 	"	stp x2, x3, [x1], #16\n"
 	"	str x4, [x1]\n"
 	"	msr fpcr, xzr\n"
@@ -107,14 +121,17 @@ static void on_fault(int sig, siginfo_t *info, void *uc)
 {
 	ucontext_t *u = uc;
 
-	fault = sig == SIGILL ? DIFF_FAULT_UNDEF : sig == SIGSEGV || sig == SIGBUS ? DIFF_FAULT_MEMORY : DIFF_FAULT_OTHER;
+	fault = sig == SIGILL			  ? DIFF_FAULT_UNDEF
+		: sig == SIGSEGV || sig == SIGBUS ? DIFF_FAULT_MEMORY
+						  : DIFF_FAULT_OTHER;
 	fault_pc = u->uc_mcontext.pc;
 	u->uc_mcontext.pc = (uintptr_t)leave;
 }
 
 static void *map_at(uint64_t at, uint64_t size, int prot)
 {
-	void *p = mmap((void *)at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	void *p = mmap((void *)at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+		       -1, 0);
 
 	if (p != (void *)at) {
 		perror("mmap");
@@ -126,9 +143,10 @@ static void *map_at(uint64_t at, uint64_t size, int prot)
 int main(int argc, char **argv)
 {
 	static char stack[65536];
-	static const int signals[] = { SIGILL, SIGSEGV, SIGBUS, SIGTRAP, SIGFPE };
-	stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+	static const int signals[] = {SIGILL, SIGSEGV, SIGBUS, SIGTRAP, SIGFPE};
+	stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction sa = {.sa_sigaction = on_fault,
+			       .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 	int in = open(argv[1], O_RDONLY), out = open(argv[2], O_RDWR | O_CREAT | O_TRUNC, 0600);
 	struct stat st;
 	unsigned n;
@@ -146,7 +164,8 @@ int main(int argc, char **argv)
 	r = mmap(NULL, n * sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED, out, 0);
 	if (b == MAP_FAILED || r == MAP_FAILED)
 		return 1;
-	code = map_at(DIFF_CODE, (uint64_t)DIFF_MAX_BLOCKS * DIFF_STRIDE, PROT_READ | PROT_WRITE | PROT_EXEC);
+	code = map_at(DIFF_CODE, (uint64_t)DIFF_MAX_BLOCKS * DIFF_STRIDE,
+		      PROT_READ | PROT_WRITE | PROT_EXEC);
 	arena = map_at(DIFF_ARENA, DIFF_ARENA_SIZE, PROT_READ | PROT_WRITE);
 	sigaltstack(&ss, NULL);
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(*signals); i++)
@@ -157,10 +176,12 @@ int main(int argc, char **argv)
 		memcpy(c, b[i].insn, b[i].nr_insn * 4);
 		/* From the last instruction to the end word, from there out. */
 		c[b[i].nr_insn] = 0x14000000 | (DIFF_END - b[i].nr_insn);
-		c[DIFF_END] = 0x14000000 | ((((uintptr_t)leave - (uintptr_t)&c[DIFF_END]) >> 2) & 0x3ffffff);
+		c[DIFF_END] = 0x14000000 |
+			      ((((uintptr_t)leave - (uintptr_t)&c[DIFF_END]) >> 2) & 0x3ffffff);
 		memcpy(c + DIFF_POOL, b[i].pool, sizeof(b[i].pool));
 	}
-	__builtin___clear_cache((char *)code, (char *)code + (uint64_t)DIFF_MAX_BLOCKS * DIFF_STRIDE);
+	__builtin___clear_cache((char *)code,
+				(char *)code + (uint64_t)DIFF_MAX_BLOCKS * DIFF_STRIDE);
 	for (unsigned i = 0; i < n; i++) {
 		diff_arena_fill(arena, b[i].seed);
 		context.s = b[i].in;

@@ -93,7 +93,8 @@ static int op_run(struct rig *r)
 }
 static int op_vcpu_init(struct rig *r)
 {
-	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8, .features = {1u << KVM_ARM_VCPU_PSCI_0_2}};
+	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8,
+				     .features = {1u << KVM_ARM_VCPU_PSCI_0_2}};
 
 	return ioctl(r->m.vcpu[0], KVM_ARM_VCPU_INIT, &init);
 }
@@ -132,21 +133,24 @@ static int op_routing(struct rig *r)
 }
 static int op_gic_init(struct rig *r)
 {
-	struct kvm_device_attr a = {.group = KVM_DEV_ARM_VGIC_GRP_CTRL, .attr = KVM_DEV_ARM_VGIC_CTRL_INIT};
+	struct kvm_device_attr a = {.group = KVM_DEV_ARM_VGIC_GRP_CTRL,
+				    .attr = KVM_DEV_ARM_VGIC_CTRL_INIT};
 
 	return ioctl(r->gic, KVM_SET_DEVICE_ATTR, &a);
 }
 static int op_gic_redist(struct rig *r)
 {
 	uint64_t addr = 0x080a0000;
-	struct kvm_device_attr a = {
-		.group = KVM_DEV_ARM_VGIC_GRP_ADDR, .attr = KVM_VGIC_V3_ADDR_TYPE_REDIST, .addr = (uintptr_t)&addr};
+	struct kvm_device_attr a = {.group = KVM_DEV_ARM_VGIC_GRP_ADDR,
+				    .attr = KVM_VGIC_V3_ADDR_TYPE_REDIST,
+				    .addr = (uintptr_t)&addr};
 
 	return ioctl(r->gic, KVM_SET_DEVICE_ATTR, &a);
 }
 static int op_filter(struct rig *r)
 {
-	struct kvm_smccc_filter f = {.base = 0x84000000u, .nr_functions = 1, .action = KVM_SMCCC_FILTER_DENY};
+	struct kvm_smccc_filter f = {
+		.base = 0x84000000u, .nr_functions = 1, .action = KVM_SMCCC_FILTER_DENY};
 	struct kvm_device_attr a = {.group = KVM_ARM_VM_SMCCC_CTRL, .addr = (uintptr_t)&f};
 
 	return ioctl(r->m.vm, KVM_SET_DEVICE_ATTR, &a);
@@ -179,7 +183,10 @@ static int op_munmap_half(struct rig *r)
 }
 static int op_mmap_over(struct rig *r)
 {
-	return mmap(r->slot, PAGE, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == r->slot ? 0 : -1;
+	return mmap(r->slot, PAGE, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+			       r->slot
+		       ? 0
+		       : -1;
 }
 
 /* --- starting points --------------------------------------------------------------------------------------------------------- */
@@ -293,7 +300,8 @@ static bool keeps_caches(const struct operation *o)
 	return o->fn == op_run || o->fn == op_filter;
 }
 
-static void check_after_failure(const struct operation *o, unsigned long n, int error, int wanted, uint64_t objects, int fds)
+static void check_after_failure(const struct operation *o, unsigned long n, int error, int wanted,
+				uint64_t objects, int fds)
 {
 	uint64_t after;
 
@@ -302,9 +310,11 @@ static void check_after_failure(const struct operation *o, unsigned long n, int 
 	if (error != wanted && !(wanted == EMFILE && error == ENFILE))
 		TEST_FAIL("%s, failure %lu: errno %d, expected %d", o->name, n, error, wanted);
 	if (!keeps_caches(o) && after != objects)
-		TEST_FAIL("%s, failure %lu: %lld objects left behind", o->name, n, (long long)(after - objects));
+		TEST_FAIL("%s, failure %lu: %lld objects left behind", o->name, n,
+			  (long long)(after - objects));
 	if (count_fds() != fds)
-		TEST_FAIL("%s, failure %lu: %d descriptors left behind", o->name, n, count_fds() - fds);
+		TEST_FAIL("%s, failure %lu: %d descriptors left behind", o->name, n,
+			  count_fds() - fds);
 }
 
 /* What the process keeps while it has machines (the notifier's list and its spare) is there before anything is counted. */
@@ -346,12 +356,13 @@ TEST(every_allocation_failing_in_turn_leaves_everything_as_it_was)
 				if (o->fn(&r) < 0)
 					TEST_FAIL("%s does not work after failure %lu", o->name, n);
 			} else if (result < 0) {
-				TEST_FAIL("%s failed without a failing allocation (errno %d)", o->name, error);
+				TEST_FAIL("%s failed without a failing allocation (errno %d)",
+					  o->name, error);
 			}
 			rig_free(&r);
 			if (host_alloc_objects() != at_rest)
-				TEST_FAIL("%s, failure %lu: %lld objects leaked by the machine", o->name, n,
-					  (long long)(host_alloc_objects() - at_rest));
+				TEST_FAIL("%s, failure %lu: %lld objects leaked by the machine",
+					  o->name, n, (long long)(host_alloc_objects() - at_rest));
 			if (left)
 				break; /* fewer than n allocations: all have been tried */
 		}

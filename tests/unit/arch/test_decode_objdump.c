@@ -78,7 +78,7 @@ static void read_settled(const char *path)
 			fprintf(stderr, "%s: KIND | MNEMONIC | OPERANDS | REASON expected\n", path);
 			exit(1);
 		}
-		settled[nr_settled] = (struct settled){ *col[0], strdup(col[1]), strdup(col[2]) };
+		settled[nr_settled] = (struct settled){*col[0], strdup(col[1]), strdup(col[2])};
 		if (*col[1] == '@') {
 			settled[nr_settled].mask = (u32)strtoul(col[1] + 1, &p, 16);
 			settled[nr_settled].value = (u32)strtoul(p + 1, NULL, 16);
@@ -95,8 +95,9 @@ static bool is_settled(char kind, u32 word, const char *mnemonic, const char *op
 
 		if (s->kind != kind)
 			continue;
-		if (s->mask ? (word & s->mask) == s->value : !fnmatch(s->mnemonic, mnemonic, 0) &&
-								      !fnmatch(s->operands, operands, 0)) {
+		if (s->mask ? (word & s->mask) == s->value
+			    : !fnmatch(s->mnemonic, mnemonic, 0) &&
+				      !fnmatch(s->operands, operands, 0)) {
 			s->hits++;
 			return true;
 		}
@@ -126,14 +127,16 @@ static void complain(enum a64_op op, u32 word, const char *mnemonic, const char 
 	static unsigned nr_seen;
 
 	for (unsigned i = 0; i < nr_seen; i++) {
-		if (seen[i].op == op && !strncmp(seen[i].mnemonic, mnemonic, sizeof(seen[i].mnemonic) - 1))
+		if (seen[i].op == op &&
+		    !strncmp(seen[i].mnemonic, mnemonic, sizeof(seen[i].mnemonic) - 1))
 			return;
 	}
 	if (nr_seen == MAX_COMPLAINT)
 		return;
 	seen[nr_seen].op = op;
 	strncpy(seen[nr_seen++].mnemonic, mnemonic, sizeof(seen[0].mnemonic) - 1);
-	printf("# %08x: here %s, objdump %s %s\n", word, op ? a64_info[op].name : "undefined", mnemonic, operands);
+	printf("# %08x: here %s, objdump %s %s\n", word, op ? a64_info[op].name : "undefined",
+	       mnemonic, operands);
 }
 
 static void judge(u32 word, const char *mnemonic, const char *operands)
@@ -173,7 +176,8 @@ static void check_batch(const u32 *words, unsigned n)
 		exit(1);
 	}
 	close(fd);
-	snprintf(command, sizeof(command), "aarch64-linux-gnu-objdump -D -z -b binary -m aarch64 %s", path);
+	snprintf(command, sizeof(command),
+		 "aarch64-linux-gnu-objdump -D -z -b binary -m aarch64 %s", path);
 	f = popen(command, "r");
 	while (f && fgets(line, sizeof(line), f)) {
 		char *colon = strchr(line, ':'), *mnemonic, *operands, *tab;
@@ -243,8 +247,9 @@ static int worker(unsigned id, u64 nr_random, unsigned per_line)
 		check_batch(words, n);
 		nr_random -= n;
 	}
-	printf("# worker %u: %llu words: %llu agreed defined, %llu agreed undefined, %llu settled, %llu wrong\n", id,
-	       (unsigned long long)nr_words, (unsigned long long)nr_agreed_defined,
+	printf("# worker %u: %llu words: %llu agreed defined, %llu agreed undefined, %llu settled, "
+	       "%llu wrong\n",
+	       id, (unsigned long long)nr_words, (unsigned long long)nr_agreed_defined,
 	       (unsigned long long)nr_agreed_undefined, (unsigned long long)nr_settled_words,
 	       (unsigned long long)nr_wrong);
 	free(words);
@@ -279,7 +284,7 @@ int main(int argc, char **argv)
 		wait(&status);
 		failed |= status != 0;
 	}
-	printf("%s - decode table agrees with objdump: %u lines, %llu random words\n", failed ? "not ok" : "ok",
-	       NR_A64_OPS - 1, (unsigned long long)nr_random);
+	printf("%s - decode table agrees with objdump: %u lines, %llu random words\n",
+	       failed ? "not ok" : "ok", NR_A64_OPS - 1, (unsigned long long)nr_random);
 	return failed;
 }

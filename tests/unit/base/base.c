@@ -48,7 +48,8 @@ TEST(a_list_keeps_order_and_survives_removal_while_walking)
 		items[k].value = k;
 		list_add_tail(&head, &items[k].node);
 	}
-	list_for_each_safe(i, tmp, &head, node) {
+	list_for_each_safe(i, tmp, &head, node)
+	{
 		EXPECT_EQ(i->value, n++);
 		if (i->value % 2)
 			list_del(&i->node);
@@ -59,8 +60,7 @@ TEST(a_list_keeps_order_and_survives_removal_while_walking)
 	list_splice_tail(&other, &head);
 	EXPECT(list_empty(&head));
 	n = 0;
-	list_for_each(i, &other, node)
-		n = n * 10 + i->value;
+	list_for_each(i, &other, node) n = n * 10 + i->value;
 	EXPECT_EQ(n, 102468);
 	EXPECT(list_first(&other, struct item, node) == &items[1]);
 	EXPECT(!list_first(&head, struct item, node));
@@ -84,7 +84,8 @@ static void check_tree(const struct itree *t)
 	struct itree_node *n, *prev = NULL;
 	u64 count = 0;
 
-	itree_for_each(n, t) {
+	itree_for_each(n, t)
+	{
 		u64 max = n->end;
 
 		if (n->left)
@@ -130,7 +131,8 @@ TEST(an_interval_tree_agrees_with_a_plain_array)
 				floor = MAX(floor, nodes[i].start);
 		}
 		u64 last = 0;
-		itree_for_each_overlap(n, &t, s, e) {
+		itree_for_each_overlap(n, &t, s, e)
+		{
 			EXPECT(n->start < e && s < n->end);
 			EXPECT(n->start >= last);
 			last = n->start;

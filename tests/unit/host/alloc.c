@@ -19,7 +19,8 @@ static bool is_zero(const void *p, size_t n)
 
 TEST(memory_is_zeroed_aligned_and_counted_also_the_second_time)
 {
-	static const size_t sizes[] = {1, 8, 16, 17, 63, 64, 65, 100, 500, 1000, 4000, 4096, 5000, 20000, 32768, 32769, 300000};
+	static const size_t sizes[] = {1,    8,	   16,	 17,   63,    64,    65,    100,   500,
+				       1000, 4000, 4096, 5000, 20000, 32768, 32769, 300000};
 	u64 bytes = host_alloc_bytes(), objects = host_alloc_objects();
 
 	for (int round = 0; round < 3; round++) {

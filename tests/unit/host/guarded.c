@@ -27,46 +27,46 @@ static void setup(void)
 	mprotect(ro, 4096, PROT_READ);
 }
 
-#define CHECK_WIDTH(bits)                                                                          \
-	do {                                                                                       \
-		u##bits v = 0, want = (u##bits)0x8182838485868788ull, exp;                         \
-		bool swapped = false;                                                              \
-		EXPECT(guarded_store##bits(page + 8, want));                                       \
-		EXPECT(guarded_load##bits(page + 8, &v));                                          \
-		EXPECT_EQ(v, want);                                                                \
-		EXPECT(guarded_load_acquire##bits(page + 8, &v));                                  \
-		EXPECT_EQ(v, want);                                                                \
-		EXPECT(guarded_store_release##bits(page + 8, 5));                                  \
-		EXPECT(guarded_fetch_add##bits(page + 8, (u##bits)-2, &v));                        \
-		EXPECT_EQ(v, 5);                                                                   \
-		EXPECT(guarded_xchg##bits(page + 8, 7, &v));                                       \
-		EXPECT_EQ(v, 3);                                                                   \
-		EXPECT(guarded_store_seqcst##bits(page + 8, 9));                                   \
-		exp = 8;                                                                           \
-		EXPECT(guarded_cmpxchg##bits(page + 8, &exp, 1, &swapped));                        \
-		EXPECT(!swapped);                                                                  \
-		EXPECT_EQ(exp, 9);                                                                 \
-		EXPECT(guarded_cmpxchg##bits(page + 8, &exp, 1, &swapped));                        \
-		EXPECT(swapped);                                                                   \
-		EXPECT_EQ(exp, 9);                                                                 \
-		EXPECT(guarded_load##bits(page + 8, &v));                                          \
-		EXPECT_EQ(v, 1);                                                                   \
-		/* and each of them on memory that is not there */                                 \
-		EXPECT(!guarded_load##bits(hole, &v));                                             \
-		EXPECT(!guarded_load_acquire##bits(hole, &v));                                     \
-		EXPECT(!guarded_store##bits(hole, 1));                                             \
-		EXPECT(!guarded_store_release##bits(hole, 1));                                     \
-		EXPECT(!guarded_store_seqcst##bits(hole, 1));                                      \
-		EXPECT(!guarded_xchg##bits(hole, 1, &v));                                          \
-		EXPECT(!guarded_fetch_add##bits(hole, 1, &v));                                     \
-		EXPECT(!guarded_cmpxchg##bits(hole, &exp, 1, &swapped));                           \
-		EXPECT(guarded_load##bits(ro, &v));                                                \
-		EXPECT(!guarded_store##bits(ro, 1));                                               \
-		EXPECT(!guarded_xchg##bits(ro, 1, &v));                                            \
-		EXPECT(!guarded_fetch_add##bits(ro, 1, &v));                                       \
-		/* a compare-exchange that would succeed needs the store */                        \
-		exp = 0;                                                                           \
-		EXPECT(!guarded_cmpxchg##bits(ro, &exp, 1, &swapped));                             \
+#define CHECK_WIDTH(bits)                                                     \
+	do {                                                                  \
+		u##bits v = 0, want = (u##bits)0x8182838485868788ull, exp;    \
+		bool swapped = false;                                         \
+		EXPECT(guarded_store##bits(page + 8, want));                  \
+		EXPECT(guarded_load##bits(page + 8, &v));                     \
+		EXPECT_EQ(v, want);                                           \
+		EXPECT(guarded_load_acquire##bits(page + 8, &v));             \
+		EXPECT_EQ(v, want);                                           \
+		EXPECT(guarded_store_release##bits(page + 8, 5));             \
+		EXPECT(guarded_fetch_add##bits(page + 8, (u##bits) - 2, &v)); \
+		EXPECT_EQ(v, 5);                                              \
+		EXPECT(guarded_xchg##bits(page + 8, 7, &v));                  \
+		EXPECT_EQ(v, 3);                                              \
+		EXPECT(guarded_store_seqcst##bits(page + 8, 9));              \
+		exp = 8;                                                      \
+		EXPECT(guarded_cmpxchg##bits(page + 8, &exp, 1, &swapped));   \
+		EXPECT(!swapped);                                             \
+		EXPECT_EQ(exp, 9);                                            \
+		EXPECT(guarded_cmpxchg##bits(page + 8, &exp, 1, &swapped));   \
+		EXPECT(swapped);                                              \
+		EXPECT_EQ(exp, 9);                                            \
+		EXPECT(guarded_load##bits(page + 8, &v));                     \
+		EXPECT_EQ(v, 1);                                              \
+		/* and each of them on memory that is not there */            \
+		EXPECT(!guarded_load##bits(hole, &v));                        \
+		EXPECT(!guarded_load_acquire##bits(hole, &v));                \
+		EXPECT(!guarded_store##bits(hole, 1));                        \
+		EXPECT(!guarded_store_release##bits(hole, 1));                \
+		EXPECT(!guarded_store_seqcst##bits(hole, 1));                 \
+		EXPECT(!guarded_xchg##bits(hole, 1, &v));                     \
+		EXPECT(!guarded_fetch_add##bits(hole, 1, &v));                \
+		EXPECT(!guarded_cmpxchg##bits(hole, &exp, 1, &swapped));      \
+		EXPECT(guarded_load##bits(ro, &v));                           \
+		EXPECT(!guarded_store##bits(ro, 1));                          \
+		EXPECT(!guarded_xchg##bits(ro, 1, &v));                       \
+		EXPECT(!guarded_fetch_add##bits(ro, 1, &v));                  \
+		/* a compare-exchange that would succeed needs the store */   \
+		exp = 0;                                                      \
+		EXPECT(!guarded_cmpxchg##bits(ro, &exp, 1, &swapped));        \
 	} while (0)
 
 TEST(every_access_works_and_fails_on_a_hole_without_a_crash)

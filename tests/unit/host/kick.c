@@ -133,7 +133,8 @@ static void signal_while_asleep(bool expect_wake)
 	a32_store(&word, 0);
 	ASSERT(!pthread_create(&t, NULL, signaller, NULL));
 	do
-		ret = host_sleeper_sleep(&s, &word, 0, t0 + (expect_wake ? 5000 : 60) * MS, effective);
+		ret = host_sleeper_sleep(&s, &word, 0, t0 + (expect_wake ? 5000 : 60) * MS,
+					 effective);
 	while (!ret);
 	EXPECT_EQ(ret, expect_wake ? -EINTR : -ETIMEDOUT);
 	/* The handler runs when the mask comes back, not inside. */

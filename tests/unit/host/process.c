@@ -75,7 +75,8 @@ static void query_checks(void)
 	u64 dev, ino;
 
 	host_fd_identity(fd, &dev, &ino);
-	mmap(p + 4096, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	mmap(p + 4096, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+	     0);
 	mmap(p + 3 * 4096, 2 * 4096, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 8192);
 	munmap(p + 7 * 4096, 4096);
 	EXPECT_EQ(host_vma_query((u64)p + 4096 + 5, &v), 0);
@@ -210,8 +211,8 @@ TEST(a_fork_child_has_another_identity_and_threads_the_same)
 TEST(blocked_signals_are_seen_pending_and_ignored_ones_dropped)
 {
 	u64 old = host_signals_block(), mask = host_signals_mask();
-	u64 never = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGILL) |
-		    SIGNAL_BIT(32) | SIGNAL_BIT(33);
+	u64 never = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) |
+		    SIGNAL_BIT(SIGILL) | SIGNAL_BIT(32) | SIGNAL_BIT(33);
 
 	EXPECT_EQ(mask & never & ~old, 0);
 	EXPECT_EQ(mask & SIGNAL_BIT(SIGUSR1), SIGNAL_BIT(SIGUSR1));

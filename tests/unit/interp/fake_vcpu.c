@@ -308,7 +308,6 @@ u64 vcpu_branch_address(const struct vcpu *v, u64 target)
 #define FPCR_WRITABLE 0x07c80000u /* AHP, DN, FZ, RMode, FZ16 */
 #define FPSR_WRITABLE 0x0800009fu /* QC and the cumulative flags */
 
-
 /* The registers of EL0 that instructions touch: NZCV, FPCR, FPSR, TPIDR_EL0. */
 enum op_result vcpu_sysreg_read(struct vcpu *v, u16 op, unsigned rt)
 {

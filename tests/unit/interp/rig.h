@@ -25,7 +25,15 @@ enum rig_exit {
 };
 
 /* The last call into the vCPU layer and its arguments, rt and op as there. */
-enum rig_call { RIG_CALL_NONE, RIG_CALL_ERET, RIG_CALL_MSR_IMM, RIG_CALL_SYS, RIG_CALL_MSR, RIG_CALL_MRS, RIG_CALL_DSB };
+enum rig_call {
+	RIG_CALL_NONE,
+	RIG_CALL_ERET,
+	RIG_CALL_MSR_IMM,
+	RIG_CALL_SYS,
+	RIG_CALL_MSR,
+	RIG_CALL_MRS,
+	RIG_CALL_DSB
+};
 
 #define RIG_MAX_RANGES 8
 

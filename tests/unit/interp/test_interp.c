@@ -34,7 +34,7 @@ TEST(falling_off_a_page_runs_the_next_one)
 {
 	setup();
 	rig->v.arch.pc = CODE + 0xff8;
-	put(CODE + 0xff8, 0x91000400);  /* add x0, x0, #1 */
+	put(CODE + 0xff8, 0x91000400); /* add x0, x0, #1 */
 	put(CODE + 0xffc, 0x91000400);
 	put(CODE + 0x1000, 0x91000400);
 	put(CODE + 0x1004, SVC0);
@@ -46,8 +46,8 @@ TEST(falling_off_a_page_runs_the_next_one)
 TEST(a_backward_branch_polls_and_ticks_are_regular)
 {
 	setup();
-	put(CODE, 0x91000400);		/* add x0, x0, #1 */
-	put(CODE + 4, 0x17ffffff);	/* b .-4 */
+	put(CODE, 0x91000400);	   /* add x0, x0, #1 */
+	put(CODE + 4, 0x17ffffff); /* b .-4 */
 	rig->limit = rig->v.stats.instructions + 100000;
 	EXPECT_EQ(rig_run(rig), RIG_LIMIT);
 	EXPECT(rig->v.arch.x[0] >= 50000 && rig->v.arch.x[0] < 50000 + 16384);
@@ -214,7 +214,8 @@ TEST(store_exclusive_fails_after_clrex_and_after_another_store)
 	put(CODE + 12, 0xc8047c43); /* stxr w4, x3, [x2]: the monitor is open */
 	put(CODE + 16, SVC0);
 	for (unsigned round = 0; round < 3; round++) {
-		static const u32 between[] = { 0xd503201f, 0xd503305f /* clrex */, 0xf9000045 /* str x5, [x2] */ };
+		static const u32 between[] = {0xd503201f, 0xd503305f /* clrex */,
+					      0xf9000045 /* str x5, [x2] */};
 
 		put(CODE + 4, between[round]);
 		rig_drop_code(rig, CODE, CODE + 64);
@@ -237,19 +238,19 @@ TEST(exceptions_and_hints_reach_their_function)
 		enum rig_exit exit;
 		u32 imm;
 	} t[] = {
-		{ 0xd4000001 | 0x1234 << 5, RIG_SVC, 0x1234 },
-		{ 0xd4000002 | 0x1235 << 5, RIG_HVC, 0x1235 },
-		{ 0xd4000003 | 0x1236 << 5, RIG_SMC, 0x1236 },
-		{ 0xd4200000 | 0x1237 << 5, RIG_BRK, 0x1237 },
-		{ 0xd4400000, RIG_UNDEF },  /* hlt */
-		{ 0xd4a00001, RIG_UNDEF },  /* dcps1 */
-		{ 0xd4a00002, RIG_UNDEF },
-		{ 0xd4a00003, RIG_UNDEF },
-		{ 0xd6bf03e0, RIG_UNDEF },  /* drps */
-		{ 0x00001234, RIG_UNDEF },  /* udf */
-		{ 0xffffffff, RIG_UNDEF },
-		{ 0xd503205f, RIG_WFE },
-		{ 0xd503207f, RIG_WFI },
+		{0xd4000001 | 0x1234 << 5, RIG_SVC, 0x1234},
+		{0xd4000002 | 0x1235 << 5, RIG_HVC, 0x1235},
+		{0xd4000003 | 0x1236 << 5, RIG_SMC, 0x1236},
+		{0xd4200000 | 0x1237 << 5, RIG_BRK, 0x1237},
+		{0xd4400000, RIG_UNDEF}, /* hlt */
+		{0xd4a00001, RIG_UNDEF}, /* dcps1 */
+		{0xd4a00002, RIG_UNDEF},
+		{0xd4a00003, RIG_UNDEF},
+		{0xd6bf03e0, RIG_UNDEF}, /* drps */
+		{0x00001234, RIG_UNDEF}, /* udf */
+		{0xffffffff, RIG_UNDEF},
+		{0xd503205f, RIG_WFE},
+		{0xd503207f, RIG_WFI},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
@@ -276,18 +277,18 @@ TEST(privileged_instructions_pass_their_fields_on)
 		enum rig_call call;
 		u32 a, b, c;
 	} t[] = {
-		{ 0xd69f03e0, RIG_CALL_ERET },
-		{ 0xd500457f, RIG_CALL_MSR_IMM, 0, 3, 5 },  /* msr uao, #5 */
-		{ 0xd500419f, RIG_CALL_MSR_IMM, 0, 4, 1 },  /* msr pan, #1 */
-		{ 0xd50041bf, RIG_CALL_MSR_IMM, 0, 5, 1 },  /* msr spsel, #1 */
-		{ 0xd503413f, RIG_CALL_MSR_IMM, 3, 1, 1 },  /* msr ssbs, #1 */
-		{ 0xd503415f, RIG_CALL_MSR_IMM, 3, 2, 1 },  /* msr dit, #1 */
-		{ 0xd5034adf, RIG_CALL_MSR_IMM, 3, 6, 10 }, /* msr daifset, #10 */
-		{ 0xd50345ff, RIG_CALL_MSR_IMM, 3, 7, 5 },  /* msr daifclr, #5 */
-		{ 0xd5087829, RIG_CALL_SYS, 0x43c1, 9 },    /* at s1e1w, x9 */
-		{ 0xd5181004, RIG_CALL_MSR, 0xc080, 4 },    /* msr sctlr_el1, x4 */
-		{ 0xd5381005, RIG_CALL_MRS, 0xc080, 5 },    /* mrs x5, sctlr_el1 */
-		{ 0xd5033b9f, RIG_CALL_DSB, 11 },	    /* dsb ish */
+		{0xd69f03e0, RIG_CALL_ERET},
+		{0xd500457f, RIG_CALL_MSR_IMM, 0, 3, 5},  /* msr uao, #5 */
+		{0xd500419f, RIG_CALL_MSR_IMM, 0, 4, 1},  /* msr pan, #1 */
+		{0xd50041bf, RIG_CALL_MSR_IMM, 0, 5, 1},  /* msr spsel, #1 */
+		{0xd503413f, RIG_CALL_MSR_IMM, 3, 1, 1},  /* msr ssbs, #1 */
+		{0xd503415f, RIG_CALL_MSR_IMM, 3, 2, 1},  /* msr dit, #1 */
+		{0xd5034adf, RIG_CALL_MSR_IMM, 3, 6, 10}, /* msr daifset, #10 */
+		{0xd50345ff, RIG_CALL_MSR_IMM, 3, 7, 5},  /* msr daifclr, #5 */
+		{0xd5087829, RIG_CALL_SYS, 0x43c1, 9},	  /* at s1e1w, x9 */
+		{0xd5181004, RIG_CALL_MSR, 0xc080, 4},	  /* msr sctlr_el1, x4 */
+		{0xd5381005, RIG_CALL_MRS, 0xc080, 5},	  /* mrs x5, sctlr_el1 */
+		{0xd5033b9f, RIG_CALL_DSB, 11},		  /* dsb ish */
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {

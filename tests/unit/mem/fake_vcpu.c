@@ -83,7 +83,8 @@ static bool allowed(const struct fake_tlb_entry *e, enum fake_op op)
 	return op == FAKE_WRITE ? e->w : op == FAKE_EXEC ? e->x : e->r;
 }
 
-static int translate(struct fake_vcpu *v, u64 ipa, enum fake_op op, u64 *hva, struct mem_fault *fault)
+static int translate(struct fake_vcpu *v, u64 ipa, enum fake_op op, u64 *hva,
+		     struct mem_fault *fault)
 {
 	struct fake_tlb_entry *e = slot_of(v, ipa);
 	struct s2_result r;
@@ -92,8 +93,12 @@ static int translate(struct fake_vcpu *v, u64 ipa, enum fake_op op, u64 *hva, st
 		if (s2_lookup(&v->m->mmu, ipa, op == FAKE_WRITE, op == FAKE_EXEC, false, &r, fault))
 			return -EFAULT;
 		/* In the section that read the descriptor. */
-		*e = (struct fake_tlb_entry){
-			.page = ipa & ~0xfffull, .hva = r.hva & ~0xfffull, .r = r.r, .w = r.w, .x = r.x_el1, .level = r.level};
+		*e = (struct fake_tlb_entry){.page = ipa & ~0xfffull,
+					     .hva = r.hva & ~0xfffull,
+					     .r = r.r,
+					     .w = r.w,
+					     .x = r.x_el1,
+					     .level = r.level};
 	}
 	*hva = e->hva + (ipa & 0xfff);
 	if (v->no_cache)
@@ -147,7 +152,11 @@ int fake_access(struct fake_vcpu *v, u64 ipa, enum fake_op op, u32 *value)
 
 	for (unsigned i = 0; i < 100000; i++) {
 		enum mem_fault_action action = MEM_FAULT_RETRY;
-		struct mem_fault fault = {.ipa = ipa, .va = ipa, .write = op == FAKE_WRITE, .exec = op == FAKE_EXEC, .size = 4};
+		struct mem_fault fault = {.ipa = ipa,
+					  .va = ipa,
+					  .write = op == FAKE_WRITE,
+					  .exec = op == FAKE_EXEC,
+					  .size = 4};
 
 		if (!v->in_guest)
 			fake_enter(v);

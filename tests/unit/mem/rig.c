@@ -49,7 +49,8 @@ bool rig_stop(struct rig *r)
 
 void *rig_map(u64 size, u64 align)
 {
-	char *p = mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *p = mmap(NULL, size + align, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	char *start;
 
 	if (p == MAP_FAILED)
@@ -75,8 +76,11 @@ void rig_unmap(void *p, u64 size)
 
 int rig_slot(struct vm_mem *m, u32 id, u64 gpa, u64 size, const void *hva, u32 flags)
 {
-	struct mem_region r = {
-		.slot = id, .flags = flags, .guest_phys_addr = gpa, .memory_size = size, .userspace_addr = (uintptr_t)hva};
+	struct mem_region r = {.slot = id,
+			       .flags = flags,
+			       .guest_phys_addr = gpa,
+			       .memory_size = size,
+			       .userspace_addr = (uintptr_t)hva};
 
 	return mem_set_region(m, &r);
 }
@@ -89,7 +93,8 @@ static bool same_slots(struct vm_mem *m) REQUIRES(&m->slots_lock)
 	struct memslot *s, *t = memslot_first(b);
 	u64 pages = 0, nr = 0;
 
-	memslot_for_each (s, a) {
+	memslot_for_each(s, a)
+	{
 		if (s != t) {
 			printf("# sets differ at slot %u\n", s->id);
 			return false;
@@ -103,9 +108,10 @@ static bool same_slots(struct vm_mem *m) REQUIRES(&m->slots_lock)
 			struct memslot *h;
 			bool by_hva = false;
 
-			memslot_for_each_hva (h, set, s->userspace_addr, memslot_hva_end(s))
+			memslot_for_each_hva(h, set, s->userspace_addr, memslot_hva_end(s))
 				by_hva |= h == s;
-			if (!by_hva || memslot_find_id(set, s->id) != s || memslot_find_gfn(set, s->base_gfn) != s ||
+			if (!by_hva || memslot_find_id(set, s->id) != s ||
+			    memslot_find_gfn(set, s->base_gfn) != s ||
 			    memslot_find_gfn(set, s->base_gfn + s->npages - 1) != s) {
 				printf("# slot %u is not in all trees of set %u\n", s->id, i);
 				return false;
@@ -115,8 +121,8 @@ static bool same_slots(struct vm_mem *m) REQUIRES(&m->slots_lock)
 		nr++;
 		t = memslot_next(b, t);
 	}
-	if (t || pages != m->slots->nr_pages || nr != m->slots->nr_slots || a->by_id.nr != nr || b->by_id.nr != nr ||
-	    a->by_hva.nr != nr || b->by_hva.nr != nr) {
+	if (t || pages != m->slots->nr_pages || nr != m->slots->nr_slots || a->by_id.nr != nr ||
+	    b->by_id.nr != nr || a->by_hva.nr != nr || b->by_hva.nr != nr) {
 		printf("# slot counters are off\n");
 		return false;
 	}
@@ -171,7 +177,8 @@ PRINTF_LIKE(2, 3) static void text_add(struct text *t, const char *fmt, ...)
 static int dump_leaf(struct s2_visit *v, enum s2_visit_kind kind)
 {
 	if (v->old)
-		text_add(v->arg, "leaf %llx L%u %llx\n", (long long)v->ipa, v->level, (long long)v->old);
+		text_add(v->arg, "leaf %llx L%u %llx\n", (long long)v->ipa, v->level,
+			 (long long)v->old);
 	return 0;
 }
 
@@ -180,12 +187,15 @@ static void dump_set(struct text *t, struct vm_mem *m, struct memslot_set *set)
 	struct memslot *s;
 
 	text_add(t, "set %u\n", set->node_idx);
-	memslot_for_each (s, set) {
-		text_add(t, "slot %u gfn %llx pages %llx hva %llx flags %x bitmap %p\n", s->id, (long long)s->base_gfn,
-			 (long long)s->npages, (long long)s->userspace_addr, s->flags, (void *)s->dirty_bitmap);
+	memslot_for_each(s, set)
+	{
+		text_add(t, "slot %u gfn %llx pages %llx hva %llx flags %x bitmap %p\n", s->id,
+			 (long long)s->base_gfn, (long long)s->npages, (long long)s->userspace_addr,
+			 s->flags, (void *)s->dirty_bitmap);
 		for (u64 i = 0; s->dirty_bitmap && i < memslot_bitmap_words(s); i++)
 			if (a64_load_relaxed(&s->dirty_bitmap[i]))
-				text_add(t, " word %llx %llx\n", (long long)i, (long long)a64_load_relaxed(&s->dirty_bitmap[i]));
+				text_add(t, " word %llx %llx\n", (long long)i,
+					 (long long)a64_load_relaxed(&s->dirty_bitmap[i]));
 	}
 }
 
@@ -195,8 +205,8 @@ char *rig_dump(struct vm_mem *m)
 	struct text t = {0};
 
 	mutex_lock(&m->slots_lock);
-	text_add(&t, "pages %llx slots %u manual %llx\n", (long long)m->slots->nr_pages, m->slots->nr_slots,
-		 (long long)m->manual_protect);
+	text_add(&t, "pages %llx slots %u manual %llx\n", (long long)m->slots->nr_pages,
+		 m->slots->nr_slots, (long long)m->manual_protect);
 	for (unsigned i = 0; i < 2; i++)
 		dump_set(&t, m, &m->slots->set[i]);
 	write_lock(&m->mmu_lock);
@@ -304,7 +314,8 @@ bool aborts(void (*fn)(void))
 		fn();
 		_exit(0);
 	}
-	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	       WTERMSIG(status) == SIGABRT;
 }
 
 void sleep_ms(unsigned ms)

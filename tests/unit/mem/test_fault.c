@@ -18,8 +18,13 @@ static struct s2_result leaf_at(u64 ipa)
 
 static int answer(u64 ipa, bool write, bool exec, bool s1ptw, bool cache_op)
 {
-	struct mem_fault f = {.ipa = ipa, .type = MEM_FAULT_TRANSLATION, .level = 3, .write = write, .exec = exec,
-			      .s1ptw = s1ptw, .cache_op = cache_op};
+	struct mem_fault f = {.ipa = ipa,
+			      .type = MEM_FAULT_TRANSLATION,
+			      .level = 3,
+			      .write = write,
+			      .exec = exec,
+			      .s1ptw = s1ptw,
+			      .cache_op = cache_op};
 	enum mem_fault_action action;
 	int ret = mem_fault_handle(&r.m, &r.v.mem, &f, &action);
 
@@ -213,7 +218,8 @@ TEST(I35_raw_munmap_under_a_mapped_page_is_efault)
 	EXPECT_EQ(fake_access(&r.v, PAGE, FAKE_READ, &x), -EFAULT);
 	EXPECT_EQ(r.v.host_faults, 1);
 	/* Memory comes back, unannounced as well. */
-	ASSERT(mmap(p + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+	ASSERT(mmap(p + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0) != MAP_FAILED);
 	EXPECT_EQ(fake_access(&r.v, PAGE, FAKE_READ, &x), 0);
 	EXPECT_EQ(x, 0);
 	EXPECT(rig_stop(&r));

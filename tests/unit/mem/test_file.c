@@ -63,9 +63,9 @@ TEST(I01_a_mapping_or_an_operation_keeps_a_closed_file)
 	ref_init(&vm.users, 1);
 	f = pinning_file(&vm);
 	EXPECT(!ref_put(&vm.users));
-	file_get(f);			/* the mapping */
-	EXPECT(file_try_get(f));	/* an ioctl in flight */
-	file_put(f);			/* close */
+	file_get(f);		 /* the mapping */
+	EXPECT(file_try_get(f)); /* an ioctl in flight */
+	file_put(f);		 /* close */
 	file_put(f);
 	EXPECT(!vm.destroyed);
 	file_put(f);

@@ -210,7 +210,8 @@ static void storm_pairs(void *arg)
 		u64 n = next_random(&seed), first = n % STORM_PAGES, nr = (n >> 16) % 8;
 		struct mem_inval_token t;
 
-		mem_invalidate_start((uintptr_t)storm + first * PAGE, (uintptr_t)storm + (first + nr) * PAGE,
+		mem_invalidate_start((uintptr_t)storm + first * PAGE,
+				     (uintptr_t)storm + (first + nr) * PAGE,
 				     n & BIT(32) ? MEM_INVAL_KEEP_VMA : 0, &t);
 		if (__atomic_load_n(&r.m.inv_in_progress, __ATOMIC_RELAXED))
 			a32_fetch_add(&storm_raised, 1);
@@ -235,9 +236,11 @@ TEST(I08_counts_return_to_zero_whatever_slots_do_meanwhile)
 		u64 n = next_random(&seed);
 		u32 id = n % 6;
 
-		rig_slot(&r.m, id, id * 16 * PAGE + (n & BIT(20) ? GIB : 0), n & BIT(21) ? 8 * PAGE : 0,
-			 storm + id * 8 * PAGE, n & BIT(22) ? MEMSLOT_LOG_DIRTY : 0);
-		fake_access(&r.v, (n >> 24) % 6 * 16 * PAGE, n & BIT(23) ? FAKE_READ : FAKE_WRITE, &x);
+		rig_slot(&r.m, id, id * 16 * PAGE + (n & BIT(20) ? GIB : 0),
+			 n & BIT(21) ? 8 * PAGE : 0, storm + id * 8 * PAGE,
+			 n & BIT(22) ? MEMSLOT_LOG_DIRTY : 0);
+		fake_access(&r.v, (n >> 24) % 6 * 16 * PAGE, n & BIT(23) ? FAKE_READ : FAKE_WRITE,
+			    &x);
 	}
 	a32_store(&storm_over, 1);
 	for (u64 i = 0; i < 2; i++)
@@ -386,7 +389,8 @@ static void hammer(void *arg)
 		for (unsigned i = 0; i < 50; i++) {
 			struct mem_fault f = {0};
 
-			if (fake_try(v, i % 2 * PAGE, i & 4 ? FAKE_READ : FAKE_WRITE, &x, &f) && f.hva)
+			if (fake_try(v, i % 2 * PAGE, i & 4 ? FAKE_READ : FAKE_WRITE, &x, &f) &&
+			    f.hva)
 				v->host_faults++;
 		}
 		/* EFAULT while the test has the memory forbidden. */
@@ -447,7 +451,8 @@ static void replace_page(char *p)
 
 	mem_invalidate_start((uintptr_t)p, (uintptr_t)p + PAGE, 0, &t);
 	munmap(p, PAGE);
-	if (mmap(p, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != p)
+	if (mmap(p, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+	    p)
 		abort();
 	mem_invalidate_end(&t);
 }
@@ -527,7 +532,8 @@ TEST(I37_code_dies_when_its_page_is_found_gone)
 	EXPECT_EQ(fake_access(&r.v, 0, FAKE_EXEC, &x), 0);
 	munmap(p, PAGE);
 	EXPECT_EQ(fake_access(&r.v, 0, FAKE_READ, &x), -EFAULT);
-	ASSERT(mmap(p, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == p);
+	ASSERT(mmap(p, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0) == p);
 	put_code(p, 0x33333333);
 	EXPECT_EQ(fake_access(&r.v, 0, FAKE_EXEC, &x), 0);
 	EXPECT_EQ(x, 0x33333333);

@@ -8,8 +8,11 @@ static struct rig r;
 
 static int region(u32 slot, u32 flags, u64 gpa, u64 size, u64 hva)
 {
-	struct mem_region q = {
-		.slot = slot, .flags = flags, .guest_phys_addr = gpa, .memory_size = size, .userspace_addr = hva};
+	struct mem_region q = {.slot = slot,
+			       .flags = flags,
+			       .guest_phys_addr = gpa,
+			       .memory_size = size,
+			       .userspace_addr = hva};
 
 	return mem_set_region(&r.m, &q);
 }
@@ -19,8 +22,8 @@ TEST(bad_requests_get_the_errno_of_the_first_check_they_fail)
 	u64 p = (uintptr_t)rig_map(16 * PAGE, 0);
 
 	rig_start(&r);
-	EXPECT_EQ(region(0, 4, 0, PAGE, p), -EINVAL);		/* guest_memfd is not there */
-	EXPECT_EQ(region(0, BIT(16), 0, PAGE, p), -EINVAL);	/* our own flags are not the caller's */
+	EXPECT_EQ(region(0, 4, 0, PAGE, p), -EINVAL);	    /* guest_memfd is not there */
+	EXPECT_EQ(region(0, BIT(16), 0, PAGE, p), -EINVAL); /* our own flags are not the caller's */
 	EXPECT_EQ(region(32767, 0, 0, PAGE, p), -EINVAL);
 	EXPECT_EQ(region(32766, 0, 0, PAGE, p), 0);
 	EXPECT_EQ(region(32766, 0, 0, 0, p), 0);
@@ -34,24 +37,24 @@ TEST(bad_requests_get_the_errno_of_the_first_check_they_fail)
 	EXPECT_EQ(region(1u << 16, 0, 0, PAGE, p), -EINVAL);
 	EXPECT_EQ(region(0, 0, ~0ull << 12, 2 * PAGE, p), -EINVAL);
 	EXPECT_EQ(region(0, 0, 0, BIT(31) * PAGE, PAGE), -EINVAL);
-	EXPECT_EQ(region(0, 0, 0, 0, p), -EINVAL);		/* nothing to delete */
+	EXPECT_EQ(region(0, 0, 0, 0, p), -EINVAL); /* nothing to delete */
 	EXPECT_EQ(region(0, 0, BIT(40) - PAGE, 2 * PAGE, p), -EFAULT);
 	EXPECT_EQ(region(0, 0, BIT(40), PAGE, p), -EFAULT);
 	EXPECT(!mem_has_slots(&r.m));
 
 	ASSERT_EQ(region(0, 0, 4 * PAGE, 4 * PAGE, p), 0);
 	EXPECT(mem_has_slots(&r.m));
-	EXPECT_EQ(region(0, 0, 4 * PAGE, 4 * PAGE, p), 0);	/* nothing changed */
+	EXPECT_EQ(region(0, 0, 4 * PAGE, 4 * PAGE, p), 0); /* nothing changed */
 	EXPECT_EQ(region(0, 0, 4 * PAGE, 3 * PAGE, p), -EINVAL);
 	EXPECT_EQ(region(0, 0, 4 * PAGE, 4 * PAGE, p + PAGE), -EINVAL);
 	EXPECT_EQ(region(0, MEMSLOT_READONLY, 4 * PAGE, 4 * PAGE, p), -EINVAL);
 	EXPECT_EQ(region(1, 0, 7 * PAGE, PAGE, p), -EEXIST);
 	EXPECT_EQ(region(1, 0, 0, 5 * PAGE, p), -EEXIST);
-	EXPECT_EQ(region(1, 0, 8 * PAGE, PAGE, p), 0);		/* the same host memory twice is fine */
+	EXPECT_EQ(region(1, 0, 8 * PAGE, PAGE, p), 0); /* the same host memory twice is fine */
 	EXPECT_EQ(region(0, 0, 6 * PAGE, 4 * PAGE, p), -EEXIST);
-	EXPECT_EQ(region(0, 0, 2 * PAGE, 4 * PAGE, p), 0);	/* onto itself */
+	EXPECT_EQ(region(0, 0, 2 * PAGE, 4 * PAGE, p), 0); /* onto itself */
 	EXPECT_EQ(region(0, 0, BIT(40) - PAGE, 4 * PAGE, p), -EFAULT);
-	EXPECT_EQ(region(0, 0, 1, 0, p), -EINVAL);		/* deletion checks the address as well */
+	EXPECT_EQ(region(0, 0, 1, 0, p), -EINVAL); /* deletion checks the address as well */
 	EXPECT(rig_at_rest(&r.m));
 	EXPECT_EQ(region(0, 0, 0, 0, 0), 0);
 	EXPECT(rig_stop(&r));
@@ -86,7 +89,8 @@ TEST(thirty_thousand_slots_are_found_and_deleted)
 	EXPECT(rig_at_rest(&r.m));
 	for (u32 i = 0; i < 30000; i += 997) {
 		EXPECT_EQ(fake_access(&r.v, i * 2 * PAGE, FAKE_READ, &x), 0);
-		EXPECT_EQ(fake_access(&r.v, (i * 2 + 1) * PAGE, FAKE_READ, &x), FAKE_ACTION(MEM_FAULT_MMIO));
+		EXPECT_EQ(fake_access(&r.v, (i * 2 + 1) * PAGE, FAKE_READ, &x),
+			  FAKE_ACTION(MEM_FAULT_MMIO));
 	}
 	for (u32 i = 0; i < 30000; i++)
 		ASSERT_EQ(rig_slot(&r.m, (i * 7919) % 30000, 0, 0, p, 0), 0);
@@ -147,7 +151,8 @@ static void hammer(void *arg)
 
 	fake_enter(v);
 	for (; !a32_load(&stop_hammer); n++) {
-		fake_access(v, n % 8 * PAGE + (n & 16 ? 2 * MIB : 0), n & 1 ? FAKE_READ : FAKE_WRITE, &x);
+		fake_access(v, n % 8 * PAGE + (n & 16 ? 2 * MIB : 0),
+			    n & 1 ? FAKE_READ : FAKE_WRITE, &x);
 		fake_poll(v);
 	}
 	fake_leave(v);
@@ -231,7 +236,8 @@ static struct model_slot model[MODEL_SLOTS];
 static bool model_overlap(u32 id, u64 gpa, u64 size)
 {
 	for (u32 i = 0; i < MODEL_SLOTS; i++)
-		if (i != id && model[i].used && gpa < model[i].gpa + model[i].size && model[i].gpa < gpa + size)
+		if (i != id && model[i].used && gpa < model[i].gpa + model[i].size &&
+		    model[i].gpa < gpa + size)
 			return true;
 	return false;
 }
@@ -306,7 +312,8 @@ TEST(I15_sets_and_trees_agree_after_every_change_and_every_failure)
 			EXPECT_EQ(got, want);
 			model_apply(id, flags, gpa, size, hva, true);
 		}
-		fake_access(&r.v, next_random(&seed) % 200 * PAGE, next_random(&seed) % 2 ? FAKE_READ : FAKE_WRITE, &x);
+		fake_access(&r.v, next_random(&seed) % 200 * PAGE,
+			    next_random(&seed) % 2 ? FAKE_READ : FAKE_WRITE, &x);
 		ASSERT(rig_at_rest(&r.m));
 		ASSERT(model_matches());
 	}
@@ -355,13 +362,15 @@ TEST(I17_a_failed_change_leaves_everything_as_it_was)
 	EXPECT(sweep(0, MEMSLOT_LOG_DIRTY, 0, 8 * PAGE, p) >= 2); /* create: slot, bitmap */
 	EXPECT_EQ(fake_access(&r.v, 0, FAKE_WRITE, &x), 0);
 	EXPECT_EQ(fake_access(&r.v, PAGE, FAKE_READ, &x), 0);
-	EXPECT(sweep(0, MEMSLOT_LOG_DIRTY, 32 * PAGE, 8 * PAGE, p) >= 2); /* move: slot, INVALID copy */
+	EXPECT(sweep(0, MEMSLOT_LOG_DIRTY, 32 * PAGE, 8 * PAGE, p) >=
+	       2); /* move: slot, INVALID copy */
 	EXPECT_EQ(fake_access(&r.v, 32 * PAGE, FAKE_WRITE, &x), 0);
 	/* The bitmap moved along. */
 	EXPECT_EQ(a64_load(&memslot_find_id(memslot_active(&r.m), 0)->dirty_bitmap[0]), 1);
-	EXPECT(sweep(0, 0, 32 * PAGE, 8 * PAGE, p) >= 1);		     /* flags off: slot */
-	EXPECT(sweep(0, MEMSLOT_LOG_DIRTY, 32 * PAGE, 8 * PAGE, p) >= 2); /* flags on: slot, bitmap */
-	EXPECT(sweep(0, 0, 0, 0, 0) >= 1);				     /* delete: INVALID copy */
+	EXPECT(sweep(0, 0, 32 * PAGE, 8 * PAGE, p) >= 1); /* flags off: slot */
+	EXPECT(sweep(0, MEMSLOT_LOG_DIRTY, 32 * PAGE, 8 * PAGE, p) >=
+	       2);			   /* flags on: slot, bitmap */
+	EXPECT(sweep(0, 0, 0, 0, 0) >= 1); /* delete: INVALID copy */
 	EXPECT(rig_stop(&r));
 	munmap((void *)p, 16 * PAGE);
 }

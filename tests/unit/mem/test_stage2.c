@@ -68,7 +68,8 @@ static struct flat flat[NR_PAGES];
 static void flat_fill(u64 ipa, u64 size, u64 hva, unsigned prot, unsigned level)
 {
 	for (u64 i = 0; i < size / PAGE; i++)
-		flat[(ipa - WINDOW) / PAGE + i] = (struct flat){hva ? hva + i * PAGE : 0, prot, level};
+		flat[(ipa - WINDOW) / PAGE + i] =
+			(struct flat){hva ? hva + i * PAGE : 0, prot, level};
 }
 
 static struct flat *flat_at(u64 ipa)
@@ -184,7 +185,8 @@ TEST(I18_random_operations_agree_with_a_flat_map)
 	for (unsigned i = 0; i < test_rounds(20000, 2000000); i++) {
 		u64 n = next_random(&seed);
 		/* Few places, so that operations meet. */
-		u64 ipa = WINDOW + (n % 2) * GIB + (n >> 8) % 3 * 2 * MIB + (n >> 16) % 6 * PAGE * 100 % (2 * MIB);
+		u64 ipa = WINDOW + (n % 2) * GIB + (n >> 8) % 3 * 2 * MIB +
+			  (n >> 16) % 6 * PAGE * 100 % (2 * MIB);
 		unsigned prot = S2_PROT_R | ((n >> 24) & 6), kind = (n >> 32) % 100;
 		unsigned level = kind == 0 ? 1 : kind < 12 ? 2 : 3;
 		u64 hva;
@@ -195,11 +197,13 @@ TEST(I18_random_operations_agree_with_a_flat_map)
 			hva = base + ipa + (n >> 40) % 2 * 16 * GIB;
 			op_map(ipa, level, hva, prot);
 		} else if (kind < 75) {
-			op_unmap(ipa, MIN(ipa + ((n >> 40) % 1200 + 1) * PAGE, WINDOW + WINDOW_SIZE));
+			op_unmap(ipa,
+				 MIN(ipa + ((n >> 40) % 1200 + 1) * PAGE, WINDOW + WINDOW_SIZE));
 		} else if (kind < 76) {
 			op_unmap(WINDOW, WINDOW + WINDOW_SIZE);
 		} else if (kind < 86) {
-			op_write_protect(ipa, MIN(ipa + ((n >> 40) % 1200 + 1) * PAGE, WINDOW + WINDOW_SIZE));
+			op_write_protect(ipa, MIN(ipa + ((n >> 40) % 1200 + 1) * PAGE,
+						  WINDOW + WINDOW_SIZE));
 		} else {
 			op_relax(ipa, prot);
 		}
@@ -250,7 +254,8 @@ TEST(a_map_without_table_pages_fails_before_it_breaks_anything)
 	ASSERT_EQ(map(0, 2, 2 * MIB, S2_PROT_R | S2_PROT_W), 0);
 	page_cache_drain(&r.v.mem);
 	read_lock(&r.m.mmu_lock);
-	EXPECT_EQ(stage2_map(&r.m, &r.m.mmu, &r.v.mem, PAGE, 3, 2 * MIB + PAGE, S2_PROT_R), -ENOMEM);
+	EXPECT_EQ(stage2_map(&r.m, &r.m.mmu, &r.v.mem, PAGE, 3, 2 * MIB + PAGE, S2_PROT_R),
+		  -ENOMEM);
 	read_unlock(&r.m.mmu_lock);
 	/* I-19: nothing is LOCKED, the block is whole. */
 	EXPECT_EQ(recount(), 1);
@@ -283,7 +288,8 @@ TEST(descriptors_are_as_the_architecture_says)
 	ASSERT_EQ(map(0, 3, 0x7f0000001000, S2_PROT_R | S2_PROT_W | S2_PROT_X), 0);
 	ASSERT_EQ(map(2 * MIB, 2, 0x7f0000200000, S2_PROT_R), 0);
 	l2 = a64_load(&s2_child(a64_load(&pgt->root[0]->entry[0]))->entry[1]);
-	l3 = a64_load(&s2_child(a64_load(&s2_child(a64_load(&pgt->root[0]->entry[0]))->entry[0]))->entry[0]);
+	l3 = a64_load(&s2_child(a64_load(&s2_child(a64_load(&pgt->root[0]->entry[0]))->entry[0]))
+			       ->entry[0]);
 	EXPECT_EQ(l3, 0x7f0000001000 | 3 | 0xf << 2 | 3 << 6 | 3 << 8 | 1 << 10);
 	EXPECT_EQ(l2, 0x7f0000200000 | 1 | 0xf << 2 | 1 << 6 | 3 << 8 | 1 << 10 | 2ull << 53);
 	EXPECT(rig_stop(&r));

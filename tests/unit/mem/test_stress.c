@@ -19,7 +19,8 @@ static void vcpu_main(void *arg)
 
 	fake_enter(v);
 	while (!a32_load(&over)) {
-		u64 n = next_random(&seed), ipa = (n >> 8) % NR_AREAS * AREA + (n >> 16) % (AREA / PAGE) * PAGE;
+		u64 n = next_random(&seed),
+		    ipa = (n >> 8) % NR_AREAS * AREA + (n >> 16) % (AREA / PAGE) * PAGE;
 
 		if (n & BIT(60))
 			ipa = (n >> 8) % NR_AREAS * AREA + (n >> 16) % 4 * PAGE;
@@ -42,11 +43,13 @@ static void pairs_main(void *arg)
 		struct mem_inval_token t;
 		bool keep = n & 1;
 
-		mem_invalidate_start((uintptr_t)start, (uintptr_t)start + size, keep ? MEM_INVAL_KEEP_VMA : 0, &t);
+		mem_invalidate_start((uintptr_t)start, (uintptr_t)start + size,
+				     keep ? MEM_INVAL_KEEP_VMA : 0, &t);
 		if (keep)
 			madvise(start, size, MADV_DONTNEED);
 		else if (mmap(start, size, n & 2 ? PROT_READ : PROT_READ | PROT_WRITE,
-			      MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != start)
+			      MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			      0) != start)
 			abort();
 		mem_invalidate_end(&t);
 		if (!(n & 0xff0))
@@ -74,7 +77,8 @@ static void slots_main(void *arg)
 			break;
 		case 1:
 		case 2:
-			rig_slot(&r.m, id, id * AREA, AREA, mem + id * AREA, n & BIT(20) ? MEMSLOT_LOG_DIRTY : 0);
+			rig_slot(&r.m, id, id * AREA, AREA, mem + id * AREA,
+				 n & BIT(20) ? MEMSLOT_LOG_DIRTY : 0);
 			break;
 		case 3:
 			rig_slot(&r.m, id, id * AREA + GIB, AREA, mem + id * AREA, 0);

@@ -534,8 +534,8 @@ static void helper_mask(void *arg)
 	sigset_t s;
 
 	pthread_sigmask(SIG_BLOCK, NULL, &s);
-	*(int *)arg = sigismember(&s, SIGTERM) && sigismember(&s, SIGUSR1) && !sigismember(&s, SIGSEGV) &&
-		      !sigismember(&s, SIGBUS);
+	*(int *)arg = sigismember(&s, SIGTERM) && sigismember(&s, SIGUSR1) &&
+		      !sigismember(&s, SIGSEGV) && !sigismember(&s, SIGBUS);
 }
 
 TEST(threads_have_ids_that_are_given_back_at_exit)

@@ -11,7 +11,8 @@
 #include "../../test.h"
 #include "../misuse.h"
 
-static struct mutex vm_list, vm, vcpu0, vcpu1, config, slots, inval, irq, arch, page, mn, leaf, leaf2, vgic;
+static struct mutex vm_list, vm, vcpu0, vcpu1, config, slots, inval, irq, arch, page, mn, leaf,
+	leaf2, vgic;
 static struct rwlock mmu;
 static struct srcu srcu, mn_srcu, other_srcu;
 static struct cond cond;
@@ -81,10 +82,11 @@ enum step {
 
 static void do_step(enum step s) NO_THREAD_SAFETY_ANALYSIS
 {
-	struct mutex *const m[] = {[VM_LIST] = &vm_list, [VM] = &vm,	   [VCPU0] = &vcpu0, [VCPU1] = &vcpu1,
-				   [CONFIG] = &config,	 [SLOTS] = &slots, [INVAL] = &inval, [IRQ] = &irq,
-				   [ARCH] = &arch,	 [PAGE] = &page,   [MN] = &mn,	     [LEAF] = &leaf,
-				   [LEAF2] = &leaf2,	 [VGIC] = &vgic};
+	struct mutex *const m[] = {
+		[VM_LIST] = &vm_list, [VM] = &vm,	[VCPU0] = &vcpu0, [VCPU1] = &vcpu1,
+		[CONFIG] = &config,   [SLOTS] = &slots, [INVAL] = &inval, [IRQ] = &irq,
+		[ARCH] = &arch,	      [PAGE] = &page,	[MN] = &mn,	  [LEAF] = &leaf,
+		[LEAF2] = &leaf2,     [VGIC] = &vgic};
 
 	switch (s) {
 	case MMU_R:
@@ -152,27 +154,28 @@ static void run_plan(void)
 #define CHECKED_ONLY() SKIP("the checker is in checked builds only")
 #endif
 
-#define STEPS(...)                                                                                 \
-	(const enum step[])                                                                        \
-	{                                                                                          \
-		__VA_ARGS__, END                                                                   \
+#define STEPS(...)               \
+	(const enum step[])      \
+	{                        \
+		__VA_ARGS__, END \
 	}
 /* (steps), then words of the message */
-#define FORBIDDEN(steps, ...)                                                                      \
-	do {                                                                                       \
-		plan = STEPS steps;                                                                \
-		EXPECT_ABORT(run_plan, "lock order", __VA_ARGS__);                                 \
+#define FORBIDDEN(steps, ...)                                      \
+	do {                                                       \
+		plan = STEPS steps;                                \
+		EXPECT_ABORT(run_plan, "lock order", __VA_ARGS__); \
 	} while (0)
-#define ALLOWED(steps)                                                                             \
-	do {                                                                                       \
-		plan = STEPS steps;                                                                \
-		EXPECT_NO_ABORT(run_plan);                                                         \
+#define ALLOWED(steps)                     \
+	do {                               \
+		plan = STEPS steps;        \
+		EXPECT_NO_ABORT(run_plan); \
 	} while (0)
 
 TEST(the_order_itself_is_allowed)
 {
 	CHECKED_ONLY();
-	ALLOWED((VM, VCPU0, CONFIG, SLOTS, INVAL, IRQ, ARCH, MN_SRCU, SRCU, PAGE, MMU_R, RCU, VGIC, LEAF));
+	ALLOWED((VM, VCPU0, CONFIG, SLOTS, INVAL, IRQ, ARCH, MN_SRCU, SRCU, PAGE, MMU_R, RCU, VGIC,
+		 LEAF));
 	ALLOWED((VM, VCPU0, VCPU1));
 	ALLOWED((SLOTS, ARCH, MN));
 	ALLOWED((INVAL, MN_SRCU, MMU_W));

@@ -428,7 +428,8 @@ TEST(grace_periods_without_readers_are_cheap)
 		best_read = MIN(best_read, (t3 - t2) / N);
 	}
 	printf("# srcu_synchronize %llu ns, rcu_synchronize %llu ns, rcu read section %llu ns\n",
-	       (unsigned long long)best_srcu, (unsigned long long)best_rcu, (unsigned long long)best_read);
+	       (unsigned long long)best_srcu, (unsigned long long)best_rcu,
+	       (unsigned long long)best_read);
 	EXPECT_CMP(best_srcu, <, 5000);
 	EXPECT_CMP(best_rcu, <, 100000);
 	EXPECT_CMP(best_read, <, 1000);
