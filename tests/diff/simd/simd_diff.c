@@ -564,5 +564,8 @@ int main(int argc, char **argv)
 		munmap(theirs, n * sizeof(*in));
 	}
 	unlink(path);
+	close(fd);
+	free(in);
+	rig_destroy(r);
 	return print_coverage(chosen) ? 1 : 0;
 }
