@@ -23,6 +23,17 @@ static void terminal_restore(void)
 	}
 }
 
+/*
+ * A job in the background neither reads the terminal nor changes it. A terminal that does not control this session (`su -c`
+ * starts a new one) has no foreground to ask for: it is ours.
+ */
+static bool in_background(void)
+{
+	pid_t foreground = tcgetpgrp(STDIN_FILENO);
+
+	return foreground >= 0 && foreground != getpgrp();
+}
+
 static void on_fatal_signal(int signal)
 {
 	/* Not by SA_RESETHAND: a handler installed later may call this one. The signal takes its
@@ -42,7 +53,7 @@ static void on_stop_signal(int signal)
 	terminal_restore();
 	raise(SIGSTOP);
 	/* Continued, in the foreground or not: only there the mode is ours to set. */
-	if (was_raw && tcgetpgrp(STDIN_FILENO) == getpgrp()) {
+	if (was_raw && !in_background()) {
 		tcsetattr(STDIN_FILENO, TCSANOW, &raw_mode);
 		raw = 1;
 	}
@@ -82,9 +93,8 @@ int terminal_open(struct terminal *terminal, const char *log_path)
 			return -error;
 		}
 	}
-	/* A job in the background neither reads the terminal nor changes it. */
 	if (isatty(STDIN_FILENO)) {
-		if (tcgetpgrp(STDIN_FILENO) != getpgrp() || tcgetattr(STDIN_FILENO, &saved_mode)) {
+		if (in_background() || tcgetattr(STDIN_FILENO, &saved_mode)) {
 			terminal->input_open = false;
 			return 0;
 		}
@@ -174,7 +184,8 @@ bool terminal_read(struct terminal *terminal)
 		return true;
 	if (got <= 0) {
 		terminal->input_open = false;
-		return true;
+		/* A file or pipe has an end; a terminal was hung up, and nobody can end the guest any more. */
+		return !terminal->is_terminal;
 	}
 	for (ssize_t i = 0; i < got; i++) {
 		if (terminal->escaped) {
