@@ -213,8 +213,10 @@ static void storm_pairs(void *arg)
 		mem_invalidate_start((uintptr_t)storm + first * PAGE,
 				     (uintptr_t)storm + (first + nr) * PAGE,
 				     n & BIT(32) ? MEM_INVAL_KEEP_VMA : 0, &t);
-		if (__atomic_load_n(&r.m.inv_in_progress, __ATOMIC_RELAXED))
+		read_lock(&r.m.mmu_lock);
+		if (r.m.inv_in_progress)
 			a32_fetch_add(&storm_raised, 1);
+		read_unlock(&r.m.mmu_lock);
 		mem_invalidate_end(&t);
 	}
 }
