@@ -128,6 +128,7 @@ static int query_text(int fd, u64 addr, struct host_vma *out)
 {
 	char buf[4096], line[300];
 	size_t fill = 0;
+	bool any = false;
 	s64 n;
 
 	while ((n = host_read(fd, buf, sizeof(buf))) > 0) {
@@ -139,6 +140,7 @@ static int query_text(int fd, u64 addr, struct host_vma *out)
 			}
 			line[fill] = 0;
 			fill = 0;
+			any = true;
 			parse_line(line, out);
 			if (addr < out->start)
 				return -ENOENT;
@@ -146,7 +148,8 @@ static int query_text(int fd, u64 addr, struct host_vma *out)
 				return 0;
 		}
 	}
-	return n < 0 ? n : -ENOENT;
+	/* Every process has mappings: a list without one (qemu-user out of descriptors) says nothing. */
+	return n < 0 ? n : any ? -ENOENT : -EIO;
 }
 
 int host_vma_each(bool (*fn)(void *ctx, const struct host_vma *v), void *ctx)
@@ -188,7 +191,7 @@ int host_vma_query(u64 addr, struct host_vma *out)
 	/* Opened anew each time: a descriptor kept open would name the parent's mappings in a fork child. */
 	fd = open_ro("/proc/self/maps");
 	if (fd < 0)
-		return fd;
+		return fd == -ENOENT ? -EIO : fd; /* -ENOENT is an answer about addr */
 	if (a32_load_relaxed(&p->procmap_query) != MISSING) {
 		ret = query_ioctl(fd, addr, out);
 		if (ret == -ENOTTY || ret == -EINVAL || ret == -ENOSYS || ret == -EFAULT)
