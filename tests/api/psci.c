@@ -144,8 +144,7 @@ TEST(cpu_on_starts_a_stopped_vcpu)
 	struct kvm_mp_state mp = {KVM_MP_STATE_RUNNABLE};
 	struct sigaction kick = {.sa_handler = on_kick}, before;
 	sigaction(SIGUSR2, &kick, &before);
-	pthread_kill(r.thread, SIGUSR2);
-	runner_join(&r);
+	runner_interrupt(&r, SIGUSR2);
 	EXPECT_EQ(r.error, EINTR);
 	EXPECT_EQ(ioctl(m.vcpu[1], KVM_SET_MP_STATE, &mp), 0);
 	sigaction(SIGUSR2, &before, NULL);
@@ -170,8 +169,7 @@ TEST(a_stopped_vcpu_sleeps_in_run_until_user_space_starts_it)
 	runner_start(&r, &m, 0);
 	sleep_ms(30);
 	EXPECT_EQ(r.done, 0);
-	pthread_kill(r.thread, SIGUSR2);
-	runner_join(&r);
+	runner_interrupt(&r, SIGUSR2);
 	EXPECT_EQ(r.error, EINTR);
 	mp.mp_state = KVM_MP_STATE_RUNNABLE;
 	ASSERT_EQ(ioctl(m.vcpu[0], KVM_SET_MP_STATE, &mp), 0);

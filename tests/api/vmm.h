@@ -228,6 +228,20 @@ static inline void runner_join(struct runner *r)
 	pthread_join(r->thread, NULL);
 }
 
+/*
+ * Ends a run by a signal that has a handler. One that comes before KVM_RUN is handled there and then and lost to the run, so it
+ * is sent again.
+ */
+static inline void runner_interrupt(struct runner *r, int sig)
+{
+	for (int i = 0; i < 1000 && !r->done; i++) {
+		pthread_kill(r->thread, sig);
+		sleep_ms(10);
+	}
+	ASSERT(r->done);
+	runner_join(r);
+}
+
 /* A call that must fail with that errno. */
 #define EXPECT_ERRNO(call, err)                                                                \
 	do {                                                                                   \
