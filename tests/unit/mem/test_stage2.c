@@ -246,7 +246,7 @@ TEST(I18_tables_that_become_empty_are_freed_and_the_rest_stays)
 	EXPECT(rig_stop(&r));
 }
 
-TEST(a_map_without_table_pages_fails_before_it_breaks_anything)
+TEST(I19_a_map_without_table_pages_fails_before_it_breaks_anything)
 {
 	struct s2_result out;
 
