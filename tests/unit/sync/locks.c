@@ -199,6 +199,9 @@ TEST(rwlock_is_fair_a_writer_gets_in_among_overlapping_readers)
 	counter_init(&c);
 	for (int i = 0; i < 4; i++)
 		ASSERT(!thread_create(&t[i], "reader", overlapping_reader, &c));
+	/* The writer is to come among readers. */
+	for (int i = 0; i < 3000 && !a64_load(&c.reads); i++)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	ASSERT(!thread_create(&w, "writer", patient_writer, &c));
 	for (int i = 0; i < 3000 && !a32_load(&c.done); i++)
 		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
