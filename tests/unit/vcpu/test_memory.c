@@ -209,9 +209,12 @@ static void at_broken(int id, void *what)
 {
 	struct vcpu *v = &i20.r->vcpu[0];
 
-	/* Outside it may hold old entries: it applies what was posted before its next access
-	 * (G-TLB-D). */
-	if (a32_load(&v->tlb.mode) != TLB_IN_GUEST)
+	/*
+	 * Outside it may hold old entries, and so it may just after entering: it applies what was posted before its next access
+	 * (G-TLB-D).
+	 */
+	if (a32_load(&v->tlb.mode) != TLB_IN_GUEST ||
+	    a64_load(&v->tlb.acked) < a64_load(&v->tlb.posted))
 		return;
 	i20.broken++;
 	i20.found += entries_in_window(v);
