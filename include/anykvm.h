@@ -253,7 +253,7 @@ ANYKVM_API const char *anykvm_cap_name(unsigned int cap);
  * anykvm_feature_name - architectural features that guests may be given, one by one
  * @n: 0, 1, 2...
  *
- * returns: a name such as "FEAT_LSE", NULL past the last
+ * returns: a field of an ID register such as "ID_AA64ISAR0.AES", NULL past the last
  */
 ANYKVM_API const char *anykvm_feature_name(unsigned int n);
 
