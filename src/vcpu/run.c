@@ -428,8 +428,7 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 		return 2;
 	}
 	a32_fetch_and(&v->requests, ~(u32)(VCPU_REQ_IRQ | VCPU_REQ_TIMER | VCPU_REQ_SLEEP));
-	/* The acquire pairs with CPU_ON, which writes reset_state, then clears power_off, then
-	 * requests. */
+	/* The acquire pairs with CPU_ON, which writes reset_state, then requests, then clears power_off. */
 	if (req & VCPU_REQ_RESET) {
 		a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_RESET);
 		vcpu_reset(v);

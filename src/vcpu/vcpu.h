@@ -32,7 +32,7 @@ struct onereg_group;
 /* Input pins, driven by irq/ with vcpu_set_pin(). */
 enum vcpu_pin { PIN_IRQ, PIN_FIQ, NR_PINS };
 
-/* v->power_off. PSCI CPU_ON stores reset_state, then RUNNABLE, then requests VCPU_REQ_RESET. */
+/* v->power_off. PSCI CPU_ON stores reset_state, requests VCPU_REQ_RESET, then RUNNABLE. */
 enum vcpu_power { VCPU_RUNNABLE, VCPU_STOPPED, VCPU_SUSPENDED };
 
 struct vcpu_stop {
