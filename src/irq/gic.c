@@ -21,7 +21,11 @@ struct irq_cpu *gic_irq_lock(struct gic_irq *irq) NO_THREAD_SAFETY_ANALYSIS
 		struct irq_cpu *home = aptr_load_acquire(&irq->home);
 
 		mutex_lock(&home->lock);
-		if (likely(aptr_load_relaxed(&irq->home) == home))
+		/*
+		 * Acquire again: it may have moved away and back while we waited, and a move here
+		 * is published by this pointer alone, not by this lock.
+		 */
+		if (likely(aptr_load_acquire(&irq->home) == home))
 			return home;
 		mutex_unlock(&home->lock);
 	}
@@ -157,7 +161,7 @@ void gic_irq_unlock(struct gic_irq *irq, struct irq_cpu *home) NO_THREAD_SAFETY_
 	/* Between the two locks others may have changed or moved it again; the last mover does the
 	 * refresh. */
 	mutex_lock(&to->lock);
-	if (aptr_load_relaxed(&irq->home) == to)
+	if (aptr_load_acquire(&irq->home) == to) /* acquire: as in gic_irq_lock */
 		gic_cpu_refresh(to, irq);
 	mutex_unlock(&to->lock);
 }

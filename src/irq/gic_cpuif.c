@@ -100,7 +100,7 @@ static void end_of_interrupt(struct irq_cpu *cpu, u32 intid, bool group1) NO_THR
 	 * Deactivates only what this CPU acknowledged, in this group and at this priority; else the
 	 * guest mixed things up and the interrupt stays active, as in hardware.
 	 */
-	if (!cpu->eoimode && irq && aptr_load_relaxed(&irq->home) == cpu && irq->active &&
+	if (!cpu->eoimode && irq && aptr_load_acquire(&irq->home) == cpu && irq->active &&
 	    irq->group1 == group1 &&
 	    gic_cpu_group_priority(cpu, irq->priority, group1) == dropped) {
 		gic_irq_deactivate_unlock(irq, cpu);

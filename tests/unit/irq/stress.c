@@ -143,3 +143,50 @@ TEST(nothing_is_lost_between_four_vcpus_and_a_device)
 	EXPECT_EQ(rig_read(w.r, RIG_DIST + 0x304, 4), 0);
 	rig_destroy(w.r);
 }
+
+/*
+ * Several threads route the same few SPIs about as fast as they can, so that an interrupt leaves a
+ * home and comes back while another thread waits for that home's lock. TSan sees it if the lock
+ * alone were taken to publish the interrupt's state.
+ */
+static void mover_main(void *arg)
+{
+	struct worker *k = arg;
+	struct rig *r = k->w->r;
+
+	for (u32 i = 0; i < ROUNDS; i++) {
+		u32 spi = FIRST_SPI + i % 2 * 2;
+
+		rig_write(r, RIG_DIST + 0x6000 + spi * 8, 8, (i + k->index) % NR_CPUS);
+		if (i % 4 == k->index)
+			irq_line(&r->vi, 1u << 24 | spi, 1);
+		service(k->w, k->index);
+	}
+}
+
+TEST(interrupts_that_move_back_while_a_lock_is_awaited_keep_their_state)
+{
+	struct world w = {.r = rig_create_gic(NR_CPUS, 64)};
+	struct worker k[NR_CPUS];
+	struct thread *t[NR_CPUS];
+
+	rig_enable_all(w.r);
+	rig_setup_spi(w.r, FIRST_SPI, 0, 0xa0, true);
+	rig_setup_spi(w.r, FIRST_SPI + 2, 1, 0xa0, true);
+	for (u32 i = 0; i < NR_CPUS; i++) {
+		k[i] = (struct worker){&w, i};
+		ASSERT(!thread_create(&t[i], "mover", mover_main, &k[i]));
+	}
+	for (u32 i = 0; i < NR_CPUS; i++)
+		thread_join(t[i]);
+	EXPECT(a64_load(&w.spi_taken) > 0);
+	for (u32 c = 0; c < NR_CPUS; c++)
+		for (int i = 0; i < 4; i++)
+			service(&w, c);
+	for (u32 c = 0; c < NR_CPUS; c++) {
+		EXPECT(!rig_pin(w.r, c, PIN_IRQ));
+		EXPECT_EQ(irq_cpu_of(&w.r->v[c])->candidate_words, 0);
+	}
+	EXPECT_EQ(rig_read(w.r, RIG_DIST + 0x304, 4), 0);
+	rig_destroy(w.r);
+}
