@@ -7,6 +7,7 @@
 #   private_apt_update SUITE ARCH            fetches the package lists unless they are younger than a day
 #   private_unpack SUITE ARCH FOLDER PACKAGE...   exactly these packages, unpacked below FOLDER
 #   private_depends SUITE ARCH PACKAGE       names of what PACKAGE depends on
+# The bodies are subshells: sh has no local variables, and none of the caller's may change.
 
 anykvm_cache=${ANYKVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/anykvm}
 
@@ -16,14 +17,14 @@ private_apt_die() {
 }
 
 # The archive that the host itself uses, so that no host name is written down here.
-private_apt_archive() {
+private_apt_archive() (
 	uri=$(cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk '
 		/^URIs:/ { uri = $2 } /^Suites:/ && uri !~ /security/ && $2 !~ /-/ { print uri; exit }')
 	[ -n "$uri" ] || uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | awk '
 		$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\/\// && $i !~ /security/) { print $i; exit } }')
 	[ -n "$uri" ] || private_apt_die "no Debian entry in the apt sources of this machine: set ANYKVM_ARCHIVE to one"
 	echo "$uri"
-}
+)
 
 private_apt_state() {
 	state=$anykvm_cache/apt/$1-$2
@@ -35,7 +36,7 @@ private_apt_state() {
 	fi
 }
 
-private_apt_tool() {
+private_apt_tool() (
 	tool=$1 suite=$2 arch=$3
 	shift 3
 	private_apt_state "$suite" "$arch"
@@ -43,28 +44,28 @@ private_apt_tool() {
 		-oDir::State::Lists="$state/lists" -oDir::State::status="$state/status" -oDir::Cache="$state" \
 		-oDir::Cache::archives="$state/archives" -oDir::Log="$state" -oAPT::Architecture="$arch" -oAPT::Architectures="$arch" \
 		-oAPT::Install-Recommends=0 -oDebug::NoLocking=1 -oAcquire::Languages=none -oAPT::Sandbox::User="$(id -un)" "$@"
-}
+)
 
 private_apt() {
 	private_apt_tool apt-get "$@"
 }
 
-private_apt_update() {
+private_apt_update() (
 	private_apt_state "$1" "$2"
 	if [ -z "$(find "$state/updated" -mtime -1 2>/dev/null)" ]; then
 		private_apt "$1" "$2" update || private_apt_die "fetching the package lists of $1 for $2 failed"
 		: >"$state/updated"
 	fi
-}
+)
 
 private_depends() {
 	private_apt_tool apt-cache "$1" "$2" depends "$3" | sed -n 's/^ *Depends: //p'
 }
 
-private_unpack() {
+private_unpack() (
 	suite=$1 arch=$2 folder=$3
 	shift 3
-	private_apt_update "$suite" "$arch"
+	private_apt_update "$suite" "$arch" || exit 1
 	download=$anykvm_cache/packages/$suite-$arch
 	mkdir -p "$download" "$folder"
 	for package in "$@"; do
@@ -73,4 +74,4 @@ private_unpack() {
 			private_apt_die "downloading $package of $suite for $arch failed"
 		dpkg-deb -x "$download/$package"_*.deb "$folder" || private_apt_die "unpacking $package failed"
 	done
-}
+)
