@@ -224,7 +224,7 @@ void thread_join(struct thread *t)
 unsigned thread_nr_held(void)
 {
 #if defined(ANYKVM_CHECKED)
-	return sync_tls.nr_held;
+	return sync_tls.nr_held + sync_tls.nr_more_vcpus;
 #else
 	return 0;
 #endif

@@ -57,6 +57,8 @@ static inline struct sync_process *sync_process(void)
 }
 
 #define HELD_MAX 48
+/* More vCPU mutexes than that are counted only: a machine has hundreds, and other ranks need room too. */
+#define HELD_VCPUS (HELD_MAX - NR_LOCK_RANKS)
 
 enum held_kind { HELD_MUTEX, HELD_READ, HELD_WRITE, HELD_SRCU, HELD_RCU };
 
@@ -74,7 +76,8 @@ struct sync_tls {
 	u32 rcu_nest;
 #if defined(ANYKVM_CHECKED)
 	u32 nr_held;
-	const char *file; /* where the next operation was written: rank_at */
+	u32 nr_more_vcpus; /* held, but not in the list */
+	const char *file;  /* where the next operation was written: rank_at */
 	int line;
 	struct held held[HELD_MAX];
 #endif

@@ -369,3 +369,38 @@ TEST(locks_may_be_released_in_any_order)
 	CHECKED_ONLY();
 	EXPECT_NO_ABORT(any_release_order);
 }
+
+#define MANY 512
+
+static void every_vcpu_of_a_large_machine(void) NO_THREAD_SAFETY_ANALYSIS
+{
+	static struct mutex many[MANY];
+
+	world();
+	for (unsigned i = 0; i < MANY; i++)
+		mutex_init(&many[i], RANK_VCPU, "vcpu->mutex");
+	mutex_lock(&vm);
+	for (unsigned i = 0; i < MANY; i++)
+		if (!mutex_trylock(&many[i]))
+			_exit(1);
+	mutex_lock(&config);
+	mutex_lock(&slots);
+	if (thread_nr_held() != MANY + 3)
+		_exit(1);
+	mutex_unlock(&slots);
+	mutex_unlock(&config);
+	for (unsigned i = 0; i < MANY; i += 2)
+		mutex_unlock(&many[i]);
+	for (unsigned i = MANY; i; i -= 2)
+		mutex_unlock(&many[i - 1]);
+	mutex_unlock(&vm);
+	thread_assert_unlocked("end");
+	if (thread_nr_held())
+		_exit(1);
+}
+
+TEST(all_vcpu_mutexes_of_the_largest_machine_may_be_held)
+{
+	CHECKED_ONLY();
+	EXPECT_NO_ABORT(every_vcpu_of_a_large_machine);
+}
