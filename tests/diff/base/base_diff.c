@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Differential test of the base table: the same random blocks on the interpreter and on the runner (under qemu-aarch64), final
- * registers and memory compared.
+ * registers and memory compared. With "unicorn" for RUNNER the other side is Unicorn, in this process.
  *
  *   base_diff RUNNER ELSEWHERE [TIMES [SEED]]
+ *   base_diff unicorn SETTLED [TIMES [SEED]]
  *
  * Every line is run at least TIMES (1000) times, or ELSEWHERE names the test that covers it. A block that differs is run again
  * cut after each unit, to name the unit at fault. Prints the coverage; a line below TIMES fails.
@@ -16,14 +17,54 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../unicorn/oracle.h"
 #include "generate.h"
 #include "rig.h"
+#include "vcpu/sysreg.h"
 
 #define MAX_COMPLAINTS 20
 
 static const char *runner;
+static bool unicorn;
 static struct rig *rig;
 static unsigned nr_wrong;
+
+/* The blocks are in place: run_rig put them where Unicorn looks, too. */
+static bool run_unicorn(const struct diff_block *blocks, unsigned n, struct diff_result *out)
+{
+	const char *reason;
+	struct oracle *o = oracle_create(&reason);
+	u64 *arena = (u64 *)(uintptr_t)DIFF_ARENA;
+
+	if (!o)
+		return false;
+	oracle_map(o, DIFF_CODE, (u64)DIFF_MAX_BLOCKS * DIFF_STRIDE, (void *)(uintptr_t)DIFF_CODE);
+	oracle_map(o, DIFF_ARENA, DIFF_ARENA_SIZE, arena);
+	/* SCTLR_EL1 as Linux has it for EL0: cache maintenance, CTR_EL0 and DC ZVA allowed, no waiting instruction trapped. */
+	oracle_set_sys(o, SYSREG_OP(3, 0, 1, 0, 0),
+		       0x00c50800 | BIT(26) | BIT(18) | BIT(16) | BIT(15) | BIT(14));
+	for (unsigned i = 0; i < n; i++) {
+		struct diff_result *r = &out[i];
+		u64 begin = DIFF_CODE + (u64)i * DIFF_STRIDE;
+		struct oracle_stop stop;
+		u32 pstate;
+
+		diff_arena_fill(arena, blocks[i].seed);
+		oracle_set_state(o, &blocks[i].in, 0);
+		stop = oracle_run(o, begin, 0);
+		memset(r, 0, sizeof(*r));
+		oracle_get_state(o, &r->out, &pstate);
+		r->arena = diff_arena_hash(arena);
+		if (stop.exception == ORACLE_SVC && stop.pc == begin + DIFF_END * 4 + 4)
+			continue;
+		r->pc = stop.pc;
+		r->fault = stop.exception == ORACLE_UNDEF ? DIFF_FAULT_UNDEF
+			   : stop.error			  ? DIFF_FAULT_MEMORY
+							  : DIFF_FAULT_OTHER;
+	}
+	oracle_destroy(o);
+	return true;
+}
 
 static bool run_runner(const struct diff_block *blocks, unsigned n, struct diff_result *out)
 {
@@ -33,6 +74,8 @@ static bool run_runner(const struct diff_block *blocks, unsigned n, struct diff_
 	bool ok = false;
 	pid_t pid;
 
+	if (unicorn)
+		return run_unicorn(blocks, n, out);
 	if (in < 0 || res < 0 || write(in, blocks, size) != (ssize_t)size)
 		goto out;
 	pid = fork();
@@ -193,6 +236,12 @@ static bool named_in(const char *path, const char *name)
 	return found;
 }
 
+/* SETTLED takes lines away from the comparison with Unicorn; qemu-user runs them. */
+static bool covers(enum a64_op op, const char *list)
+{
+	return gen_covers(op) && !(unicorn && named_in(list, a64_info[op].name));
+}
+
 /* One file of blocks. False if it could not be run. */
 static bool run_file(struct gen *g, u16 *todo, unsigned *nr_todo, u64 *count)
 {
@@ -228,6 +277,27 @@ static bool run_file(struct gen *g, u16 *todo, unsigned *nr_todo, u64 *count)
 	return ok;
 }
 
+/* What the other side lacks to run here, or NULL. */
+static const char *missing(void)
+{
+	const char *reason = NULL;
+
+	if (unicorn) {
+		struct oracle *o = oracle_create(&reason);
+
+		if (o)
+			oracle_destroy(o);
+		return reason;
+	}
+	if (access(runner, X_OK))
+		return "no arm64 compiler for the runner";
+#if !defined(__aarch64__)
+	if (system("qemu-aarch64-static --version >/dev/null 2>&1"))
+		return "no qemu-aarch64-static";
+#endif
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned times = argc > 3 ? (unsigned)atoi(argv[3]) : 1000, covered = 0, elsewhere = 0,
@@ -235,6 +305,7 @@ int main(int argc, char **argv)
 	static u64 count[NR_A64_OPS];
 	struct gen g = {argc > 4 ? strtoull(argv[4], NULL, 0) : 1};
 	unsigned nr_todo = 0;
+	const char *reason;
 	u64 total = 0, least = ~0ull;
 	u16 *todo;
 
@@ -242,16 +313,12 @@ int main(int argc, char **argv)
 		return 2;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	runner = argv[1];
-	if (access(runner, X_OK)) {
-		printf("1..0 # SKIP no arm64 compiler for the runner\n");
+	unicorn = !strcmp(runner, "unicorn");
+	reason = missing();
+	if (reason) {
+		printf("1..0 # SKIP %s\n", reason);
 		return 77;
 	}
-#if !defined(__aarch64__)
-	if (system("qemu-aarch64-static --version >/dev/null 2>&1")) {
-		printf("1..0 # SKIP no qemu-aarch64-static\n");
-		return 77;
-	}
-#endif
 	rig = rig_create();
 	if (!rig_map(rig, DIFF_CODE, (u64)DIFF_MAX_BLOCKS * DIFF_STRIDE) ||
 	    !rig_map(rig, DIFF_ARENA, DIFF_ARENA_SIZE)) {
@@ -261,7 +328,7 @@ int main(int argc, char **argv)
 	/* Each line times, in random order, so that lines meet each other. */
 	todo = malloc(sizeof(*todo) * NR_A64_OPS * (times + times / 20 + 1));
 	for (unsigned op = 1; op < NR_A64_OPS; op++)
-		for (unsigned k = 0; gen_covers((enum a64_op)op) && k < times + times / 20; k++)
+		for (unsigned k = 0, n = covers(op, argv[2]) ? times + times / 20 : 0; k < n; k++)
 			todo[nr_todo++] = (u16)op;
 	for (unsigned i = nr_todo - 1; i > 0; i--) {
 		unsigned k = (unsigned)(gen_random(&g) % (i + 1));
@@ -278,9 +345,9 @@ int main(int argc, char **argv)
 		/* The lines of a64_simd.tab have a test of their own. */
 		if ((a64_info[op].value >> 26 & 3) == 3)
 			continue;
-		if (!gen_covers((enum a64_op)op)) {
+		if (!covers(op, argv[2])) {
 			elsewhere++;
-			if (!named_in(argv[2], a64_info[op].name)) {
+			if (!unicorn && !named_in(argv[2], a64_info[op].name)) {
 				printf("# %s: not covered here, and %s does not say where\n",
 				       a64_info[op].name, argv[2]);
 				under++;
@@ -301,10 +368,11 @@ int main(int argc, char **argv)
 	       covered, (unsigned long long)least, (unsigned long long)total, elsewhere);
 	printf("# %u blocks differ\n", nr_wrong);
 	printf("%s - base instructions agree with %s\n", nr_wrong || under ? "not ok" : "ok",
+	       unicorn ? "Unicorn"
 #if defined(__aarch64__)
-	       "this processor");
+		       : "this processor");
 #else
-	       "qemu-aarch64");
+		       : "qemu-aarch64");
 #endif
 	free(todo);
 	rig_destroy(rig);
