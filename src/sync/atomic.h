@@ -2,6 +2,10 @@
 /*
  * Atomic words with the order in the name. <stdatomic.h> appears in sync/ only. Read-modify-writes are sequentially
  * consistent. Every order stronger than relaxed at a call site names its pair in a comment there.
+ *
+ * The sequentially consistent store is an exchange, as compilers make it on x86 anyway. On arm64 it would be STLR, which
+ * qemu-user 7.2 on x86 does not keep before a later LDAR, and hardware not before a later LDAPR (an acquire load to compilers
+ * told of RCpc): a thread that says "done" and then looks for sleepers would miss one who looked the other way round.
  */
 #ifndef ANYKVM_SYNC_ATOMIC_H
 #define ANYKVM_SYNC_ATOMIC_H
@@ -36,7 +40,7 @@
 	}                                                                                  \
 	static ALWAYS_INLINE void name##_store(struct name *a, type v)                     \
 	{                                                                                  \
-		atomic_store_explicit(&a->v, v, memory_order_seq_cst);                     \
+		(void)atomic_exchange_explicit(&a->v, v, memory_order_seq_cst);            \
 	}                                                                                  \
 	static ALWAYS_INLINE type name##_xchg(struct name *a, type v)                      \
 	{                                                                                  \

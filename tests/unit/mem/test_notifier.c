@@ -223,9 +223,6 @@ static void storm_pairs(void *arg)
 
 TEST(I08_counts_return_to_zero_whatever_slots_do_meanwhile)
 {
-#if defined(__aarch64__)
-	SKIP("hung once in eight runs under qemu-user 7.2, not understood yet");
-#endif
 	struct helper h[2];
 	u64 seed = 8;
 	u32 x;

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "rig.h"
+#include "sync/wait.h"
 #include "test.h"
 
 static struct rig r;
@@ -105,6 +106,78 @@ TEST(G_TLB_B_a_full_queue_flushes_every_translation_and_the_named_code)
 	fake_enter(&r.v);
 	EXPECT_EQ(r.v.records, 2);
 	fake_leave(&r.v);
+	EXPECT(rig_stop(&r));
+}
+
+static struct a32 begun, over;
+
+static void shoot_each_round(void *arg)
+{
+	u32 rounds = *(u32 *)arg;
+	struct tlb_inval rec = all();
+
+	for (u32 i = 1; i <= rounds; i++) {
+		while (a32_load(&begun) < i)
+			cpu_relax();
+		tlb_shootdown(&r.m.tlb, &rec);
+		a32_store(&over, i);
+	}
+}
+
+/*
+ * The vCPU leaves, or acknowledges, at the moment that the initiator stops spinning and counts itself as a sleeper: one of the
+ * two sees the other. Else the initiator sleeps for ever, with mmu_lock held.
+ */
+TEST(G_TLB_A_an_acknowledgement_finds_an_initiator_that_goes_to_sleep)
+{
+	u32 rounds = test_rounds(3000, 300000), spins = 2000;
+	u64 seed = 3;
+	struct helper s;
+	bool lost = false;
+
+	rig_start(&r);
+	a32_store(&begun, 0);
+	a32_store(&over, 0);
+	fake_enter(&r.v);
+	helper_start(&s, shoot_each_round, &rounds);
+	for (u32 i = 1; i <= rounds && !lost; i++) {
+		u32 woken = a32_load(&r.v.tlb.ack_wake);
+
+		a32_store(&begun, i);
+		for (u32 k = 0; k < spins; k++)
+			cpu_relax();
+		if (i % 2) {
+			fake_leave(&r.v);
+		} else {
+			/* Once the record is there, poll once. */
+			while (!a32_load(&r.v.tlb.attention))
+				cpu_relax();
+			fake_poll(&r.v);
+		}
+		for (u32 ms = 0; a32_load(&over) < i && !lost; ms++) {
+			if (ms > 100)
+				sleep_ms(1);
+			lost = ms > 10000;
+		}
+		if (i % 2)
+			fake_enter(&r.v);
+		/* Came too late if it slept, else too early: next time nearer to the moment. */
+		if (a32_load(&r.v.tlb.ack_wake) == woken)
+			spins += 1 + next_random(&seed) % (spins / 64 + 1);
+		else
+			spins -= MIN(spins, 1 + next_random(&seed) % (spins / 64 + 1));
+	}
+	EXPECT(!lost);
+	if (lost) {
+		/* Lets the initiator go on, so that the test ends. */
+		fake_leave(&r.v);
+		a32_store(&begun, rounds);
+		a32_fetch_add(&r.v.tlb.ack_wake, 1);
+		wake_word_all(&r.v.tlb.ack_wake);
+	} else {
+		fake_leave(&r.v);
+	}
+	helper_join(&s);
 	EXPECT(rig_stop(&r));
 }
 

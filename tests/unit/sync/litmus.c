@@ -117,6 +117,31 @@ TEST(store_fence_load_on_both_sides_one_sees_the_other)
 	run(enter, post, neither_saw);
 }
 
+/* The same by the sequentially consistent forms alone: an acknowledgement against its waiter (mem/tlb.c). */
+static void store_then_load(void)
+{
+	a64_store(&l.x, 1);
+	l.r0 = a64_load(&l.y);
+}
+static void count_then_load(void)
+{
+	a64_fetch_add(&l.y, 1);
+	l.r1 = a64_load(&l.x);
+}
+TEST(store_then_load_against_rmw_then_load_one_sees_the_other)
+{
+	run(store_then_load, count_then_load, neither_saw);
+}
+static void load_behind_store(void)
+{
+	a64_store(&l.y, 1);
+	l.r1 = a64_load(&l.x);
+}
+TEST(store_then_load_on_both_sides_one_sees_the_other)
+{
+	run(store_then_load, load_behind_store, neither_saw);
+}
+
 /* The same with a read-modify-write and fence_after_rmw: the SRCU reader's side. */
 static void enter_rmw(void)
 {
