@@ -175,7 +175,7 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 
 	if (f->in->type == MEM_FAULT_PERMISSION && f->in->level == f->level) {
 		a64_fetch_add(&m->stats.relaxes, 1);
-		return stage2_relax(m, &m->mmu, ipa, f->prot);
+		return stage2_relax(m, &m->mmu, ipa, f->level, f->prot);
 	}
 	ret = stage2_map(m, &m->mmu, mv, ALIGN_DOWN(ipa, size), f->level, ALIGN_DOWN(f->hva, size),
 			 f->prot);

@@ -162,8 +162,8 @@ enum s2_prot { S2_PROT_R = 1, S2_PROT_W = 2, S2_PROT_X = 4 };
 int stage2_map(struct vm_mem *m, struct s2_mmu *mmu, struct mem_vcpu *mv, u64 ipa, unsigned level,
 	       u64 hva, unsigned prot) REQUIRES_SHARED(&m->mmu_lock);
 
-/* Adds rights to the leaf at ipa, and marks it accessed. -EAGAIN: no leaf, or raced. stage2_attr.c */
-int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned prot)
+/* Adds rights to the leaf of level at ipa, and marks it accessed. -EAGAIN: no such leaf, or raced. stage2_attr.c */
+int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned level, unsigned prot)
 	REQUIRES_SHARED(&m->mmu_lock);
 /* Sets the access flag of the leaf at ipa, if there is one. */
 void stage2_make_young(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa) REQUIRES_SHARED(&m->mmu_lock);

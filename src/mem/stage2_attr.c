@@ -7,6 +7,7 @@
 
 struct attr_request {
 	u64 set, clear;
+	unsigned level; /* of the leaf; 0: any */
 };
 
 /* One entry decides; the caller's range is one page. */
@@ -15,7 +16,7 @@ static int attr_visit(struct s2_visit *v, enum s2_visit_kind kind)
 	const struct attr_request *req = v->arg;
 	u64 new;
 
-	if (!s2_is_leaf(v->old, v->level))
+	if (!s2_is_leaf(v->old, v->level) || (req->level && v->level != req->level))
 		return -EAGAIN;
 	new = (v->old & ~req->clear) | req->set;
 	if (new != v->old && !stage2_try_replace(v, new))
@@ -39,10 +40,13 @@ static int attr_change(struct s2_mmu *mmu, u64 ipa, const struct attr_request *r
 	return ret;
 }
 
-/* Only adds, so no vCPU need be told: caches hold what may be done, not what may not (G-TLB-E). */
-int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned prot)
+/*
+ * Only adds, so no vCPU need be told: caches hold what may be done, not what may not (G-TLB-E). What was planned for a page is
+ * not granted to a block that took its place meanwhile: the caller marks one page dirty (I-22).
+ */
+int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned level, unsigned prot)
 {
-	struct attr_request req = {.set = S2_AF};
+	struct attr_request req = {.set = S2_AF, .level = level};
 
 	if (prot & S2_PROT_R)
 		req.set |= S2_R;

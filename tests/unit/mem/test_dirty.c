@@ -115,6 +115,32 @@ TEST(turning_logging_on_protects_what_was_mapped_and_off_lets_blocks_return)
 	munmap(p, 2 * MIB);
 }
 
+/*
+ * A page fault that began while the range was mapped by pages, and goes on when another vCPU, which saw the slot before logging
+ * began, has put a block there: opening the block would let every page of it be written and mark one.
+ */
+TEST(I22_a_fault_on_a_page_does_not_make_a_block_writable)
+{
+	char *p = rig_map(2 * MIB, 2 * MIB);
+	const struct mem_fault f = {
+		.type = MEM_FAULT_PERMISSION, .level = 3, .ipa = PAGE, .write = true};
+	enum mem_fault_action action;
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, p, 0), 0);
+	write_page(0);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, p, MEMSLOT_LOG_DIRTY), 0);
+	EXPECT_EQ(mem_fault_handle(&r.m, &r.v.mem, &f, &action), 0);
+	EXPECT_EQ(action, MEM_FAULT_RETRY);
+	EXPECT(!writable(2 * PAGE));
+	write_page(1);
+	EXPECT(writable(PAGE) && !writable(2 * PAGE));
+	EXPECT_EQ(get(0), 0);
+	EXPECT_EQ(log_bits[0], BIT(1));
+	EXPECT(rig_stop(&r));
+	munmap(p, 2 * MIB);
+}
+
 TEST(manual_protect_leaves_protection_to_clear)
 {
 	char *p = rig_map(100 * PAGE, 0);

@@ -141,7 +141,9 @@ static void op_relax(u64 ipa, unsigned prot)
 	int ret;
 
 	read_lock(&r.m.mmu_lock);
-	ret = stage2_relax(&r.m, &r.m.mmu, ipa, prot);
+	/* Of another level there is no leaf. */
+	EXPECT_EQ(stage2_relax(&r.m, &r.m.mmu, ipa, f->level == 3 ? 2 : 3, prot), -EAGAIN);
+	ret = stage2_relax(&r.m, &r.m.mmu, ipa, f->hva ? f->level : 3, prot);
 	read_unlock(&r.m.mmu_lock);
 	EXPECT_EQ(ret, f->hva ? 0 : -EAGAIN);
 	if (!f->hva)
