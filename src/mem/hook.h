@@ -23,6 +23,7 @@ enum mem_hook {
 	HOOK_FLUSH_ALL,	       /* before mmu_lock */
 	HOOK_LOG_SNAPSHOT,     /* under mmu_lock write: word taken, pages not protected yet */
 	HOOK_LOG_PROTECTED,    /* unlocked and protected, before the flush */
+	HOOK_VMA_QUERIED,      /* no lock: the host has answered, nothing kept yet */
 	NR_MEM_HOOKS
 };
 

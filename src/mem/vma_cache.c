@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "host/alloc.h"
+#include "mem/hook.h"
 #include "mem/vma_cache.h"
 
 struct vma_cache *vma_cache_create(void)
@@ -90,6 +91,7 @@ int vma_cache_lookup(struct vma_cache *c, u64 hva, struct host_vma *out)
 	if (fact)
 		return 0;
 	ret = host_vma_query(hva, out);
+	mem_hook(HOOK_VMA_QUERIED, c);
 	if (!ret) {
 		keep(c, out, seq);
 	} else if (ret != -ENOENT) {
@@ -122,6 +124,8 @@ void vma_cache_end(struct vma_cache *c)
 {
 	mutex_lock(&c->lock);
 	c->pairs--;
+	/* Who asked within the pair may have been told of before the change, and keeps nothing either. */
+	c->seq++;
 	mutex_unlock(&c->lock);
 }
 

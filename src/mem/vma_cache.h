@@ -29,7 +29,7 @@ struct vma_cache {
 	struct mutex lock; /* a leaf: nothing is allocated or freed under it */
 	struct itree tree;
 	u32 pairs; /* in flight, of those that change mappings */
-	u64 seq;   /* raised by each invalidation */
+	u64 seq;   /* raised by each invalidation, at both ends of a pair */
 };
 
 struct vma_cache *vma_cache_create(void);

@@ -2,6 +2,7 @@
 /* Invalidation pairs against faults, slots and VM lifetimes; decoded code against both. */
 #include "host/alloc.h"
 #include "host/guarded.h"
+#include "mem/vma_cache.h"
 #include "rig.h"
 #include "test.h"
 
@@ -342,6 +343,39 @@ TEST(I09_rights_looked_up_before_a_pair_are_not_granted_after_it)
 	EXPECT(!mapped(0));
 	EXPECT_EQ(fake_access(&r.v, 0, FAKE_READ, &x), 0);
 	EXPECT(!s2_lookup(&r.m.mmu, 0, false, false, false, &out, &f) && !out.w);
+	EXPECT(rig_stop(&r));
+	munmap(p, PAGE);
+}
+
+static int facts_after;
+static struct host_vma facts;
+
+static void look_up_facts(void *page)
+{
+	facts_after = vma_cache_lookup(r.m.vmas, (uintptr_t)page, &facts);
+}
+
+TEST(I09_a_fact_looked_up_during_a_pair_is_not_kept_past_it)
+{
+	char *p = rig_map(PAGE, 0);
+	struct mem_inval_token t;
+	struct helper h;
+	struct gate g;
+
+	rig_start(&r);
+	gate_arm(&g, HOOK_VMA_QUERIED, 0);
+	/* Asked within the pair, before the change; kept, if at all, after the pair. */
+	mem_invalidate_start((uintptr_t)p, (uintptr_t)p + PAGE, 0, &t);
+	helper_start(&h, look_up_facts, p);
+	ASSERT(gate_wait(&g));
+	mprotect(p, PAGE, PROT_READ);
+	mem_invalidate_end(&t);
+	gate_open(&g);
+	helper_join(&h);
+	gate_disarm(&g);
+	EXPECT(!facts_after && facts.w);
+	look_up_facts(p);
+	EXPECT(!facts_after && !facts.w);
 	EXPECT(rig_stop(&r));
 	munmap(p, PAGE);
 }
