@@ -248,8 +248,8 @@ void gic_cpu_reset_interface(struct irq_cpu *cpu)
 	cpu->pendbaser = 1u << 10 | 3u << 7; /* inner shareable, read-allocate write-back */
 }
 
-/* CTRL_INIT: freezes the number of SPIs. vi->config held. */
-int gic_init(struct vm_irq *vi)
+/* CTRL_INIT: freezes the number of SPIs. vi->config held; the caller drops *old after it. */
+int gic_init(struct vm_irq *vi, struct irq_routing **old)
 {
 	struct irq_cpu *cpu0;
 	u32 nr, spis;
@@ -275,7 +275,7 @@ int gic_init(struct vm_irq *vi)
 	}
 	for (u32 i = 0; i < nr; i++)
 		gic_cpu_reset_interface(irq_cpu_of(vcpu_group_get(vi->group, i)));
-	err = route_set_default(vi);
+	err = route_set_default(vi, old);
 	if (err)
 		goto out_free;
 	a32_store_release(&vi->initialized, 1);

@@ -198,7 +198,7 @@ void gic_cpu_update(struct irq_cpu *cpu);
 /* As gic_cpu_update after one interrupt of this home changed. cpu->lock held. */
 void gic_cpu_refresh(struct irq_cpu *cpu, struct gic_irq *irq);
 void gic_update_all(struct vm_irq *vi);
-int gic_init(struct vm_irq *vi);
+int gic_init(struct vm_irq *vi, struct irq_routing **old);
 void gic_cpu_setup_private(struct irq_cpu *cpu);
 void gic_cpu_reset_interface(struct irq_cpu *cpu);
 /*
@@ -247,7 +247,9 @@ int timer_first_run(struct irq_cpu *cpu);
 
 /* --- route.c, irqfd.c --- */
 void route_init(struct vm_irq *vi);
-int route_set_default(struct vm_irq *vi);
+int route_set_default(struct vm_irq *vi, struct irq_routing **old);
+/* Frees a table that was replaced, NULL for none, when its readers are gone. May wait for SRCU. */
+void route_drop(struct vm_irq *vi, struct irq_routing *old);
 s32 route_pin_of_gsi(struct vm_irq *vi, u32 gsi);
 void irqfd_routing_changed(struct vm_irq *vi);
 /* Ends the helper thread and drops every irqfd. */

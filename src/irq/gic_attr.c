@@ -291,14 +291,16 @@ static int maint_irq_set(struct vm_irq *vi, void *user)
 
 static int ctrl_set(struct vm_irq *vi, u64 attr)
 {
+	struct irq_routing *old = NULL;
 	u32 nr;
 	int err;
 
 	switch (attr) {
 	case KVM_DEV_ARM_VGIC_CTRL_INIT:
 		mutex_lock(&vi->config);
-		err = gic_init(vi);
+		err = gic_init(vi, &old);
 		mutex_unlock(&vi->config);
+		route_drop(vi, old);
 		return err;
 	case KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES:
 		/* No LPIs: nothing to write, but the conditions hold. */

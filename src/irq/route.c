@@ -118,16 +118,16 @@ int irq_set_routing(struct vm_irq *vi, const struct kvm_irq_routing_entry *entri
 	old = aptr_xchg(&vi->routing, t);
 	irqfd_routing_changed(vi);
 	mutex_unlock(&vi->irq_lock);
-	srcu_synchronize(&vi->irq_srcu);
-	table_free(old);
+	route_drop(vi, old);
 	return 0;
 }
 
-/* GSI n is pin n. vi->config held; nobody reads a routing table before the controller is
- * initialised. */
-int route_set_default(struct vm_irq *vi)
+/*
+ * GSI n is pin n. Returns what it replaces in *old: config, which the caller holds, forbids to wait for its readers.
+ */
+int route_set_default(struct vm_irq *vi, struct irq_routing **old)
 {
-	struct irq_routing *t, *old;
+	struct irq_routing *t;
 	size_t size = sizeof(*t) + vi->nr_spi * sizeof(t->route[0]);
 
 	t = host_alloc(size);
@@ -137,13 +137,16 @@ int route_set_default(struct vm_irq *vi)
 	t->nr = vi->nr_spi;
 	for (u32 i = 0; i < vi->nr_spi; i++)
 		t->route[i] = (struct route){KVM_IRQ_ROUTING_IRQCHIP, i};
-	old = aptr_xchg(&vi->routing, t);
-	/* Usually there was none; a wait would not be allowed under config. */
-	if (old) {
-		srcu_synchronize(&vi->irq_srcu);
-		table_free(old);
-	}
+	*old = aptr_xchg(&vi->routing, t);
 	return 0;
+}
+
+void route_drop(struct vm_irq *vi, struct irq_routing *old)
+{
+	if (!old)
+		return;
+	srcu_synchronize(&vi->irq_srcu);
+	table_free(old);
 }
 
 /* The SPI that a GSI is routed to, -1 if none. */

@@ -360,6 +360,29 @@ TEST(gsi_routing_takes_good_entries_with_and_without_a_gic)
 	machine_free(&m);
 }
 
+/* Initialising the controller puts the default table in the place of one that is there already. */
+TEST(routes_set_before_the_gic_is_initialised_give_way_to_the_default)
+{
+	struct machine m = machine_new(1);
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry;
+	} t = {.head.nr = 1,
+	       .entry = {.gsi = 3, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.pin = 9}};
+	int gic = gic_create(&m), event = eventfd(0, 0);
+	struct kvm_irqfd f = {.fd = event, .gsi = 7};
+
+	ASSERT_EQ(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), 0);
+	EXPECT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL,
+			   KVM_DEV_ARM_VGIC_CTRL_INIT, NULL),
+		  0);
+	EXPECT_EQ(ioctl(m.vm, KVM_IRQFD, &f), 0);
+	EXPECT_EQ(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), 0);
+	close(event);
+	close(gic);
+	machine_free(&m);
+}
+
 /* --- the guest's writes to the VMM ------------------------------------------------------------------------------------------ */
 
 static int ioeventfd(struct machine *m, int fd, uint64_t addr, unsigned len, uint64_t match,
