@@ -20,7 +20,6 @@
 #include "../unicorn/oracle.h"
 #include "generate.h"
 #include "rig.h"
-#include "vcpu/sysreg.h"
 
 #define MAX_COMPLAINTS 20
 
@@ -29,7 +28,7 @@ static bool unicorn;
 static struct rig *rig;
 static unsigned nr_wrong;
 
-/* The blocks are in place: run_rig put them where Unicorn looks, too. */
+/* The blocks are in place: run_rig put them where Unicorn looks, too. At EL1, where it is when new. */
 static bool run_unicorn(const struct diff_block *blocks, unsigned n, struct diff_result *out)
 {
 	const char *reason;
@@ -40,9 +39,6 @@ static bool run_unicorn(const struct diff_block *blocks, unsigned n, struct diff
 		return false;
 	oracle_map(o, DIFF_CODE, (u64)DIFF_MAX_BLOCKS * DIFF_STRIDE, (void *)(uintptr_t)DIFF_CODE);
 	oracle_map(o, DIFF_ARENA, DIFF_ARENA_SIZE, arena);
-	/* SCTLR_EL1 as Linux has it for EL0: cache maintenance, CTR_EL0 and DC ZVA allowed, no waiting instruction trapped. */
-	oracle_set_sys(o, SYSREG_OP(3, 0, 1, 0, 0),
-		       0x00c50800 | BIT(26) | BIT(18) | BIT(16) | BIT(15) | BIT(14));
 	for (unsigned i = 0; i < n; i++) {
 		struct diff_result *r = &out[i];
 		u64 begin = DIFF_CODE + (u64)i * DIFF_STRIDE;
@@ -50,7 +46,7 @@ static bool run_unicorn(const struct diff_block *blocks, unsigned n, struct diff
 		u32 pstate;
 
 		diff_arena_fill(arena, blocks[i].seed);
-		oracle_set_state(o, &blocks[i].in, 0);
+		oracle_set_state(o, &blocks[i].in, 0x3c5);
 		stop = oracle_run(o, begin, 0);
 		memset(r, 0, sizeof(*r));
 		oracle_get_state(o, &r->out, &pstate);

@@ -11,7 +11,7 @@
 struct oracle {
 	uc_engine *uc;
 	uc_hook hook;
-	uc_context *context;
+	uc_context *context, *home;
 	size_t syndrome; /* where in a saved context QEMU's struct exception begins */
 	int exception;
 };
@@ -76,6 +76,7 @@ struct oracle *oracle_create(const char **reason)
 	}
 	MUST(uc_ctl_set_cpu_model(o->uc, UC_CPU_ARM64_MAX));
 	MUST(uc_context_alloc(o->uc, &o->context));
+	MUST(uc_context_alloc(o->uc, &o->home));
 	MUST(uc_hook_add(o->uc, &o->hook, UC_HOOK_INTR, (void *)on_exception, o, 1, 0));
 	if (!find_syndrome(o)) {
 		*reason = "this libunicorn does not show syndromes";
@@ -88,6 +89,7 @@ struct oracle *oracle_create(const char **reason)
 void oracle_destroy(struct oracle *o)
 {
 	MUST(uc_context_free(o->context));
+	MUST(uc_context_free(o->home));
 	MUST(uc_close(o->uc));
 	free(o);
 }
@@ -158,8 +160,6 @@ void oracle_set_state(struct oracle *o, const struct diff_state *s, u32 pstate)
 	batch(&copy, &fpcr, &fpsr, ids, places);
 	MUST(uc_reg_write_batch(o->uc, ids, places, NR_REGS));
 	MUST(uc_reg_write(o->uc, UC_ARM64_REG_PSTATE, &all));
-	/* What Unicorn derives from the state is computed anew at a write of a system register: CPACR_EL1.FPEN = 3. */
-	oracle_set_sys(o, 3 << 14 | 1 << 7 | 2, 3u << 20);
 }
 
 void oracle_get_state(struct oracle *o, struct diff_state *s, u32 *pstate)
@@ -178,6 +178,16 @@ void oracle_get_state(struct oracle *o, struct diff_state *s, u32 *pstate)
 	*pstate = all & 0x0fffffffu;
 }
 
+void oracle_keep_home(struct oracle *o)
+{
+	MUST(uc_context_save(o->uc, o->home));
+}
+
+void oracle_go_home(struct oracle *o)
+{
+	MUST(uc_context_restore(o->uc, o->home));
+}
+
 void oracle_drop_code(struct oracle *o, u64 start, u64 end)
 {
 	MUST(uc_ctl_remove_cache(o->uc, start, end));
@@ -189,7 +199,8 @@ struct oracle_stop oracle_run(struct oracle *o, u64 pc, unsigned limit)
 	const u8 *e = (const u8 *)o->context + o->syndrome;
 
 	o->exception = ORACLE_NONE;
-	s.error = uc_emu_start(o->uc, pc, ~0ull, 0, limit);
+	/* "Until" is an address nobody goes to, but it must be mapped: Unicorn translates it, and leaves a fault behind. */
+	s.error = uc_emu_start(o->uc, pc, pc ^ 0x800, 0, limit);
 	s.exception = o->exception;
 	MUST(uc_reg_read(o->uc, UC_ARM64_REG_PC, &s.pc));
 	MUST(uc_context_save(o->uc, o->context));

@@ -37,9 +37,15 @@ void oracle_map(struct oracle *o, u64 at, u64 size, void *p);
 /* op: SYSREG_OP of the register. No side effects, as a debugger would. False: Unicorn has no such register. */
 bool oracle_set_sys(struct oracle *o, u16 op, u64 value);
 bool oracle_get_sys(struct oracle *o, u16 op, u64 *value);
-/* pstate without NZCV, which is in s. */
+/*
+ * pstate without NZCV, which is in s. The EL must be the present one: what Unicorn derives from it is not computed anew. A new
+ * oracle is at EL1 with SP_EL1.
+ */
 void oracle_set_state(struct oracle *o, const struct diff_state *s, u32 pstate);
 void oracle_get_state(struct oracle *o, struct diff_state *s, u32 *pstate);
+/* Everything but memory as it is now, and back to that: the way from EL0 to EL1. */
+void oracle_keep_home(struct oracle *o);
+void oracle_go_home(struct oracle *o);
 /* Host code wrote guest code in [start, end). */
 void oracle_drop_code(struct oracle *o, u64 start, u64 end);
 /* From pc until the first exception or for at most limit instructions (0: no limit). */
