@@ -51,13 +51,13 @@ void memslot_bitmap_destroy(struct memslot *s)
 void memslot_mark_dirty(struct memslot *s, u64 gfn)
 {
 	u64 bit = gfn - s->base_gfn;
-	struct a64 *word;
 
-	if (!s->dirty_bitmap)
-		return;
-	word = &s->dirty_bitmap[bit / 64];
-	if (!(a64_load_relaxed(word) & BIT(bit % 64)))
-		a64_fetch_or(word, BIT(bit % 64));
+	/*
+	 * Always the read-modify-write, even if the bit looks set: a plain look could be done before the data of mem_write_guest
+	 * is visible, and GET take bit and old page between the two. Pairs with the xchg in GET and the fetch_and in CLEAR.
+	 */
+	if (s->dirty_bitmap)
+		a64_fetch_or(&s->dirty_bitmap[bit / 64], BIT(bit % 64));
 }
 
 static struct a64 *scratch_of(const struct memslot *s)

@@ -37,8 +37,9 @@ void tlb_client_attach(struct tlb_domain *d, struct tlb_client *c)
 	a32_store_relaxed(&c->mode, TLB_OUTSIDE);
 	aptr_store_release(&d->client[nr], c);
 	/*
-	 * A full barrier. An initiator that does not see the new count finished its descriptor store before the vCPU's first
-	 * walk, because the enter comes after this; the caches are empty, so there is nothing to flush.
+	 * A full barrier with the fence of the enter that follows. An initiator that does not see the new count finished its
+	 * descriptor store before the vCPU's first walk; the caches are empty, so there is nothing to flush. Pairs with the first
+	 * fence in tlb_post.
 	 */
 	a32_fetch_add(&d->nr, 1);
 }
@@ -187,8 +188,11 @@ void tlb_poll(struct tlb_client *c)
 
 void tlb_post(struct tlb_domain *d, struct tlb_client *self, const struct tlb_inval *rec)
 {
-	u32 nr = a32_load_acquire(&d->nr);
+	u32 nr;
 
+	/* The descriptor store before the look for clients; pairs with the fetch_add in tlb_client_attach. */
+	fence_full();
+	nr = a32_load_acquire(&d->nr);
 	rcu_read_lock();
 	for (u32 i = 0; i < nr; i++) {
 		struct tlb_client *c = aptr_load_acquire(&d->client[i]);
