@@ -203,11 +203,14 @@ int mem_clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_pag
 int mem_set_manual_protect(struct vm_mem *m, u64 bits)
 {
 	u64 allowed = bits & MANUAL_PROTECT ? MANUAL_PROTECT | INITIALLY_SET : MANUAL_PROTECT;
+	u64 sigmask;
 
 	if (bits & ~allowed)
 		return -EINVAL;
+	sigmask = host_signals_block();
 	mutex_lock(&m->slots_lock);
 	m->manual_protect = bits;
 	mutex_unlock(&m->slots_lock);
+	host_signals_restore(sigmask);
 	return 0;
 }

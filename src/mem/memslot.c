@@ -258,10 +258,12 @@ int mem_set_region(struct vm_mem *m, const struct mem_region *r)
 
 bool mem_has_slots(struct vm_mem *m)
 {
+	u64 sigmask = host_signals_block();
 	bool any;
 
 	mutex_lock(&m->slots_lock);
 	any = m->slots->nr_slots;
 	mutex_unlock(&m->slots_lock);
+	host_signals_restore(sigmask);
 	return any;
 }

@@ -5,6 +5,7 @@
 
 #include "base/itree.h"
 #include "host/alloc.h"
+#include "host/signal.h"
 #include "mem/notifier.h"
 #include "mem/process_mem.h"
 
@@ -47,7 +48,10 @@ static void change(u64 start, u64 end, struct userfault_range *tail, struct user
 {
 	struct mem_process *p = mem_process();
 	struct userfault_range *gone;
+	u64 sigmask;
 
+	/* A handler of the program may call munmap, which takes ranges out as well. */
+	sigmask = host_signals_block();
 	mutex_lock(&p->userfault_lock);
 	gone = cut(&p->userfault, start, end, &tail);
 	if (add)
@@ -55,6 +59,7 @@ static void change(u64 start, u64 end, struct userfault_range *tail, struct user
 	/* Read without the lock by who only wants to know whether there are any. */
 	a32_store(&p->userfault_any, !itree_empty(&p->userfault));
 	mutex_unlock(&p->userfault_lock);
+	host_signals_restore(sigmask);
 	if (tail)
 		DELETE(tail);
 	while (gone) {

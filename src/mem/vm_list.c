@@ -4,6 +4,7 @@
 #include "base/bug.h"
 #include "host/alloc.h"
 #include "host/identity.h"
+#include "host/signal.h"
 #include "mem/vm_list.h"
 #include "sync/wait.h"
 
@@ -12,10 +13,13 @@ enum { UNTOUCHED, BEING_MADE, USABLE };
 void mem_process_init(void)
 {
 	struct mem_process *p = mem_process();
+	u64 sigmask;
 
 	/* Acquire pairs with the store below. */
 	if (likely(a32_load_acquire(&p->ready) == USABLE))
 		return;
+	/* A handler of the program that comes here as well would wait for the thread it interrupts. */
+	sigmask = host_signals_block();
 	if (a32_cmpxchg(&p->ready, UNTOUCHED, BEING_MADE)) {
 		a64_store_relaxed(&p->mm_id, host_mm_id());
 		srcu_init(&p->mn_srcu, RANK_MN_SRCU, "mn_srcu");
@@ -23,10 +27,10 @@ void mem_process_init(void)
 		itree_init(&p->userfault);
 		a32_store(&p->ready, USABLE);
 		wake_word_all(&p->ready);
-		return;
 	}
 	while (a32_load_acquire(&p->ready) != USABLE)
 		wait_on_word(&p->ready, BEING_MADE, WAIT_FOREVER);
+	host_signals_restore(sigmask);
 }
 
 /*

@@ -15,6 +15,8 @@
 
 #define MEMBARRIER_REGISTER_PRIVATE_EXPEDITED (1 << 4)
 #define STACK_SIZE			      (256 * KIB)
+/* All signals but faults and libc's own. */
+#define BLOCKABLE (~(1ull << 10 | 1ull << 6 | 1ull << 7 | 1ull << 3 | 1ull << 31 | 1ull << 32))
 
 THREAD_LOCAL struct sync_tls sync_tls;
 
@@ -147,14 +149,21 @@ static void adopt_slot(struct thread *t)
 struct thread *thread_register_slow(void)
 {
 	struct sync_process *p = sync_process();
+	u64 block = BLOCKABLE, old;
 	struct thread *t;
 
+	/* A handler of the program may register the thread as well: not with the spin lock held, and not between the two steps. */
+	raw_syscall(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &block, &old, 8);
 	if (a32_load_acquire(&p->init) != 2)
 		process_init(p);
-	t = slot_alloc();
-	/* A thread without a slot cannot even take a lock; the host is out of memory for one page. */
-	BUG_ON(!t);
-	adopt_slot(t);
+	t = sync_tls.self;
+	if (!t) {
+		t = slot_alloc();
+		/* A thread without a slot cannot even take a lock; the host is out of memory for one page. */
+		BUG_ON(!t);
+		adopt_slot(t);
+	}
+	raw_syscall(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &old, NULL, 8);
 	return t;
 }
 
@@ -183,7 +192,7 @@ int thread_create(struct thread **out, const char *name, void (*fn)(void *), voi
 {
 	struct thread *t;
 	pthread_attr_t attr;
-	u64 all = ~0ull, old;
+	u64 block = BLOCKABLE, old;
 	int ret;
 
 	thread_current(); /* initialises */
@@ -199,9 +208,8 @@ int thread_create(struct thread **out, const char *name, void (*fn)(void *), voi
 #if !defined(ANYKVM_SANITIZED)
 	pthread_attr_setstacksize(&attr, MAX(STACK_SIZE, (u64)PTHREAD_STACK_MIN));
 #endif
-	/* The new thread inherits the mask; faults and libc's own signals stay open. */
-	all &= ~(1ull << 10 | 1ull << 6 | 1ull << 7 | 1ull << 3 | 1ull << 31 | 1ull << 32);
-	raw_syscall(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &old, 8);
+	/* The new thread inherits the mask. */
+	raw_syscall(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &block, &old, 8);
 	ret = pthread_create(&t->handle, &attr, thread_main, t);
 	raw_syscall(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &old, NULL, 8);
 	pthread_attr_destroy(&attr);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Invalidation pairs against faults, slots and VM lifetimes; decoded code against both. */
+#include <pthread.h>
+#include <signal.h>
+
 #include "host/alloc.h"
 #include "host/guarded.h"
+#include "mem/userfault.h"
 #include "mem/vma_cache.h"
 #include "rig.h"
 #include "test.h"
@@ -597,6 +601,59 @@ TEST(aging_finds_and_clears_what_was_used)
 	/* Flushed, so the next use is seen. */
 	EXPECT_EQ(fake_access(&r.v, 0, FAKE_READ, &x), 0);
 	EXPECT(mem_age(a, a + PAGE, false, false));
+	EXPECT(rig_stop(&r));
+	munmap(p, 2 * PAGE);
+}
+
+static pthread_t interrupted;
+static struct a32 storm_of_signals_over, signals_handled;
+static char *handlers_page;
+
+static void signal_main(void *arg)
+{
+	while (!a32_load(&storm_of_signals_over))
+		pthread_kill(interrupted, SIGUSR1);
+}
+
+/* As an interposed munmap does. */
+static void unmap_in_handler(int signo)
+{
+	struct mem_inval_token t;
+
+	mem_invalidate_start((uintptr_t)handlers_page, (uintptr_t)handlers_page + PAGE, 0, &t);
+	mem_invalidate_end(&t);
+	mem_userfault_remove((uintptr_t)handlers_page, (uintptr_t)handlers_page + PAGE);
+	a32_fetch_add(&signals_handled, 1);
+}
+
+TEST(a_signal_handler_may_unmap_whatever_its_thread_does_in_the_library)
+{
+	char *p = rig_map(2 * PAGE, 0);
+	u64 a = (uintptr_t)p;
+	struct sigaction act = {.sa_handler = unmap_in_handler}, old;
+	struct helper h;
+
+	rig_start(&r);
+	handlers_page = p + PAGE;
+	interrupted = pthread_self();
+	a32_store(&storm_of_signals_over, 0);
+	a32_store(&signals_handled, 0);
+	ASSERT(!sigaction(SIGUSR1, &act, &old));
+	ASSERT_EQ(mem_userfault_add(a + GIB, a + GIB + PAGE), 0);
+	helper_start(&h, signal_main, NULL);
+	for (unsigned i = 0; i < 200000 && (i < 2000 || a32_load(&signals_handled) < 2000); i++) {
+		/* Twice: there is nothing to take out the second time, and the lock all the same. */
+		EXPECT_EQ(mem_userfault_add(a, a + PAGE), 0);
+		EXPECT_EQ(mem_userfault_remove(a, a + PAGE), 0);
+		EXPECT_EQ(mem_userfault_remove(a, a + PAGE), 0);
+		EXPECT(!mem_has_slots(&r.m));
+		EXPECT_EQ(mem_set_manual_protect(&r.m, 0), 0);
+	}
+	a32_store(&storm_of_signals_over, 1);
+	helper_join(&h);
+	sigaction(SIGUSR1, &old, NULL);
+	EXPECT(a32_load(&signals_handled) > 0);
+	mem_userfault_remove(a + GIB, a + GIB + PAGE);
 	EXPECT(rig_stop(&r));
 	munmap(p, 2 * PAGE);
 }
