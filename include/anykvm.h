@@ -136,7 +136,7 @@ ANYKVM_API int anykvm_ioctl(int fd, unsigned long request, ...);
  * anykvm_read, anykvm_pread - read(2), pread(2); also of KVM_GET_STATS_FD descriptors
  *
  * returns: bytes, or -1 with errno
- *	EINVAL		a descriptor of this library that is no statistics descriptor
+ *	EINVAL, ESPIPE	a descriptor of this library that is no statistics descriptor
  *	EFAULT		buf is not writable
  *	others		as read(2)
  */

@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "api/api.h"
 #include "host/fd.h"
@@ -237,6 +238,13 @@ static s64 foreign_ioctl(int fd, u32 request, u64 arg)
 	return r;
 }
 
+/* Requests that any file takes: the placeholder takes them for ours. */
+static bool request_of_any_file(u32 request)
+{
+	return request == FIOCLEX || request == FIONCLEX || request == FIONBIO ||
+	       request == FIOASYNC;
+}
+
 int anykvm_ioctl(int fd, unsigned long request, ...)
 {
 	enum api_role role;
@@ -250,6 +258,8 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	va_end(ap);
 	if (!fd_is_ours(fd))
 		return result(foreign_ioctl(fd, request, arg));
+	if (request_of_any_file(request))
+		return result(host_sys_ioctl(fd, request, arg));
 	role = api_role();
 	if (role == API_CHILD)
 		return result(-EIO);
@@ -284,7 +294,9 @@ static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offs
 		goto system;
 	}
 	f = api_file_of(file);
-	if (f->kind != API_STATS || (s64)offset < 0) {
+	if (at_offset && (f->kind == API_VM || f->kind == API_VCPU || f->kind == API_DEVICE)) {
+		r = -ESPIPE;
+	} else if (f->kind != API_STATS || (s64)offset < 0) {
 		r = -EINVAL;
 	} else {
 		r = stats_read(f, (uintptr_t)buf, count,

@@ -33,10 +33,17 @@ static s64 get_one_reg(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
 {
 	const struct kvm_one_reg *reg = c->buf;
 	_Alignas(16) unsigned char value[ONE_REG_MAX] = {0};
-	unsigned size = onereg_size(reg->id);
-	int r = size <= ONE_REG_MAX ? vcpu_get_one_reg(c->v, reg->id, value) : -ENOENT;
+	int r = vcpu_get_one_reg(c->v, reg->id, value);
 
-	return r ? r : user_copy_out(reg->addr, value, size);
+	return r ? r : user_copy_out(reg->addr, value, onereg_size(reg->id));
+}
+
+/* Whether KVM looks a register up before it reads the value that is to be written. */
+static bool named_before_read(u64 id)
+{
+	u64 coproc = id & KVM_REG_ARM_COPROC_MASK;
+
+	return coproc == KVM_REG_ARM_CORE || coproc == KVM_REG_ARM_DEMUX;
 }
 
 static s64 set_one_reg(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
@@ -46,14 +53,13 @@ static s64 set_one_reg(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
 	unsigned size = onereg_size(reg->id);
 	int r;
 
-	if (size > ONE_REG_MAX)
-		return -ENOENT;
-	if (user_copy_in(value, reg->addr, size)) {
-		/* An unknown register is told before an unreadable value. */
-		r = vcpu_get_one_reg(c->v, reg->id, value);
-		return r ? r : -EFAULT;
-	}
-	return vcpu_set_one_reg(c->v, reg->id, value);
+	if (size <= ONE_REG_MAX && !user_copy_in(value, reg->addr, size))
+		return vcpu_set_one_reg(c->v, reg->id, value);
+	/* Unreadable, or larger than any register: which error is told depends on the name. */
+	r = vcpu_get_one_reg(c->v, reg->id, value);
+	if (size > ONE_REG_MAX || r == -EINVAL || (r && named_before_read(reg->id)))
+		return r;
+	return -EFAULT;
 }
 
 static s64 get_reg_list(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS

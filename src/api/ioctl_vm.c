@@ -174,18 +174,10 @@ static s64 unregister_coalesced(struct api_call *c)
 	return coalesced_unregister(&c->vm->coalesced, z->addr, z->size, z->pio);
 }
 
-/* The legacy setter of GICv2 frames. */
+/* The legacy setter of the frames of a GICv2, and there is none. */
 static s64 set_device_addr(struct api_call *c)
 {
-	const struct kvm_arm_device_addr *a = c->buf;
-	u64 device = (a->id & KVM_ARM_DEVICE_ID_MASK) >> KVM_ARM_DEVICE_ID_SHIFT;
-	u64 type = a->id & KVM_ARM_DEVICE_TYPE_MASK;
-
-	if (device != KVM_ARM_DEVICE_VGIC_V2)
-		return -ENODEV;
-	/* Known frames, but of another controller than the one that may exist. */
-	return type == KVM_VGIC_V2_ADDR_TYPE_DIST || type == KVM_VGIC_V2_ADDR_TYPE_CPU ? -ENODEV
-										       : -EINVAL;
+	return -ENODEV;
 }
 
 static s64 set_counter_offset(struct api_call *c)
@@ -231,7 +223,7 @@ static s64 enable_cap(struct api_call *c)
 		/* How long to spin before sleeping is a hint; this library never spins. */
 		return cap->args[0] == (u32)cap->args[0] ? 0 : -EINVAL;
 	case KVM_CAP_ARM_NISV_TO_USER:
-		c->vm->group.nisv_to_user = true;
+		a32_store_relaxed(&c->vm->group.nisv_to_user, 1);
 		return 0;
 	case KVM_CAP_ARM_SYSTEM_SUSPEND:
 		a32_store_release(&c->vm->hvc.system_suspend, 1);

@@ -29,7 +29,7 @@ static inline unsigned onereg_size(u64 id)
 	return 1u << ((id >> 52) & 15);
 }
 
-/* buf holds onereg_size(id) bytes (at most 256: callers check). Errors: -ENOENT, -EINVAL, -EBUSY,
+/* buf holds onereg_size(id) bytes, 256 at most: larger sizes fail without a look at it. Errors: -ENOENT, -EINVAL, -EBUSY,
  * -EPERM. */
 int vcpu_get_one_reg(struct vcpu *v, u64 id, void *buf) REQUIRES(&v->mutex);
 int vcpu_set_one_reg(struct vcpu *v, u64 id, const void *buf) REQUIRES(&v->mutex);

@@ -157,7 +157,7 @@ static int mmio_no_syndrome(struct vcpu *v, const struct mem_fault *f)
 	u32 fsc =
 		(f->type == MEM_FAULT_PERMISSION ? FSC_PERMISSION_L : FSC_TRANSLATION_L) | f->level;
 
-	if (!v->group->nisv_to_user)
+	if (!a32_load_relaxed(&v->group->nisv_to_user))
 		return -ENOSYS;
 	v->run->exit_reason = KVM_EXIT_ARM_NISV;
 	v->run->arm_nisv.esr_iss = fsc | (f->write ? BIT(6) : 0) | (f->cache_op ? BIT(8) : 0);

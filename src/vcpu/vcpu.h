@@ -155,8 +155,8 @@ struct vcpu_group {
 				FEATURES_SET */
 	bool has_gicv3; /* set by irq/ when the VM has one: else ID_AA64PFR0_EL1.GIC reads 0 from
 			   the first run on */
-	bool writable_imp_id; /* KVM_CAP_ARM_WRITABLE_IMP_ID_REGS */
-	bool nisv_to_user;    /* KVM_CAP_ARM_NISV_TO_USER */
+	bool writable_imp_id;	 /* KVM_CAP_ARM_WRITABLE_IMP_ID_REGS */
+	struct a32 nisv_to_user; /* KVM_CAP_ARM_NISV_TO_USER: may come while vCPUs run */
 };
 
 static inline bool vcpu_group_ran(const struct vcpu_group *g)

@@ -131,6 +131,9 @@ TEST(wrong_register_ids_are_refused)
 			 KVM_REG_ARM_CORE_REG(fp_regs.vregs[0]),
 		 EINVAL},
 		{KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | 0xfff0, ENOENT},
+		/* larger than any register */
+		{~0ull, EINVAL},
+		{(CORE_REG(regs.pc) & ~KVM_REG_SIZE_MASK) | 9ull << KVM_REG_SIZE_SHIFT, EINVAL},
 		/* no such system register; a 32-bit one */
 		{ARM64_SYS_REG(3, 7, 15, 15, 7), ENOENT},
 		{(ARM64_SYS_REG(3, 0, 1, 0, 0) & ~KVM_REG_SIZE_MASK) | KVM_REG_SIZE_U32, ENOENT},
@@ -152,6 +155,14 @@ TEST(wrong_register_ids_are_refused)
 	reg.id = CORE_REG(regs.pc);
 	reg.addr = (uintptr_t)bad_pointer();
 	EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_GET_ONE_REG, &reg), EFAULT);
+	EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_SET_ONE_REG, &reg), EFAULT);
+	/* of an unknown core register the name is looked at first, of others the value */
+	reg.id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | 0xfff0;
+	EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_SET_ONE_REG, &reg), ENOENT);
+	reg.id = ARM64_SYS_REG(3, 7, 15, 15, 7);
+	EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_GET_ONE_REG, &reg), ENOENT);
+	EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_SET_ONE_REG, &reg), EFAULT);
+	reg.id = KVM_REG_ARM_FW_REG(0xfff);
 	EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_SET_ONE_REG, &reg), EFAULT);
 	machine_free(&m);
 }

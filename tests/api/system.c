@@ -143,6 +143,61 @@ TEST(unknown_requests_are_refused)
 	machine_free(&m);
 }
 
+/* Requests that any descriptor takes: programs set close-on-exec this way too. */
+TEST(requests_of_any_file_work_on_every_descriptor)
+{
+	struct machine m = machine_new(1);
+	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+	int fds[5] = {m.kvm, m.vm, m.vcpu[0], 0, ioctl(m.vm, KVM_GET_STATS_FD, 0)};
+
+	ASSERT_EQ(ioctl(m.vm, KVM_CREATE_DEVICE, &cd), 0);
+	fds[3] = cd.fd;
+	for (int i = 0; i < 5; i++) {
+		int on = 1, off = 0;
+
+		EXPECT_EQ(ioctl(fds[i], FIONCLEX, 0), 0);
+		EXPECT_EQ(fcntl(fds[i], F_GETFD), 0);
+		EXPECT_EQ(ioctl(fds[i], FIOCLEX, 0), 0);
+		EXPECT_EQ(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
+		EXPECT_EQ(ioctl(fds[i], FIONBIO, &on), 0);
+		EXPECT(fcntl(fds[i], F_GETFL) & O_NONBLOCK);
+		EXPECT_EQ(ioctl(fds[i], FIONBIO, &off), 0);
+		EXPECT(!(fcntl(fds[i], F_GETFL) & O_NONBLOCK));
+		EXPECT_ERRNO(ioctl(fds[i], FIONBIO, bad_pointer()), EFAULT);
+		EXPECT_EQ(ioctl(fds[i], FIOASYNC, &off), 0);
+		EXPECT_ERRNO(ioctl(fds[i], FIOASYNC, &on), ENOTTY);
+	}
+	close(fds[4]);
+	close(cd.fd);
+	machine_free(&m);
+}
+
+TEST(there_is_nothing_to_read_but_statistics)
+{
+	struct machine m = machine_new(1);
+	char c[8];
+
+	EXPECT_ERRNO(read(m.kvm, c, 8), EINVAL);
+	EXPECT_ERRNO(read(m.vm, c, 8), EINVAL);
+	EXPECT_ERRNO(read(m.vcpu[0], c, 8), EINVAL);
+	EXPECT_ERRNO(pread(m.kvm, c, 8, 0), EINVAL);
+	EXPECT_ERRNO(pread(m.vm, c, 8, 0), ESPIPE);
+	EXPECT_ERRNO(pread(m.vcpu[0], c, 8, 0), ESPIPE);
+	machine_free(&m);
+}
+
+TEST(the_legacy_addresses_are_of_no_device_here)
+{
+	struct machine m = machine_new(1);
+	struct kvm_arm_device_addr a = {.addr = 0x8000000};
+
+	for (a.id = 0; a.id < 4; a.id++)
+		EXPECT_ERRNO(ioctl(m.vm, KVM_ARM_SET_DEVICE_ADDR, &a), ENODEV);
+	a.id = 1u << KVM_ARM_DEVICE_ID_SHIFT;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_ARM_SET_DEVICE_ADDR, &a), ENODEV);
+	machine_free(&m);
+}
+
 TEST(unreadable_arguments_are_efault)
 {
 	struct machine m = machine_new(1);
