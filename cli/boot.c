@@ -14,6 +14,7 @@
 int boot_file_read(struct boot_file *file, const char *what, const char *path, uint64_t limit)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool too_large = false;
 	struct stat info;
 	ssize_t got = 1;
 
@@ -31,9 +32,10 @@ int boot_file_read(struct boot_file *file, const char *what, const char *path, u
 		file->data = malloc(room);
 		while (file->data && got > 0) {
 			if (file->size == room) {
-				uint8_t *larger =
-					room > limit ? NULL : realloc(file->data, room *= 2);
+				uint8_t *larger;
 
+				too_large = room > limit;
+				larger = too_large ? NULL : realloc(file->data, room *= 2);
 				if (!larger)
 					break;
 				file->data = larger;
@@ -48,7 +50,11 @@ int boot_file_read(struct boot_file *file, const char *what, const char *path, u
 			close(fd);
 			return 0;
 		}
-		cli_say_errno("%s %s", what, path);
+		if (too_large)
+			cli_say("%s %s: more than the guest's memory; give it more by -m", what,
+				path);
+		else
+			cli_say_errno("%s %s", what, path);
 		boot_file_free(file);
 	}
 	if (fd >= 0)

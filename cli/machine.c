@@ -132,7 +132,7 @@ static void uart_transmit(void *opaque, const void *data, size_t length)
 {
 	struct machine *m = opaque;
 
-	terminal_write(m->terminal, data, length);
+	terminal_write(m->terminal, data, length, &m->stop);
 }
 
 static void machine_wake(void *opaque)
@@ -233,9 +233,9 @@ void machine_stop(struct machine *m)
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		machine_vcpu_kick(&m->vcpus[i]);
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
-		if (m->vcpus[i].started)
-			pthread_join(m->vcpus[i].thread, NULL);
-		m->vcpus[i].started = false;
+		/* Again and again: a kick just before the thread blocks in a write to the console is lost. */
+		while (m->vcpus[i].started && !vcpu_join(&m->vcpus[i], 0.02))
+			machine_vcpu_kick(&m->vcpus[i]);
 	}
 }
 

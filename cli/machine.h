@@ -97,6 +97,8 @@ void machine_destroy(struct machine *machine);
 int vcpu_create(struct machine *machine, unsigned index);
 int vcpu_start(struct machine_vcpu *vcpu);
 void machine_vcpu_kick(struct machine_vcpu *vcpu);
+/* Waits for the thread's end that long; false if it has not come. */
+bool vcpu_join(struct machine_vcpu *vcpu, double seconds);
 void vcpu_install_kick_handler(void);
 void vcpu_destroy(struct machine_vcpu *vcpu);
 bool vcpu_get_register(const struct machine_vcpu *vcpu, uint64_t id, uint64_t *value);

@@ -86,7 +86,7 @@ struct nvme {
 	uint16_t events[NVME_EVENTS]; /* command ids waiting for something to report */
 	unsigned nr_events;
 	uint32_t features[16];
-	uint64_t reads, writes, sectors_read, sectors_written;
+	uint64_t reads, writes, sectors_read, sectors_written, file_errors;
 };
 
 /* 0, or -errno after a message. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -104,8 +105,10 @@ static bool nvme_transfer(int fd, struct nvme_pieces *pieces, uint64_t offset, b
 
 		if (done < 0 && errno == EINTR)
 			continue;
+		if (!done)
+			errno = EIO; /* the file has been cut */
 		if (done <= 0)
-			return false; /* an error, or the file has been cut */
+			return false;
 		offset += done;
 		while (nr && (size_t)done >= iov->iov_len) {
 			done -= iov->iov_len;
@@ -140,6 +143,14 @@ static bool nvme_zero(int fd, uint64_t offset, uint64_t length)
 	return true;
 }
 
+/* The guest sees a fault of the medium; only here is it known why. */
+static uint16_t nvme_file_error(struct nvme *ctrl, bool write)
+{
+	if (!ctrl->file_errors++)
+		cli_say_errno("disk %s: %s its file", ctrl->serial, write ? "writing" : "reading");
+	return write ? NVME_WRITE_FAULT : NVME_READ_FAULT;
+}
+
 static uint16_t nvme_read_write(struct nvme *ctrl, const struct nvme_command *cmd)
 {
 	uint64_t lba = cmd->cdw10 | (uint64_t)cmd->cdw11 << 32, count = (cmd->cdw12 & 0xffff) + 1;
@@ -156,7 +167,7 @@ static uint16_t nvme_read_write(struct nvme *ctrl, const struct nvme_command *cm
 		ctrl->writes++;
 		return nvme_zero(ctrl->disk.fd, lba * NVME_SECTOR, count * NVME_SECTOR)
 			       ? NVME_SUCCESS
-			       : NVME_WRITE_FAULT;
+			       : nvme_file_error(ctrl, true);
 	}
 	if (count > ((uint64_t)NVME_PAGE << NVME_MDTS) / NVME_SECTOR)
 		return NVME_INVALID_FIELD;
@@ -164,7 +175,7 @@ static uint16_t nvme_read_write(struct nvme *ctrl, const struct nvme_command *cm
 	if (status)
 		return status;
 	if (!nvme_transfer(ctrl->disk.fd, &pieces, lba * NVME_SECTOR, write))
-		return write ? NVME_WRITE_FAULT : NVME_READ_FAULT;
+		return nvme_file_error(ctrl, write);
 	if (write && (cmd->cdw12 >> 30 & 1) && fdatasync(ctrl->disk.fd)) /* Force Unit Access */
 		return NVME_WRITE_FAULT;
 	if (write) {
@@ -212,7 +223,13 @@ int nvme_disk_open(struct nvme_disk *disk, const char *path, bool read_only)
 	size = fstat(disk->fd, &info) || (!S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode))
 		       ? -1
 		       : lseek(disk->fd, 0, SEEK_END);
-	if (size < 0) {
+	/* Not block devices: udev takes the same lock now and then. */
+	if (size >= 0 && S_ISREG(info.st_mode) &&
+	    flock(disk->fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) && errno == EWOULDBLOCK) {
+		cli_say("disk %s: another guest uses it, or it is given twice; only with ,ro each "
+			"time may they share",
+			path);
+	} else if (size < 0) {
 		cli_say("disk %s: neither a file nor a block device", path);
 	} else if (size < NVME_SECTOR) {
 		cli_say("disk %s: smaller than one sector of %u bytes", path, NVME_SECTOR);

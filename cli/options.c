@@ -32,6 +32,8 @@ static const char run_help[] =
 	"line; 3 it reset\n"
 	"itself under --no-reboot; 124 --timeout passed.\n";
 
+#define LINUX_COMMAND_LINE 2047u /* of arm64 */
+
 enum {
 	OPT_NO_REBOOT = 256,
 	OPT_TIMEOUT,
@@ -151,6 +153,10 @@ static int parse_option(struct run_options *options, int option, char *argument)
 		return 0;
 	case 'p':
 		options->params = argument;
+		if (strlen(argument) > LINUX_COMMAND_LINE - strlen("console=ttyAMA0 "))
+			cli_say("-p: %zu bytes; Linux reads the first %u of a command line, "
+				"console=ttyAMA0 included",
+				strlen(argument), LINUX_COMMAND_LINE);
 		return 0;
 	case 'm':
 		return parse_memory(argument, &options->memory);

@@ -111,7 +111,8 @@ static enum cli_status run_machine(const struct run_options *options, const stru
 			continue;
 		case END_USER:
 			if (!options->quiet)
-				cli_say("ended by Ctrl-A x");
+				cli_say(terminal->input_open ? "ended by Ctrl-A x"
+							     : "the terminal is gone");
 			return CLI_OK;
 		case END_TIMEOUT:
 			return CLI_TIMEOUT;

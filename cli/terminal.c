@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,25 +118,33 @@ void terminal_close(struct terminal *terminal)
 	terminal->log_fd = -1;
 }
 
-static void write_all(int fd, const uint8_t *data, size_t length)
+/* A reader that does not read holds us up; stop, if given, is looked at after each signal then. */
+static void write_all(int fd, const uint8_t *data, size_t length, const bool *stop)
 {
 	while (length) {
 		ssize_t done = write(fd, data, length);
+		struct pollfd room = {.fd = fd, .events = POLLOUT};
 
-		if (done < 0 && errno == EINTR)
+		/* Whoever else has this pipe or terminal may have made it non-blocking. */
+		if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			done = poll(&room, 1, -1) < 0 ? -1 : 0;
+		else if (!done)
+			return;
+		if (done < 0 && errno == EINTR &&
+		    !(stop && __atomic_load_n(stop, __ATOMIC_SEQ_CST)))
 			continue;
-		if (done <= 0)
+		if (done < 0)
 			return; /* nobody listens */
 		data += done;
 		length -= done;
 	}
 }
 
-void terminal_write(struct terminal *terminal, const void *data, size_t length)
+void terminal_write(struct terminal *terminal, const void *data, size_t length, const bool *stop)
 {
-	write_all(STDOUT_FILENO, data, length);
 	if (terminal->log_fd >= 0)
-		write_all(terminal->log_fd, data, length);
+		write_all(terminal->log_fd, data, length, stop);
+	write_all(STDOUT_FILENO, data, length, stop);
 }
 
 bool terminal_wants_input(const struct terminal *terminal)
@@ -162,7 +171,7 @@ static bool terminal_command(struct terminal *terminal, uint8_t byte)
 		return false;
 	case 'h':
 	case '?':
-		write_all(STDOUT_FILENO, (const uint8_t *)help, sizeof(help) - 1);
+		write_all(STDOUT_FILENO, (const uint8_t *)help, sizeof(help) - 1, NULL);
 		break;
 	case CTRL_A:
 		terminal_queue(terminal, CTRL_A);

@@ -22,7 +22,8 @@ void terminal_install_handlers(void);
 /* 0, or -errno after a message. */
 int terminal_open(struct terminal *terminal, const char *log_path);
 void terminal_close(struct terminal *terminal);
-void terminal_write(struct terminal *terminal, const void *data, size_t length);
+/* Waits for whoever reads it; gives up at a signal if *stop is set then. */
+void terminal_write(struct terminal *terminal, const void *data, size_t length, const bool *stop);
 /* True if there is room, or commands to look out for: poll standard input then. */
 bool terminal_wants_input(const struct terminal *terminal);
 /* Reads what is there. Returns false if the user wants to leave. */

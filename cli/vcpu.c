@@ -230,6 +230,21 @@ void machine_vcpu_kick(struct machine_vcpu *vcpu)
 	pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 
+bool vcpu_join(struct machine_vcpu *vcpu, double seconds)
+{
+	struct timespec end;
+	long nanoseconds = (long)(seconds * 1e9);
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	nanoseconds += end.tv_nsec;
+	end.tv_sec += nanoseconds / 1000000000;
+	end.tv_nsec = nanoseconds % 1000000000;
+	if (pthread_clockjoin_np(vcpu->thread, NULL, CLOCK_MONOTONIC, &end))
+		return false;
+	vcpu->started = false;
+	return true;
+}
+
 void vcpu_destroy(struct machine_vcpu *vcpu)
 {
 	struct machine *m = vcpu->machine;

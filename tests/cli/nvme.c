@@ -267,6 +267,8 @@ TEST(writes_and_write_zeroes_reach_the_file)
 
 TEST(what_a_disk_cannot_do_gets_its_status)
 {
+	unsigned messages = rig_messages;
+
 	rig(false);
 	enable();
 	make_io(8);
@@ -286,7 +288,10 @@ TEST(what_a_disk_cannot_do_gets_its_status)
 	EXPECT_EQ(run(&io, (struct nvme_command){.opcode = 2, .nsid = 2, .prp1 = PAGES}),
 		  NVME_INVALID_NAMESPACE);
 	EXPECT_EQ(ftruncate(disk.fd, 512), 0);
+	EXPECT_EQ(rig_messages, messages);
 	EXPECT_EQ(run(&io, transfer(2, 8, 8, PAGES, 0)), NVME_READ_FAULT);
+	EXPECT_EQ(run(&io, transfer(2, 8, 8, PAGES, 0)), NVME_READ_FAULT);
+	EXPECT_EQ(rig_messages, messages + 1); /* why, once */
 }
 
 TEST(a_read_only_disk_refuses_writes_and_says_that_it_does)
