@@ -333,9 +333,16 @@ READ_HOOK(isr_read)
 	return OP_NEXT;
 }
 
+/* The reset value is a pattern: bits that do not exist go with the first write. */
+WRITE_HOOK(csselr_write)
+{
+	*storage(v, row) = value & row->wmask;
+	return OP_NEXT;
+}
+
 READ_HOOK(ccsidr_read)
 {
-	u64 csselr = v->arch.sys[SR_CSSELR_EL1];
+	u64 csselr = v->arch.sys[SR_CSSELR_EL1] & 0xf;
 
 	*value = csselr < NR_CCSIDR ? v->ccsidr[csselr] : 0;
 	return OP_NEXT;

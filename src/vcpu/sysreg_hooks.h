@@ -33,6 +33,7 @@ WRITE_HOOK(fpcr_write);
 READ_HOOK(fpsr_read);
 WRITE_HOOK(fpsr_write);
 READ_HOOK(isr_read);
+WRITE_HOOK(csselr_write);
 READ_HOOK(ccsidr_read);
 READ_HOOK(dczid_read);
 READ_HOOK(mpidr_read);

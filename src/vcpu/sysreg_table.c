@@ -193,7 +193,7 @@ const struct sysreg_row sysreg_base_rows[] = {
 	 .get = impid_get, .set = clidr_set},
 	IMP_ID(1, 7, AIDR_EL1),
 	{ROW(3, 2, 0, 0, 0, CSSELR_EL1, SYSREG_RW1), STORED(CSSELR_EL1), .flags = LISTED,
-	 .reset = UNKNOWN, .wmask = 0xf},
+	 .reset = UNKNOWN, .wmask = 0xf, HOOKS(NULL, csselr_write)},
 	{ROW(3, 3, 0, 0, 1, CTR_EL0, SYSREG_RO0), NO_STORE, .flags = LISTED, .read = ctr_read,
 	 .get = impid_get, .set = ctr_set},
 	{ROW(3, 3, 0, 0, 7, DCZID_EL0, SYSREG_RO0), NO_STORE, HOOKS(dczid_read, NULL)},

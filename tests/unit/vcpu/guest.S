@@ -341,6 +341,12 @@ PIECE read_ids
 PIECE mrs_id_at_el0
 	mrs	x0, midr_el1
 	svc	#0x77
+PIECE select_cache
+	msr	csselr_el1, x1
+	isb
+	mrs	x0, csselr_el1
+	mrs	x2, ccsidr_el1
+	hvc	#1
 PIECE mrs_ctr_at_el0
 	mrs	x0, ctr_el0
 	svc	#0x77

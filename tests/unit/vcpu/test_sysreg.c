@@ -35,6 +35,21 @@ TEST(every_row_can_be_found_and_has_storage_or_hooks)
 	rig_destroy(r);
 }
 
+/* The reset value of CSSELR_EL1 is KVM's pattern; nothing of it may stay when the guest selects a cache. */
+TEST(cache_that_the_guest_selects_is_the_one_it_reads)
+{
+	struct rig *r = rig_create(1);
+
+	for (u64 select = 0; select < 3; select++) {
+		r->vcpu[0].ccsidr[select] = 0x700fe01a + (u32)select;
+		rig_x(r, 0)[1] = select | BIT(40);
+		EXPECT_EQ(rig_run(r, 0, G_select_cache), 1);
+		EXPECT_EQ(rig_x(r, 0)[0], select);
+		EXPECT_EQ(rig_x(r, 0)[2], 0x700fe01a + select);
+	}
+	rig_destroy(r);
+}
+
 static bool file_has(const char *path, const char *what)
 {
 	static char text[1 << 20];
