@@ -9,11 +9,20 @@
 #   private_depends SUITE ARCH PACKAGE       names of what PACKAGE depends on
 # The bodies are subshells: sh has no local variables, and none of the caller's may change.
 
-anykvm_cache=${ANYKVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/anykvm}
-
 private_apt_die() {
 	echo "${0##*/}: $*" >&2
 	exit 1
+}
+
+[ -n "${ANYKVM_CACHE:-${XDG_CACHE_HOME:-${HOME:-}}}" ] ||
+	private_apt_die "where to keep downloads? Neither ANYKVM_CACHE nor HOME is set"
+anykvm_cache=${ANYKVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/anykvm}
+case $anykvm_cache in /*) ;; *) anykvm_cache=$PWD/$anykvm_cache ;; esac # apt needs it to be absolute
+
+private_apt_need_cache() {
+	# shellcheck disable=SC2015
+	mkdir -p "$anykvm_cache" 2>/dev/null && [ -w "$anykvm_cache" ] ||
+		private_apt_die "$anykvm_cache: cannot keep downloads there; name another folder by ANYKVM_CACHE"
 }
 
 # The archive that the host itself uses, so that no host name is written down here.
@@ -28,12 +37,15 @@ private_apt_archive() (
 
 private_apt_state() {
 	state=$anykvm_cache/apt/$1-$2
-	if [ ! -s "$state/sources.list" ]; then
-		mkdir -p "$state/lists/partial" "$state/archives/partial"
-		: >"$state/status"
-		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${ANYKVM_ARCHIVE:-$(private_apt_archive)} $1 main" \
-			>"$state/sources.list"
-	fi
+	private_apt_need_cache
+	mkdir -p "$state/lists/partial" "$state/archives/partial"
+	: >"$state/status"
+	archive=${ANYKVM_ARCHIVE:-$(private_apt_archive)} || exit
+	source="deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive $1 main"
+	[ "$source" = "$(cat "$state/sources.list" 2>/dev/null)" ] || {
+		rm -f "$state/updated"
+		echo "$source" >"$state/sources.list"
+	}
 }
 
 private_apt_tool() (
@@ -53,7 +65,8 @@ private_apt() {
 private_apt_update() (
 	private_apt_state "$1" "$2"
 	if [ -z "$(find "$state/updated" -mtime -1 2>/dev/null)" ]; then
-		private_apt "$1" "$2" update || private_apt_die "fetching the package lists of $1 for $2 failed"
+		# Without the option apt is content with a network that is down.
+		private_apt "$1" "$2" update --error-on=any || private_apt_die "fetching the package lists of $1 for $2 failed"
 		: >"$state/updated"
 	fi
 )
@@ -70,8 +83,10 @@ private_unpack() (
 	mkdir -p "$download" "$folder"
 	for package in "$@"; do
 		rm -f "$download/$package"_*.deb
-		(cd "$download" && private_apt "$suite" "$arch" download "$package") ||
+		(cd "$download" && private_apt "$suite" "$arch" download "$package") || {
+			rm -f "$state/updated" # the archive may have moved on: new lists the next time
 			private_apt_die "downloading $package of $suite for $arch failed"
+		}
 		dpkg-deb -x "$download/$package"_*.deb "$folder" || private_apt_die "unpacking $package failed"
 	done
 )
