@@ -17,8 +17,9 @@
 #define MDSCR_KDE BIT(13)
 #define OSLK	  BIT(1)
 
-/* ESR of the exit for a single step of the VMM: software step from a lower EL, ISV. */
-#define ESR_STEP_EXIT (0x32u << 26 | 1u << 25 | 1u << 24 | 0x22u)
+/* ESR of the exit for a single step of the VMM: software step from a lower EL. */
+#define ESR_STEP_EXIT (0x32u << 26 | 1u << 25 | 0x22u)
+#define ESR_STEP_ISV  (1u << 24)
 
 static bool guest_step_active(const struct vcpu *v)
 {
@@ -59,20 +60,40 @@ int vcpu_run_step(struct vcpu *v)
 
 	if (guest && !vmm && !(v->arch.pstate & PSR_SS)) {
 		vcpu_take_step(v);
+		v->step_isv = false;
 		vcpu_step_update(v);
 		return 1;
 	}
 	v->engine_ops->step(v);
-	if (guest && v->stop.kind == STOP_NONE && guest_step_active(v))
+	if (v->stop.kind != STOP_NONE)
+		return 1; /* vcpu_step_finished follows, unless the instruction is run again */
+	if (guest && guest_step_active(v)) {
 		v->arch.pstate &= ~(u32)PSR_SS;
+		v->step_isv = true;
+	}
 	vcpu_step_update(v);
-	if (!vmm ||
-	    (v->stop.kind != STOP_NONE && v->stop.kind != STOP_WFI && v->stop.kind != STOP_WFE))
+	if (!vmm)
 		return 1;
-	v->stop.kind = STOP_NONE;
-	v->stop.esr = ESR_STEP_EXIT;
+	v->stop.esr = ESR_STEP_EXIT | ESR_STEP_ISV;
 	v->stop.far = 0;
 	return 0;
+}
+
+void vcpu_step_finished(struct vcpu *v, bool executed)
+{
+	v->arch.pstate &= ~(u32)PSR_SS;
+	v->step_isv = executed;
+	v->step_exit = v->debug_control & VCPU_DEBUG_SINGLESTEP;
+}
+
+bool vcpu_step_exit_due(struct vcpu *v)
+{
+	if (likely(!v->step_exit))
+		return false;
+	v->step_exit = false;
+	v->stop.esr = ESR_STEP_EXIT;
+	v->stop.far = 0;
+	return true;
 }
 
 WRITE_HOOK(mdscr_write)
@@ -113,6 +134,8 @@ int vcpu_set_guest_debug(struct vcpu *v, u32 control)
 	if (control & ~vcpu_guest_debug_mask())
 		return -EINVAL;
 	v->debug_control = control & VCPU_DEBUG_ENABLE ? control : 0;
+	if (!v->debug_control)
+		v->step_exit = false;
 	/* A VMM that sets software breakpoints rewrites code from outside. */
 	v->drop_code = true;
 	return 0;

@@ -118,6 +118,8 @@ enum op_result vcpu_undef(struct vcpu *v)
 enum op_result vcpu_svc(struct vcpu *v, u16 imm)
 {
 	v->arch.sys[SR_ESR_EL1] = (u64)EC_SVC64 << 26 | ESR_IL | imm;
+	/* Executed whole: a software step of it is pending when the handler returns. */
+	v->arch.pstate &= ~(u32)PSR_SS;
 	take_exception(v, VECTOR_SYNC, v->arch.pc + 4);
 	return OP_BRANCH;
 }
@@ -249,14 +251,12 @@ void vcpu_insn_abort(struct vcpu *v, u64 va, u32 iss)
 	vcpu_raise(v, ec, iss);
 }
 
-/* Software step exception: EX and ISV are right for the instruction that was stepped. */
 void vcpu_take_step(struct vcpu *v)
 {
 	u32 ec = EC_STEP_LOW + (v->arch.el ? 1 : 0);
 
-	/* ISV = 1, EX = stepped instruction was a load-exclusive (not tracked: 0), DFSC = debug
-	 * exception. */
-	vcpu_raise(v, ec, 1u << 24 | 0x22);
+	/* EX = stepped instruction was a load-exclusive (not tracked: 0), DFSC = debug exception. */
+	vcpu_raise(v, ec, (u32)v->step_isv << 24 | 0x22);
 }
 
 bool vcpu_take_interrupt(struct vcpu *v)

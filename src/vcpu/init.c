@@ -102,6 +102,7 @@ void vcpu_reset(struct vcpu *v)
 	v->events.serror_pending = false;
 	v->events.ext_dabt_pending = false;
 	v->mmio.pending = false;
+	v->step_exit = v->step_isv = false;
 	v->maintenance_open = v->maintenance_posted = false;
 	v->drop_code = true;
 	if (v->reset_state.pending) {

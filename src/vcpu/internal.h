@@ -20,7 +20,14 @@ void vcpu_take_step(struct vcpu *v);
 #define VCPU_DEBUG_SW_BP      BIT(16)
 void vcpu_step_after_eret(struct vcpu *v);
 int vcpu_run_step(struct vcpu *v);
-/* Recomputes v->step_now from MDSCR_EL1, PSTATE and the VMM's wish. */
+/*
+ * An instruction was completed, or an exception was taken, outside the engine: what was stepped ends
+ * here. executed: by the core itself as far as the guest can tell, not emulated (ISS.ISV).
+ */
+void vcpu_step_finished(struct vcpu *v, bool executed);
+/* Whether the VMM's step has ended that way; v->stop.esr is set. */
+bool vcpu_step_exit_due(struct vcpu *v);
+/* Recomputes v->step from MDSCR_EL1, PSTATE and the VMM's wish. */
 void vcpu_step_update(struct vcpu *v);
 
 /* sysreg.c */

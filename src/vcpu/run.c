@@ -150,6 +150,7 @@ static void mmio_complete(struct vcpu *v)
 				 value);
 	}
 	v->arch.pc += 4;
+	vcpu_step_finished(v, false);
 }
 
 static int mmio_no_syndrome(struct vcpu *v, const struct mem_fault *f)
@@ -219,7 +220,8 @@ static void inject_external(struct vcpu *v, const struct mem_fault *f, bool insn
 		vcpu_data_abort(v, f->va, fsc, true);
 }
 
-static int handle_fault(struct vcpu *v, bool host)
+/* 1: done, run on; 0: exit to user space; -errno. *again: the instruction is to be run again. */
+static int fault_outcome(struct vcpu *v, bool host, bool *again)
 {
 	const struct mem_fault *f = &v->stop.fault;
 	enum mem_fault_action action;
@@ -236,6 +238,7 @@ static int handle_fault(struct vcpu *v, bool host)
 		return r;
 	switch (action) {
 	case MEM_FAULT_RETRY:
+		*again = true;
 		return 1;
 	case MEM_FAULT_MMIO:
 		return mmio_access(v);
@@ -256,6 +259,16 @@ static int handle_fault(struct vcpu *v, bool host)
 		return 1;
 	}
 	return -EINVAL;
+}
+
+static int handle_fault(struct vcpu *v, bool host)
+{
+	bool again = false;
+	int r = fault_outcome(v, host, &again);
+
+	if (r == 1 && !again)
+		vcpu_step_finished(v, false);
+	return r;
 }
 
 /* --- sleep
@@ -297,8 +310,7 @@ static void wait_for_interrupt(struct vcpu *v)
 
 		irq_before_run(v);
 		if (irq_waiting(v) || (a32_load(&v->requests) & REQ_LEAVE) ||
-		    a32_load(&v->power_off) || v->signal_seen ||
-		    v->debug_control & VCPU_DEBUG_SINGLESTEP)
+		    a32_load(&v->power_off) || v->signal_seen)
 			return;
 		sleep_once(v, wake, irq_deadline(v));
 	}
@@ -352,6 +364,7 @@ static int handle_hypercall(struct vcpu *v, bool smc)
 	const struct vcpu_vm_ops *ops = v->group->ops;
 
 	v->stats.hvc_exits++;
+	vcpu_step_finished(v, false);
 	if (smc) {
 		v->arch.pc += 4;
 		if (v->stop.imm) {
@@ -391,9 +404,11 @@ static int handle_stop(struct vcpu *v)
 	case STOP_SMC:
 		return handle_hypercall(v, true);
 	case STOP_WFI:
+		vcpu_step_finished(v, true);
 		wait_for_interrupt(v);
 		return 1;
 	case STOP_WFE:
+		vcpu_step_finished(v, true);
 		wait_for_event(v);
 		return 1;
 	case STOP_DEBUG:
@@ -443,6 +458,8 @@ static int enter_guest(struct vcpu *v)
 {
 	int r = 1;
 
+	if (unlikely(vcpu_step_exit_due(v)))
+		return debug_exit(v, v->stop.esr, v->stop.far);
 	irq_before_run(v);
 	if (unlikely(v->drop_code)) {
 		v->drop_code = v->debug_control & VCPU_DEBUG_ENABLE;
@@ -455,13 +472,16 @@ static int enter_guest(struct vcpu *v)
 		return 1;
 	}
 	v->stop.kind = STOP_NONE;
-	if (unlikely(v->arch.pstate & PSR_IL))
+	if (unlikely(v->arch.pstate & PSR_IL)) {
 		vcpu_illegal_state(v);
-	vcpu_take_interrupt(v);
+		vcpu_step_finished(v, false);
+	}
+	if (vcpu_take_interrupt(v))
+		vcpu_step_finished(v, false);
 	vcpu_step_update(v);
 	if (likely(!v->step))
 		v->engine_ops->run(v);
-	else
+	else if (!v->step_exit)
 		r = vcpu_run_step(v);
 	maintenance_post(v);
 	tlb_leave(&v->tlb);

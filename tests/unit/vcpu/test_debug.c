@@ -108,3 +108,21 @@ TEST(unknown_debug_bits_are_refused)
 	EXPECT_EQ(rig_set_debug(r, 0, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW), -EINVAL);
 	rig_destroy(r);
 }
+
+/* The entry into the handler is the step: nothing of it is executed. */
+TEST(single_step_with_an_interrupt_pending_ends_at_the_vector)
+{
+	struct rig *r = rig_create(1);
+	struct vcpu_arch *a = rig_arch(r, 0);
+
+	debug(r, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP);
+	a->pc = RAM + G_el0_three;
+	a->pstate &= ~(u32)PSR_I;
+	vcpu_set_pin(&r->vcpu[0], PIN_IRQ, true);
+	EXPECT_EQ(rig_enter(r, 0), 0);
+	EXPECT_EQ(r->vcpu[0].run->exit_reason, KVM_EXIT_DEBUG);
+	EXPECT_EQ(a->pc, RAM + G_vectors + 0x280);
+	EXPECT_EQ(a->sys[SR_ELR_EL1], RAM + G_el0_three);
+	EXPECT_EQ(a->x[10], 0);
+	rig_destroy(r);
+}

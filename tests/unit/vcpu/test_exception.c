@@ -413,7 +413,7 @@ TEST(access_without_syndrome_is_enosys_or_an_nisv_exit)
 	EXPECT_EQ(rig_run(r, 0, G_mmio_store_pair), -ENOSYS);
 	EXPECT_EQ(rig_run(r, 0, G_mmio_post), -ENOSYS);
 	EXPECT_EQ(rig_x(r, 0)[1], 0x9000000);
-	r->group.nisv_to_user = true;
+	a32_store_relaxed(&r->group.nisv_to_user, 1);
 	EXPECT_EQ(rig_run(r, 0, G_mmio_store_pair), -1000 - KVM_EXIT_ARM_NISV);
 	EXPECT_EQ(run->arm_nisv.fault_ipa, 0x9000000);
 	EXPECT_EQ(run->arm_nisv.esr_iss & 0x40, 0x40);
