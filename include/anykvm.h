@@ -199,7 +199,7 @@ ANYKVM_API void anykvm_invalidate_end(struct anykvm_invalidate *inv);
  *
  * Needed where the range lies under a slot and UFFDIO_REGISTER was not made through anykvm_ioctl.
  *
- * returns: 0, or -1 with errno: EINVAL (length 0, range wraps)
+ * returns: 0, or -1 with errno: EINVAL (length 0, range wraps), ENOMEM
  */
 ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int registered);
 

@@ -189,6 +189,92 @@ static int op_mmap_over(struct rig *r)
 		       : -1;
 }
 
+static int op_region2(struct rig *r)
+{
+	struct kvm_userspace_memory_region2 m = {.slot = 1,
+						 .flags = KVM_MEM_LOG_DIRTY_PAGES,
+						 .guest_phys_addr = SLOT_GPA,
+						 .memory_size = SLOT_SIZE,
+						 .userspace_addr = (uintptr_t)r->slot};
+
+	return ioctl(r->m.vm, KVM_SET_USER_MEMORY_REGION2, &m);
+}
+static int op_clear_log(struct rig *r)
+{
+	unsigned char bits[RAM_SIZE / PAGE / 8];
+	struct kvm_clear_dirty_log log = {.num_pages = RAM_SIZE / PAGE, .dirty_bitmap = bits};
+
+	memset(bits, 0xff, sizeof(bits));
+	return ioctl(r->m.vm, KVM_CLEAR_DIRTY_LOG, &log);
+}
+static int op_fdupfd(struct rig *r)
+{
+	return r->result_fd = fcntl(r->m.vm, F_DUPFD_CLOEXEC, 0);
+}
+static int op_dup_over(struct rig *r)
+{
+	/* the eventfd's number becomes the machine's */
+	return dup2(r->m.vm, r->event) < 0 ? -1 : 0;
+}
+static int op_resample(struct rig *r)
+{
+	struct kvm_irqfd a = {
+		.fd = r->event, .gsi = 3, .flags = KVM_IRQFD_FLAG_RESAMPLE, .resamplefd = r->event};
+
+	return ioctl(r->m.vm, KVM_IRQFD, &a);
+}
+static int op_redist_region(struct rig *r)
+{
+	uint64_t region = 2ull << 52 | 0x080a0000;
+	struct kvm_device_attr a = {.group = KVM_DEV_ARM_VGIC_GRP_ADDR,
+				    .attr = KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
+				    .addr = (uintptr_t)&region};
+
+	return ioctl(r->gic, KVM_SET_DEVICE_ATTR, &a);
+}
+static int op_pvtime(struct rig *r)
+{
+	uint64_t ipa = RAM + 0x1000;
+	struct kvm_device_attr a = {.group = KVM_ARM_VCPU_PVTIME_CTRL,
+				    .attr = KVM_ARM_VCPU_PVTIME_IPA,
+				    .addr = (uintptr_t)&ipa};
+
+	return ioctl(r->m.vcpu[0], KVM_SET_DEVICE_ATTR, &a);
+}
+static int op_counter_offset(struct rig *r)
+{
+	struct kvm_arm_counter_offset o = {.counter_offset = 5};
+
+	return ioctl(r->m.vm, KVM_ARM_SET_COUNTER_OFFSET, &o);
+}
+static int op_one_reg(struct rig *r)
+{
+	return set_reg(r->m.vcpu[0], CORE_REG(regs.pc), RAM);
+}
+static int op_map_again(struct rig *r)
+{
+	return mmap(r->m.run[0], 2 * PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED,
+		    r->m.vcpu[0], 0) == MAP_FAILED
+		       ? -1
+		       : 0;
+}
+static int op_mremap(struct rig *r)
+{
+	return mremap(r->slot, SLOT_SIZE, SLOT_SIZE / 2, 0) == MAP_FAILED ? -1 : 0;
+}
+static int op_madvise(struct rig *r)
+{
+	return madvise(r->m.ram + RAM_SIZE / 2, RAM_SIZE / 2, MADV_DONTNEED);
+}
+static int op_mprotect(struct rig *r)
+{
+	return mprotect(r->m.ram + RAM_SIZE / 2, PAGE, PROT_READ);
+}
+static int op_note_userfault(struct rig *r)
+{
+	return anykvm_note_userfault(r->slot, PAGE, 1);
+}
+
 /* --- starting points --------------------------------------------------------------------------------------------------------- */
 
 static void with_gic(struct rig *r)
@@ -249,6 +335,20 @@ static const struct operation {
 	{"map a vCPU", op_mmap, NULL},
 	{"unmap half a vCPU's pages", op_munmap_half, NULL},
 	{"map over memory", op_mmap_over, NULL},
+	{"create a logging slot", op_region2, NULL},
+	{"clear the dirty log", op_clear_log, with_log},
+	{"F_DUPFD", op_fdupfd, NULL},
+	{"dup over another", op_dup_over, NULL},
+	{"resampling irqfd", op_resample, with_gic_initialised},
+	{"a region of redistributors", op_redist_region, with_gic},
+	{"stolen time", op_pvtime, NULL},
+	{"counter offset", op_counter_offset, NULL},
+	{"write a register", op_one_reg, NULL},
+	{"map a vCPU in the place of its mapping", op_map_again, NULL},
+	{"shrink memory", op_mremap, with_guest_that_ran},
+	{"discard memory", op_madvise, with_guest_that_ran},
+	{"protect memory", op_mprotect, with_guest_that_ran},
+	{"note a userfault range", op_note_userfault, NULL},
 };
 
 static struct rig rig_new(const struct operation *o)
