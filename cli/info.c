@@ -323,7 +323,7 @@ static void print_features(void)
 
 		if (!name)
 			break;
-		if (column + strlen(name) + 1 > 96) {
+		if (column + strlen(name) + 1 > 80) {
 			putchar('\n');
 			column = 0;
 		}

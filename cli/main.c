@@ -12,7 +12,7 @@
 
 static const char help[] =
 	"Usage: anykvm COMMAND [OPTION]...\n"
-	"KVM/arm64 in user space: arm64 virtual machines in an ordinary process, on any host.\n"
+	"KVM/arm64 in user space: arm64 virtual machines in an ordinary process.\n"
 	"\n"
 	"  run      boot a Linux kernel (anykvm run --help)\n"
 	"  info     show capabilities, limits and the CPU that guests see\n"

@@ -10,15 +10,15 @@
 
 static const char run_help[] =
 	"Usage: anykvm run -k KERNEL [OPTION]...\n"
-	"Boots an arm64 Linux kernel. The terminal becomes the guest's serial console; Ctrl-A x "
-	"ends the guest.\n"
+	"Boots an arm64 Linux kernel. The terminal becomes the guest's serial console;\n"
+	"Ctrl-A x ends the guest.\n"
 	"\n"
 	"  -k, --kernel FILE     kernel: an arm64 Image, plain or compressed by gzip\n"
 	"  -i, --initrd FILE     initial RAM disk\n"
 	"  -p, --params TEXT     kernel command line, after console=ttyAMA0\n"
 	"  -m, --mem SIZE        memory in MiB, or with a suffix: 512M, 4G (default 256M)\n"
 	"  -c, --cpus N          number of CPUs (default 1)\n"
-	"  -d, --disk FILE[,ro]  NVMe disk kept in FILE, may be given again; ,ro: read only\n"
+	"  -d, --disk FILE[,ro]  NVMe disk kept in FILE, may be repeated; ,ro: read only\n"
 	"      --no-reboot       end with status 3 when the guest resets itself\n"
 	"      --timeout SECONDS end with status 124 if the guest still runs then\n"
 	"      --stats           print counters of the machine at its end\n"
@@ -28,9 +28,8 @@ static const char run_help[] =
 	"      --quiet           no messages about start, reset and power-off\n"
 	"  -h, --help            this text\n"
 	"\n"
-	"Exit status: 0 the guest powered off or Ctrl-A x; 1 it could not go on; 2 bad command "
-	"line; 3 it reset\n"
-	"itself under --no-reboot; 124 --timeout passed.\n";
+	"Exit status: 0 the guest powered off or Ctrl-A x; 1 it could not go on; 2 bad\n"
+	"command line; 3 it reset itself under --no-reboot; 124 --timeout passed.\n";
 
 #define LINUX_COMMAND_LINE 2047u /* of arm64 */
 
