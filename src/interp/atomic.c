@@ -126,7 +126,7 @@ static ALWAYS_INLINE enum op_result casp(struct vcpu *v, u32 insn, bool sf)
 
 	if (!base_address(v, RN(insn), &va))
 		return vcpu_sp_alignment(v);
-	hva = vmem_atomic_ptr(v, va, sf ? 16 : 8, true, ACC_ATOMIC | ACC_PAIR);
+	hva = vmem_atomic_ptr(v, va, sf ? 16 : 8, true, ACC_ATOMIC);
 	if (!hva)
 		return vmem_result(v);
 	if (sf) {

@@ -79,7 +79,7 @@ static ALWAYS_INLINE enum op_result load_exclusive_pair(struct vcpu *v, u32 insn
 
 	if (!base_address(v, RN(insn), &va))
 		return vcpu_sp_alignment(v);
-	hva = vmem_atomic_ptr(v, va, half * 2, false, acc | ACC_PAIR);
+	hva = vmem_atomic_ptr(v, va, half * 2, false, acc);
 	if (!hva)
 		return vmem_result(v);
 	if (half == 4) {
@@ -106,9 +106,10 @@ static ALWAYS_INLINE enum op_result store_exclusive(struct vcpu *v, u32 insn, un
 
 	if (!base_address(v, RN(insn), &va))
 		return vcpu_sp_alignment(v);
-	if (v->arch.excl.size != size || v->arch.excl.va != va)
+	/* Alignment is checked first, whatever the monitor says; other aborts only if it is set. */
+	if (!(va & (size - 1)) && (v->arch.excl.size != size || v->arch.excl.va != va))
 		goto out;
-	hva = vmem_atomic_ptr(v, va, size, true, acc | (pair ? ACC_PAIR : 0));
+	hva = vmem_atomic_ptr(v, va, size, true, acc);
 	if (!hva)
 		return vmem_result(v);
 	/* The page behind the address changed since the load. */

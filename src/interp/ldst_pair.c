@@ -27,8 +27,7 @@ static ALWAYS_INLINE bool pair_load(struct vcpu *v, u64 va, unsigned size, u64 o
 			}
 		}
 	}
-	return vmem_load(v, va, size, ACC_PAIR, &out[0]) &&
-	       vmem_load(v, va + size, size, ACC_PAIR, &out[1]);
+	return vmem_load(v, va, size, 0, &out[0]) && vmem_load(v, va + size, size, 0, &out[1]);
 }
 
 static ALWAYS_INLINE bool pair_store(struct vcpu *v, u64 va, unsigned size, u64 lo, u64 hi)
@@ -46,10 +45,9 @@ static ALWAYS_INLINE bool pair_store(struct vcpu *v, u64 va, unsigned size, u64 
 		}
 	}
 	/* Over a page boundary the second half may fault: find out before the first is written. */
-	if ((va & 0xfff) > 0x1000 - size * 2 && !vmem_probe(v, va, size * 2, true, ACC_PAIR))
+	if ((va & 0xfff) > 0x1000 - size * 2 && !vmem_probe(v, va, size * 2, true, 0))
 		return false;
-	return vmem_store(v, va, size, ACC_PAIR, lo) &&
-	       vmem_store(v, va + size, size, ACC_PAIR, hi);
+	return vmem_store(v, va, size, 0, lo) && vmem_store(v, va + size, size, 0, hi);
 }
 
 static ALWAYS_INLINE enum op_result pair(struct vcpu *v, u32 insn, enum pair_form form, bool store,

@@ -128,18 +128,18 @@ static ALWAYS_INLINE enum op_result pair(struct vcpu *v, u32 insn, unsigned size
 	BASE_ADDRESS(v, insn, &base);
 	va = form == PAIR_POST ? base : base + offset;
 	if (load) {
-		if (!load_vreg(v, va, size, ACC_PAIR, &first) ||
-		    !load_vreg(v, va + (1u << size), size, ACC_PAIR, &second))
+		if (!load_vreg(v, va, size, 0, &first) ||
+		    !load_vreg(v, va + (1u << size), size, 0, &second))
 			return vmem_result(v);
 		v->arch.v[RT(insn)] = first;
 		v->arch.v[RT2(insn)] = second;
 	} else {
 		/* Nothing is written if the second store would fault. */
 		if (((va ^ (va + (2u << size) - 1)) & ~0xfffull) &&
-		    !vmem_probe(v, va, 2u << size, true, ACC_PAIR))
+		    !vmem_probe(v, va, 2u << size, true, 0))
 			return vmem_result(v);
-		if (!store_vreg(v, va, size, ACC_PAIR, &v->arch.v[RT(insn)]) ||
-		    !store_vreg(v, va + (1u << size), size, ACC_PAIR, &v->arch.v[RT2(insn)]))
+		if (!store_vreg(v, va, size, 0, &v->arch.v[RT(insn)]) ||
+		    !store_vreg(v, va + (1u << size), size, 0, &v->arch.v[RT2(insn)]))
 			return vmem_result(v);
 	}
 	if (form != PAIR_OFFSET)

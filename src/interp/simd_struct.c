@@ -6,13 +6,13 @@ static bool load_element(struct vcpu *v, u64 va, unsigned size, u64 *out)
 {
 	switch (size) {
 	case 0:
-		return vmem_load(v, va, 1, ACC_NOFAULT_ALIGN, out);
+		return vmem_load(v, va, 1, 0, out);
 	case 1:
-		return vmem_load(v, va, 2, ACC_NOFAULT_ALIGN, out);
+		return vmem_load(v, va, 2, 0, out);
 	case 2:
-		return vmem_load(v, va, 4, ACC_NOFAULT_ALIGN, out);
+		return vmem_load(v, va, 4, 0, out);
 	default:
-		return vmem_load(v, va, 8, ACC_NOFAULT_ALIGN, out);
+		return vmem_load(v, va, 8, 0, out);
 	}
 }
 
@@ -20,13 +20,13 @@ static bool store_element(struct vcpu *v, u64 va, unsigned size, u64 x)
 {
 	switch (size) {
 	case 0:
-		return vmem_store(v, va, 1, ACC_NOFAULT_ALIGN, x);
+		return vmem_store(v, va, 1, 0, x);
 	case 1:
-		return vmem_store(v, va, 2, ACC_NOFAULT_ALIGN, x);
+		return vmem_store(v, va, 2, 0, x);
 	case 2:
-		return vmem_store(v, va, 4, ACC_NOFAULT_ALIGN, x);
+		return vmem_store(v, va, 4, 0, x);
 	default:
-		return vmem_store(v, va, 8, ACC_NOFAULT_ALIGN, x);
+		return vmem_store(v, va, 8, 0, x);
 	}
 }
 
@@ -52,7 +52,7 @@ static enum op_result multiple(struct vcpu *v, u32 insn, unsigned nr_regs, bool 
 	FP_ACCESS_CHECK(v);
 	if (!base_address(v, RN(insn), &base))
 		return vcpu_sp_alignment(v);
-	if (!load && !vmem_probe(v, base, bytes, true, ACC_NOFAULT_ALIGN))
+	if (!load && !vmem_probe(v, base, bytes, true, 0))
 		return vmem_result(v);
 	va = base;
 	for (unsigned i = 0; i < n * nr_regs; i++, va += 1u << size) {
@@ -121,7 +121,7 @@ static enum op_result single(struct vcpu *v, u32 insn, unsigned nr_regs, bool lo
 		for (unsigned i = 0; i < nr_regs; i++)
 			elem_set(&v->arch.v[(RT(insn) + i) & 31], size, index, x[i]);
 	} else {
-		if (!vmem_probe(v, base, nr_regs << size, true, ACC_NOFAULT_ALIGN))
+		if (!vmem_probe(v, base, nr_regs << size, true, 0))
 			return vmem_result(v);
 		for (unsigned i = 0; i < nr_regs; i++)
 			if (!store_element(v, base + (i << size), size,

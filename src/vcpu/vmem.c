@@ -38,17 +38,12 @@ static bool alignment_fault(struct vcpu *v, const struct s1_access *a)
 	return false;
 }
 
-/* What alignment this access must have whatever the memory: 1 if any. */
+/* What alignment this access must have whatever the memory: 1 if any. A call is one register or
+ * element: pairs and structures make several. */
 static unsigned required_alignment(const struct vcpu *v, unsigned size, u32 acc)
 {
-	unsigned element = acc & ACC_PAIR ? size / 2 : size;
-
-	if (acc & (ACC_ATOMIC | ACC_EXCL))
+	if ((acc & (ACC_ATOMIC | ACC_EXCL | ACC_ORDERED)) || (v->arch.sys[SR_SCTLR_EL1] & SCTLR_A))
 		return size;
-	if (acc & ACC_ORDERED)
-		return element;
-	if (v->arch.sys[SR_SCTLR_EL1] & SCTLR_A)
-		return acc & ACC_NOFAULT_ALIGN ? 1 : element;
 	return 1;
 }
 
@@ -269,7 +264,7 @@ static bool load128_slow(struct vcpu *v, u64 va, u32 acc, u64 out[2])
 	if (crosses_page(va, 16)) {
 		ok = load_any(v, va, 16, acc, (u8 *)out);
 	} else {
-		hva = resolve(v, &a, acc, acc & ACC_PAIR ? 8 : 16);
+		hva = resolve(v, &a, acc, 16);
 		if (hva) {
 			ok = guarded_load128(hva, out);
 			if (!ok)
@@ -302,7 +297,7 @@ static bool store128_slow(struct vcpu *v, u64 va, u32 acc, const u64 value[2])
 	if (crosses_page(va, 16)) {
 		ok = store_any(v, va, 16, acc, (const u8 *)value);
 	} else {
-		hva = resolve(v, &a, acc, acc & ACC_PAIR ? 8 : 16);
+		hva = resolve(v, &a, acc, 16);
 		if (hva) {
 			ok = guarded_store128(hva, value[0], value[1]);
 			if (!ok)

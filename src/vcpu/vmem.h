@@ -23,11 +23,8 @@
 #define ACC_ATOMIC \
 	BIT(2) /* LSE or exclusive: natural alignment always checked, write permission needed with \
 		  read */
-#define ACC_EXCL  BIT(3)
-#define ACC_CACHE BIT(4) /* cache maintenance: ISS.CM, reported as a write */
-#define ACC_NOFAULT_ALIGN \
-	BIT(5) /* element accesses of SIMD multiples: align to element, not to the whole */
-#define ACC_PAIR	      BIT(6)
+#define ACC_EXCL	      BIT(3)
+#define ACC_CACHE	      BIT(4) /* cache maintenance: ISS.CM, reported as a write */
 #define ACC_ISV		      BIT(8)
 #define ACC_SEXT	      BIT(9)  /* ISS.SSE */
 #define ACC_SF		      BIT(10) /* ISS.SF: 64-bit register */
@@ -94,7 +91,7 @@ static ALWAYS_INLINE bool vmem_store(struct vcpu *v, u64 va, unsigned size, u32 
 }
 
 /*
- * 16 bytes; not atomic as a whole (SIMD Q registers, LDP of X registers). out and value are {low,
+ * 16 bytes; not atomic as a whole (SIMD Q registers). out and value are {low,
  * high}. A page crossing is handled; nothing is written if either page faults.
  */
 bool vmem_load128(struct vcpu *v, u64 va, u32 acc, u64 out[2]);

@@ -103,6 +103,18 @@ PIECE load_simd_multiple
 PIECE store_simd_multiple
 	st1	{v0.2d-v3.2d}, [x1]
 	hvc	#1
+PIECE store_pair
+	stp	x2, x3, [x1]
+	hvc	#1
+PIECE load_simd_pair
+	ldp	q0, q1, [x1]
+	hvc	#1
+PIECE load_simd_halfwords
+	ld1	{v0.8h}, [x1]
+	hvc	#1
+PIECE stxr			/* w0: status */
+	stxr	w0, x2, [x1]
+	hvc	#1
 PIECE branch_x1
 	br	x1
 PIECE code_value		/* copied elsewhere by tests: mov w0, #0x1234 */

@@ -457,6 +457,58 @@ TEST(alignment_is_checked_where_it_must_be)
 	rig_destroy(r);
 }
 
+/* A pair is two accesses, a structure as many as it has elements: each to its own size. */
+TEST(alignment_is_that_of_each_register_or_element)
+{
+	struct rig *r = rig_create(1);
+	struct tables t = rig_mmu(r);
+	static const struct {
+		u32 piece;
+		unsigned size, wnr;
+	} cases[] = {
+		{G_load_pair, 8, 0},
+		{G_store_pair, 8, WNR},
+		{G_load_simd_pair, 16, 0},
+		{G_load_simd_halfwords, 2, 0},
+	};
+
+	tables_map(r, &t, DATA, DATA, 3, D_NORMAL);
+	tables_map(r, &t, DATA + 0x10000, DATA, 3, (D_NORMAL & ~D_ATTR(7)) | D_ATTR(ATTR_DEVICE));
+	rig_arch(r, 0)->sys[SR_CPACR_EL1] = 3u << 20;
+	for (unsigned a = 0; a < 2; a++) {
+		for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+			unsigned half = cases[i].size / 2;
+
+			expect_data_fault(r, cases[i].piece, DATA + 0x10000 + half, EC_DABT,
+					  FSC_ALIGNMENT | cases[i].wnr);
+			rig_x(r, 0)[1] = DATA + 0x10000 + cases[i].size;
+			EXPECT_EQ(rig_run(r, 0, cases[i].piece), 1);
+			rig_x(r, 0)[1] = DATA + half;
+			if (!a)
+				EXPECT_EQ(rig_run(r, 0, cases[i].piece), 1);
+			else
+				expect_data_fault(r, cases[i].piece, DATA + half, EC_DABT,
+						  FSC_ALIGNMENT | cases[i].wnr);
+		}
+		rig_arch(r, 0)->sys[SR_SCTLR_EL1] |= SCTLR_A;
+	}
+	rig_destroy(r);
+}
+
+/* Alignment comes before the monitor is looked at. */
+TEST(misaligned_store_exclusive_faults_without_a_monitor)
+{
+	struct rig *r = rig_create(1);
+	struct tables t = rig_mmu(r);
+
+	tables_map(r, &t, DATA, DATA, 3, D_NORMAL);
+	expect_data_fault(r, G_stxr, DATA + 4, EC_DABT, FSC_ALIGNMENT | WNR);
+	rig_x(r, 0)[1] = DATA;
+	EXPECT_EQ(rig_run(r, 0, G_stxr), 1);
+	EXPECT_EQ(rig_x(r, 0)[0], 1);
+	rig_destroy(r);
+}
+
 TEST(second_page_of_a_crossing_store_faults_with_nothing_written)
 {
 	struct rig *r = rig_create(1);
