@@ -80,8 +80,10 @@ struct vm_mem {
 	struct a32 inv_wake;	/* futex word: faults that must retry sleep here, bounded */
 	/* --- mn_lock --- */
 	struct mutex mn_lock;
-	u32 mn_active;	    /* notifier pairs in flight */
-	struct a32 mn_wake; /* futex word of the swap waiter */
+	u32 mn_active;	      /* notifier pairs in flight */
+	struct a32 mn_wake;   /* futex word of the swap waiter */
+	bool swap_waits;      /* a new pair lets the swap go first, for a bounded time */
+	struct a32 swap_turn; /* futex word of the pairs that do */
 	/* --- constant after init --- */
 	unsigned ipa_bits;
 	enum block_policy block_policy;

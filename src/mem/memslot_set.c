@@ -139,6 +139,7 @@ void memslot_swap(struct vm_mem *m)
 {
 	struct memslot_set *active = memslot_active(m), *next = memslot_inactive(m);
 	u64 generation = a64_load_relaxed(&active->generation);
+	bool waited = false;
 
 	a64_store_relaxed(&next->generation, generation | SLOTS_UPDATING);
 	/*
@@ -150,13 +151,19 @@ void memslot_swap(struct vm_mem *m)
 	while (m->mn_active) {
 		u32 word = a32_load(&m->mn_wake);
 
+		m->swap_waits = waited = true;
 		mutex_unlock(&m->mn_lock);
 		mem_hook(HOOK_SWAP_WAITING, m);
 		wait_on_word(&m->mn_wake, word, WAIT_FOREVER);
 		mutex_lock(&m->mn_lock);
 	}
 	aptr_store_release(&m->slots->active, next);
+	m->swap_waits = false;
+	if (waited)
+		a32_fetch_add(&m->swap_turn, 1);
 	mutex_unlock(&m->mn_lock);
+	if (waited)
+		wake_word_all(&m->swap_turn);
 	mutex_unlock(&m->slots_arch_lock);
 	mem_hook(HOOK_SWAP_PUBLISHED, m);
 	srcu_synchronize(&m->srcu);

@@ -8,6 +8,7 @@
  * in the opposite order, inv_seq first raised.
  */
 #include "base/bug.h"
+#include "host/clock.h"
 #include "host/identity.h"
 #include "host/signal.h"
 #include "mem/hook.h"
@@ -30,6 +31,9 @@ struct token_state {
 _Static_assert(sizeof(struct token_state) <= sizeof(((struct mem_inval_token *)0)->opaque),
 	       "token");
 #define TOKEN_BITS 256u
+
+/* How long a new pair lets a slot change that waits go first. */
+#define SWAP_TURN_NS 5000000
 
 static struct token_state *state_of(struct mem_inval_token *t)
 {
@@ -80,6 +84,17 @@ static bool start_vm(struct vm_mem *m, u64 start, u64 end, u32 flags, bool alway
 
 	mem_hook(HOOK_NOTIFIER_AT_VM, m);
 	mutex_lock(&m->mn_lock);
+	/*
+	 * Pairs of several threads that overlap without end would keep a slot change out for ever. Bounded, because a pair in
+	 * flight may depend on this one (its thread may be this one), and the swap waits for that.
+	 */
+	if (unlikely(m->swap_waits)) {
+		u32 turn = a32_load(&m->swap_turn);
+
+		mutex_unlock(&m->mn_lock);
+		wait_on_word(&m->swap_turn, turn, host_clock_ns() + SWAP_TURN_NS);
+		mutex_lock(&m->mn_lock);
+	}
 	m->mn_active++;
 	mutex_unlock(&m->mn_lock);
 	if (!(flags & MEM_INVAL_KEEP_VMA))

@@ -259,6 +259,40 @@ TEST(I08_counts_return_to_zero_whatever_slots_do_meanwhile)
 	munmap(storm, STORM_PAGES * PAGE);
 }
 
+static struct a32 changes;
+
+static void change_slots(void *arg)
+{
+	for (unsigned i = 0; i < 100; i++) {
+		if (rig_slot(&r.m, 0, 0, i % 2 ? 0 : 8 * PAGE, storm, 0))
+			abort();
+		a32_fetch_add(&changes, 1);
+	}
+}
+
+TEST(a_slot_change_has_its_turn_among_pairs_that_always_overlap)
+{
+	struct helper h[8], changer;
+
+	storm = rig_map(STORM_PAGES * PAGE, 0);
+	rig_start(&r);
+	a32_store(&storm_over, 0);
+	a32_store(&changes, 0);
+	ASSERT_EQ(rig_slot(&r.m, 1, GIB, STORM_PAGES * PAGE, storm, 0), 0);
+	for (u64 i = 0; i < 8; i++)
+		helper_start(&h[i], storm_pairs, (void *)(uintptr_t)(i + 1));
+	helper_start(&changer, change_slots, NULL);
+	/* Without a turn not one change comes through for minutes. */
+	helper_ended_within(&changer, 30000);
+	EXPECT_EQ(a32_load(&changes), 100);
+	a32_store(&storm_over, 1);
+	for (u64 i = 0; i < 8; i++)
+		helper_join(&h[i]);
+	helper_join(&changer);
+	EXPECT(rig_stop(&r));
+	munmap(storm, STORM_PAGES * PAGE);
+}
+
 /* --- I-09 ---------------------------------------------------------------------------------------------------------- */
 
 static int one_fault_result;
