@@ -237,6 +237,12 @@ void oracle_set_state(struct oracle *o, const struct diff_state *s, u32 pstate)
 void oracle_get_state(struct oracle *o, struct diff_state *s, u32 *pstate)
 {
 }
+void oracle_keep_home(struct oracle *o)
+{
+}
+void oracle_go_home(struct oracle *o)
+{
+}
 void oracle_drop_code(struct oracle *o, u64 start, u64 end)
 {
 }

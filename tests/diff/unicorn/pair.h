@@ -156,6 +156,7 @@ struct privileged_case {
 	u32 insn[MAX_INSN];
 	unsigned nr_insn;
 	u32 esr_ignore; /* settled */
+	bool partial;	/* may have been done in part when it faults: settled.txt */
 	u32 spsr_ignore;
 };
 
@@ -297,6 +298,10 @@ static bool run_case(struct pair *p, struct privileged_case *c)
 	b.esr &= masked;
 	a.par = settled_par(a.par);
 	b.par = settled_par(b.par);
+	if (c->partial && has_far(a.esr)) {
+		memcpy(b.s.v, a.s.v, sizeof(a.s.v));
+		memcpy(p->ram + (DATA - RAM), rig_mem(p->r, DATA), NR_CHUNKS * CHUNK);
+	}
 	same = !memcmp(&a, &b, sizeof(a));
 	if (!same)
 		complain(p, c, &a, &b);

@@ -116,6 +116,7 @@ static void make_world(struct pair *p, struct world *w, unsigned granule)
 #define ATOMIC	2u /* WnR of a fault: settled.txt */
 #define CODE_OP 4u
 #define AT_OP	8u  /* EL1 only */
+#define PARTIAL 32u /* several accesses */
 #define ZVA	16u /* faults on Device memory: settled.txt */
 
 /* Base x1; x2, x3 and v0..v3 data, x4 status or operand. size: log2 of what must be aligned. */
@@ -139,10 +140,10 @@ static const struct access {
 	{0xf8408422, 3, 0}, /* ldr x2, [x1], #8 */
 	{0xf81f8422, 3, 0},
 	{0xa9400c22, 3, 0}, /* ldp, stp */
-	{0xa9000c22, 3, 0},
-	{0xa9c10c22, 3, 0}, /* ldp x2, x3, [x1, #16]! */
-	{0xa8810c22, 3, 0}, /* stp x2, x3, [x1], #16 */
-	{0xf8400822, 3, 0}, /* ldtr, sttr */
+	{0xa9000c22, 3, PARTIAL},
+	{0xa9c10c22, 3, 0},	  /* ldp x2, x3, [x1, #16]! */
+	{0xa8810c22, 3, PARTIAL}, /* stp x2, x3, [x1], #16 */
+	{0xf8400822, 3, 0},	  /* ldtr, sttr */
 	{0xf8000822, 3, 0},
 	{0x38400822, 0, 0},
 	{0x38000822, 0, 0},
@@ -156,12 +157,12 @@ static const struct access {
 	{0xc8a47c22, 3, SINGLE | ATOMIC}, /* cas */
 	{0xf8240022, 3, SINGLE | ATOMIC}, /* ldadd */
 	{0xf8e48022, 3, SINGLE | ATOMIC}, /* swpal */
-	{0x3dc00020, 4, 0},		  /* ldr q0 */
-	{0x3d800020, 4, 0},
-	{0xad400420, 4, 0}, /* ldp q0, q1 */
-	{0xad000420, 4, 0},
-	{0x4c402c20, 3, 0}, /* ld1 {v0.2d-v3.2d} */
-	{0x4c002c20, 3, 0},
+	{0x3dc00020, 4, PARTIAL},	  /* ldr q0 */
+	{0x3d800020, 4, PARTIAL},
+	{0xad400420, 4, PARTIAL}, /* ldp q0, q1 */
+	{0xad000420, 4, PARTIAL},
+	{0x4c402c20, 3, PARTIAL}, /* ld1 {v0.2d-v3.2d} */
+	{0x4c002c20, 3, PARTIAL},
 	{0x0d408420, 3, 0},		   /* ld1 {v0.d}[0] */
 	{0xd50b7421, 6, ZVA},		   /* dc zva */
 	{0xf9800020, 0, 0},		   /* prfm */
@@ -174,15 +175,18 @@ static const struct access {
 	{0xd5087921, 0, AT_OP},
 };
 
-static u64 random_address(struct pair *p, const struct world *w, const struct access *a)
+/* Whether the case may go there. */
+static bool fits(const struct access *a, const struct area *area)
 {
-	const struct area *area;
+	if (area->device && (a->flags & ZVA))
+		return false;
+	return (a->flags & AT_OP) || (area->chunk == CODE_CHUNK) == !!(a->flags & CODE_OP);
+}
+
+static u64 random_address(struct pair *p, const struct access *a, const struct area *area)
+{
 	u64 off;
 
-	do
-		area = &w->area[below(&p->seed, w->nr)];
-	while (((area->chunk == CODE_CHUNK) != !!(a->flags & CODE_OP) && !(a->flags & AT_OP)) ||
-	       (area->device && (a->flags & ZVA)));
 	off = 64 + below(&p->seed, area->size - 256);
 	/* Where pages meet. */
 	if (below(&p->seed, 4) == 0)
@@ -196,10 +200,15 @@ static u64 random_address(struct pair *p, const struct world *w, const struct ac
 
 static void translation_case(struct pair *p, const struct world *w)
 {
-	const struct access *a = &accesses[below(&p->seed, ARRAY_SIZE(accesses))];
+	const struct access *a;
+	const struct area *area;
 	u64 tcr = tables_tcr(&w->low, &w->high), x = rnd(&p->seed);
 	struct privileged_case c;
 
+	do {
+		a = &accesses[below(&p->seed, ARRAY_SIZE(accesses))];
+		area = &w->area[below(&p->seed, w->nr)];
+	} while (!fits(a, area));
 	random_state(p, &c);
 	c.pstate = a->flags & AT_OP || x & 1 ? 0x3c5 : 0x3c0;
 	if (c.pstate == 0x3c5)
@@ -211,13 +220,14 @@ static void translation_case(struct pair *p, const struct world *w)
 	if (!(x >> 5 & 31))
 		tcr |= TCR_EPD1;
 	set_sys(p, SR_TCR_EL1, tcr);
-	c.in.x[1] = random_address(p, w, a);
+	c.in.x[1] = random_address(p, a, area);
 	/* A tag, or an address out of range. */
 	if (!(x >> 10 & 7))
 		c.in.x[1] ^= AREA_TAG;
 	else if (!(x >> 24 & 31))
 		c.in.x[1] ^= AREA_BAD;
 	c.insn[c.nr_insn++] = a->insn;
+	c.partial = a->flags & PARTIAL;
 	if (a->flags & ATOMIC)
 		c.esr_ignore = BIT(6);
 	run_case(p, &c);
