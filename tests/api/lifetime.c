@@ -82,6 +82,40 @@ TEST(i01_a_vcpu_runs_without_the_vm_descriptor)
 	munmap(m.ram, RAM_SIZE);
 }
 
+/* The call holds the machine: it ends with the run, on the thread that ran. */
+TEST(i01_every_descriptor_may_close_under_a_running_vcpu)
+{
+	struct machine m = machine_new(1);
+	struct sigaction kick = {.sa_handler = on_kick}, old;
+	struct code c = code_at(&m, RAM);
+	volatile uint64_t *word = (uint64_t *)(m.ram + 0x2000);
+	struct runner r;
+
+	li(&c, 1, RAM + 0x2000);
+	uint64_t loop = c.pc;
+	add_imm(&c, 0, 0, 1);
+	str(&c, 8, 0, 1, 0);
+	b_to(&c, loop);
+	code_done(&m);
+	sigaction(SIGUSR1, &kick, &old);
+	runner_start(&r, &m, 0);
+	while (!*word)
+		sleep_ms(1);
+	EXPECT_EQ(close(m.vcpu[0]), 0);
+	EXPECT_EQ(close(m.vm), 0);
+	EXPECT_EQ(close(m.kvm), 0);
+	EXPECT_EQ(munmap(m.run[0], 2 * sysconf(_SC_PAGESIZE)), 0);
+	for (uint64_t seen = *word; *word == seen;)
+		sleep_ms(1);
+	EXPECT_EQ(r.done, 0);
+	pthread_kill(r.thread, SIGUSR1);
+	runner_join(&r);
+	EXPECT_EQ(r.result, -1);
+	EXPECT_EQ(r.error, EINTR);
+	sigaction(SIGUSR1, &old, NULL);
+	munmap(m.ram, RAM_SIZE);
+}
+
 TEST(i01_a_vcpu_closed_stays_part_of_the_machine)
 {
 	struct machine m = machine_new(2);
