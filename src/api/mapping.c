@@ -5,12 +5,28 @@
  */
 #include "api/api.h"
 #include "host/alloc.h"
+#include "host/signal.h"
 
 struct mapping {
 	struct itree_node node;
 	struct file *file;
 	struct mapping *next; /* on a list of removed pieces */
 };
+
+/* With signals blocked: a handler's munmap on the same thread takes the lock, too. */
+static u64 map_lock(struct api_process *p) ACQUIRE(&p->map_lock)
+{
+	u64 sigmask = host_signals_block();
+
+	mutex_lock(&p->map_lock);
+	return sigmask;
+}
+
+static void map_unlock(struct api_process *p, u64 sigmask) RELEASE(&p->map_lock)
+{
+	mutex_unlock(&p->map_lock);
+	host_signals_restore(sigmask);
+}
 
 struct mapping *mapping_alloc(void)
 {
@@ -26,21 +42,21 @@ void mapping_free(struct mapping *spare)
 void mapping_record(struct mapping *m, struct file *f, u64 start, u64 end)
 {
 	struct api_process *p = api_process();
+	u64 sigmask;
 
 	m->file = f;
-	mutex_lock(&p->map_lock);
+	sigmask = map_lock(p);
 	itree_insert(&p->mappings, &m->node, start, end);
-	mutex_unlock(&p->map_lock);
+	map_unlock(p, sigmask);
 }
 
 bool mapping_overlaps(u64 start, u64 end)
 {
 	struct api_process *p = api_process();
-	bool found;
+	u64 sigmask = map_lock(p);
+	bool found = itree_first_overlap(&p->mappings, start, end);
 
-	mutex_lock(&p->map_lock);
-	found = itree_first_overlap(&p->mappings, start, end);
-	mutex_unlock(&p->map_lock);
+	map_unlock(p, sigmask);
 	return found;
 }
 
@@ -49,8 +65,8 @@ void mapping_forget(u64 start, u64 end, struct mapping **spare)
 	struct api_process *p = api_process();
 	struct mapping *gone = NULL;
 	struct itree_node *n;
+	u64 sigmask = map_lock(p);
 
-	mutex_lock(&p->map_lock);
 	while ((n = itree_first_overlap(&p->mappings, start, end))) {
 		struct mapping *m = container_of(n, struct mapping, node);
 		u64 left = n->start, right = n->end;
@@ -74,7 +90,7 @@ void mapping_forget(u64 start, u64 end, struct mapping **spare)
 			gone = m;
 		}
 	}
-	mutex_unlock(&p->map_lock);
+	map_unlock(p, sigmask);
 	while (gone) {
 		struct mapping *m = gone;
 

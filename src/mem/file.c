@@ -4,6 +4,7 @@
 #include "base/bug.h"
 #include "base/context.h"
 #include "host/alloc.h"
+#include "host/signal.h"
 #include "mem/file.h"
 #include "sync/thread.h"
 
@@ -53,6 +54,33 @@ static void file_release(struct file *f)
 	rcu_call(&f->rcu, file_free_callback);
 }
 
+/* Signals are blocked around the list's changes: a handler on this thread may drop a last reference, too. */
+static struct file *pop_deferred(struct library_thread *t)
+{
+	u64 sigmask = host_signals_block();
+	struct file *f = t->first;
+
+	if (f)
+		t->first = f->next_deferred;
+	if (!t->first)
+		t->last = NULL;
+	host_signals_restore(sigmask);
+	return f;
+}
+
+static void push_deferred(struct library_thread *t, struct file *f)
+{
+	u64 sigmask = host_signals_block();
+
+	f->next_deferred = NULL;
+	if (t->last)
+		t->last->next_deferred = f;
+	else
+		t->first = f;
+	t->last = f;
+	host_signals_restore(sigmask);
+}
+
 static void run_deferred(struct library_thread *t)
 {
 	struct file *f;
@@ -60,12 +88,8 @@ static void run_deferred(struct library_thread *t)
 	if (t->running)
 		return;
 	t->running = true;
-	while ((f = t->first)) {
-		t->first = f->next_deferred;
-		if (!t->first)
-			t->last = NULL;
+	while ((f = pop_deferred(t)))
 		file_release(f);
-	}
 	t->running = false;
 }
 
@@ -75,12 +99,7 @@ void file_put(struct file *f)
 
 	if (!ref_put(&f->ref))
 		return;
-	f->next_deferred = NULL;
-	if (t->last)
-		t->last->next_deferred = f;
-	else
-		t->first = f;
-	t->last = f;
+	push_deferred(t, f);
 	/* Inside the library the caller may hold anything: the outermost exit does it. */
 	if (!t->depth)
 		run_deferred(t);
@@ -96,7 +115,8 @@ void library_exit(void)
 	struct library_thread *t = &library_thread;
 
 	BUG_ON(!t->depth);
-	if (t->depth == 1 && t->first)
+	/* Again, if a handler left one behind while the list was run. */
+	while (t->depth == 1 && t->first && !t->running)
 		run_deferred(t);
 	t->depth--;
 }

@@ -169,8 +169,8 @@ void rcu_start(void)
 	if (!a32_cmpxchg(&p->rcu_thread, THREAD_NONE, THREAD_STARTING))
 		return;
 	if (thread_create(&t, "anykvm-rcu", rcu_main, NULL)) {
-		/* Callbacks then wait for rcu_barrier. */
-		a32_store(&p->rcu_thread, THREAD_FAILED);
+		/* Callbacks wait for the next try, with the next of them, or for rcu_barrier. */
+		a32_store(&p->rcu_thread, THREAD_NONE);
 		return;
 	}
 	pthread_detach(t->handle);
@@ -187,7 +187,7 @@ void rcu_call(struct rcu_head *head, void (*fn)(struct rcu_head *))
 		old = aptr_load_relaxed(&p->rcu_queue);
 		head->next = old;
 	} while (!aptr_cmpxchg(&p->rcu_queue, old, head));
-	if (old)
+	if (old && likely(a32_load_relaxed(&p->rcu_thread) != THREAD_NONE))
 		return;
 	/* First of a batch: whoever empties the queue after this runs head too. */
 	if (!thread_context.atomic_depth)

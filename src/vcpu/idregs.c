@@ -18,7 +18,7 @@
 		.slot = reg, .shift = (at), .value = (val), .name = #reg "." #field, .test = (by) \
 	}
 
-/* "engine:..." names a feature class of the random stream comparison (tests/guest), the rest are
+/* "engine:..." names a feature class of the random stream comparison (tests/diff), the rest are
  * programs of tests/. */
 const struct idreg_field idreg_fields[] = {
 	FIELD(ID_AA64PFR0, EL0, 0, 1, "unit/vcpu_exception:svc_from_el0_reports_the_immediate"),

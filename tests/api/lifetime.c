@@ -541,3 +541,44 @@ TEST(a_running_guest_sees_memory_that_is_replaced)
 	close(file);
 	machine_free(&m);
 }
+
+static struct machine *handlers_machine;
+static _Atomic unsigned handled;
+
+static void map_in_handler(int sig)
+{
+	void *p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, handlers_machine->vcpu[0], 0);
+
+	munmap(p, PAGE);
+	handled++;
+}
+
+static void *kick_main(void *arg)
+{
+	pthread_t *target = arg;
+
+	while (handled < 2000)
+		pthread_kill(*target, SIGUSR1);
+	return NULL;
+}
+
+TEST(a_handler_may_map_and_unmap_a_vcpu_while_its_thread_does)
+{
+	struct machine m = machine_new(1);
+	struct sigaction sa = {.sa_handler = map_in_handler}, old;
+	pthread_t self = pthread_self(), kicker;
+
+	handlers_machine = &m;
+	handled = 0;
+	sigaction(SIGUSR1, &sa, &old);
+	ASSERT_EQ(pthread_create(&kicker, NULL, kick_main, &self), 0);
+	while (handled < 2000) {
+		void *p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, m.vcpu[0], 0);
+
+		ASSERT(p != MAP_FAILED);
+		munmap(p, PAGE);
+	}
+	pthread_join(kicker, NULL);
+	sigaction(SIGUSR1, &old, NULL);
+	machine_free(&m);
+}

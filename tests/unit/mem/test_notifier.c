@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Invalidation pairs against faults, slots and VM lifetimes; decoded code against both. */
-#include <pthread.h>
-#include <signal.h>
+/* Invalidation pairs against faults, slots and VM lifetimes. */
 
 #include "host/alloc.h"
 #include "host/guarded.h"
@@ -512,110 +510,6 @@ TEST(I11_when_start_returns_no_vcpu_uses_the_old_translation)
 	munmap(p, 2 * PAGE);
 }
 
-/* --- I-37 ---------------------------------------------------------------------------------------------------------- */
-
-static void put_code(void *p, u32 word)
-{
-	*(u32 *)p = word;
-}
-
-/* munmap and mmap of other memory at the same place, announced. */
-static void replace_page(char *p)
-{
-	struct mem_inval_token t;
-
-	mem_invalidate_start((uintptr_t)p, (uintptr_t)p + PAGE, 0, &t);
-	munmap(p, PAGE);
-	if (mmap(p, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
-	    p)
-		abort();
-	mem_invalidate_end(&t);
-}
-
-TEST(I37_code_dies_with_the_mapping_it_was_read_through)
-{
-	char *p = rig_map(PAGE, 0);
-	u32 x;
-
-	rig_start(&r);
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, PAGE, p, 0), 0);
-	put_code(p, 0x11111111);
-	fake_enter(&r.v);
-	EXPECT_EQ(fake_access(&r.v, 0, FAKE_EXEC, &x), 0);
-	put_code(p, 0x22222222);
-	/* No instruction cache maintenance: what was decoded may still run. The test needs to see that. */
-	EXPECT_EQ(fake_access(&r.v, 0, FAKE_EXEC, &x), 0);
-	EXPECT_EQ(x, 0x11111111);
-	fake_leave(&r.v);
-	replace_page(p);
-	put_code(p, 0x33333333);
-	EXPECT_EQ(fake_access(&r.v, 0, FAKE_EXEC, &x), 0);
-	EXPECT_EQ(x, 0x33333333);
-	EXPECT(rig_stop(&r));
-	munmap(p, PAGE);
-}
-
-TEST(I37_code_dies_even_if_its_leaf_went_before)
-{
-	char *p = rig_map(2 * MIB, 2 * MIB);
-	u32 x = 1;
-
-	rig_start(&r);
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, p, 0), 0);
-	put_code(p + PAGE, 0x11111111);
-	EXPECT_EQ(fake_access(&r.v, PAGE, FAKE_EXEC, &x), 0);
-	/* Logging, then a write to a neighbour: the block is broken, the page of the code has no leaf now. */
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, p, MEMSLOT_LOG_DIRTY), 0);
-	EXPECT_EQ(fake_access(&r.v, 0, FAKE_WRITE, &x), 0);
-	EXPECT(!mapped(PAGE));
-	replace_page(p + PAGE);
-	put_code(p + PAGE, 0x33333333);
-	EXPECT_EQ(fake_access(&r.v, PAGE, FAKE_EXEC, &x), 0);
-	EXPECT_EQ(x, 0x33333333);
-	EXPECT(rig_stop(&r));
-	munmap(p, 2 * MIB);
-}
-
-TEST(I37_code_dies_with_its_slot)
-{
-	char *p = rig_map(PAGE, 0);
-	u32 x;
-
-	rig_start(&r);
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, PAGE, p, 0), 0);
-	put_code(p, 0x11111111);
-	EXPECT_EQ(fake_access(&r.v, 0, FAKE_EXEC, &x), 0);
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, 0, p, 0), 0);
-	/* No slot here now: this pair is not for the VM. */
-	replace_page(p);
-	put_code(p, 0x33333333);
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, PAGE, p, 0), 0);
-	EXPECT_EQ(fake_access(&r.v, 0, FAKE_EXEC, &x), 0);
-	EXPECT_EQ(x, 0x33333333);
-	EXPECT(rig_stop(&r));
-	munmap(p, PAGE);
-}
-
-TEST(I37_code_dies_when_its_page_is_found_gone)
-{
-	char *p = rig_map(PAGE, 0);
-	u32 x;
-
-	rig_start(&r);
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, PAGE, p, 0), 0);
-	put_code(p, 0x11111111);
-	EXPECT_EQ(fake_access(&r.v, 0, FAKE_EXEC, &x), 0);
-	munmap(p, PAGE);
-	EXPECT_EQ(fake_access(&r.v, 0, FAKE_READ, &x), -EFAULT);
-	ASSERT(mmap(p, PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		    0) == p);
-	put_code(p, 0x33333333);
-	EXPECT_EQ(fake_access(&r.v, 0, FAKE_EXEC, &x), 0);
-	EXPECT_EQ(x, 0x33333333);
-	EXPECT(rig_stop(&r));
-	munmap(p, PAGE);
-}
-
 /* --- the rest ------------------------------------------------------------------------------------------------------ */
 
 TEST(aging_finds_and_clears_what_was_used)
@@ -635,62 +529,6 @@ TEST(aging_finds_and_clears_what_was_used)
 	/* Flushed, so the next use is seen. */
 	EXPECT_EQ(fake_access(&r.v, 0, FAKE_READ, &x), 0);
 	EXPECT(mem_age(a, a + PAGE, false, false));
-	EXPECT(rig_stop(&r));
-	munmap(p, 2 * PAGE);
-}
-
-static pthread_t interrupted;
-static struct a32 storm_of_signals_over, signals_handled;
-static char *handlers_page;
-
-static void signal_main(void *arg)
-{
-	while (!a32_load(&storm_of_signals_over))
-		pthread_kill(interrupted, SIGUSR1);
-}
-
-/* As an interposed munmap does. */
-static void unmap_in_handler(int signo)
-{
-	struct mem_inval_token t;
-
-	mem_invalidate_start((uintptr_t)handlers_page, (uintptr_t)handlers_page + PAGE, 0, &t);
-	mem_invalidate_end(&t);
-	mem_userfault_remove((uintptr_t)handlers_page, (uintptr_t)handlers_page + PAGE);
-	a32_fetch_add(&signals_handled, 1);
-}
-
-TEST(a_signal_handler_may_unmap_whatever_its_thread_does_in_the_library)
-{
-#if defined(ANYKVM_TSAN)
-	SKIP("TSan runs handlers late, whatever is blocked by then");
-#endif
-	char *p = rig_map(2 * PAGE, 0);
-	u64 a = (uintptr_t)p;
-	struct sigaction act = {.sa_handler = unmap_in_handler}, old;
-	struct helper h;
-
-	rig_start(&r);
-	handlers_page = p + PAGE;
-	interrupted = pthread_self();
-	a32_store(&storm_of_signals_over, 0);
-	a32_store(&signals_handled, 0);
-	ASSERT(!sigaction(SIGUSR1, &act, &old));
-	ASSERT_EQ(mem_userfault_add(a + GIB, a + GIB + PAGE), 0);
-	helper_start(&h, signal_main, NULL);
-	for (unsigned i = 0; i < 200000 && (i < 2000 || a32_load(&signals_handled) < 2000); i++) {
-		/* Twice: there is nothing to take out the second time, and the lock all the same. */
-		EXPECT_EQ(mem_userfault_add(a, a + PAGE), 0);
-		EXPECT_EQ(mem_userfault_remove(a, a + PAGE), 0);
-		EXPECT_EQ(mem_userfault_remove(a, a + PAGE), 0);
-		EXPECT(!mem_has_slots(&r.m));
-		EXPECT_EQ(mem_set_manual_protect(&r.m, 0), 0);
-	}
-	a32_store(&storm_of_signals_over, 1);
-	helper_join(&h);
-	sigaction(SIGUSR1, &old, NULL);
-	EXPECT(a32_load(&signals_handled) > 0);
-	mem_userfault_remove(a + GIB, a + GIB + PAGE);
 	EXPECT(rig_stop(&r));
 	munmap(p, 2 * PAGE);
 }
@@ -719,48 +557,4 @@ TEST(mm_release_ends_all_vms_and_frees_none)
 	mem_stop_notifier(&r.m);
 	mem_fini(&r.m);
 	munmap(p, PAGE);
-}
-
-/* What a pair holds; a real one is inert in the fork child that tries this. */
-/* Misuse on purpose: the child dies of it before it could let go. */
-static void NO_THREAD_SAFETY_ANALYSIS slots_lock_in_a_pair(void)
-{
-	srcu_read_lock(&mem_process()->mn_srcu);
-	mutex_lock(&r.m.slots_lock);
-}
-
-static void NO_THREAD_SAFETY_ANALYSIS vm_birth_in_a_pair(void)
-{
-	srcu_read_lock(&mem_process()->mn_srcu);
-	mem_init(&born, 40);
-}
-
-static void NO_THREAD_SAFETY_ANALYSIS srcu_wait_under_slots_arch_lock(void)
-{
-	mutex_lock(&r.m.slots_lock);
-	mutex_lock(&r.m.slots_arch_lock);
-	srcu_synchronize(&r.m.srcu);
-}
-
-static void NO_THREAD_SAFETY_ANALYSIS slot_change_in_a_reader(void)
-{
-	srcu_read_lock(&r.m.srcu);
-	rig_slot(&r.m, 0, 0, 0, NULL, 0);
-}
-
-static void NO_THREAD_SAFETY_ANALYSIS allocation_under_mmu_lock(void)
-{
-	write_lock(&r.m.mmu_lock);
-	host_free(host_alloc(16), 16);
-}
-
-TEST(I33_lock_order_violations_abort)
-{
-	rig_start(&r);
-	EXPECT(aborts(slots_lock_in_a_pair));
-	EXPECT(aborts(vm_birth_in_a_pair));
-	EXPECT(aborts(srcu_wait_under_slots_arch_lock));
-	EXPECT(aborts(slot_change_in_a_reader));
-	EXPECT(aborts(allocation_under_mmu_lock));
-	EXPECT(rig_stop(&r));
 }
