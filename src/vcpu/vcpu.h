@@ -95,10 +95,10 @@ struct vcpu {
 		u64 serror_esr;
 	} events;
 	u32 debug_control; /* KVM_GUESTDBG_* */
-	u8 step; /* software step of the guest or of the VMM is on (debug.c) */
-	bool step_exit; /* the VMM's step ended outside the engine: exit before the next entry */
-	bool step_isv;	/* ISS.ISV of the guest's step exception that is to be taken next */
-	struct a32 event; /* event register: set by SEV, taken by WFE */
+	u8 step;	   /* software step of the guest or of the VMM is on (debug.c) */
+	bool step_exit;	   /* the VMM's step ended outside the engine: exit before the next entry */
+	bool step_isv;	   /* ISS.ISV of the guest's step exception that is to be taken next */
+	struct a32 event;  /* event register: set by SEV, taken by WFE */
 	struct host_sleeper sleeper;
 	u64 last_look_ns;      /* when vcpu_tick last asked for pending signals */
 	u64 effective_sigmask; /* of the KVM_RUN in progress */
