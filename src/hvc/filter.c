@@ -104,14 +104,14 @@ static int filter_set(struct vm_hvc *h, const void *user)
 	if (memcmp(arg.pad, zero, sizeof(zero)) || !arg.nr_functions || last < arg.base ||
 	    arg.action > KVM_SMCCC_FILTER_FWD_TO_USER)
 		return -EINVAL;
-	mutex_lock(&h->config);
+	mutex_lock(&h->group->config);
 	if (vcpu_group_ran(h->group))
 		err = -EBUSY;
 	if (!err && !aptr_load_relaxed(&h->filter))
 		err = filter_create(h);
 	if (!err)
 		err = range_add(aptr_load_relaxed(&h->filter), arg.base, last, arg.action);
-	mutex_unlock(&h->config);
+	mutex_unlock(&h->group->config);
 	return err;
 }
 

@@ -159,12 +159,12 @@ static int bmap_set(struct vcpu *v, u64 id, u64 value)
 		return i;
 	if (value & ~bmap_all[i])
 		return -EINVAL;
-	mutex_lock(&h->config);
+	mutex_lock(&h->group->config);
 	if (vcpu_group_ran(h->group) && value != a64_load_relaxed(&h->bmap[i]))
 		err = -EBUSY;
 	else
 		a64_store(&h->bmap[i], value);
-	mutex_unlock(&h->config);
+	mutex_unlock(&h->group->config);
 	return err;
 }
 

@@ -18,10 +18,8 @@ struct vm_hvc {
 	struct vcpu_group *group;
 	struct a32 psci_version;   /* KVM_REG_ARM_PSCI_VERSION as set, 0 = default */
 	struct a32 system_suspend; /* KVM_CAP_ARM_SYSTEM_SUSPEND was enabled: set by api/ */
+	/* --- changed under group->config, which orders changes of bmap and filter against the first run --- */
 	struct a64 bmap[NR_HVC_BMAPS];
-	/* --- config (RANK_CONFIG): changes of bmap and filter, and their order against the first
-	 * run --- */
-	struct mutex config;
 	struct aptr filter; /* struct hvc_filter *: frozen by the first run, NULL = none */
 	/* --- power (RANK_TIMER, leaf): CPU_ON looks and acts in one piece --- */
 	struct mutex power;

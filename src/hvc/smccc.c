@@ -15,7 +15,6 @@
 int hvc_vm_init(struct vm_hvc *h, struct vcpu_group *g)
 {
 	h->group = g;
-	mutex_init(&h->config, RANK_CONFIG, "hvc config");
 	mutex_init(&h->power, RANK_TIMER, "psci power");
 	firmware_init(h);
 	g->hvc = h;
@@ -26,7 +25,6 @@ void hvc_vm_fini(struct vm_hvc *h)
 {
 	filter_fini(h);
 	mutex_fini(&h->power);
-	mutex_fini(&h->config);
 }
 
 int hvc_vcpu_init(struct vm_hvc *h, struct vcpu *v)

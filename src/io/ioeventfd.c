@@ -31,7 +31,8 @@ static int ioeventfd_write(struct io_device *dev, void *cpu, u64 addr, unsigned 
 
 	if (addr != e->dev.addr || (e->dev.len && len != e->dev.len))
 		return -EOPNOTSUPP;
-	if (!e->wildcard && (value & mask) != (e->datamatch & mask))
+	/* All of it: a value wider than the access never matches. */
+	if (!e->wildcard && (value & mask) != e->datamatch)
 		return -EOPNOTSUPP;
 	host_eventfd_signal(e->event.fd, 1);
 	return 0;

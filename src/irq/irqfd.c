@@ -104,8 +104,12 @@ static void irqfd_fire(struct vm_irq *vi, u64 key)
 	{
 		if (f->key != key)
 			continue;
-		if (host_eventfd_drain(f->event.fd))
+		if (host_eventfd_drain(f->event.fd)) {
 			irq_set_gsi(vi, f->gsi, true);
+			/* A pulse, whatever the guest makes of the interrupt: only EOI lowers the line of a resampling one. */
+			if (list_empty(&f->resample_link))
+				irq_set_gsi(vi, f->gsi, false);
+		}
 		break;
 	}
 	mutex_unlock(&vi->irq_lock);

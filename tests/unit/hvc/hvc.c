@@ -442,6 +442,49 @@ TEST(the_filter_denies_forwards_and_protects_the_architecture_calls)
 	machine_destroy(m);
 }
 
+/* --- the filter and the bitmaps against the first run, from another thread --- */
+
+struct late {
+	struct machine *m;
+	struct a32 go;
+	int filter_err, bmap_err;
+};
+
+static void late_main(void *arg)
+{
+	struct late *l = arg;
+
+	a32_store(&l->go, 1);
+	l->filter_err = filter(l->m, 0x84000000, 1, KVM_SMCCC_FILTER_DENY);
+	l->bmap_err = fw_set(l->m, KVM_REG_ARM_STD_BMAP, 0);
+}
+
+/* What the first vCPU to run finds is what stays. TSan sees it where another lock orders the two. */
+TEST(nothing_of_the_firmware_changes_after_the_first_run_began)
+{
+	for (int round = 0; round < 200; round++) {
+		struct late l = {.m = machine_create(1)};
+		struct vcpu_group *g = &l.m->r->g;
+		struct thread *t;
+		u64 version, trng;
+
+		ASSERT(!thread_create(&t, "late", late_main, &l));
+		while (!a32_load(&l.go))
+			cpu_relax();
+		for (int i = 0; i < round * 10; i++)
+			cpu_relax();
+		mutex_lock(&g->config); /* as first_run does */
+		a32_store_release(&g->ran, 1);
+		mutex_unlock(&g->config);
+		version = call(l.m, 0x84000000, 0, 0, 0);
+		trng = call(l.m, 0x84000050, 0, 0, 0);
+		thread_join(t);
+		EXPECT_EQ(l.filter_err, version == NOT_SUPPORTED ? 0 : -EBUSY);
+		EXPECT_EQ(l.bmap_err, trng == NOT_SUPPORTED ? 0 : -EBUSY);
+		machine_destroy(l.m);
+	}
+}
+
 TEST(stolen_time_record_is_set_once_and_cleared_on_request)
 {
 	struct machine *m = machine_create(1);

@@ -159,6 +159,34 @@ TEST(an_eventfd_triggers_an_edge_interrupt)
 	close(fd);
 }
 
+/* As in KVM a plain irqfd raises the line and lowers it again: what the guest made level-triggered is
+ * not pending for ever. */
+TEST(a_plain_irqfd_leaves_no_line_up)
+{
+	struct rig *r = rig_create_gic(1, 64);
+	int level = eventfd(0, 0), edge = eventfd(0, 0);
+
+	rig_enable_all(r);
+	rig_setup_spi(r, 40, 0, 0xa0, false);
+	rig_setup_spi(r, 41, 0, 0xb0, true);
+	EXPECT_EQ(irqfd(r, level, 8, 0, 0), 0);
+	EXPECT_EQ(irqfd(r, edge, 9, 0, 0), 0);
+	signal_fd(level);
+	/* Not before the helper thread took the first. */
+	for (int i = 0; i < 2000 && poll(&(struct pollfd){.fd = level, .events = POLLIN}, 1, 0);
+	     i++)
+		usleep(1000);
+	signal_fd(edge);
+	EXPECT(wait_pin(r, 0, true));
+	EXPECT_EQ(rig_mrs(r, 0, IAR1), 41);
+	rig_msr(r, 0, EOIR1, 41);
+	EXPECT(!rig_pin(r, 0, PIN_IRQ));
+	EXPECT_EQ(rig_mrs(r, 0, IAR1), SPURIOUS);
+	rig_destroy(r);
+	close(level);
+	close(edge);
+}
+
 TEST(a_resampling_irqfd_lowers_the_line_at_eoi_and_tells)
 {
 	struct rig *r = rig_create_gic(1, 64);
