@@ -310,7 +310,7 @@ static void wait_for_interrupt(struct vcpu *v)
 
 		irq_before_run(v);
 		if (irq_waiting(v) || (a32_load(&v->requests) & REQ_LEAVE) ||
-		    a32_load(&v->power_off) || v->signal_seen)
+		    a32_load(&v->power_off) == VCPU_STOPPED || v->signal_seen)
 			return;
 		sleep_once(v, wake, irq_deadline(v));
 	}

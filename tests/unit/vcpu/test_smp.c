@@ -213,3 +213,20 @@ TEST(kick_without_a_reason_changes_nothing)
 	EXPECT_EQ(rig_join(&t), -EINTR);
 	rig_destroy(r);
 }
+
+/* Power state SUSPENDED waits as WFI does; it does not turn in circles until an interrupt comes. */
+TEST(a_suspended_vcpu_sleeps_until_an_interrupt)
+{
+	struct rig *r = rig_create(1);
+	struct rig_thread t;
+
+	EXPECT_EQ(rig_set_mp_state(r, 0, KVM_MP_STATE_SUSPENDED), 0);
+	rig_start_raw(r, 0, G_done, &t);
+	rig_sleep_ms(100);
+	vcpu_set_pin(&r->vcpu[0], PIN_IRQ, true);
+	EXPECT_EQ(rig_join(&t), 0);
+	EXPECT_EQ(r->vcpu[0].run->exit_reason, KVM_EXIT_SYSTEM_EVENT);
+	EXPECT_EQ(r->vcpu[0].run->system_event.type, KVM_SYSTEM_EVENT_WAKEUP);
+	EXPECT(r->vcpu[0].stats.wfi_exits <= 3);
+	rig_destroy(r);
+}
