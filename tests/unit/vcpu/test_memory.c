@@ -75,7 +75,7 @@ static struct tables map_all(struct rig *r)
 
 static bool wait_for_change(const struct window *w, u64 offset, u64 from)
 {
-	for (unsigned i = 0; i < 2000; i++) {
+	for (unsigned i = 0; i < 60000; i++) {
 		if (alias64(w, offset) != from)
 			return true;
 		rig_sleep_ms(1);
