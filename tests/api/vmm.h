@@ -256,15 +256,12 @@ static inline void runner_interrupt(struct runner *r, int sig)
 /* An address that cannot be read or written. */
 static inline void *bad_pointer(void)
 {
-	static void *_Atomic shared;
-	void *p = shared;
+	static void *_Atomic page;
 
-	if (!p) {
-		p = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		/* Of threads that come here together, the last one's stays. */
-		shared = p;
-	}
-	return p;
+	/* Of threads that come here together, the last one's stays. */
+	if (!page)
+		page = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return page;
 }
 
 #endif
