@@ -15,7 +15,10 @@ static struct a32 word, rounds_done;
 
 static void *kicker(void *arg)
 {
-	usleep(20000);
+	/* Asleep, as well as can be told from outside. */
+	while (!a32_load(&s.sleeping))
+		usleep(1000);
+	usleep(50000);
 	a32_store(&word, 1);
 	host_sleeper_kick(&s);
 	return NULL;
