@@ -17,7 +17,7 @@
 #include "host/signal.h"
 #include "mem/hook.h"
 #include "mem/memslot.h"
-#include "mem/stage2.h"
+#include "mem/mmu.h"
 
 #define MANUAL_PROTECT 1u /* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE */
 #define INITIALLY_SET  2u /* KVM_DIRTY_LOG_INITIALLY_SET */
@@ -69,13 +69,11 @@ static struct a64 *scratch_of(const struct memslot *s)
 static void flush_changed(struct vm_mem *m, const struct s2_range *changed) REQUIRES(&m->slots_lock)
 {
 	mem_hook(HOOK_LOG_PROTECTED, m);
-	if (changed->end)
-		stage2_flush(m, &m->mmu, changed->start, changed->end, 0, 0);
+	mmu_flush_changed(m, changed);
 }
 
 void dirty_log_start(struct vm_mem *m, struct memslot *s)
 {
-	u64 start = s->base_gfn * 4096, end = start + s->npages * 4096;
 	struct s2_range changed = {0, 0};
 
 	/* All bits are set already: protection comes with each CLEAR. */
@@ -83,7 +81,7 @@ void dirty_log_start(struct vm_mem *m, struct memslot *s)
 		return;
 	/* The lock may be dropped on the way: faults see the logging flag since the swap, and write-map only what they mark. */
 	write_lock(&m->mmu_lock);
-	stage2_write_protect(m, &m->mmu, start, end, true, &changed);
+	mmu_write_protect_gfns(m, s->base_gfn, s->base_gfn + s->npages, true, &changed);
 	write_unlock(&m->mmu_lock);
 	flush_changed(m, &changed);
 }
@@ -96,7 +94,7 @@ static void protect_word(struct vm_mem *m, const struct memslot *s, u64 word, u6
 	u64 last = s->base_gfn + word * 64 + 63 - __builtin_clzll(mask);
 
 	mem_hook(HOOK_LOG_SNAPSHOT, m);
-	stage2_write_protect(m, &m->mmu, first * 4096, (last + 1) * 4096, false, changed);
+	mmu_write_protect_gfns(m, first, last + 1, false, changed);
 }
 
 static int find_logging_slot(struct vm_mem *m, u32 slot, struct memslot **out)

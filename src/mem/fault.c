@@ -37,8 +37,10 @@
 
 struct fault {
 	const struct mem_fault *in;
+	struct s2_mmu *mmu; /* whose table gets the leaf */
+	u64 ipa;	    /* of the faulting page, as mmu translates it */
 	struct memslot *slot;
-	u64 gfn, hva; /* of the faulting page */
+	u64 gfn, hva; /* of the faulting page: canonical frame, host address */
 	u64 seq;
 	unsigned level; /* of the leaf to install */
 	unsigned prot;
@@ -170,15 +172,15 @@ static bool must_retry(struct vm_mem *m, const struct fault *f) REQUIRES_SHARED(
 static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f)
 	REQUIRES_SHARED(&m->mmu_lock)
 {
-	u64 size = s2_size(f->level), ipa = f->gfn * 4096;
+	u64 size = s2_size(f->level);
 	int ret;
 
 	if (f->in->type == MEM_FAULT_PERMISSION && f->in->level == f->level) {
 		a64_fetch_add(&m->stats.relaxes, 1);
-		return stage2_relax(m, &m->mmu, ipa, f->level, f->prot);
+		return stage2_relax(m, f->mmu, f->ipa, f->level, f->prot);
 	}
-	ret = stage2_map(m, &m->mmu, mv, ALIGN_DOWN(ipa, size), f->level, ALIGN_DOWN(f->hva, size),
-			 f->prot);
+	ret = stage2_map(m, f->mmu, mv, ALIGN_DOWN(f->ipa, size), f->level,
+			 ALIGN_DOWN(f->hva, size), f->prot);
 	if (!ret)
 		a64_fetch_add(f->level == 3   ? &m->stats.maps_4k
 			      : f->level == 2 ? &m->stats.maps_2m
@@ -214,7 +216,7 @@ static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fau
 static int access_flag_fault(struct vm_mem *m, const struct fault *f)
 {
 	read_lock(&m->mmu_lock);
-	stage2_make_young(m, &m->mmu, f->gfn * 4096);
+	stage2_make_young(m, f->mmu, f->ipa);
 	read_unlock(&m->mmu_lock);
 	return 0;
 }
@@ -240,7 +242,10 @@ static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *in,
 		     enum mem_fault_action *action)
 {
-	struct fault f = {.in = in, .write = in->write && !in->cache_op};
+	struct fault f = {.in = in,
+			  .mmu = &m->mmu,
+			  .ipa = ALIGN_DOWN(in->ipa, 4096),
+			  .write = in->write && !in->cache_op};
 	bool in_flight = false;
 	int cookie, ret;
 	u32 word;

@@ -24,7 +24,7 @@
 #include "host/signal.h"
 #include "mem/hook.h"
 #include "mem/memslot.h"
-#include "mem/stage2.h"
+#include "mem/mmu.h"
 
 #if defined(__x86_64__)
 #define HVA_LIMIT 0x7ffffffff000ull /* the last page below 2^47 is not user space */
@@ -174,13 +174,9 @@ static void exchange(struct vm_mem *m, struct memslot *old, struct memslot *new)
  */
 static void zap(struct vm_mem *m, const struct memslot *s) REQUIRES(&m->slots_lock)
 {
-	u64 start = s->base_gfn * 4096, end = start + s->npages * 4096;
-	struct s2_range gone = {start, end};
-
 	write_lock(&m->mmu_lock);
-	stage2_unmap(m, &m->mmu, start, end, true, &gone);
-	stage2_flush(m, &m->mmu, gone.start, gone.end, s->userspace_addr, memslot_hva_end(s));
-	a64_fetch_add(&m->stats.unmaps, 1);
+	mmu_unmap_gfns(m, s->base_gfn, s->base_gfn + s->npages, s->userspace_addr,
+		       memslot_hva_end(s));
 	write_unlock(&m->mmu_lock);
 	mem_hook(HOOK_SLOT_ZAPPED, m);
 }

@@ -12,9 +12,10 @@
 #include "host/identity.h"
 #include "host/signal.h"
 #include "mem/hook.h"
+#include "mem/inval.h"
 #include "mem/memslot.h"
+#include "mem/mmu.h"
 #include "mem/notifier.h"
-#include "mem/stage2.h"
 #include "mem/vm_list.h"
 #include "mem/vma_cache.h"
 #include "sync/wait.h"
@@ -45,33 +46,17 @@ static bool token_raised(const struct token_state *ts, u32 i)
 	return i >= TOKEN_BITS || (ts->raised[i / 64] & BIT(i % 64));
 }
 
-static void raise_count(struct vm_mem *m) REQUIRES(&m->mmu_lock)
-{
-	if (m->inv_in_progress++ == 0) {
-		m->inv_start = ~0ull;
-		m->inv_end = 0;
-	}
-}
-
-/*
- * Everything of slot s in hvas [start, end). The shootdown is sent even if no leaf was found: code decoded from the range may
- * outlive its leaf (a block broken for a neighbour), and dies here (I-37).
- */
+/* Everything of slot s in hvas [start, end). */
 static void unmap_slot_part(struct vm_mem *m, const struct memslot *s, u64 start, u64 end)
 	REQUIRES(&m->mmu_lock)
 {
 	u64 hva = MAX(start, s->userspace_addr), hva_end = MIN(end, memslot_hva_end(s));
 	u64 gfn = s->base_gfn + (hva - s->userspace_addr) / 4096;
 	u64 gfn_end = s->base_gfn + (ALIGN_UP(hva_end, 4096) - s->userspace_addr) / 4096;
-	struct s2_range gone = {gfn * 4096, gfn_end * 4096};
 
-	m->inv_start = MIN(m->inv_start, gfn);
-	m->inv_end = MAX(m->inv_end, gfn_end);
+	inval_add(m, gfn, gfn_end);
 	/* The raised count shuts new mappings out while the lock is dropped. */
-	stage2_unmap(m, &m->mmu, gone.start, gone.end, true, &gone);
-	stage2_flush(m, &m->mmu, gone.start, gone.end, ALIGN_DOWN(hva, 4096),
-		     ALIGN_UP(hva_end, 4096));
-	a64_fetch_add(&m->stats.unmaps, 1);
+	mmu_unmap_gfns(m, gfn, gfn_end, ALIGN_DOWN(hva, 4096), ALIGN_UP(hva_end, 4096));
 }
 
 /* True if the count was raised. always: even without a slot in the range. */
@@ -105,7 +90,7 @@ static bool start_vm(struct vm_mem *m, u64 start, u64 end, u32 flags, bool alway
 	s = memslot_first_hva(set, start, end);
 	if (s || always) {
 		write_lock(&m->mmu_lock);
-		raise_count(m);
+		inval_raise(m);
 		raised = true;
 		for (; s; s = memslot_next_hva(set, s, start, end))
 			unmap_slot_part(m, s, start, end);
@@ -146,21 +131,8 @@ static void end_vm(struct vm_mem *m, u32 flags, bool raised)
 {
 	bool last;
 
-	if (raised) {
-		write_lock(&m->mmu_lock);
-		/*
-		 * The sequence before the count: a fault that no longer sees the count must not miss the sequence (I-10). Both
-		 * are read under mmu_lock today; the order keeps a lockless look right as well.
-		 */
-		a64_fetch_add(&m->inv_seq, 1);
-		mem_hook(HOOK_NOTIFIER_END_SEQ, m);
-		fence_release();
-		BUG_ON(!m->inv_in_progress);
-		m->inv_in_progress--;
-		write_unlock(&m->mmu_lock);
-		a32_fetch_add(&m->inv_wake, 1);
-		wake_word_all(&m->inv_wake);
-	}
+	if (raised)
+		inval_lower(m);
 	if (!(flags & MEM_INVAL_KEEP_VMA))
 		vma_cache_end(m->vmas);
 	mutex_lock(&m->mn_lock);
