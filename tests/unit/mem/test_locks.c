@@ -31,6 +31,20 @@ static void unmap_in_handler(int signo)
 	a32_fetch_add(&signals_handled, 1);
 }
 
+static void change_userfault_ranges(void *arg)
+{
+	u64 a = *(u64 *)arg;
+
+	for (unsigned i = 0; i < 200000 && (i < 2000 || a32_load(&signals_handled) < 2000); i++) {
+		/* Twice: there is nothing to take out the second time, and the lock all the same. */
+		EXPECT_EQ(mem_userfault_add(a, a + PAGE), 0);
+		EXPECT_EQ(mem_userfault_remove(a, a + PAGE), 0);
+		EXPECT_EQ(mem_userfault_remove(a, a + PAGE), 0);
+		EXPECT(!mem_has_slots(&r.m));
+		EXPECT_EQ(mem_set_manual_protect(&r.m, 0), 0);
+	}
+}
+
 TEST(a_signal_handler_may_unmap_whatever_its_thread_does_in_the_library)
 {
 #if defined(ANYKVM_SANITIZED)
@@ -50,20 +64,14 @@ TEST(a_signal_handler_may_unmap_whatever_its_thread_does_in_the_library)
 	ASSERT(!sigaction(SIGUSR1, &act, &old));
 	ASSERT_EQ(mem_userfault_add(a + GIB, a + GIB + PAGE), 0);
 	helper_start(&h, signal_main, NULL);
-	for (unsigned i = 0; i < 200000 && (i < 2000 || a32_load(&signals_handled) < 2000); i++) {
-		/* Twice: there is nothing to take out the second time, and the lock all the same. */
-		EXPECT_EQ(mem_userfault_add(a, a + PAGE), 0);
-		EXPECT_EQ(mem_userfault_remove(a, a + PAGE), 0);
-		EXPECT_EQ(mem_userfault_remove(a, a + PAGE), 0);
-		EXPECT(!mem_has_slots(&r.m));
-		EXPECT_EQ(mem_set_manual_protect(&r.m, 0), 0);
-	}
+	rig_open_to_signals(&r, change_userfault_ranges, &a);
 	a32_store(&storm_of_signals_over, 1);
 	helper_join(&h);
-	sigaction(SIGUSR1, &old, NULL);
 	EXPECT(a32_load(&signals_handled) > 0);
 	mem_userfault_remove(a + GIB, a + GIB + PAGE);
 	EXPECT(rig_stop(&r));
+	/* Only now the last of them has come. */
+	sigaction(SIGUSR1, &old, NULL);
 	munmap(p, 2 * PAGE);
 }
 
