@@ -16,8 +16,9 @@
 #include "vcpu/translate.h"
 #include "vcpu/vcpu.h"
 
-#define NR_CONTEXTS	16
-#define NR_CONTEXTS_MIN 4 /* current EL and EL0 rights, two halves each: always there */
+#define NR_CONTEXTS 16
+#define NR_CONTEXTS_MIN \
+	4 /* current EL and EL0 rights, two halves each: all there once a vCPU ran */
 
 struct vtlb_state {
 	struct vtlb_context *ctx[NR_CONTEXTS];
@@ -27,8 +28,12 @@ struct vtlb_state {
 	u64 clock;
 	s32 asid; /* in force when `found` was last right */
 	struct vtlb_s2 s2[VTLB_S2_SIZE];
-	/* Part of the state, which is memory straight from the host: a vCPU that never runs pays for none of it. */
-	struct vtlb_context first[NR_CONTEXTS_MIN];
+	struct vtlb_first *first;
+};
+
+/* The contexts that may not fail to be there. Fresh memory of this size is the host's, unmapped until touched. */
+struct vtlb_first {
+	struct vtlb_context ctx[NR_CONTEXTS_MIN];
 };
 
 /* No page is ever in here: what cur points to before the first miss. */
@@ -64,8 +69,20 @@ int vtlb_init(struct vcpu *v)
 	v->vtlb.state = s;
 	v->vtlb.cur[0] = v->vtlb.cur[1] = context_empty();
 	s2_clear(s);
+	return 0;
+}
+
+int vtlb_prepare(struct vcpu *v)
+{
+	struct vtlb_state *s = v->vtlb.state;
+
+	if (s->first)
+		return 0;
+	s->first = NEW(struct vtlb_first);
+	if (!s->first)
+		return -ENOMEM;
 	for (unsigned i = 0; i < NR_CONTEXTS_MIN; i++)
-		s->ctx[i] = &s->first[i];
+		s->ctx[i] = &s->first->ctx[i];
 	return 0;
 }
 
@@ -77,6 +94,7 @@ void vtlb_fini(struct vcpu *v)
 		return;
 	for (unsigned i = NR_CONTEXTS_MIN; i < NR_CONTEXTS; i++)
 		DELETE(s->ctx[i]);
+	DELETE(s->first);
 	DELETE(s);
 	v->vtlb.state = NULL;
 }

@@ -90,6 +90,8 @@ struct vcpu;
 struct tlb_inval;
 
 int vtlb_init(struct vcpu *v);
+/* Before the first run: memory for contexts. 0, -ENOMEM. */
+int vtlb_prepare(struct vcpu *v);
 void vtlb_fini(struct vcpu *v);
 /* EL or PSTATE.PAN changed: two loads, two stores. */
 void vtlb_switch_el(struct vcpu *v);
