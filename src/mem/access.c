@@ -8,16 +8,27 @@
 #include "host/guarded.h"
 #include "mem/memslot.h"
 
+/* Where gpa is, or NULL. */
+static void *find(struct vm_mem *m, u64 gpa, bool write, struct memslot **slot)
+	REQUIRES_SHARED(&m->srcu)
+{
+	struct memslot *s = memslot_lookup(m, NULL, gpa / 4096);
+
+	*slot = s;
+	if (!s || (s->flags & MEMSLOT_INVALID) || (write && (s->flags & MEMSLOT_READONLY)))
+		return NULL;
+	return (void *)(uintptr_t)(memslot_hva(s, gpa / 4096) + gpa % 4096);
+}
+
 /* One page at most. */
 static int access_part(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
 	REQUIRES_SHARED(&m->srcu)
 {
-	struct memslot *s = memslot_lookup(m, NULL, gpa / 4096);
-	void *hva;
+	struct memslot *s;
+	void *hva = find(m, gpa, write, &s);
 
-	if (!s || (s->flags & MEMSLOT_INVALID) || (write && (s->flags & MEMSLOT_READONLY)))
+	if (!hva)
 		return -EFAULT;
-	hva = (void *)(uintptr_t)(memslot_hva(s, gpa / 4096) + gpa % 4096);
 	if (!(write ? guarded_copy_to(hva, buf, len) : guarded_copy_from(buf, hva, len)))
 		return -EFAULT;
 	/* After the data, as for a guest's write through a translation: GET takes the bit first and reads the page later. */
@@ -50,4 +61,27 @@ int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len)
 int mem_write_guest(struct vm_mem *m, u64 gpa, const void *buf, size_t len)
 {
 	return access(m, gpa, (void *)buf, len, true);
+}
+
+int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out)
+{
+	struct memslot *s;
+	void *hva = find(m, gpa, false, &s);
+
+	/* Acquire: a table is read after the descriptor that names it, as the guest wrote them in the other order. */
+	return hva && guarded_load_acquire64(hva, out) ? 0 : -EFAULT;
+}
+
+int mem_cmpxchg_guest64(struct vm_mem *m, u64 gpa, u64 old, u64 new)
+{
+	struct memslot *s;
+	void *hva = find(m, gpa, true, &s);
+	bool swapped;
+
+	if (!hva || !guarded_cmpxchg64(hva, &old, new, &swapped))
+		return -EFAULT;
+	if (!swapped)
+		return -EAGAIN;
+	memslot_mark_dirty(s, gpa / 4096);
+	return 0;
 }

@@ -21,9 +21,13 @@ enum mem_hook {
 	HOOK_NOTIFIER_AT_VM,   /* in mn_srcu: start fetched a VM, nothing done to it yet */
 	HOOK_NOTIFIER_END_SEQ, /* under mmu_lock write: between sequence and count */
 	HOOK_FLUSH_ALL,	       /* before mmu_lock */
-	HOOK_LOG_SNAPSHOT,     /* under mmu_lock write: word taken, pages not protected yet */
-	HOOK_LOG_PROTECTED,    /* unlocked and protected, before the flush */
-	HOOK_VMA_QUERIED,      /* no lock: the host has answered, nothing kept yet */
+	HOOK_FLUSH_DETACHED,   /* after it, before the tables are given to RCU */
+	HOOK_NESTED_GROW,      /* no lock: a chunk made, not yet counted */
+	HOOK_NESTED_WALKED, /* in SRCU: the guest's stage 2 has answered, nothing done with it yet */
+	HOOK_NESTED_TLBI,   /* no lock: a guest TLBI is about to begin */
+	HOOK_LOG_SNAPSHOT,  /* under mmu_lock write: word taken, pages not protected yet */
+	HOOK_LOG_PROTECTED, /* unlocked and protected, before the flush */
+	HOOK_VMA_QUERIED,   /* no lock: the host has answered, nothing kept yet */
 	NR_MEM_HOOKS
 };
 
