@@ -281,3 +281,17 @@ void tlb_shootdown(struct tlb_domain *d, const struct tlb_inval *rec)
 	tlb_post(d, NULL, rec);
 	drain_others(d, NULL);
 }
+
+void tlb_torn_down(struct tlb_domain *d)
+{
+	u32 nr = a32_load_acquire(&d->nr);
+
+	rcu_read_lock();
+	for (u32 i = 0; i < nr; i++) {
+		struct tlb_client *c = aptr_load_acquire(&d->client[i]);
+
+		if (c && c->torn_down)
+			c->torn_down(c);
+	}
+	rcu_read_unlock();
+}
