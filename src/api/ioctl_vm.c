@@ -79,11 +79,23 @@ static s64 set_region2(struct api_call *c)
 		.memory_size = in->memory_size,
 		.userspace_addr = in->userspace_addr,
 		.guest_memfd_offset = in->guest_memfd_offset,
-		.guest_memfd = in->guest_memfd,
 		.v2 = true,
 	};
+	s64 ret;
 
-	return mem_set_region(&c->vm->mem, &r);
+	if (in->flags & KVM_MEM_GUEST_MEMFD)
+		r.guest_memfd = gmem_fd_get(in->guest_memfd, &r.guest_memfd_error);
+	ret = mem_set_region(&c->vm->mem, &r);
+	if (r.guest_memfd)
+		file_put(r.guest_memfd);
+	return ret;
+}
+
+static s64 create_guest_memfd(struct api_call *c)
+{
+	const struct kvm_create_guest_memfd *in = c->buf;
+
+	return gmem_create_fd(c->vm, in->size, in->flags);
 }
 
 static s64 get_dirty_log(struct api_call *c)
@@ -101,10 +113,9 @@ static s64 clear_dirty_log(struct api_call *c)
 				   log->dirty_bitmap);
 }
 
-/* There are no dirty rings (capability 0). */
 static s64 reset_dirty_rings(struct api_call *c)
 {
-	return -EINVAL;
+	return mem_reset_dirty_rings(&c->vm->mem);
 }
 
 /* --- interrupts and I/O -------------------------------------------------------------------------------------------------- */
@@ -205,6 +216,16 @@ static s64 enable_before_vcpus(struct vm *vm, bool *flag)
 	return r;
 }
 
+static s64 enable_dirty_ring(struct vm *vm, u32 bytes)
+{
+	s64 r;
+
+	mutex_lock(&vm->lock);
+	r = mem_enable_dirty_ring(&vm->mem, bytes, vm->created_vcpus);
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
 static s64 enable_cap(struct api_call *c)
 {
 	const struct kvm_enable_cap *cap = c->buf;
@@ -219,6 +240,13 @@ static s64 enable_cap(struct api_call *c)
 		if (cap->args[0] & ~allowed)
 			return -EINVAL;
 		return mem_set_manual_protect(&c->vm->mem, cap->args[0]);
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		/* As KVM reads it, in 32 bits. */
+		return enable_dirty_ring(c->vm, cap->args[0]);
+	case KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP:
+		return mem_enable_ring_bitmap(&c->vm->mem);
+	case KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE:
+		return mem_set_split_chunk(&c->vm->mem, cap->args[0]);
 	case KVM_CAP_HALT_POLL:
 		/* How long to spin before sleeping is a hint; this library never spins. */
 		return cap->args[0] == (u32)cap->args[0] ? 0 : -EINVAL;
@@ -301,6 +329,7 @@ static const struct ioctl_row rows[] = {
 	{KVM_IRQ_LINE_STATUS, "KVM_IRQ_LINE_STATUS", IOCTL_IN | IOCTL_OUT, irq_line_request},
 	{KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", IOCTL_IN, set_region},
 	{KVM_SET_USER_MEMORY_REGION2, "KVM_SET_USER_MEMORY_REGION2", IOCTL_IN, set_region2},
+	{KVM_CREATE_GUEST_MEMFD, "KVM_CREATE_GUEST_MEMFD", IOCTL_IN, create_guest_memfd},
 	{KVM_GET_DIRTY_LOG, "KVM_GET_DIRTY_LOG", IOCTL_IN, get_dirty_log},
 	{KVM_CLEAR_DIRTY_LOG, "KVM_CLEAR_DIRTY_LOG", IOCTL_IN, clear_dirty_log},
 	{KVM_RESET_DIRTY_RINGS, "KVM_RESET_DIRTY_RINGS", 0, reset_dirty_rings},
