@@ -149,6 +149,8 @@ static int run_rounds(struct migration *mig)
 	if (status)
 		return stream_fail(&mig->stream, "dirty log: %s", strerror(-status));
 	mig->logging = true;
+	/* Not before: a page that is written for the first time in between would be missed. */
+	migrate_copy_all(&mig->copy);
 	for (mig->round = 1;; mig->round++) {
 		uint64_t left;
 
@@ -206,6 +208,8 @@ static int stop_and_copy(struct migration *mig)
 	mig->round++;
 	mig->round_start = begin;
 	mig->round_bytes = mig->stream.bytes;
+	if (!mig->logging)
+		migrate_copy_all(&mig->copy);
 	if ((mig->logging && collect(mig)) || migrate_copy_pages(&mig->copy))
 		return -1;
 	return send_state(mig);
@@ -269,7 +273,6 @@ static int migrate(struct migration *mig)
 	mig->copy.first_round = true;
 	if (open_destination(mig) || greet(mig))
 		return -1;
-	migrate_copy_all(&mig->copy);
 	if (dirty_can_log(&m->ram)) {
 		if (run_rounds(mig))
 			return -1;
