@@ -8,7 +8,7 @@
  *	s CHECKS0 CHECKS1 TICKS0 TICKS1 SGIS WRITES0		all hexadecimal
  *	BAD code						and power off, whatever is wrong
  *
- * The three numbers at offset 64 are patched by the test. EL1, MMU on: 4 GiB mapped by blocks of 1 GiB.
+ * The four numbers at offset 64 are patched by the test. EL1, MMU on: 4 GiB mapped by blocks of 1 GiB.
  */
 	.arch armv8-a
 	.text
@@ -23,6 +23,7 @@
 region_pages:	.quad 4096
 writes_per_ms:	.quad 13
 cpus:		.quad 1
+check_mask:	.quad 31 /* milliseconds between checks, less one; a power of two less one */
 
 	.set UART, 0x01000000
 	.set GICD, 0x08000000
@@ -133,6 +134,17 @@ cpu_start:
 	ldr x23, =0x9e3779b97f4a7c15
 	add x23, x23, x19
 	mov x24, #0
+	/* No page is zero: what has not been copied is missed. */
+	mov x0, x20
+	add x1, x20, x21, lsl #12
+4:	eor x23, x23, x23, lsl #13
+	eor x23, x23, x23, lsr #7
+	eor x23, x23, x23, lsl #17
+	str x23, [x0]
+	add x22, x22, x23
+	add x0, x0, #512
+	cmp x0, x1
+	b.lo 4b
 	ldr x25, writes_per_ms
 	mov x27, #0
 	mrs x28, cntfrq_el0
@@ -195,7 +207,8 @@ slice:	mov x9, x25
 	bl status
 	cmp x0, #'q'
 	b.eq off
-5:	tst x27, #31
+5:	ldr x0, check_mask
+	tst x27, x0
 	b.ne slice
 
 	/* Does everything still add up? */
