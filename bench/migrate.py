@@ -64,8 +64,10 @@ def main():
     parser.add_argument('--mib', type=int, default=1024)
     parser.add_argument('--mib-per-second', type=float, default=50)
     parser.add_argument('--cpus', type=int, default=1)
-    parser.add_argument('options', nargs='*', help='of anykvm run, after --')
-    args = parser.parse_args()
+    # What follows -- is for anykvm run.
+    end = sys.argv.index('--') if '--' in sys.argv else len(sys.argv)
+    args = parser.parse_args(sys.argv[1:end])
+    args.options = sys.argv[end + 1:]
     with tempfile.TemporaryDirectory(prefix='anykvm-bench-') as folder:
         run = ['-m', str(args.mib), '-c', str(args.cpus), *args.options]
         source = Machine(args.anykvm, folder, 0, ['-k', image(folder, args.mib, args.mib_per_second, args.cpus), *run])

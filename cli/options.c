@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "migrate_stream.h"
 #include "options.h"
 
 static const char run_help[] =
@@ -188,6 +189,8 @@ static int parse_dirty_mode(const char *text, enum dirty_mode *mode)
 
 static int parse_option(struct run_options *options, int option, char *argument)
 {
+	bool is_file;
+
 	switch (option) {
 	case 'k':
 		options->kernel = argument;
@@ -230,7 +233,7 @@ static int parse_option(struct run_options *options, int option, char *argument)
 		return 0;
 	case OPT_INCOMING:
 		options->incoming = argument;
-		return 0;
+		return stream_parse(argument, "--incoming", &is_file) ? 0 : -1;
 	case OPT_MEMORY:
 		return parse_memory_kind(argument, &options->memory_kind);
 	case OPT_DIRTY_LOG:
