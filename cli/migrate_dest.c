@@ -119,10 +119,7 @@ static int receive_state(struct incoming *in, const struct stream_header *header
 
 	if (header->argument != in->nr_sections || in->nr_sections >= state_nr_sections(m))
 		return stream_fail(&in->stream, "state out of order");
-	/* What is typed here follows what was typed there. */
-	pthread_mutex_lock(&m->input_lock);
 	state_section(&state, m, in->nr_sections);
-	pthread_mutex_unlock(&m->input_lock);
 	if (!state_is_good(&state))
 		return stream_fail(&in->stream, "%s: %s",
 				   state_section_name(m, in->nr_sections, name), state.why);
