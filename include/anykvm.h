@@ -223,13 +223,20 @@ struct anykvm_stats {
 	uint64_t maps_4k, maps_2m, maps_1g;
 	uint64_t permission_relaxes;
 	uint64_t unmaps;	  /* leaves removed */
-	uint64_t table_pages;	  /* stage-2 table pages now */
-	uint64_t shootdowns;	  /* translation cache invalidations broadcast to vCPUs */
+	uint64_t table_pages;	  /* stage-2 table pages now, roots included */
+	uint64_t shootdowns;	  /* translation cache invalidations that the library broadcast to vCPUs */
 	uint64_t shootdown_waits; /* of these, waited for a running vCPU */
 	uint64_t instructions;	  /* executed by all vCPUs */
 	uint64_t exits;		  /* engine left guest mode */
 	uint64_t mmio_exits, hvc_exits, wfi_exits, irq_exits, signal_exits;
 	uint64_t vcpus;
+	uint64_t host_faults;	    /* accesses that met host memory other than the tables promised */
+	uint64_t guest_tlb_syncs;   /* barriers by which guests waited for their own invalidations */
+	uint64_t invalidations;	    /* changes of host memory (notifier pairs) that concerned a slot */
+	uint64_t invalidated_pages; /* pages of 4 KiB these took from the guest */
+	uint64_t slot_changes;	    /* memory slots made, moved, changed, deleted */
+	uint64_t slot_swaps;	    /* exchanges of the slot sets; each waits once for readers (SRCU) */
+	uint64_t slot_swap_waits;   /* of these, had to wait for a notifier pair */
 };
 
 /**

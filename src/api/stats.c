@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "mem/stage2.h"
 
 #define STAT_NAME 48
 
@@ -33,14 +34,22 @@ struct stat_row {
 #define VCPU_STAT(fn, member) VM_STAT(fn, relaxed(&v->stats.member))
 
 VM_STAT(vm_remote_flushes, a64_load_relaxed(&vm->mem.tlb.shootdowns))
-VM_STAT(vm_flush_waits, a64_load_relaxed(&vm->mem.tlb.waits))
+VM_STAT(vm_shootdown_waits, a64_load_relaxed(&vm->mem.tlb.waits))
 VM_STAT(vm_faults, a64_load_relaxed(&vm->mem.stats.faults))
 VM_STAT(vm_retries, a64_load_relaxed(&vm->mem.stats.retries))
 VM_STAT(vm_maps_4k, a64_load_relaxed(&vm->mem.stats.maps_4k))
 VM_STAT(vm_maps_2m, a64_load_relaxed(&vm->mem.stats.maps_2m))
 VM_STAT(vm_maps_1g, a64_load_relaxed(&vm->mem.stats.maps_1g))
 VM_STAT(vm_unmaps, a64_load_relaxed(&vm->mem.stats.unmaps))
-VM_STAT(vm_table_pages, a64_load_relaxed(&vm->mem.stats.table_pages))
+VM_STAT(vm_table_pages, stage2_table_pages(&vm->mem.mmu))
+VM_STAT(vm_relaxes, a64_load_relaxed(&vm->mem.stats.relaxes))
+VM_STAT(vm_host_faults, a64_load_relaxed(&vm->mem.stats.host_faults))
+VM_STAT(vm_inval_pairs, a64_load_relaxed(&vm->mem.stats.inval_pairs))
+VM_STAT(vm_inval_pages, a64_load_relaxed(&vm->mem.stats.inval_pages))
+VM_STAT(vm_slot_changes, a64_load_relaxed(&vm->mem.stats.slot_changes))
+VM_STAT(vm_slot_swaps, a64_load_relaxed(&vm->mem.stats.slot_swaps))
+VM_STAT(vm_slot_swap_waits, a64_load_relaxed(&vm->mem.stats.slot_swap_waits))
+VM_STAT(vm_guest_tlb_syncs, a64_load_relaxed(&vm->mem.tlb.drains))
 VCPU_STAT(stat_hvc, hvc_exits)
 VCPU_STAT(stat_wfi, wfi_exits)
 VCPU_STAT(stat_mmio, mmio_exits)
@@ -52,7 +61,8 @@ VCPU_STAT(stat_instructions, instructions)
 
 static const struct stat_row vm_rows[] = {
 	{"remote_tlb_flush", STAT_CUMULATIVE, vm_remote_flushes},
-	{"remote_tlb_flush_requests", STAT_CUMULATIVE, vm_flush_waits},
+	/* KVM/arm64 flushes at every request, too: the two never differ. */
+	{"remote_tlb_flush_requests", STAT_CUMULATIVE, vm_remote_flushes},
 	{"stage2_faults", STAT_CUMULATIVE, vm_faults},
 	{"stage2_fault_retries", STAT_CUMULATIVE, vm_retries},
 	{"stage2_maps_4k", STAT_CUMULATIVE, vm_maps_4k},
@@ -60,6 +70,15 @@ static const struct stat_row vm_rows[] = {
 	{"stage2_maps_1g", STAT_CUMULATIVE, vm_maps_1g},
 	{"stage2_unmaps", STAT_CUMULATIVE, vm_unmaps},
 	{"stage2_table_pages", STAT_INSTANT, vm_table_pages},
+	{"stage2_relaxes", STAT_CUMULATIVE, vm_relaxes},
+	{"host_faults", STAT_CUMULATIVE, vm_host_faults},
+	{"shootdown_waits", STAT_CUMULATIVE, vm_shootdown_waits},
+	{"guest_tlb_syncs", STAT_CUMULATIVE, vm_guest_tlb_syncs},
+	{"invalidations", STAT_CUMULATIVE, vm_inval_pairs},
+	{"invalidated_pages", STAT_CUMULATIVE, vm_inval_pages},
+	{"slot_changes", STAT_CUMULATIVE, vm_slot_changes},
+	{"slot_swaps", STAT_CUMULATIVE, vm_slot_swaps},
+	{"slot_swap_waits", STAT_CUMULATIVE, vm_slot_swap_waits},
 };
 
 static const struct stat_row vcpu_rows[] = {
@@ -73,7 +92,7 @@ static const struct stat_row vcpu_rows[] = {
 	{"instructions", STAT_CUMULATIVE, stat_instructions},
 };
 
-#define STAT_MAX_ROWS 16
+#define STAT_MAX_ROWS 48
 _Static_assert(ARRAY_SIZE(vm_rows) <= STAT_MAX_ROWS && ARRAY_SIZE(vcpu_rows) <= STAT_MAX_ROWS,
 	       "STAT_MAX_ROWS");
 
@@ -158,10 +177,17 @@ static void stats_of_vm(struct vm *vm, struct anykvm_stats *s)
 	s->maps_1g = a64_load_relaxed(&m->maps_1g);
 	s->permission_relaxes = a64_load_relaxed(&m->relaxes);
 	s->unmaps = a64_load_relaxed(&m->unmaps);
-	s->table_pages = a64_load_relaxed(&m->table_pages);
+	s->table_pages = stage2_table_pages(&vm->mem.mmu);
 	s->shootdowns = a64_load_relaxed(&vm->mem.tlb.shootdowns);
 	s->shootdown_waits = a64_load_relaxed(&vm->mem.tlb.waits);
 	s->vcpus = nr;
+	s->host_faults = a64_load_relaxed(&m->host_faults);
+	s->guest_tlb_syncs = a64_load_relaxed(&vm->mem.tlb.drains);
+	s->invalidations = a64_load_relaxed(&m->inval_pairs);
+	s->invalidated_pages = a64_load_relaxed(&m->inval_pages);
+	s->slot_changes = a64_load_relaxed(&m->slot_changes);
+	s->slot_swaps = a64_load_relaxed(&m->slot_swaps);
+	s->slot_swap_waits = a64_load_relaxed(&m->slot_swap_waits);
 	for (u32 i = 0; i < nr; i++) {
 		const struct vcpu_stats *v =
 			&((struct vcpu *)aptr_load_relaxed(&vm->group.vcpu[i]))->stats;

@@ -176,8 +176,10 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 	int ret;
 
 	if (f->in->type == MEM_FAULT_PERMISSION && f->in->level == f->level) {
-		a64_fetch_add(&m->stats.relaxes, 1);
-		return stage2_relax(m, f->mmu, f->ipa, f->level, f->prot);
+		ret = stage2_relax(m, f->mmu, f->ipa, f->level, f->prot);
+		if (!ret)
+			a64_fetch_add(&m->stats.relaxes, 1);
+		return ret;
 	}
 	ret = stage2_map(m, f->mmu, mv, ALIGN_DOWN(f->ipa, size), f->level,
 			 ALIGN_DOWN(f->hva, size), f->prot);
@@ -271,7 +273,7 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 static void drop_leaf(struct vm_mem *m, u64 ipa, u64 hva)
 {
 	u64 page = ALIGN_DOWN(ipa, 4096), code = ALIGN_DOWN(hva, 4096);
-	struct s2_range gone = {page, page + 4096};
+	struct s2_range gone = {.start = page, .end = page + 4096};
 
 	write_lock(&m->mmu_lock);
 	stage2_unmap(m, &m->mmu, page, page + 4096, false, &gone);
@@ -284,6 +286,7 @@ int mem_host_fault(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault
 {
 	struct mem_fault again = *in;
 
+	a64_fetch_add(&m->stats.host_faults, 1);
 	if (in->ipa >> m->ipa_bits)
 		return mem_fault_handle(m, mv, in, action);
 	vma_cache_drop(m->vmas, in->hva);

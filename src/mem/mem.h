@@ -58,8 +58,13 @@ struct mem_vcpu {
 };
 
 struct memslot_sets; /* memslot_set.h */
+/* Statistics: struct anykvm_stats says what each tells. */
 struct mem_stats {
-	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes, unmaps, table_pages;
+	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes;
+	struct a64 unmaps; /* leaves */
+	struct a64 host_faults;
+	struct a64 inval_pairs, inval_pages;
+	struct a64 slot_changes, slot_swaps, slot_swap_waits;
 };
 
 enum block_policy { BLOCK_NONE, BLOCK_HOST, BLOCK_LINEAR };

@@ -141,6 +141,7 @@ void memslot_swap(struct vm_mem *m)
 	u64 generation = a64_load_relaxed(&active->generation);
 	bool waited = false;
 
+	a64_fetch_add(&m->stats.slot_swaps, 1);
 	a64_store_relaxed(&next->generation, generation | SLOTS_UPDATING);
 	/*
 	 * Publish between two pairs only. A slot that became visible inside a pair was not seen by its start: a fault could map
@@ -159,6 +160,7 @@ void memslot_swap(struct vm_mem *m)
 	}
 	aptr_store_release(&m->slots->active, next);
 	m->swap_waits = false;
+	a64_fetch_add(&m->stats.slot_swap_waits, waited);
 	if (waited)
 		a32_fetch_add(&m->swap_turn, 1);
 	mutex_unlock(&m->mn_lock);

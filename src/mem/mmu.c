@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "mem/mmu.h"
 
-void mmu_unmap_gfns(struct vm_mem *m, u64 gfn, u64 gfn_end, u64 code_start, u64 code_end)
+u64 mmu_unmap_gfns(struct vm_mem *m, u64 gfn, u64 gfn_end, u64 code_start, u64 code_end)
 {
-	struct s2_range gone = {gfn * 4096, gfn_end * 4096};
+	struct s2_range gone = {.start = gfn * 4096, .end = gfn_end * 4096};
 
 	stage2_unmap(m, &m->mmu, gone.start, gone.end, true, &gone);
 	stage2_flush(m, &m->mmu, gone.start, gone.end, code_start, code_end);
-	a64_fetch_add(&m->stats.unmaps, 1);
+	return gone.pages;
 }
 
 void mmu_write_protect_gfns(struct vm_mem *m, u64 gfn, u64 gfn_end, bool may_block,

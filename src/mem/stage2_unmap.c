@@ -35,6 +35,8 @@ static void note_entry(const struct s2_visit *v, struct s2_range *changed)
 
 	/* A block that is covered in part goes as a whole, so it is flushed as a whole. */
 	s2_range_add(changed, start, start + s2_size(v->level));
+	changed->leaves++;
+	changed->pages += s2_size(v->level) / 4096;
 }
 
 static int unmap_visit(struct s2_visit *v, enum s2_visit_kind kind)
@@ -64,8 +66,10 @@ void stage2_unmap(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool
 {
 	struct s2_walker w = {
 		.visit = unmap_visit, .kinds = S2_VISIT_LEAF | S2_VISIT_POST, .arg = changed};
+	u64 before = changed->leaves;
 
 	stage2_walk_range(m, mmu, start, end, may_block, &w);
+	a64_fetch_add(&m->stats.unmaps, changed->leaves - before);
 }
 
 static int write_protect_visit(struct s2_visit *v, enum s2_visit_kind kind)
