@@ -25,6 +25,7 @@ static const char run_help[] =
 	"      --console-log FILE  also write what the guest prints to FILE\n"
 	"      --dtb-dump FILE   write the device tree to FILE\n"
 	"      --accel NAME      anykvm (default), or kvm: the /dev/kvm of an arm64 host\n"
+	"      --control PATH    listen at the unix socket PATH for commands: help, info...\n"
 	"      --quiet           no messages about start, reset and power-off\n"
 	"  -h, --help            this text\n"
 	"\n"
@@ -40,6 +41,7 @@ enum {
 	OPT_CONSOLE_LOG,
 	OPT_DTB_DUMP,
 	OPT_ACCEL,
+	OPT_CONTROL,
 	OPT_QUIET
 };
 
@@ -56,6 +58,7 @@ static const struct option long_options[] = {
 	{"console-log", required_argument, NULL, OPT_CONSOLE_LOG},
 	{"dtb-dump", required_argument, NULL, OPT_DTB_DUMP},
 	{"accel", required_argument, NULL, OPT_ACCEL},
+	{"control", required_argument, NULL, OPT_CONTROL},
 	{"quiet", no_argument, NULL, OPT_QUIET},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -179,6 +182,9 @@ static int parse_option(struct run_options *options, int option, char *argument)
 		return 0;
 	case OPT_ACCEL:
 		options->accel = argument;
+		return 0;
+	case OPT_CONTROL:
+		options->control = argument;
 		return 0;
 	case OPT_QUIET:
 		options->quiet = true;

@@ -18,7 +18,7 @@ struct run_options {
 	unsigned cpus;
 	struct disk_option disks[MAX_DISKS];
 	unsigned nr_disks;
-	const char *accel, *console_log, *dtb_dump;
+	const char *accel, *console_log, *dtb_dump, *control;
 	double timeout; /* seconds, 0: none */
 	bool no_reboot, stats, quiet;
 };
