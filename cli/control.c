@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "inspect.h"
 #include "machine.h"
 
 #define LINE_MAX_BYTES 4096u
@@ -154,6 +155,8 @@ static enum control_result command_info(struct control_client *client, struct ma
 static const struct control_command commands[] = {
 	{"help", "", "this list", command_help},
 	{"info", "", "what the machine consists of", command_info},
+	{"inspect", "[SECTION...] [json]", "its memory: see anykvm inspect --help",
+	 inspect_command},
 };
 
 static enum control_result command_help(struct control_client *client, struct machine *m,

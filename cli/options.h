@@ -20,7 +20,7 @@ struct run_options {
 	unsigned nr_disks;
 	const char *accel, *console_log, *dtb_dump, *control;
 	double timeout; /* seconds, 0: none */
-	bool no_reboot, stats, quiet;
+	bool no_reboot, stats, inspect, quiet;
 };
 
 /* 0 to go on; 1 if all is said and done (--help); -1 after a message. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "inspect.h"
 #include "machine.h"
 
 static double now(void)
@@ -89,6 +90,8 @@ static enum machine_end run_once(const struct run_options *options, const struct
 		}
 		if (options->stats)
 			stats_print(&m, now() - start);
+		if (options->inspect)
+			inspect_print(&m);
 	}
 	machine_destroy(&m);
 	return end;

@@ -164,6 +164,36 @@ s64 stats_read(struct api_file *f, u64 user, size_t n, u64 offset)
 	return user_copy_out(user, (char *)&file + offset, n) ? -EFAULT : (s64)n;
 }
 
+void stats_report(struct vm *vm, struct report *r)
+{
+	/* Names of the vCPU rows are long in a table: shorter here. */
+	static const struct report_column columns[] = {
+		{"vcpu", REPORT_DEC, 5},	  {"hvc", REPORT_DEC, 8},
+		{"wfi", REPORT_DEC, 8},		  {"mmio", REPORT_DEC, 8},
+		{"signals", REPORT_DEC, 7},	  {"exits", REPORT_DEC, 10},
+		{"irqs", REPORT_DEC, 8},	  {"faults", REPORT_DEC, 8},
+		{"instructions", REPORT_DEC, 14},
+	};
+	_Static_assert(ARRAY_SIZE(columns) == ARRAY_SIZE(vcpu_rows) + 1, "a column for each row");
+	/* Pairs with the release store when a vCPU is published. */
+	u32 nr = a32_load_acquire(&vm->group.nr);
+
+	report_section_begin(r, "stats", "Statistics");
+	for (u32 i = 0; i < ARRAY_SIZE(vm_rows); i++)
+		report_value(r, vm_rows[i].name, vm_rows[i].get(vm, NULL));
+	report_table_begin(r, "vcpus", columns, ARRAY_SIZE(columns));
+	for (u32 i = 0; i < nr; i++) {
+		struct vcpu *v = aptr_load_relaxed(&vm->group.vcpu[i]);
+		struct report_cell cells[ARRAY_SIZE(columns)] = {{.value = v->id}};
+
+		for (u32 k = 0; k < ARRAY_SIZE(vcpu_rows); k++)
+			cells[k + 1].value = vcpu_rows[k].get(vm, v);
+		report_table_row(r, columns, ARRAY_SIZE(columns), cells);
+	}
+	report_table_end(r);
+	report_section_end(r);
+}
+
 static void stats_of_vm(struct vm *vm, struct anykvm_stats *s)
 {
 	const struct mem_stats *m = &vm->mem.stats;

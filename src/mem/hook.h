@@ -24,6 +24,8 @@ enum mem_hook {
 	HOOK_LOG_SNAPSHOT,     /* under mmu_lock write: word taken, pages not protected yet */
 	HOOK_LOG_PROTECTED,    /* unlocked and protected, before the flush */
 	HOOK_VMA_QUERIED,      /* no lock: the host has answered, nothing kept yet */
+	HOOK_INSPECT_ENTRY, /* under mmu_lock read, in RCU: an entry was read (arg: struct s2_visit *) */
+	HOOK_INSPECT_STEP, /* no lock: one hold of mmu_lock is over, nothing written yet */
 	NR_MEM_HOOKS
 };
 

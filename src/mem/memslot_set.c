@@ -111,6 +111,11 @@ struct memslot *memslot_first(struct memslot_set *set)
 	return SLOT_OF(itree_first(&set->by_gfn), set, gfn);
 }
 
+struct memslot *memslot_first_from(struct memslot_set *set, u64 gfn)
+{
+	return SLOT_OF(itree_first_overlap(&set->by_gfn, gfn, ~0ull), set, gfn);
+}
+
 struct memslot *memslot_next(struct memslot_set *set, struct memslot *s)
 {
 	return SLOT_OF(itree_next(&s->node[set->node_idx].gfn), set, gfn);
