@@ -23,6 +23,7 @@ static const char inspect_help[] =
 	"                          stage2    translation tables, as ranges of equal leaves\n"
 	"                          notifier  changes of host memory in flight\n"
 	"                          caches    of vCPUs, of the machine, of the library\n"
+	"                          gmem      which slots take their memory from guest_memfd\n"
 	"                          stats     counters\n"
 	"      --json            one JSON object instead of text\n"
 	"  -h, --help            this text\n"
@@ -35,7 +36,8 @@ static const struct section {
 } sections[] = {
 	{"slots", ANYKVM_INSPECT_SLOTS},       {"stage2", ANYKVM_INSPECT_STAGE2},
 	{"notifier", ANYKVM_INSPECT_NOTIFIER}, {"caches", ANYKVM_INSPECT_CACHES},
-	{"stats", ANYKVM_INSPECT_STATS},       {"json", ANYKVM_INSPECT_JSON},
+	{"gmem", ANYKVM_INSPECT_GMEM},	       {"stats", ANYKVM_INSPECT_STATS},
+	{"json", ANYKVM_INSPECT_JSON},
 };
 #define NR_SECTIONS (sizeof(sections) / sizeof(sections[0]))
 

@@ -237,6 +237,9 @@ struct anykvm_stats {
 	uint64_t slot_changes;	    /* memory slots made, moved, changed, deleted */
 	uint64_t slot_swaps;	    /* exchanges of slot sets; each waits for readers (SRCU) */
 	uint64_t slot_swap_waits;   /* of these, waited for changes of host memory before */
+	uint64_t gmem_faults;	    /* stage-2 faults answered from guest_memfd */
+	uint64_t gmem_allocations;  /* fallocate calls that allocated, and that punched holes */
+	uint64_t gmem_punches;
 };
 
 /**
@@ -254,6 +257,7 @@ ANYKVM_API int anykvm_stats(int fd, struct anykvm_stats *stats, size_t size);
 #define ANYKVM_INSPECT_STAGE2	(1u << 1)  /* stage-2 tables as ranges, and their totals */
 #define ANYKVM_INSPECT_NOTIFIER (1u << 3)  /* changes of host memory in flight */
 #define ANYKVM_INSPECT_CACHES	(1u << 4)  /* of vCPUs, of the machine, of the library */
+#define ANYKVM_INSPECT_GMEM	(1u << 5)  /* which slots take their memory from guest_memfd */
 #define ANYKVM_INSPECT_STATS	(1u << 6)  /* counters, as in KVM's statistics descriptors */
 #define ANYKVM_INSPECT_JSON	(1u << 31) /* one JSON object instead of text */
 

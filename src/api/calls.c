@@ -294,7 +294,7 @@ static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offs
 		goto system;
 	}
 	f = api_file_of(file);
-	if (at_offset && (f->kind == API_VM || f->kind == API_VCPU || f->kind == API_DEVICE)) {
+	if (at_offset && f->kind != API_SYSTEM && f->kind != API_STATS) {
 		r = -ESPIPE;
 	} else if (f->kind != API_STATS || (s64)offset < 0) {
 		r = -EINVAL;

@@ -155,6 +155,8 @@ static void api_file_release(struct file *file)
 
 	if (f->kind == API_VM)
 		vm_file_closed(f->vm);
+	if (f->kind == API_GMEM)
+		gmem_file_release(f->gmem);
 	if (f->vm)
 		vm_put(f->vm);
 	DELETE(f);
@@ -175,7 +177,8 @@ int fd_create(const struct api_file *what, const char *name, bool cloexec, int f
 		return -ENOMEM;
 	*f = *what;
 	if (own) {
-		fd = host_placeholder_create(name, cloexec);
+		fd = host_placeholder_create(name, f->gmem ? gmem_size(gmem_inode_of(f->gmem)) : 0,
+					     cloexec);
 		if (fd < 0) {
 			r = fd;
 			goto free;
@@ -189,10 +192,11 @@ int fd_create(const struct api_file *what, const char *name, bool cloexec, int f
 		r = -ENOMEM;
 		goto close;
 	}
+	file->gmem = f->gmem;
 	r = fd_install(fd, file);
 	if (!r)
 		return fd;
-	/* The hook puts the VM, which on failure stays the caller's. */
+	/* The hook puts the VM and the guest_memfd, which on failure stay the caller's. */
 	f->vm = NULL;
 	f->kind = API_SYSTEM;
 	if (own)

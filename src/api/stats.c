@@ -49,6 +49,9 @@ VM_STAT(vm_inval_pages, a64_load_relaxed(&vm->mem.stats.inval_pages))
 VM_STAT(vm_slot_changes, a64_load_relaxed(&vm->mem.stats.slot_changes))
 VM_STAT(vm_slot_swaps, a64_load_relaxed(&vm->mem.stats.slot_swaps))
 VM_STAT(vm_slot_swap_waits, a64_load_relaxed(&vm->mem.stats.slot_swap_waits))
+VM_STAT(vm_gmem_faults, a64_load_relaxed(&vm->mem.stats.gmem_faults))
+VM_STAT(vm_gmem_allocations, a64_load_relaxed(&vm->mem.stats.gmem_allocations))
+VM_STAT(vm_gmem_punches, a64_load_relaxed(&vm->mem.stats.gmem_punches))
 VM_STAT(vm_guest_tlb_syncs, a64_load_relaxed(&vm->mem.tlb.drains))
 VCPU_STAT(stat_hvc, hvc_exits)
 VCPU_STAT(stat_wfi, wfi_exits)
@@ -79,6 +82,9 @@ static const struct stat_row vm_rows[] = {
 	{"slot_changes", STAT_CUMULATIVE, vm_slot_changes},
 	{"slot_swaps", STAT_CUMULATIVE, vm_slot_swaps},
 	{"slot_swap_waits", STAT_CUMULATIVE, vm_slot_swap_waits},
+	{"gmem_faults", STAT_CUMULATIVE, vm_gmem_faults},
+	{"gmem_allocations", STAT_CUMULATIVE, vm_gmem_allocations},
+	{"gmem_punches", STAT_CUMULATIVE, vm_gmem_punches},
 };
 
 static const struct stat_row vcpu_rows[] = {
@@ -218,6 +224,9 @@ static void stats_of_vm(struct vm *vm, struct anykvm_stats *s)
 	s->slot_changes = a64_load_relaxed(&m->slot_changes);
 	s->slot_swaps = a64_load_relaxed(&m->slot_swaps);
 	s->slot_swap_waits = a64_load_relaxed(&m->slot_swap_waits);
+	s->gmem_faults = a64_load_relaxed(&m->gmem_faults);
+	s->gmem_allocations = a64_load_relaxed(&m->gmem_allocations);
+	s->gmem_punches = a64_load_relaxed(&m->gmem_punches);
 	for (u32 i = 0; i < nr; i++) {
 		const struct vcpu_stats *v =
 			&((struct vcpu *)aptr_load_relaxed(&vm->group.vcpu[i]))->stats;

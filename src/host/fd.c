@@ -114,11 +114,13 @@ int host_memfd_create_fixed(const char *name, u64 size)
 	return fd;
 }
 
-int host_placeholder_create(const char *name, bool cloexec)
+int host_placeholder_create(const char *name, u64 size, bool cloexec)
 {
 	int fd = raw_syscall(SYS_memfd_create, name,
 			     MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0));
 
+	if (fd >= 0 && size)
+		host_ftruncate(fd, size);
 	if (fd >= 0)
 		raw_syscall(SYS_fcntl, fd, F_ADD_SEALS,
 			    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);

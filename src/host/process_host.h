@@ -47,7 +47,7 @@ struct host_process {
 	struct guarded_chain guarded_segv, guarded_bus;
 	struct a64 guarded_recovered;
 	/* vma.c: 0 not probed, 1 there, 2 missing */
-	struct a32 procmap_query, populate;
+	struct a32 procmap_query, populate, collapse;
 	struct a32 thp_always;
 	/* fd.c: bit per number below FD_KEPT_MAX that the library holds for itself; struct a64[], NULL = none yet */
 	struct aptr fd_kept;

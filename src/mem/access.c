@@ -6,19 +6,28 @@
 #include <errno.h>
 
 #include "host/guarded.h"
-#include "mem/memslot.h"
+#include "mem/gmem.h"
 
 /* One page at most. */
 static int access_part(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
 	REQUIRES_SHARED(&m->srcu)
 {
 	struct memslot *s = memslot_lookup(m, NULL, gpa / 4096);
-	void *hva;
+	struct gmem_page page = {.file = NULL};
+	bool done;
+	u64 hva;
 
 	if (!s || (s->flags & MEMSLOT_INVALID) || (write && (s->flags & MEMSLOT_READONLY)))
 		return -EFAULT;
-	hva = (void *)(uintptr_t)(memslot_hva(s, gpa / 4096) + gpa % 4096);
-	if (!(write ? guarded_copy_to(hva, buf, len) : guarded_copy_from(buf, hva, len)))
+	/* What the guest sees, not what happens to lie at userspace_addr. */
+	if (memslot_is_gmem(s) && gmem_page_get(s, gpa / 4096, &page))
+		return -EFAULT;
+	hva = (page.file ? page.hva : memslot_hva(s, gpa / 4096)) + gpa % 4096;
+	done = write ? guarded_copy_to((void *)(uintptr_t)hva, buf, len)
+		     : guarded_copy_from(buf, (void *)(uintptr_t)hva, len);
+	if (page.file)
+		gmem_page_put(&page);
+	if (!done)
 		return -EFAULT;
 	/* After the data, as for a guest's write through a translation: GET takes the bit first and reads the page later. */
 	if (write)

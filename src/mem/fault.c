@@ -24,6 +24,7 @@
 
 #include "base/bug.h"
 #include "host/clock.h"
+#include "mem/gmem.h"
 #include "mem/hook.h"
 #include "mem/memslot.h"
 #include "mem/page_cache.h"
@@ -97,6 +98,8 @@ static void fault_slot(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 static unsigned block_level(struct vm_mem *m, const struct fault *f, const struct host_vma *vma)
 {
 	const struct memslot *s = f->slot;
+	/* Where the slot lies in host addresses, as the faulting page tells. */
+	u64 first = f->hva - (f->gfn - s->base_gfn) * 4096, last = first + s->npages * 4096;
 
 	if (m->block_policy == BLOCK_NONE || memslot_is_logging(s))
 		return 3;
@@ -108,7 +111,7 @@ static unsigned block_level(struct vm_mem *m, const struct fault *f, const struc
 
 		if ((f->hva - start) != (f->gfn * 4096 - ipa))
 			continue;
-		if (start < s->userspace_addr || start + size > memslot_hva_end(s))
+		if (start < first || start + size > last)
 			continue;
 		if (start < vma->start || start + size > vma->end)
 			continue;
@@ -140,6 +143,39 @@ static int fault_plan(struct vm_mem *m, struct fault *f)
 	if (f->in->exec)
 		f->prot |= S2_PROT_X;
 	return 0;
+}
+
+/*
+ * Steps 7 to 9 of a slot with guest_memfd. Its storage is all ours: nothing is asked of the host. The reference keeps it until
+ * the page is present; that it is still the right one is the retry rule's business.
+ */
+static int fault_gmem(struct vm_mem *m, struct fault *f)
+{
+	struct gmem_page page;
+	int ret;
+
+	/* Acquire: the slot's file and poison are read after it. Pairs with the raise in inval_lower. */
+	f->seq = a64_load_acquire(&m->inv_seq);
+	ret = gmem_page_get(f->slot, f->gfn, &page);
+	if (ret)
+		return ret;
+	f->hva = page.hva;
+	f->level = block_level(m, f, &(struct host_vma){.start = page.start, .end = page.end});
+	f->prot = S2_PROT_R | S2_PROT_W | (f->in->exec ? S2_PROT_X : 0);
+	a64_fetch_add(&m->stats.gmem_faults, 1);
+	ret = host_populate(page.hva, 4096, true);
+	gmem_page_put(&page);
+	mem_hook(HOOK_FAULT_AFTER_POPULATE, m);
+	/* Ours was the last reference: its release waits until this thread leaves the library, so let it leave, as for a signal. */
+	return !ret && library_owes() ? -EINTR : ret;
+}
+
+/* For KVM_EXIT_MEMORY_FAULT. KVM/arm64 tells it for guest_memfd only. */
+static void fault_report(struct mem_vcpu *mv, const struct fault *f, int ret)
+{
+	if ((ret != -EFAULT && ret != -EHWPOISON) || !memslot_is_gmem(f->slot))
+		return;
+	mv->report = (struct mem_fault_report){.valid = true, .gpa = f->gfn * 4096, .size = 4096};
 }
 
 /* Steps 7 to 9. What the cache said may be out of date if a mapping changed unannounced: ask the host before saying no. */
@@ -235,9 +271,10 @@ static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 		return access_flag_fault(m, f);
 	ret = page_cache_topup(mv, stage2_cache_min(m->ipa_bits));
 	if (!ret)
-		ret = fault_populate(m, f);
+		ret = memslot_is_gmem(f->slot) ? fault_gmem(m, f) : fault_populate(m, f);
 	if (!ret)
 		ret = fault_install(m, mv, f, in_flight);
+	fault_report(mv, f, ret);
 	return ret;
 }
 
@@ -254,6 +291,7 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 
 	a64_fetch_add(&m->stats.faults, 1);
 	*action = MEM_FAULT_RETRY;
+	mv->report.valid = false;
 	if (address_beyond(m, &f, action))
 		return 0;
 	word = a32_load(&m->inv_wake);

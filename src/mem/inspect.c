@@ -6,6 +6,7 @@
 
 #include "host/alloc.h"
 #include "host/signal.h"
+#include "mem/gmem.h"
 #include "mem/memslot.h"
 #include "mem/vma_cache.h"
 
@@ -16,6 +17,8 @@ struct slot_record {
 	u32 flags;
 	u16 id;
 	bool bitmap;
+	bool gmem_alive; /* gmem is filled */
+	struct gmem_slot_facts gmem;
 };
 
 struct slot_batch {
@@ -36,12 +39,15 @@ static bool copy_slots(struct vm_mem *m, struct slot_batch *b)
 	b->nr = 0;
 	b->generation = a64_load_acquire(&set->generation);
 	for (; s && b->nr < INSPECT_SLOT_BATCH; s = memslot_next(set, s)) {
-		b->slot[b->nr++] = (struct slot_record){.base_gfn = s->base_gfn,
-							.npages = s->npages,
-							.hva = s->userspace_addr,
-							.flags = s->flags,
-							.id = s->id,
-							.bitmap = s->dirty_bitmap};
+		struct slot_record *record = &b->slot[b->nr++];
+
+		*record = (struct slot_record){.base_gfn = s->base_gfn,
+					       .npages = s->npages,
+					       .hva = s->userspace_addr,
+					       .flags = s->flags,
+					       .id = s->id,
+					       .bitmap = s->dirty_bitmap};
+		record->gmem_alive = memslot_is_gmem(s) && gmem_slot_facts(s, &record->gmem);
 		b->next = s->base_gfn + s->npages;
 	}
 	srcu_read_unlock(&m->srcu, cookie);
@@ -57,9 +63,10 @@ static const struct report_column slot_columns[] = {
 static void write_slot(struct report *r, const struct slot_record *s)
 {
 	char flags[64];
-	int n = snprintf(flags, sizeof(flags), "%s%s%s%s",
+	int n = snprintf(flags, sizeof(flags), "%s%s%s%s%s",
 			 s->flags & MEMSLOT_LOG_DIRTY ? " LOG_DIRTY_PAGES" : "",
 			 s->bitmap ? " bitmap" : "", s->flags & MEMSLOT_READONLY ? " READONLY" : "",
+			 s->flags & MEMSLOT_GMEM ? " GUEST_MEMFD" : "",
 			 s->flags & MEMSLOT_INVALID ? " INVALID" : "");
 	const struct report_cell cells[] = {
 		{.value = s->id},
@@ -96,6 +103,53 @@ static void inspect_slots(struct vm_mem *m, struct slot_batch *b, struct report 
 	report_table_end(r);
 	report_value(r, "nr_slots", slots);
 	report_value(r, "nr_pages", pages);
+	report_section_end(r);
+}
+
+/* --- guest_memfd --------------------------------------------------------------------------------------------------- */
+
+static const struct report_column gmem_columns[] = {
+	{"slot", REPORT_DEC, 5},    {"gpa", REPORT_HEX, 0}, {"size", REPORT_SIZE, 6},
+	{"offset", REPORT_SIZE, 8}, {"hva", REPORT_HEX, 0}, {"file_size", REPORT_SIZE, 9},
+	{"flags", REPORT_TEXT, 0},
+};
+
+static void write_gmem(struct report *r, const struct slot_record *s)
+{
+	const struct gmem_slot_facts *g = &s->gmem;
+	char flags[64];
+	int n = snprintf(flags, sizeof(flags), "%s%s%s", g->flags & GMEM_FLAG_MMAP ? " MMAP" : "",
+			 g->flags & GMEM_FLAG_INIT_SHARED ? " INIT_SHARED" : "",
+			 g->poison ? " poisoned" : "");
+	const struct report_cell cells[] = {
+		{.value = s->id},
+		{.value = s->base_gfn * 4096},
+		{.value = s->npages * 4096},
+		{.value = g->offset},
+		{.value = g->hva},
+		{.value = g->size},
+		{.text = !s->gmem_alive ? "file is gone"
+			 : n		? flags + 1
+					: "-"},
+	};
+
+	report_table_row(r, gmem_columns, ARRAY_SIZE(gmem_columns), cells);
+}
+
+static void inspect_gmem(struct vm_mem *m, struct slot_batch *b, struct report *r)
+{
+	bool more;
+
+	report_section_begin(r, "gmem", "Bindings of guest_memfd");
+	report_table_begin(r, "binding", gmem_columns, ARRAY_SIZE(gmem_columns));
+	b->next = 0;
+	do {
+		more = copy_slots(m, b);
+		for (unsigned i = 0; i < b->nr; i++)
+			if (b->slot[i].flags & MEMSLOT_GMEM)
+				write_gmem(r, &b->slot[i]);
+	} while (more);
+	report_table_end(r);
 	report_section_end(r);
 }
 
@@ -209,6 +263,8 @@ int mem_inspect(struct vm_mem *m, const struct inspect_request *request, struct 
 		inspect_notifier(m, r);
 	if (!ret && (sections & INSPECT_CACHES))
 		inspect_caches(m, request, r);
+	if (!ret && (sections & INSPECT_GMEM))
+		inspect_gmem(m, slots, r);
 	if (walk)
 		inspect_walk_destroy(walk);
 	if (slots)

@@ -29,6 +29,7 @@
 #define INSPECT_STAGE2	 BIT(1)
 #define INSPECT_NOTIFIER BIT(3)
 #define INSPECT_CACHES	 BIT(4)
+#define INSPECT_GMEM	 BIT(5)
 
 struct inspect_request {
 	u64 sections;
@@ -37,7 +38,7 @@ struct inspect_request {
 	void *ctx;
 };
 
-/* 0, or -ENOMEM with nothing written. No lock held. */
+/* 0, or -ENOMEM with nothing written. No lock held; in the library (file.h): it may put the last reference to a file. */
 int mem_inspect(struct vm_mem *m, const struct inspect_request *request, struct report *r)
 	EXCLUDES(&m->mmu_lock);
 

@@ -55,8 +55,14 @@ struct mem_vcpu {
 	void *last_slot; /* hint, valid only while last_gen equals the generation of the set just read */
 	u64 last_gen;
 	struct tlb_client *tlb;
+	/* For KVM_EXIT_MEMORY_FAULT: set by a fault that failed, if it is to be told. */
+	struct mem_fault_report {
+		bool valid;
+		u64 gpa, size, flags;
+	} report;
 };
 
+struct file;
 struct memslot_sets; /* memslot_set.h */
 /* Statistics: struct anykvm_stats says what each tells. */
 struct mem_stats {
@@ -65,6 +71,7 @@ struct mem_stats {
 	struct a64 host_faults;
 	struct a64 inval_pairs, inval_pages;
 	struct a64 slot_changes, slot_swaps, slot_swap_waits;
+	struct a64 gmem_faults, gmem_allocations, gmem_punches;
 };
 
 enum block_policy { BLOCK_NONE, BLOCK_HOST, BLOCK_LINEAR };
@@ -124,8 +131,10 @@ struct mem_region {
 	u32 flags;
 	u64 guest_phys_addr, memory_size, userspace_addr;
 	u64 guest_memfd_offset;
-	u32 guest_memfd;
-	bool v2; /* came through KVM_SET_USER_MEMORY_REGION2 */
+	struct file *
+		guest_memfd; /* what the number names; the caller has a reference. NULL: guest_memfd_error */
+	int guest_memfd_error; /* -EBADF: not a descriptor, -EINVAL: of another kind */
+	bool v2;	       /* came through KVM_SET_USER_MEMORY_REGION2 */
 };
 int mem_set_region(struct vm_mem *m, const struct mem_region *r);
 /* bitmap: user pointer, accessed guarded. */

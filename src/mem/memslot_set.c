@@ -26,6 +26,8 @@ void memslot_sets_destroy(struct memslot_sets *sets)
 	/* One set is enough: both hold the same slots. */
 	while ((s = memslot_first(set))) {
 		memslot_replace(set, s, NULL);
+		/* Its file would still pin the VM. */
+		BUG_ON(aptr_load_relaxed(&s->gmem.file));
 		memslot_bitmap_destroy(s);
 		DELETE(s);
 	}

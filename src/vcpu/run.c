@@ -220,6 +220,15 @@ static void inject_external(struct vcpu *v, const struct mem_fault *f, bool insn
 		vcpu_data_abort(v, f->va, fsc, true);
 }
 
+/* KVM_RUN fails all the same: user space learns which page it was. */
+static void memory_fault_exit(struct vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	v->run->memory_fault.flags = v->mem.report.flags;
+	v->run->memory_fault.gpa = v->mem.report.gpa;
+	v->run->memory_fault.size = v->mem.report.size;
+}
+
 /* 1: done, run on; 0: exit to user space; -errno. *again: the instruction is to be run again. */
 static int fault_outcome(struct vcpu *v, bool host, bool *again)
 {
@@ -234,6 +243,8 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 		v->run->exit_reason = KVM_EXIT_INTR;
 		v->stats.signal_exits++;
 	}
+	if (r && v->mem.report.valid)
+		memory_fault_exit(v);
 	if (r)
 		return r;
 	switch (action) {

@@ -19,15 +19,16 @@ static struct machine ran_machine(void)
 
 TEST(inspect_tells_all_sections_of_a_machine)
 {
-	static const char *const titles[] = {"Memory slots\n", "\nStage-2 tables\n", "\nNotifier\n",
-					     "\nCaches\n", "\nStatistics\n"};
+	static const char *const titles[] = {
+		"Memory slots\n", "\nStage-2 tables\n",		 "\nNotifier\n",
+		"\nCaches\n",	  "\nBindings of guest_memfd\n", "\nStatistics\n"};
 	struct machine m = ran_machine();
 	char text[16384], line[200];
 	ssize_t length = anykvm_inspect(m.vm, 0, text, sizeof(text));
 
 	ASSERT(length > 0 && length < (ssize_t)sizeof(text));
 	EXPECT_EQ(strlen(text), length);
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned i = 0; i < 6; i++)
 		if (!strstr(text, titles[i]))
 			TEST_FAIL("no %s", titles[i]);
 	snprintf(line, sizeof(line), "\n      0  0x%016llx-0x%016llx      4M  0x%016llx  -\n",
@@ -39,6 +40,40 @@ TEST(inspect_tells_all_sections_of_a_machine)
 	EXPECT(length > 0 && !strncmp(text, "Statistics\n", 11));
 	EXPECT(strstr(text, "\n  slot_changes                            1\n"));
 	EXPECT(!strstr(text, "Memory slots"));
+	machine_free(&m);
+}
+
+TEST(inspect_tells_which_slots_guest_memfd_is_behind)
+{
+	struct machine m = ran_machine();
+	struct kvm_create_guest_memfd create = {
+		.size = 4 << 20, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED};
+	struct kvm_userspace_memory_region2 r = {.slot = 5,
+						 .flags = KVM_MEM_GUEST_MEMFD,
+						 .guest_phys_addr = 0x80000000ull,
+						 .memory_size = 1 << 20,
+						 .userspace_addr = (uintptr_t)m.ram,
+						 .guest_memfd_offset = 2 << 20};
+	struct anykvm_stats s;
+	char text[4096], line[200];
+
+	r.guest_memfd = ioctl(m.vm, KVM_CREATE_GUEST_MEMFD, &create);
+	ASSERT((int)r.guest_memfd >= 0);
+	ASSERT_EQ(ioctl(m.vm, KVM_SET_USER_MEMORY_REGION2, &r), 0);
+	ASSERT_EQ(anykvm_fallocate(r.guest_memfd, 1, 0, 8192), 0);
+	ASSERT_EQ(anykvm_fallocate(r.guest_memfd, 3, 0, 4096), 0);
+	EXPECT(anykvm_inspect(m.vm, ANYKVM_INSPECT_SLOTS, text, sizeof(text)) > 0);
+	EXPECT(strstr(text, "  GUEST_MEMFD\n"));
+	EXPECT(anykvm_inspect(m.vm, ANYKVM_INSPECT_GMEM, text, sizeof(text)) > 0);
+	snprintf(line, sizeof(line), "\n      5  0x0000000080000000      1M        2M  0x");
+	EXPECT(strstr(text, line));
+	EXPECT(strstr(text, "         4M  MMAP INIT_SHARED\n"));
+	close(r.guest_memfd);
+	EXPECT(anykvm_inspect(m.vm, ANYKVM_INSPECT_GMEM, text, sizeof(text)) > 0);
+	EXPECT(strstr(text, "          0  file is gone\n"));
+	ASSERT_EQ(anykvm_stats(m.vm, &s, sizeof(s)), 0);
+	EXPECT_EQ(s.gmem_allocations, 1);
+	EXPECT_EQ(s.gmem_punches, 1);
 	machine_free(&m);
 }
 
