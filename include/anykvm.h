@@ -240,6 +240,9 @@ struct anykvm_stats {
 	uint64_t gmem_faults;	    /* stage-2 faults answered from guest_memfd */
 	uint64_t gmem_allocations;  /* fallocate calls that allocated, and that punched holes */
 	uint64_t gmem_punches;
+	uint64_t block_splits;	     /* blocks split ahead of writes */
+	uint64_t dirty_pages_logged; /* write faults noted in a dirty bitmap or ring */
+	uint64_t dirty_ring_full_exits;
 };
 
 /**

@@ -49,6 +49,9 @@ VM_STAT(vm_inval_pages, a64_load_relaxed(&vm->mem.stats.inval_pages))
 VM_STAT(vm_slot_changes, a64_load_relaxed(&vm->mem.stats.slot_changes))
 VM_STAT(vm_slot_swaps, a64_load_relaxed(&vm->mem.stats.slot_swaps))
 VM_STAT(vm_slot_swap_waits, a64_load_relaxed(&vm->mem.stats.slot_swap_waits))
+VM_STAT(vm_splits, a64_load_relaxed(&vm->mem.stats.splits))
+VM_STAT(vm_dirty_pages, a64_load_relaxed(&vm->mem.stats.dirty_pages))
+VM_STAT(vm_ring_full_exits, a64_load_relaxed(&vm->mem.stats.ring_full_exits))
 VM_STAT(vm_gmem_faults, a64_load_relaxed(&vm->mem.stats.gmem_faults))
 VM_STAT(vm_gmem_allocations, a64_load_relaxed(&vm->mem.stats.gmem_allocations))
 VM_STAT(vm_gmem_punches, a64_load_relaxed(&vm->mem.stats.gmem_punches))
@@ -82,6 +85,9 @@ static const struct stat_row vm_rows[] = {
 	{"slot_changes", STAT_CUMULATIVE, vm_slot_changes},
 	{"slot_swaps", STAT_CUMULATIVE, vm_slot_swaps},
 	{"slot_swap_waits", STAT_CUMULATIVE, vm_slot_swap_waits},
+	{"block_splits", STAT_CUMULATIVE, vm_splits},
+	{"dirty_pages_logged", STAT_CUMULATIVE, vm_dirty_pages},
+	{"dirty_ring_full_exits", STAT_CUMULATIVE, vm_ring_full_exits},
 	{"gmem_faults", STAT_CUMULATIVE, vm_gmem_faults},
 	{"gmem_allocations", STAT_CUMULATIVE, vm_gmem_allocations},
 	{"gmem_punches", STAT_CUMULATIVE, vm_gmem_punches},
@@ -224,6 +230,9 @@ static void stats_of_vm(struct vm *vm, struct anykvm_stats *s)
 	s->slot_changes = a64_load_relaxed(&m->slot_changes);
 	s->slot_swaps = a64_load_relaxed(&m->slot_swaps);
 	s->slot_swap_waits = a64_load_relaxed(&m->slot_swap_waits);
+	s->block_splits = a64_load_relaxed(&m->splits);
+	s->dirty_pages_logged = a64_load_relaxed(&m->dirty_pages);
+	s->dirty_ring_full_exits = a64_load_relaxed(&m->ring_full_exits);
 	s->gmem_faults = a64_load_relaxed(&m->gmem_faults);
 	s->gmem_allocations = a64_load_relaxed(&m->gmem_allocations);
 	s->gmem_punches = a64_load_relaxed(&m->gmem_punches);

@@ -9,8 +9,8 @@
 #include "mem/gmem.h"
 
 /* One page at most. */
-static int access_part(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
-	REQUIRES_SHARED(&m->srcu)
+static int access_part(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, void *buf, size_t len,
+		       bool write) REQUIRES_SHARED(&m->srcu)
 {
 	struct memslot *s = memslot_lookup(m, NULL, gpa / 4096);
 	struct gmem_page page = {.file = NULL};
@@ -31,18 +31,18 @@ static int access_part(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool wr
 		return -EFAULT;
 	/* After the data, as for a guest's write through a translation: GET takes the bit first and reads the page later. */
 	if (write)
-		memslot_mark_dirty(s, gpa / 4096);
+		memslot_mark_dirty(s, mv, gpa / 4096);
 	return 0;
 }
 
-static int access(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
+static int access(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, void *buf, size_t len, bool write)
 {
 	int cookie = srcu_read_lock(&m->srcu), ret = 0;
 
 	while (len && !ret) {
 		size_t part = MIN(len, 4096 - gpa % 4096);
 
-		ret = access_part(m, gpa, buf, part, write);
+		ret = access_part(m, mv, gpa, buf, part, write);
 		gpa += part;
 		buf = (char *)buf + part;
 		len -= part;
@@ -53,10 +53,10 @@ static int access(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
 
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len)
 {
-	return access(m, gpa, buf, len, false);
+	return access(m, NULL, gpa, buf, len, false);
 }
 
-int mem_write_guest(struct vm_mem *m, u64 gpa, const void *buf, size_t len)
+int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len)
 {
-	return access(m, gpa, (void *)buf, len, true);
+	return access(m, mv, gpa, (void *)buf, len, true);
 }

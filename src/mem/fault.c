@@ -231,6 +231,7 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f,
 			 bool *in_flight) REQUIRES_SHARED(&m->srcu)
 {
+	bool marks = (f->prot & S2_PROT_W) && memslot_is_logging(f->slot);
 	int ret;
 
 	read_lock(&m->mmu_lock);
@@ -239,12 +240,15 @@ static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fau
 	} else if (must_retry(m, f)) {
 		*in_flight = m->inv_in_progress;
 		ret = -EAGAIN;
+	} else if (marks && !memslot_dirty_room(mv)) {
+		/* Nothing is installed that could not be reported; KVM_RUN is left before the guest tries again. */
+		ret = -EAGAIN;
 	} else {
 		ret = map_or_relax(m, mv, f);
 		mem_hook(HOOK_FAULT_INSTALLED, m);
 		/* Before the lock goes: a write holder never sees a writable leaf without its bit (I-22). */
-		if (!ret && (f->prot & S2_PROT_W) && memslot_is_logging(f->slot))
-			memslot_mark_dirty(f->slot, f->gfn);
+		if (!ret && marks)
+			memslot_mark_dirty(f->slot, mv, f->gfn);
 	}
 	read_unlock(&m->mmu_lock);
 	mem_hook(HOOK_FAULT_DONE, m);
@@ -274,6 +278,8 @@ static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 		ret = memslot_is_gmem(f->slot) ? fault_gmem(m, f) : fault_populate(m, f);
 	if (!ret)
 		ret = fault_install(m, mv, f, in_flight);
+	if (!ret && (f->prot & S2_PROT_W) && memslot_is_logging(f->slot))
+		a64_fetch_add(&m->stats.dirty_pages, 1);
 	fault_report(mv, f, ret);
 	return ret;
 }

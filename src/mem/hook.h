@@ -32,6 +32,9 @@ enum mem_hook {
 	HOOK_GMEM_RELEASE, /* no lock: release is about to begin */
 	HOOK_GMEM_PUNCH,   /* inval_lock: zapped, pages not yet removed */
 	HOOK_GMEM_ERROR,   /* inval_lock: zapped, page not yet marked */
+	HOOK_RING_TAKEN, /* in slots_lock: entries given back, their pages not protected yet */
+	HOOK_SPLIT_BROKEN, /* under mmu_lock write: block LOCKED, flush complete, table not made yet */
+	HOOK_SPLIT_UNLOCKED, /* in slots_lock: mmu_lock dropped amid a split, cache not yet refilled */
 	NR_MEM_HOOKS
 };
 

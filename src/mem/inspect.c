@@ -188,16 +188,17 @@ static void inspect_notifier(struct vm_mem *m, struct report *r)
 
 /* --- caches -------------------------------------------------------------------------------------------------------- */
 
-/* A plain word of the vCPU's thread, read from another one: aligned, and of any time. */
-NO_TSAN static u64 cached_pages(const struct mem_vcpu *mv)
+/* A plain word of another thread's: aligned, and of any time. */
+NO_TSAN static u64 glance(const unsigned *word)
 {
-	return *(const volatile unsigned *)&mv->nr_pages;
+	return *(const volatile unsigned *)word;
 }
 
 static const struct report_column vcpu_columns[] = {
-	{"vcpu", REPORT_DEC, 5},	{"mode", REPORT_TEXT, 8},
-	{"posted", REPORT_DEC, 14},	{"applied", REPORT_DEC, 14},
+	{"vcpu", REPORT_DEC, 5},	{"mode", REPORT_TEXT, 7},
+	{"posted", REPORT_DEC, 12},	{"applied", REPORT_DEC, 12},
 	{"waited_for", REPORT_DEC, 10}, {"table_pages", REPORT_DEC, 11},
+	{"ring_used", REPORT_DEC, 9},	{"ring_size", REPORT_DEC, 9},
 };
 
 static void write_vcpu(struct report *r, const struct mem_vcpu *mv, u32 id)
@@ -205,13 +206,17 @@ static void write_vcpu(struct report *r, const struct mem_vcpu *mv, u32 id)
 	const struct tlb_client *c = mv->tlb;
 	/* Applied before posted, which only grows: never more applied than posted. Pairs with the stores in tlb.c. */
 	u64 acked = a64_load_acquire(&c->acked), posted = a64_load_acquire(&c->posted);
+	/* In the same way: never more given back than was pushed. */
+	u32 reset = a32_load_acquire(&mv->ring.reset), pushed = a32_load_acquire(&mv->ring.pushed);
 	const struct report_cell cells[] = {
 		{.value = id},
 		{.text = a32_load_relaxed(&c->mode) == TLB_IN_GUEST ? "guest" : "outside"},
 		{.value = posted},
 		{.value = acked},
 		{.value = a32_load_relaxed(&c->waiters)},
-		{.value = cached_pages(mv)},
+		{.value = glance(&mv->nr_pages)},
+		{.value = pushed - reset},
+		{.value = mv->ring.nr},
 	};
 
 	report_table_row(r, vcpu_columns, ARRAY_SIZE(vcpu_columns), cells);
@@ -240,6 +245,7 @@ static void inspect_caches(struct vm_mem *m, const struct inspect_request *reque
 	for (u32 n = 0; (mv = request->vcpu(request->ctx, n, &id)); n++)
 		write_vcpu(r, mv, id);
 	report_table_end(r);
+	report_value(r, "split_cache_pages", glance(&m->split_cache.nr));
 	report_value(r, "library_bytes", host_alloc_bytes());
 	report_value(r, "library_objects", host_alloc_objects());
 	report_section_end(r);

@@ -354,6 +354,30 @@ TEST(counters_count_what_their_names_say)
 	munmap(mem, 4 * MIB);
 }
 
+TEST(logged_pages_and_splits_are_counted)
+{
+	char *mem = rig_map(2 * MIB, 2 * MIB);
+
+	rig_start(&r);
+	ASSERT_EQ(mem_set_split_chunk(&r.m, 2 * MIB), 0);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, mem, 0), 0);
+	access_ok(0, FAKE_WRITE);
+	EXPECT_EQ(a64_load(&r.m.stats.dirty_pages), 0);
+	EXPECT_EQ(stage2_table_pages(&r.m.mmu), 3);
+	/* one block becomes a table */
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, mem, MEMSLOT_LOG_DIRTY), 0);
+	EXPECT_EQ(a64_load(&r.m.stats.splits), 1);
+	EXPECT_EQ(stage2_table_pages(&r.m.mmu), 4);
+	/* two pages are written, one of them twice; one is read */
+	access_ok(0, FAKE_WRITE);
+	access_ok(0, FAKE_WRITE);
+	access_ok(PAGE, FAKE_WRITE);
+	access_ok(2 * PAGE, FAKE_READ);
+	EXPECT_EQ(a64_load(&r.m.stats.dirty_pages), 2);
+	EXPECT(rig_stop(&r));
+	munmap(mem, 2 * MIB);
+}
+
 TEST(pairs_in_flight_are_told)
 {
 	char *mem = rig_map(2 * MIB, 0);
@@ -391,7 +415,7 @@ TEST(caches_are_told)
 	EXPECT(strstr(text, "  vma_facts                               1\n"));
 	EXPECT(strstr(
 		text,
-		"\n      7  guest                  0               0           0            0\n"));
+		"\n      7  guest               0             0           0            0          0          0\n"));
 	fake_leave(&r.v);
 	free(text);
 	EXPECT(rig_stop(&r));
