@@ -308,8 +308,12 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 		return ret;
 	a64_fetch_add(&m->stats.retries, 1);
 	/* Outside SRCU: the slot writer that the pair's end lets go on must not wait for this sleep as well. */
-	if (in_flight)
+	if (in_flight) {
+		/* Full order before the word is looked at; pairs with inval_lower. */
+		a32_fetch_add(&m->inv_waiters, 1);
 		wait_on_word(&m->inv_wake, word, host_clock_ns() + RETRY_WAIT_NS);
+		a32_fetch_sub(&m->inv_waiters, 1);
+	}
 	return 0;
 }
 

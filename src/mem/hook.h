@@ -26,13 +26,13 @@ enum mem_hook {
 	HOOK_VMA_QUERIED,      /* no lock: the host has answered, nothing kept yet */
 	HOOK_INSPECT_ENTRY, /* under mmu_lock read, in RCU: an entry was read (arg: struct s2_visit *) */
 	HOOK_INSPECT_STEP, /* no lock: one hold of mmu_lock is over, nothing written yet */
-	HOOK_GMEM_LOADED,      /* in RCU: slot's file pointer loaded, no reference yet */
-	HOOK_GMEM_GOT,	       /* lookup has its reference */
+	HOOK_GMEM_LOADED,  /* in RCU: slot's file pointer loaded, no reference yet */
+	HOOK_GMEM_GOT,	   /* lookup has its reference */
 	HOOK_GMEM_UNBIND,  /* slots_lock: the slot still names its file, inval_lock not yet taken */
 	HOOK_GMEM_RELEASE, /* no lock: release is about to begin */
 	HOOK_GMEM_PUNCH,   /* inval_lock: zapped, pages not yet removed */
 	HOOK_GMEM_ERROR,   /* inval_lock: zapped, page not yet marked */
-	HOOK_RING_TAKEN, /* in slots_lock: entries given back, their pages not protected yet */
+	HOOK_RING_TAKEN,   /* in slots_lock: entries given back, their pages not protected yet */
 	HOOK_SPLIT_BROKEN, /* under mmu_lock write: block LOCKED, flush complete, table not made yet */
 	HOOK_SPLIT_UNLOCKED, /* in slots_lock: mmu_lock dropped amid a split, cache not yet refilled */
 	NR_MEM_HOOKS

@@ -104,6 +104,7 @@ struct vm_mem {
 	u64 inv_start, inv_end; /* covering gfn interval while the count is not 0 */
 	struct a64 inv_seq;	/* written under mmu_lock write, read anywhere */
 	struct a32 inv_wake;	/* futex word: faults that must retry sleep here, bounded */
+	struct a32 inv_waiters; /* how many sleep, or are about to */
 	/* --- mn_lock --- */
 	struct mutex mn_lock;
 	u32 mn_active;	      /* notifier pairs in flight */

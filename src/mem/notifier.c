@@ -133,7 +133,7 @@ void mem_invalidate_start(u64 start, u64 end, u32 flags,
 
 static void end_vm(struct vm_mem *m, u32 flags, bool raised)
 {
-	bool last;
+	bool wake;
 
 	if (raised)
 		inval_lower(m);
@@ -141,12 +141,13 @@ static void end_vm(struct vm_mem *m, u32 flags, bool raised)
 		vma_cache_end(m->vmas);
 	mutex_lock(&m->mn_lock);
 	BUG_ON(!m->mn_active);
-	last = --m->mn_active == 0;
-	if (last)
+	/* Who waits said so under the lock before it read the word. */
+	wake = --m->mn_active == 0 && m->swap_waits;
+	if (wake)
 		a32_fetch_add(&m->mn_wake, 1);
 	mutex_unlock(&m->mn_lock);
 	/* m lives until mn_srcu is left. */
-	if (last)
+	if (wake)
 		wake_word_all(&m->mn_wake);
 }
 

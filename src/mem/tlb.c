@@ -18,6 +18,7 @@
 
 #include "base/bug.h"
 #include "sync/rcu.h"
+#include "sync/thread.h"
 #include "sync/wait.h"
 
 #define SPINS_BEFORE_SLEEP 2000
@@ -166,6 +167,7 @@ static void apply_posted(struct tlb_client *c)
 void tlb_enter(struct tlb_client *c)
 {
 	assert_no_section(c);
+	thread_enter_guest();
 	a32_store(&c->mode, TLB_IN_GUEST);
 	fence_full(); /* (a) */
 	a32_store(&c->attention, 0);
@@ -177,6 +179,7 @@ void tlb_leave(struct tlb_client *c)
 	assert_no_section(c);
 	/* Release: no access of this stay can move below. */
 	a32_store(&c->mode, TLB_OUTSIDE);
+	thread_leave_guest();
 	wake_waiters(c);
 }
 
@@ -270,6 +273,7 @@ void tlb_drain(struct tlb_domain *d, struct tlb_client *self)
 	a64_fetch_add(&d->drains, 1);
 	drain_others(d, self);
 	if (in_guest) {
+		thread_enter_guest();
 		a32_store(&self->mode, TLB_IN_GUEST);
 		fence_full(); /* (a); attention stays set: its requests are for the next poll */
 		apply_posted(self);

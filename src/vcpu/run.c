@@ -551,6 +551,9 @@ int vcpu_run(struct vcpu *v)
 		v->last_thread = self;
 	}
 	if (!v->has_run) {
+		r = vcpu_prepare(v);
+		if (r)
+			return r;
 		first_run(v->group);
 		v->has_run = true;
 	}

@@ -345,10 +345,16 @@ TEST(counters_count_what_their_names_say)
 	mem_invalidate_end(&t);
 	EXPECT_EQ(a64_load(&r.m.stats.unmaps), 2);
 	EXPECT_EQ(a64_load(&r.m.stats.inval_pages), 513);
+	/* whole tables, unlinked without a look at each leaf */
+	map_pages(0, 500);
+	mem_invalidate_start(HVA(mem), HVA(mem) + 2 * MIB, MEM_INVAL_KEEP_VMA, &t);
+	mem_invalidate_end(&t);
+	EXPECT_EQ(a64_load(&r.m.stats.unmaps), 14);
+	EXPECT_EQ(a64_load(&r.m.stats.inval_pages), 525);
 	/* of no slot's memory */
 	mem_invalidate_start(HVA(mem + 2 * MIB), HVA(mem + 4 * MIB), 0, &t);
 	mem_invalidate_end(&t);
-	EXPECT_EQ(a64_load(&r.m.stats.inval_pairs), 2);
+	EXPECT_EQ(a64_load(&r.m.stats.inval_pairs), 3);
 	EXPECT_EQ(a64_load(&r.m.tlb.drains), 0);
 	EXPECT(rig_stop(&r));
 	munmap(mem, 4 * MIB);
