@@ -21,6 +21,7 @@ static const char inspect_help[] =
 	"  -s, --section NAME    only this part; may be repeated:\n"
 	"                          slots     memory slots\n"
 	"                          stage2    translation tables, as ranges of equal leaves\n"
+	"                          nested    shadow MMUs of nested guests, and their tables\n"
 	"                          notifier  changes of host memory in flight\n"
 	"                          caches    of vCPUs, of the machine, of the library\n"
 	"                          gmem      which slots take their memory from guest_memfd\n"
@@ -34,10 +35,10 @@ static const struct section {
 	const char *name;
 	unsigned flag;
 } sections[] = {
-	{"slots", ANYKVM_INSPECT_SLOTS},       {"stage2", ANYKVM_INSPECT_STAGE2},
-	{"notifier", ANYKVM_INSPECT_NOTIFIER}, {"caches", ANYKVM_INSPECT_CACHES},
-	{"gmem", ANYKVM_INSPECT_GMEM},	       {"stats", ANYKVM_INSPECT_STATS},
-	{"json", ANYKVM_INSPECT_JSON},
+	{"slots", ANYKVM_INSPECT_SLOTS},   {"stage2", ANYKVM_INSPECT_STAGE2},
+	{"nested", ANYKVM_INSPECT_NESTED}, {"notifier", ANYKVM_INSPECT_NOTIFIER},
+	{"caches", ANYKVM_INSPECT_CACHES}, {"gmem", ANYKVM_INSPECT_GMEM},
+	{"stats", ANYKVM_INSPECT_STATS},   {"json", ANYKVM_INSPECT_JSON},
 };
 #define NR_SECTIONS (sizeof(sections) / sizeof(sections[0]))
 

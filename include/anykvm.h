@@ -222,7 +222,7 @@ struct anykvm_stats {
 	uint64_t fault_retries; /* of these, raced with a change of host memory */
 	uint64_t maps_4k, maps_2m, maps_1g;
 	uint64_t permission_relaxes;
-	uint64_t unmaps;	  /* leaves removed */
+	uint64_t unmaps;	  /* leaves removed; shadow tables that go whole: nested_unmaps */
 	uint64_t table_pages;	  /* stage-2 table pages now, roots included */
 	uint64_t shootdowns;	  /* cached translations invalidated by the library */
 	uint64_t shootdown_waits; /* of these, waited for a running vCPU */
@@ -243,6 +243,9 @@ struct anykvm_stats {
 	uint64_t block_splits;	     /* blocks split ahead of writes */
 	uint64_t dirty_pages_logged; /* write faults noted in a dirty bitmap or ring */
 	uint64_t dirty_ring_full_exits;
+	uint64_t nested_loads; /* looks for the shadow MMU of a nested guest's translation */
+	uint64_t nested_recycles; /* of these, took one from another translation */
+	uint64_t nested_unmaps;	  /* shadow tables emptied as a whole */
 };
 
 /**
@@ -258,6 +261,7 @@ ANYKVM_API int anykvm_stats(int fd, struct anykvm_stats *stats, size_t size);
 /* What anykvm_inspect shows. None of the sections means all. */
 #define ANYKVM_INSPECT_SLOTS	(1u << 0)  /* memory slots */
 #define ANYKVM_INSPECT_STAGE2	(1u << 1)  /* stage-2 tables as ranges, and their totals */
+#define ANYKVM_INSPECT_NESTED	(1u << 2)  /* shadow MMUs of nested guests, and their tables */
 #define ANYKVM_INSPECT_NOTIFIER (1u << 3)  /* changes of host memory in flight */
 #define ANYKVM_INSPECT_CACHES	(1u << 4)  /* of vCPUs, of the machine, of the library */
 #define ANYKVM_INSPECT_GMEM	(1u << 5)  /* which slots take their memory from guest_memfd */

@@ -6,14 +6,16 @@
 #include "mem/inspect.h"
 
 _Static_assert(ANYKVM_INSPECT_SLOTS == INSPECT_SLOTS && ANYKVM_INSPECT_STAGE2 == INSPECT_STAGE2 &&
+		       ANYKVM_INSPECT_NESTED == INSPECT_NESTED &&
 		       ANYKVM_INSPECT_NOTIFIER == INSPECT_NOTIFIER &&
 		       ANYKVM_INSPECT_CACHES == INSPECT_CACHES &&
 		       ANYKVM_INSPECT_GMEM == INSPECT_GMEM,
 	       "one set of numbers");
 
-#define SECTIONS                                                                  \
-	(ANYKVM_INSPECT_SLOTS | ANYKVM_INSPECT_STAGE2 | ANYKVM_INSPECT_NOTIFIER | \
-	 ANYKVM_INSPECT_CACHES | ANYKVM_INSPECT_GMEM | ANYKVM_INSPECT_STATS)
+#define SECTIONS                                                                 \
+	(ANYKVM_INSPECT_SLOTS | ANYKVM_INSPECT_STAGE2 | ANYKVM_INSPECT_NESTED |  \
+	 ANYKVM_INSPECT_NOTIFIER | ANYKVM_INSPECT_CACHES | ANYKVM_INSPECT_GMEM | \
+	 ANYKVM_INSPECT_STATS)
 
 struct user_report {
 	struct report report;

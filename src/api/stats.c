@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "mem/stage2.h"
+#include "mem/inspect.h"
 
 #define STAT_NAME 48
 
@@ -41,7 +41,7 @@ VM_STAT(vm_maps_4k, a64_load_relaxed(&vm->mem.stats.maps_4k))
 VM_STAT(vm_maps_2m, a64_load_relaxed(&vm->mem.stats.maps_2m))
 VM_STAT(vm_maps_1g, a64_load_relaxed(&vm->mem.stats.maps_1g))
 VM_STAT(vm_unmaps, a64_load_relaxed(&vm->mem.stats.unmaps))
-VM_STAT(vm_table_pages, stage2_table_pages(&vm->mem.mmu))
+VM_STAT(vm_table_pages, mem_table_pages(&vm->mem))
 VM_STAT(vm_relaxes, a64_load_relaxed(&vm->mem.stats.relaxes))
 VM_STAT(vm_host_faults, a64_load_relaxed(&vm->mem.stats.host_faults))
 VM_STAT(vm_inval_pairs, a64_load_relaxed(&vm->mem.stats.inval_pairs))
@@ -52,6 +52,9 @@ VM_STAT(vm_slot_swap_waits, a64_load_relaxed(&vm->mem.stats.slot_swap_waits))
 VM_STAT(vm_splits, a64_load_relaxed(&vm->mem.stats.splits))
 VM_STAT(vm_dirty_pages, a64_load_relaxed(&vm->mem.stats.dirty_pages))
 VM_STAT(vm_ring_full_exits, a64_load_relaxed(&vm->mem.stats.ring_full_exits))
+VM_STAT(vm_nested_loads, a64_load_relaxed(&vm->mem.stats.nested_loads))
+VM_STAT(vm_nested_recycles, a64_load_relaxed(&vm->mem.stats.nested_recycles))
+VM_STAT(vm_nested_unmaps, a64_load_relaxed(&vm->mem.stats.nested_unmaps))
 VM_STAT(vm_gmem_faults, a64_load_relaxed(&vm->mem.stats.gmem_faults))
 VM_STAT(vm_gmem_allocations, a64_load_relaxed(&vm->mem.stats.gmem_allocations))
 VM_STAT(vm_gmem_punches, a64_load_relaxed(&vm->mem.stats.gmem_punches))
@@ -88,6 +91,9 @@ static const struct stat_row vm_rows[] = {
 	{"block_splits", STAT_CUMULATIVE, vm_splits},
 	{"dirty_pages_logged", STAT_CUMULATIVE, vm_dirty_pages},
 	{"dirty_ring_full_exits", STAT_CUMULATIVE, vm_ring_full_exits},
+	{"nested_loads", STAT_CUMULATIVE, vm_nested_loads},
+	{"nested_recycles", STAT_CUMULATIVE, vm_nested_recycles},
+	{"nested_unmaps", STAT_CUMULATIVE, vm_nested_unmaps},
 	{"gmem_faults", STAT_CUMULATIVE, vm_gmem_faults},
 	{"gmem_allocations", STAT_CUMULATIVE, vm_gmem_allocations},
 	{"gmem_punches", STAT_CUMULATIVE, vm_gmem_punches},
@@ -219,7 +225,7 @@ static void stats_of_vm(struct vm *vm, struct anykvm_stats *s)
 	s->maps_1g = a64_load_relaxed(&m->maps_1g);
 	s->permission_relaxes = a64_load_relaxed(&m->relaxes);
 	s->unmaps = a64_load_relaxed(&m->unmaps);
-	s->table_pages = stage2_table_pages(&vm->mem.mmu);
+	s->table_pages = mem_table_pages(&vm->mem);
 	s->shootdowns = a64_load_relaxed(&vm->mem.tlb.shootdowns);
 	s->shootdown_waits = a64_load_relaxed(&vm->mem.tlb.waits);
 	s->vcpus = nr;
@@ -233,6 +239,9 @@ static void stats_of_vm(struct vm *vm, struct anykvm_stats *s)
 	s->block_splits = a64_load_relaxed(&m->splits);
 	s->dirty_pages_logged = a64_load_relaxed(&m->dirty_pages);
 	s->dirty_ring_full_exits = a64_load_relaxed(&m->ring_full_exits);
+	s->nested_loads = a64_load_relaxed(&m->nested_loads);
+	s->nested_recycles = a64_load_relaxed(&m->nested_recycles);
+	s->nested_unmaps = a64_load_relaxed(&m->nested_unmaps);
 	s->gmem_faults = a64_load_relaxed(&m->gmem_faults);
 	s->gmem_allocations = a64_load_relaxed(&m->gmem_allocations);
 	s->gmem_punches = a64_load_relaxed(&m->gmem_punches);

@@ -265,6 +265,8 @@ int mem_inspect(struct vm_mem *m, const struct inspect_request *request, struct 
 		inspect_stage2(m, &m->mmu, walk, r);
 		report_section_end(r);
 	}
+	if (!ret && (sections & INSPECT_NESTED))
+		inspect_nested(m, walk, r);
 	if (!ret && (sections & INSPECT_NOTIFIER))
 		inspect_notifier(m, r);
 	if (!ret && (sections & INSPECT_CACHES))

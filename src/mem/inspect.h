@@ -6,6 +6,7 @@
  *	part		held while copying			at a time
  *	slots		srcu					INSPECT_SLOT_BATCH slots
  *	tables		mmu_lock read, RCU			INSPECT_STEP entries
+ *	shadow MMUs	mmu_lock read				one
  *	notifier	mmu_lock read; mn_lock			all of it
  *	caches		the lock of each			counts only
  *
@@ -27,9 +28,12 @@
 /* Sections: the numbers of ANYKVM_INSPECT_*. */
 #define INSPECT_SLOTS	 BIT(0)
 #define INSPECT_STAGE2	 BIT(1)
+#define INSPECT_NESTED	 BIT(2)
 #define INSPECT_NOTIFIER BIT(3)
 #define INSPECT_CACHES	 BIT(4)
 #define INSPECT_GMEM	 BIT(5)
+
+struct inspect_walk; /* what a walk collects; made before it, as nothing is allocated on the way */
 
 struct inspect_request {
 	u64 sections;
@@ -42,9 +46,15 @@ struct inspect_request {
 int mem_inspect(struct vm_mem *m, const struct inspect_request *request, struct report *r)
 	EXCLUDES(&m->mmu_lock);
 
-/* --- inspect_stage2.c ---------------------------------------------------------------------------------------------- */
+/* Pages of all tables of m now, canonical and shadow. */
+u64 mem_table_pages(struct vm_mem *m) EXCLUDES(&m->mmu_lock);
 
-struct inspect_walk; /* what a walk collects; made before it, as nothing is allocated on the way */
+/* --- inspect_nested.c ---------------------------------------------------------------------------------------------- */
+
+void inspect_nested(struct vm_mem *m, struct inspect_walk *w, struct report *r)
+	EXCLUDES(&m->mmu_lock);
+
+/* --- inspect_stage2.c ---------------------------------------------------------------------------------------------- */
 
 struct inspect_walk *inspect_walk_create(void);
 void inspect_walk_destroy(struct inspect_walk *w);

@@ -25,6 +25,7 @@ struct inspect_walk {
 	/* Of the whole walk, by level. */
 	u64 tables[4], leaves[4], changing;
 	/* The table itself, as it was last seen. */
+	u64 mmu_id; /* of a shadow MMU it changes */
 	unsigned ipa_bits, start_level;
 	bool torn_down;
 };
@@ -100,6 +101,7 @@ static bool walk_step(struct vm_mem *m, struct s2_mmu *mmu, struct inspect_walk 
 	/* Read again each time: it may have gone. */
 	pgt = rcu_load(&mmu->pgt);
 	w->torn_down = !pgt;
+	w->mmu_id = mmu->id;
 	if (pgt) {
 		w->ipa_bits = pgt->ipa_bits;
 		w->start_level = pgt->start_level;
@@ -165,7 +167,7 @@ void inspect_stage2(struct vm_mem *m, struct s2_mmu *mmu, struct inspect_walk *w
 
 	*w = (struct inspect_walk){.nr_runs = 0};
 	more = walk_step(m, mmu, w);
-	report_value(r, "mmu", mmu->id);
+	report_value(r, "mmu", w->mmu_id);
 	report_value_text(r, "state", w->torn_down ? "torn down" : "in use");
 	report_value(r, "ipa_bits", w->ipa_bits);
 	report_table_begin(r, "range", run_columns, ARRAY_SIZE(run_columns));

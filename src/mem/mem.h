@@ -16,6 +16,7 @@
 #include "base/types.h"
 #include "mem/dirty_ring.h"
 #include "mem/fault.h"
+#include "mem/nested.h"
 #include "mem/tlb.h"
 #include "sync/mutex.h"
 #include "sync/rcu.h"
@@ -23,12 +24,13 @@
 #include "sync/rwlock.h"
 #include "sync/srcu.h"
 
-/* A stage-2 translation context. Canonical: one per VM. (Shadow MMUs come with nesting.) */
+/* A stage-2 translation context. Canonical: one per VM. Shadow: nested_mmu.h. */
 struct s2_mmu {
 	u64 id; /* unique for ever in this process: tags vTLB entries */
 	struct aptr
 		pgt; /* struct s2_pgt *, NULL when torn down; written under mmu_lock write, read under mmu_lock or RCU */
 	struct vm_mem *mem;
+	unsigned ipa_bits; /* of its table */
 };
 
 /* Result of a software stage-2 walk. */
@@ -62,6 +64,23 @@ struct mem_vcpu {
 		u64 gpa, size, flags;
 	} report;
 	struct dirty_ring ring; /* of this vCPU, if the VM has rings */
+	/* --- while it runs a guest's guest (nested_mmu.h) --- */
+	struct nested_mmu
+		*nested;       /* one of its refcnt is ours; NULL: the canonical MMU is in force */
+	struct nested_key key; /* as loaded */
+	bool unmap_nested;     /* nested_mmu_sync is owed before the next entry */
+	struct nested_walk walk; /* of the last fault that went through the guest's stage 2 */
+};
+
+/*
+ * The shadow MMUs of a VM: nested_mmu.h. In here and not behind a pointer, so that nothing but the VM's end can end it.
+ * Everything is read under mmu_lock and written under mmu_lock write.
+ */
+#define NESTED_CHUNK_MMUS 2
+struct nested_mmus {
+	struct nested_chunk *chunk[TLB_MAX_CLIENTS]; /* never moved, never taken out */
+	u32 nr;	  /* MMUs in the chunks: a chunk is stored before it is counted */
+	u32 next; /* where the search for one to recycle begins */
 };
 
 struct file;
@@ -75,6 +94,7 @@ struct mem_stats {
 	struct a64 inval_pairs, inval_pages;
 	struct a64 slot_changes, slot_swaps, slot_swap_waits;
 	struct a64 splits, dirty_pages, ring_full_exits;
+	struct a64 nested_loads, nested_recycles, nested_unmaps;
 	struct a64 gmem_faults, gmem_allocations, gmem_punches;
 };
 
@@ -99,6 +119,7 @@ struct vm_mem {
 	/* --- mmu_lock --- */
 	struct rwlock mmu_lock;
 	struct s2_mmu mmu;
+	struct nested_mmus nested;
 	bool s2_dead;		/* flush_all ran: every fault answers EIO */
 	u32 inv_in_progress;	/* raised by start, lowered by end */
 	u64 inv_start, inv_end; /* covering gfn interval while the count is not 0 */
@@ -137,8 +158,8 @@ void mem_stop_notifier(struct vm_mem *m);
 void mem_fini(struct vm_mem *m);
 int mem_vcpu_init(struct vm_mem *m, struct mem_vcpu *mv, struct tlb_client *tlb);
 void mem_vcpu_fini(struct mem_vcpu *mv);
-/* Detach every table; afterwards faults answer EIO. Idempotent, callable concurrently (I-02). */
-void mem_flush_all(struct vm_mem *m);
+/* Detach every table; afterwards faults answer EIO. Idempotent, callable concurrently (I-02): teardown.c. */
+void mem_flush_all(struct vm_mem *m) EXCLUDES(&m->mmu_lock);
 /* The process's memory goes away: flush_all on every VM (1.5). */
 void mm_release(void);
 
@@ -146,6 +167,11 @@ void mm_release(void);
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len);
 /* mv: of the vCPU whose thread this is, NULL if it is none's. */
 int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len);
+/* One aligned doubleword, in one piece; the caller is in m's SRCU. -EFAULT as above. */
+int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out) REQUIRES_SHARED(&m->srcu);
+/* Replaces old by new there. -EAGAIN: something else is there now. */
+int mem_cmpxchg_guest64(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, u64 old, u64 new)
+	REQUIRES_SHARED(&m->srcu);
 
 /* --- slots: arguments as KVM_SET_USER_MEMORY_REGION2 (flags LOG_DIRTY_PAGES 1, READONLY 2); errors: docs/memory.md table --- */
 struct mem_region {

@@ -139,6 +139,17 @@ static void pgt_free_callback(struct rcu_head *head)
 	stage2_pgt_destroy(container_of(head, struct s2_pgt, rcu));
 }
 
+void stage2_detach(struct s2_mmu *mmu, struct s2_pgt **list)
+{
+	struct s2_pgt *pgt = aptr_load_relaxed(&mmu->pgt);
+
+	if (!pgt)
+		return;
+	rcu_store(&mmu->pgt, NULL);
+	pgt->next = *list;
+	*list = pgt;
+}
+
 void stage2_pgt_free_rcu(struct s2_pgt *pgt)
 {
 	rcu_call(&pgt->rcu, pgt_free_callback);

@@ -5,7 +5,25 @@
 #include "mem/stage2_range.h"
 
 /*
- * Cut at 1 GiB, the largest block. Where the lock was dropped pgt is read again: a table that was detached meanwhile has
+ * Cut at 1 GiB, the largest block; an empty entry of the start level is one piece, as a shadow table spans 48 bits and holds
+ * little.
+ */
+static u64 piece_end(const struct s2_pgt *pgt, u64 start, u64 end)
+{
+	unsigned shift = s2_shift(pgt->start_level);
+	const struct s2_table *root;
+	u64 size = GIB;
+
+	if ((end - 1) >> pgt->ipa_bits)
+		return end; /* the walk refuses */
+	root = pgt->root[start >> (shift + 9)];
+	if (!a64_load_relaxed(&root->entry[(start >> shift) % S2_ENTRIES]))
+		size = MAX(size, BIT(shift));
+	return MIN(ALIGN_DOWN(start, size) + size, end);
+}
+
+/*
+ * Where the lock was dropped pgt is read again: a table that was detached meanwhile has
  * nothing left to change.
  */
 void stage2_walk_range(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
@@ -13,12 +31,13 @@ void stage2_walk_range(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end,
 {
 	rwlock_assert_write_held(&m->mmu_lock);
 	while (start < end) {
-		u64 next = MIN(ALIGN_DOWN(start, GIB) + GIB, end);
 		struct s2_pgt *pgt = aptr_load_relaxed(&mmu->pgt);
+		u64 next;
 		int ret;
 
 		if (!pgt)
 			return;
+		next = piece_end(pgt, start, end);
 		ret = stage2_walk(pgt, start, next, w);
 		BUG_ON(ret);
 		start = next;
@@ -115,6 +134,35 @@ void stage2_unmap(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool
 	a64_fetch_add(&m->stats.unmaps, changed->leaves - before);
 }
 
+static void unmap_root(struct s2_table *root, unsigned level)
+{
+	for (unsigned i = 0; i < S2_ENTRIES; i++) {
+		u64 pte;
+
+		if (a32_load_relaxed(&stage2_table_meta(root)->count) == 1)
+			return;
+		pte = a64_load_relaxed(&root->entry[i]);
+		if (!pte)
+			continue;
+		BUG_ON(pte == S2_LOCKED);
+		a64_store_release(&root->entry[i], 0);
+		stage2_count(root, -1);
+		/* With all below it: software walks may still be there. */
+		if (s2_is_table(pte, level))
+			stage2_table_free_rcu(s2_child(pte), level + 1);
+	}
+}
+
+void stage2_unmap_whole(struct vm_mem *m, struct s2_mmu *mmu)
+{
+	struct s2_pgt *pgt = aptr_load_relaxed(&mmu->pgt);
+
+	rwlock_assert_write_held(&m->mmu_lock);
+	for (unsigned i = 0; pgt && i < pgt->nr_roots; i++)
+		unmap_root(pgt->root[i], pgt->start_level);
+	a64_fetch_add(&m->stats.nested_unmaps, 1);
+}
+
 static int write_protect_visit(struct s2_visit *v, enum s2_visit_kind kind)
 {
 	if (!s2_is_leaf(v->old, v->level) || !(v->old & S2_W))
@@ -139,7 +187,7 @@ void stage2_flush(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, u64 
 	struct tlb_inval rec = {
 		.kind = TLB_INVAL_IPA,
 		.asid = -1,
-		.mmu_id = mmu->id,
+		.mmu_id = mmu ? mmu->id : 0,
 		.start = start,
 		.end = end,
 		.code_start = code_start,

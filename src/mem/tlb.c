@@ -287,3 +287,17 @@ void tlb_shootdown(struct tlb_domain *d, const struct tlb_inval *rec)
 	if (drain_others(d, NULL))
 		a64_fetch_add(&d->waits, 1);
 }
+
+void tlb_torn_down(struct tlb_domain *d)
+{
+	u32 nr = a32_load_acquire(&d->nr);
+
+	rcu_read_lock();
+	for (u32 i = 0; i < nr; i++) {
+		struct tlb_client *c = aptr_load_acquire(&d->client[i]);
+
+		if (c && c->torn_down)
+			c->torn_down(c);
+	}
+	rcu_read_unlock();
+}

@@ -268,6 +268,8 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 	case MEM_FAULT_SKIP:
 		v->arch.pc += 4;
 		return 1;
+	case MEM_FAULT_INJECT_NESTED:
+		break; /* of vCPUs that loaded a shadow MMU */
 	}
 	return -EINVAL;
 }

@@ -20,7 +20,7 @@ static struct machine ran_machine(void)
 TEST(inspect_tells_all_sections_of_a_machine)
 {
 	static const char *const titles[] = {
-		"Memory slots\n", "\nStage-2 tables\n",		 "\nNotifier\n",
+		"Memory slots\n", "\nStage-2 tables\n",		 "\nShadow MMUs\n", "\nNotifier\n",
 		"\nCaches\n",	  "\nBindings of guest_memfd\n", "\nStatistics\n"};
 	struct machine m = ran_machine();
 	char text[16384], line[200];
@@ -28,7 +28,7 @@ TEST(inspect_tells_all_sections_of_a_machine)
 
 	ASSERT(length > 0 && length < (ssize_t)sizeof(text));
 	EXPECT_EQ(strlen(text), length);
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 7; i++)
 		if (!strstr(text, titles[i]))
 			TEST_FAIL("no %s", titles[i]);
 	snprintf(line, sizeof(line), "\n      0  0x%016llx-0x%016llx      4M  0x%016llx  -\n",

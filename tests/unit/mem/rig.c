@@ -185,6 +185,11 @@ bool rig_at_rest(struct vm_mem *m)
 	write_lock(&m->mmu_lock);
 	if (pgt && stage2_check(pgt) < 0)
 		ok = false;
+	for (u32 i = 0; i < m->nested.nr; i++) {
+		pgt = aptr_load_relaxed(&nested_mmu_at(m, i)->mmu.pgt);
+		if (pgt && stage2_check(pgt) < 0)
+			ok = false;
+	}
 	write_unlock(&m->mmu_lock);
 	mutex_unlock(&m->slots_lock);
 	return ok;

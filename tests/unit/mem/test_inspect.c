@@ -8,6 +8,7 @@
 
 #include "host/alloc.h"
 #include "mem/inspect.h"
+#include "mem/nested_mmu.h"
 #include "rig.h"
 #include "test.h"
 
@@ -384,6 +385,61 @@ TEST(logged_pages_and_splits_are_counted)
 	munmap(mem, 2 * MIB);
 }
 
+TEST(shadow_mmus_are_told_with_their_keys)
+{
+	const u64 vttbr = 5ull << 48 | 0x12345000, other = 6ull << 48;
+	char *mem = rig_map(2 * MIB, 0), *text, row[256];
+	u64 id;
+
+	rig_start(&r);
+	r.m.block_policy = BLOCK_NONE;
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, mem, 0), 0);
+	ASSERT_EQ(nested_mmu_grow(&r.m), 0);
+	/* two for the vCPU, with a root each */
+	EXPECT_EQ(mem_table_pages(&r.m), 4);
+	ASSERT_EQ(nested_mmu_load(&r.m, &r.v.mem, vttbr, 0x80000018, false), 0);
+	id = r.v.mem.nested->mmu.id;
+	access_ok(4 * PAGE, FAKE_WRITE);
+	ASSERT_EQ(inspect(INSPECT_NESTED, &text), 0);
+	nested_mmu_put(&r.v.mem);
+	EXPECT_EQ(mem_table_pages(&r.m), 7);
+
+	snprintf(row, sizeof(row),
+		 "\n       0  %6llu  0x0005000012345000  0x0000000080000018  off          1        "
+		 " 4  valid\n",
+		 (unsigned long long)id);
+	if (!strstr(text, row) || !strstr(text, "  free\n"))
+		TEST_FAIL("no %s in %s", row, text);
+	snprintf(row, sizeof(row),
+		 "\nTables of shadow MMU 0\n"
+		 "  mmu                        %14llu\n"
+		 "  state                      in use\n"
+		 "  ipa_bits                               48\n",
+		 (unsigned long long)id);
+	EXPECT(strstr(text, row));
+	snprintf(
+		row, sizeof(row),
+		"  0x0000000000004000-0x0000000000005000      4K    4K  RW-     AF     0x%016llx\n",
+		HVA(mem + 4 * PAGE));
+	EXPECT(strstr(text, row));
+	free(text);
+	/* the second key takes the free one, the third a used one */
+	ASSERT_EQ(nested_mmu_load(&r.m, &r.v.mem, other, 0x80000018, true), 0);
+	nested_mmu_put(&r.v.mem);
+	EXPECT_EQ(a64_load(&r.m.stats.nested_recycles), 0);
+	ASSERT_EQ(nested_mmu_load(&r.m, &r.v.mem, other + PAGE, 0x80000018, true), 0);
+	EXPECT_EQ(a64_load(&r.m.stats.nested_recycles), 1);
+	EXPECT_EQ(a64_load(&r.m.stats.nested_loads), 3);
+	ASSERT_EQ(inspect(INSPECT_NESTED, &text), 0);
+	EXPECT(strstr(text, "  on           1         4  to be emptied\n"));
+	free(text);
+	nested_mmu_sync(&r.m, &r.v.mem);
+	EXPECT_EQ(a64_load(&r.m.stats.nested_unmaps), 1);
+	nested_mmu_put(&r.v.mem);
+	EXPECT(rig_stop(&r));
+	munmap(mem, 2 * MIB);
+}
+
 TEST(pairs_in_flight_are_told)
 {
 	char *mem = rig_map(2 * MIB, 0);
@@ -419,9 +475,8 @@ TEST(caches_are_told)
 	access_ok(0, FAKE_WRITE);
 	ASSERT_EQ(inspect(INSPECT_CACHES, &text), 0);
 	EXPECT(strstr(text, "  vma_facts                               1\n"));
-	EXPECT(strstr(
-		text,
-		"\n      7  guest               0             0           0            0          0          0\n"));
+	EXPECT(strstr(text, "\n      7  guest               0             0           0            "
+			    "0          0          0\n"));
 	fake_leave(&r.v);
 	free(text);
 	EXPECT(rig_stop(&r));
