@@ -86,8 +86,16 @@ struct nested_mmus {
 struct file;
 struct memslot_sets; /* memslot_set.h */
 struct s2_table;     /* stage2.h */
+/* Statistics: struct anykvm_stats says what each tells. */
 struct mem_stats {
-	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes, unmaps, table_pages;
+	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes;
+	struct a64 unmaps; /* leaves */
+	struct a64 host_faults;
+	struct a64 inval_pairs, inval_pages;
+	struct a64 slot_changes, slot_swaps, slot_swap_waits;
+	struct a64 splits, dirty_pages, ring_full_exits;
+	struct a64 nested_loads, nested_recycles, nested_unmaps;
+	struct a64 gmem_faults, gmem_allocations, gmem_punches;
 };
 
 /* Table pages for eager splitting: stage2_split.h. */
