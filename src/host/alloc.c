@@ -230,6 +230,12 @@ void host_page_free(void *page)
 		class_give(CLASS_PAGE, page, 4096);
 }
 
+/* Needs no mapping of its own: a page of those that were used before costs less than two system calls. */
+static bool is_one_page(u64 size)
+{
+	return !USE_MALLOC && size <= 4096;
+}
+
 void *host_pages_map(u64 size)
 {
 	void *p;
@@ -237,6 +243,8 @@ void *host_pages_map(u64 size)
 	CONTEXT_MAY_BLOCK("mapping");
 	if (fail_now())
 		return NULL;
+	if (is_one_page(size))
+		return class_take(CLASS_PAGE, 4096, 4096);
 	p = host_mmap(NULL, size, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	return host_map_failed(p) ? NULL : p;
@@ -245,7 +253,11 @@ void *host_pages_map(u64 size)
 void host_pages_unmap(void *p, u64 size)
 {
 	CONTEXT_MAY_BLOCK("unmapping");
-	if (p)
+	if (!p)
+		return;
+	if (is_one_page(size))
+		class_give(CLASS_PAGE, p, 4096);
+	else
 		host_munmap(p, size);
 }
 

@@ -252,7 +252,7 @@ int host_populate(u64 addr, u64 len, bool write)
 {
 	int ret;
 
-	CONTEXT_MAY_BLOCK("populating pages");
+	CONTEXT_MAY_SLEEP("populating pages");
 	if (!populate_present())
 		return touch(addr, len, write);
 	do

@@ -8,41 +8,62 @@
 #include "host/guarded.h"
 #include "mem/gmem.h"
 
-/* One page at most. */
-static int access_part(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
+/* Where a guest address is, for one access. */
+struct place {
+	struct memslot *slot;
+	struct gmem_page page; /* .file NULL: ordinary memory */
+	void *hva;
+};
+
+static bool place_find(struct vm_mem *m, u64 gpa, bool write, struct place *p)
 	REQUIRES_SHARED(&m->srcu)
 {
 	struct memslot *s = memslot_lookup(m, NULL, gpa / 4096);
-	struct gmem_page page = {.file = NULL};
-	bool done;
-	u64 hva;
 
+	*p = (struct place){.slot = s};
 	if (!s || (s->flags & MEMSLOT_INVALID) || (write && (s->flags & MEMSLOT_READONLY)))
-		return -EFAULT;
+		return false;
 	/* What the guest sees, not what happens to lie at userspace_addr. */
-	if (memslot_is_gmem(s) && gmem_page_get(s, gpa / 4096, &page))
+	if (memslot_is_gmem(s) && gmem_page_get(s, gpa / 4096, &p->page))
+		return false;
+	p->hva = (void *)(uintptr_t)((p->page.file ? p->page.hva : memslot_hva(s, gpa / 4096)) +
+				     gpa % 4096);
+	return true;
+}
+
+static void place_put(const struct place *p)
+{
+	if (p->page.file)
+		gmem_page_put(&p->page);
+}
+
+/* One page at most. */
+static int access_part(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, void *buf, size_t len,
+		       bool write) REQUIRES_SHARED(&m->srcu)
+{
+	struct place p;
+	bool done;
+
+	if (!place_find(m, gpa, write, &p))
 		return -EFAULT;
-	hva = (page.file ? page.hva : memslot_hva(s, gpa / 4096)) + gpa % 4096;
-	done = write ? guarded_copy_to((void *)(uintptr_t)hva, buf, len)
-		     : guarded_copy_from(buf, (void *)(uintptr_t)hva, len);
-	if (page.file)
-		gmem_page_put(&page);
+	done = write ? guarded_copy_to(p.hva, buf, len) : guarded_copy_from(buf, p.hva, len);
+	place_put(&p);
 	if (!done)
 		return -EFAULT;
 	/* After the data, as for a guest's write through a translation: GET takes the bit first and reads the page later. */
 	if (write)
-		memslot_mark_dirty(s, gpa / 4096);
+		memslot_mark_dirty(p.slot, mv, gpa / 4096);
 	return 0;
 }
 
-static int access(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
+static int access(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, void *buf, size_t len, bool write)
 {
 	int cookie = srcu_read_lock(&m->srcu), ret = 0;
 
 	while (len && !ret) {
 		size_t part = MIN(len, 4096 - gpa % 4096);
 
-		ret = access_part(m, gpa, buf, part, write);
+		ret = access_part(m, mv, gpa, buf, part, write);
 		gpa += part;
 		buf = (char *)buf + part;
 		len -= part;
@@ -53,10 +74,40 @@ static int access(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
 
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len)
 {
-	return access(m, gpa, buf, len, false);
+	return access(m, NULL, gpa, buf, len, false);
 }
 
-int mem_write_guest(struct vm_mem *m, u64 gpa, const void *buf, size_t len)
+int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len)
 {
-	return access(m, gpa, (void *)buf, len, true);
+	return access(m, mv, gpa, (void *)buf, len, true);
+}
+
+int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out)
+{
+	struct place p;
+	bool done;
+
+	if (!place_find(m, gpa, false, &p))
+		return -EFAULT;
+	/* Acquire: a table is read after the descriptor that names it, as the guest wrote them in the other order. */
+	done = guarded_load_acquire64(p.hva, out);
+	place_put(&p);
+	return done ? 0 : -EFAULT;
+}
+
+int mem_cmpxchg_guest64(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, u64 old, u64 new)
+{
+	bool done, swapped = false;
+	struct place p;
+
+	if (!place_find(m, gpa, true, &p))
+		return -EFAULT;
+	done = guarded_cmpxchg64(p.hva, &old, new, &swapped);
+	place_put(&p);
+	if (!done)
+		return -EFAULT;
+	if (!swapped)
+		return -EAGAIN;
+	memslot_mark_dirty(p.slot, mv, gpa / 4096);
+	return 0;
 }

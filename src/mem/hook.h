@@ -30,6 +30,13 @@ enum mem_hook {
 	HOOK_GMEM_RELEASE, /* no lock: release is about to begin */
 	HOOK_GMEM_PUNCH,   /* inval_lock: zapped, pages not yet removed */
 	HOOK_GMEM_ERROR,   /* inval_lock: zapped, page not yet marked */
+	HOOK_RING_TAKEN,   /* in slots_lock: entries given back, their pages not protected yet */
+	HOOK_SPLIT_BROKEN, /* under mmu_lock write: block LOCKED, flush complete, table not made yet */
+	HOOK_SPLIT_UNLOCKED, /* in slots_lock: mmu_lock dropped amid a split, cache not yet refilled */
+	HOOK_FLUSH_DETACHED, /* after it, before the tables are given to RCU */
+	HOOK_NESTED_GROW,    /* no lock: a chunk made, not yet counted */
+	HOOK_NESTED_WALKED, /* in SRCU: the guest's stage 2 has answered, nothing done with it yet */
+	HOOK_NESTED_TLBI,   /* no lock: a guest TLBI is about to begin */
 	NR_MEM_HOOKS
 };
 

@@ -135,7 +135,7 @@ static int prepare_new(struct vm_mem *m, struct request *req, const struct mem_r
 	REQUIRES(&m->slots_lock)
 {
 	struct memslot *new = NEW(struct memslot);
-	bool manual_all_set = (m->manual_protect & 3) == 3;
+	bool manual_all_set = m->manual_protect == DIRTY_LOG_INITIALLY_ALL_SET;
 	int ret;
 
 	if (!new)
@@ -159,6 +159,8 @@ static int prepare_new(struct vm_mem *m, struct request *req, const struct mem_r
 		new->dirty_bitmap = req->old->dirty_bitmap;
 		return 0;
 	}
+	if (m->ring_bytes && !m->ring_with_bitmap)
+		return 0;
 	return memslot_bitmap_create(new, manual_all_set);
 }
 

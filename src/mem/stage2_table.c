@@ -28,15 +28,23 @@ void stage2_count(struct s2_table *t, int by)
 }
 
 /* Nobody reaches t any more. */
-static void free_subtree(struct s2_table *t, unsigned level)
+static void gather_subtree(struct host_frame_list *l, struct s2_table *t, unsigned level)
 {
 	for (unsigned i = 0; level < 3 && i < S2_ENTRIES; i++) {
 		u64 pte = a64_load_relaxed(&t->entry[i]);
 
 		if (s2_is_table(pte, level))
-			free_subtree(s2_child(pte), level + 1);
+			gather_subtree(l, s2_child(pte), level + 1);
 	}
-	stage2_table_free(t);
+	host_frame_list_add(l, t);
+}
+
+static void free_subtree(struct s2_table *t, unsigned level)
+{
+	struct host_frame_list l = {0};
+
+	gather_subtree(&l, t, level);
+	host_frame_list_free(&l);
 }
 
 static void table_free_callback(struct rcu_head *head)
@@ -94,6 +102,17 @@ void stage2_pgt_destroy(struct s2_pgt *pgt)
 static void pgt_free_callback(struct rcu_head *head)
 {
 	stage2_pgt_destroy(container_of(head, struct s2_pgt, rcu));
+}
+
+void stage2_detach(struct s2_mmu *mmu, struct s2_pgt **list)
+{
+	struct s2_pgt *pgt = aptr_load_relaxed(&mmu->pgt);
+
+	if (!pgt)
+		return;
+	rcu_store(&mmu->pgt, NULL);
+	pgt->next = *list;
+	*list = pgt;
 }
 
 void stage2_pgt_free_rcu(struct s2_pgt *pgt)

@@ -18,6 +18,7 @@
 
 #include "base/bug.h"
 #include "sync/rcu.h"
+#include "sync/thread.h"
 #include "sync/wait.h"
 
 #define SPINS_BEFORE_SLEEP 2000
@@ -165,6 +166,7 @@ static void apply_posted(struct tlb_client *c)
 void tlb_enter(struct tlb_client *c)
 {
 	assert_no_section(c);
+	thread_enter_guest();
 	a32_store(&c->mode, TLB_IN_GUEST);
 	fence_full(); /* (a) */
 	a32_store(&c->attention, 0);
@@ -176,6 +178,7 @@ void tlb_leave(struct tlb_client *c)
 	assert_no_section(c);
 	/* Release: no access of this stay can move below. */
 	a32_store(&c->mode, TLB_OUTSIDE);
+	thread_leave_guest();
 	wake_waiters(c);
 }
 
@@ -266,6 +269,7 @@ void tlb_drain(struct tlb_domain *d, struct tlb_client *self)
 		tlb_leave(self);
 	drain_others(d, self);
 	if (in_guest) {
+		thread_enter_guest();
 		a32_store(&self->mode, TLB_IN_GUEST);
 		fence_full(); /* (a); attention stays set: its requests are for the next poll */
 		apply_posted(self);
@@ -276,4 +280,18 @@ void tlb_shootdown(struct tlb_domain *d, const struct tlb_inval *rec)
 {
 	tlb_post(d, NULL, rec);
 	drain_others(d, NULL);
+}
+
+void tlb_torn_down(struct tlb_domain *d)
+{
+	u32 nr = a32_load_acquire(&d->nr);
+
+	rcu_read_lock();
+	for (u32 i = 0; i < nr; i++) {
+		struct tlb_client *c = aptr_load_acquire(&d->client[i]);
+
+		if (c && c->torn_down)
+			c->torn_down(c);
+	}
+	rcu_read_unlock();
 }

@@ -268,6 +268,8 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 	case MEM_FAULT_SKIP:
 		v->arch.pc += 4;
 		return 1;
+	case MEM_FAULT_INJECT_NESTED:
+		break; /* of vCPUs that loaded a shadow MMU */
 	}
 	return -EINVAL;
 }
@@ -461,6 +463,10 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 	}
 	if (power == VCPU_SUSPENDED)
 		return suspended(v);
+	if (unlikely(v->mem.ring.full) && dirty_ring_still_full(&v->mem.ring)) {
+		v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+		return 0;
+	}
 	return 1;
 }
 
@@ -546,6 +552,9 @@ int vcpu_run(struct vcpu *v)
 		v->last_thread = self;
 	}
 	if (!v->has_run) {
+		r = vcpu_prepare(v);
+		if (r)
+			return r;
 		first_run(v->group);
 		v->has_run = true;
 	}

@@ -100,6 +100,23 @@ TEST(large_lazy_memory_is_zero_and_can_be_discarded)
 	EXPECT_CMP(host_page_size(), >=, 4096);
 }
 
+TEST(small_lazy_memory_is_zero_again_when_it_is_used_again)
+{
+	u64 bytes = host_alloc_bytes();
+
+	for (int i = 0; i < 3; i++) {
+		char *p = host_pages_map(100);
+
+		ASSERT(p);
+		EXPECT(IS_ALIGNED((uintptr_t)p, 4096));
+		for (int at = 0; at < 4096; at++)
+			EXPECT_EQ(p[at], 0);
+		memset(p, 1, 4096);
+		host_pages_unmap(p, 100);
+	}
+	EXPECT_EQ(host_alloc_bytes(), bytes);
+}
+
 #define SLOTS 64
 struct worker {
 	pthread_t t;

@@ -9,36 +9,74 @@
 #include <time.h>
 
 #include "host/alloc.h"
+#include "host/signal.h"
 #include "rig.h"
 #include "sync/wait.h"
 
 static u64 objects_before;
 
-void rig_start_bits(struct rig *r, unsigned ipa_bits)
+static void start(struct rig *r, unsigned ipa_bits, u32 ring_bytes, bool with_bitmap)
 {
 	rcu_barrier();
 	objects_before = host_alloc_objects();
+	r->sigmask = host_signals_block();
 	if (mem_init(&r->m, ipa_bits)) {
 		printf("# mem_init failed\n");
 		abort();
 	}
+	if ((ring_bytes && mem_enable_dirty_ring(&r->m, ring_bytes, false)) ||
+	    (with_bitmap && mem_enable_ring_bitmap(&r->m)))
+		abort();
 	fake_vcpu_init(&r->v, &r->m);
+}
+
+void rig_open_to_signals(struct rig *r, void (*fn)(void *), void *arg)
+{
+	host_signals_restore(r->sigmask);
+	fn(arg);
+	r->sigmask = host_signals_block();
+}
+
+void rig_start_bits(struct rig *r, unsigned ipa_bits)
+{
+	start(r, ipa_bits, 0, false);
+}
+
+void rig_start_rings(struct rig *r, u32 ring_bytes, bool with_bitmap)
+{
+	start(r, 40, ring_bytes, with_bitmap);
+}
+
+bool rig_collect(struct fake_vcpu *v, u32 *slot, u64 *page)
+{
+	struct dirty_ring_entry *e =
+		&v->ring[v->collected % (v->m->ring_bytes / sizeof(struct dirty_ring_entry))];
+
+	if (!(a32_load_acquire(&e->flags) & DIRTY_RING_DIRTY))
+		return false;
+	*slot = a32_load_relaxed(&e->slot);
+	*page = a64_load_relaxed(&e->offset);
+	a32_store_release(&e->flags, DIRTY_RING_RESET);
+	v->collected++;
+	return true;
 }
 
 void rig_start(struct rig *r)
 {
-	rig_start_bits(r, 40);
+	start(r, 40, 0, false);
 }
 
 bool rig_stop(struct rig *r)
 {
-	bool ok = rig_at_rest(&r->m);
+	bool ok;
 	u64 left;
 
 	fake_vcpu_fini(&r->v);
+	ok = rig_at_rest(&r->m);
 	mem_stop_notifier(&r->m);
 	mem_fini(&r->m);
 	rcu_barrier();
+	host_signals_restore(r->sigmask);
 	left = host_alloc_objects() - objects_before;
 	if (left) {
 		printf("# %lld objects of the library are left\n", (long long)left);
@@ -147,6 +185,11 @@ bool rig_at_rest(struct vm_mem *m)
 	write_lock(&m->mmu_lock);
 	if (pgt && stage2_check(pgt) < 0)
 		ok = false;
+	for (u32 i = 0; i < m->nested.nr; i++) {
+		pgt = aptr_load_relaxed(&nested_mmu_at(m, i)->mmu.pgt);
+		if (pgt && stage2_check(pgt) < 0)
+			ok = false;
+	}
 	write_unlock(&m->mmu_lock);
 	mutex_unlock(&m->slots_lock);
 	return ok;
