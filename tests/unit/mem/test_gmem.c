@@ -152,7 +152,7 @@ TEST(gmem_serves_the_guest_and_the_library)
 	EXPECT_EQ(mem_read_guest(&r.m, GPA + 8, &y, 4), 0);
 	EXPECT_EQ(y, 0x1234);
 	y = 0x99;
-	EXPECT_EQ(mem_write_guest(&r.m, GPA + 3 * PAGE - 4, &y, 8), 0);
+	EXPECT_EQ(mem_write_guest(&r.m, NULL, GPA + 3 * PAGE - 4, &y, 8), 0);
 	EXPECT_EQ(guest(GPA + 3 * PAGE - 4, FAKE_READ, &x), 0);
 	EXPECT_EQ(x, 0x99);
 	file_put(f);
@@ -536,7 +536,7 @@ TEST(I36_a_fault_that_raced_with_a_hole_runs_again)
 	start();
 	f = gmem_new(SIZE);
 	ASSERT_EQ(slot(0, GPA, SIZE, f, 0), 0);
-	ASSERT_EQ(mem_write_guest(&r.m, GPA, &x, 4), 0);
+	ASSERT_EQ(mem_write_guest(&r.m, NULL, GPA, &x, 4), 0);
 	gate_arm(&at, HOOK_FAULT_AFTER_POPULATE, 0);
 	helper_start(&j.h, do_access, &j);
 	EXPECT(gate_wait(&at));
@@ -618,21 +618,21 @@ TEST(I37_code_dies_with_the_pages_it_came_from)
 	start();
 	f = gmem_new(SIZE);
 	ASSERT_EQ(slot(0, GPA, SIZE, f, 0), 0);
-	ASSERT_EQ(mem_write_guest(&r.m, GPA, &x, 4), 0);
+	ASSERT_EQ(mem_write_guest(&r.m, NULL, GPA, &x, 4), 0);
 	fake_enter(&r.v);
 	EXPECT_EQ(guest(GPA, FAKE_EXEC, &code), 0);
 	EXPECT_EQ(code, 0x11);
 	fake_leave(&r.v);
 	EXPECT_EQ(gmem_punch(inode_of(f), 0, PAGE, NULL), 0);
 	x = 0x22;
-	ASSERT_EQ(mem_write_guest(&r.m, GPA, &x, 4), 0);
+	ASSERT_EQ(mem_write_guest(&r.m, NULL, GPA, &x, 4), 0);
 	EXPECT_EQ(guest(GPA, FAKE_EXEC, &code), 0);
 	EXPECT_EQ(code, 0x22);
 	/* with its slot, too */
 	EXPECT_EQ(slot(0, GPA, 0, NULL, 0), 0);
 	ASSERT_EQ(slot(0, GPA, SIZE, f, 0), 0);
 	x = 0x33;
-	ASSERT_EQ(mem_write_guest(&r.m, GPA, &x, 4), 0);
+	ASSERT_EQ(mem_write_guest(&r.m, NULL, GPA, &x, 4), 0);
 	EXPECT_EQ(guest(GPA, FAKE_EXEC, &code), 0);
 	EXPECT_EQ(code, 0x33);
 	EXPECT_EQ(slot(0, GPA, 0, NULL, 0), 0);
