@@ -389,6 +389,8 @@ TEST(T3_release_amid_the_split_of_a_clear)
 	/* It has slots_lock, an empty cache and no mmu_lock. */
 	EXPECT(!mutex_trylock(&r.m.slots_lock));
 	mem_flush_all(&r.m);
+	/* The table itself is gone. */
+	rcu_barrier();
 	gate_open(&g);
 	helper_join(&h);
 	gate_disarm(&g);
