@@ -20,6 +20,9 @@ struct rig {
 	int gic, gmem, event, result_fd;
 	unsigned char *slot;
 	void *map;
+	/* a second machine, with dirty rings */
+	int ring_vm, ring_vcpu;
+	void *ring;
 };
 
 static int count_fds(void)
@@ -327,6 +330,31 @@ static int op_gmem_close(struct rig *r)
 	return 0;
 }
 
+static int op_enable_ring(struct rig *r)
+{
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL, .args = {PAGE}};
+
+	return ioctl(r->ring_vm, KVM_ENABLE_CAP, &cap);
+}
+static int op_ring_vcpu(struct rig *r)
+{
+	return r->ring_vcpu = ioctl(r->ring_vm, KVM_CREATE_VCPU, 0);
+}
+static int op_map_ring(struct rig *r)
+{
+	r->ring = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, r->ring_vcpu,
+		       KVM_DIRTY_LOG_PAGE_OFFSET * PAGE);
+	return r->ring == MAP_FAILED ? -1 : 0;
+}
+static int op_reset_rings(struct rig *r)
+{
+	return ioctl(r->ring_vm, KVM_RESET_DIRTY_RINGS, 0);
+}
+static int op_log_to_ring(struct rig *r)
+{
+	return set_slot(r->ring_vm, 0, KVM_MEM_LOG_DIRTY_PAGES, SLOT_GPA, SLOT_SIZE, r->slot);
+}
+
 /* --- starting points --------------------------------------------------------------------------------------------------------- */
 
 static void with_gic(struct rig *r)
@@ -375,6 +403,21 @@ static void with_gmem_hit(struct rig *r)
 {
 	with_gmem_mapped(r);
 	ASSERT_EQ(op_gmem_error(r), 0);
+}
+static void with_second_machine(struct rig *r)
+{
+	r->ring_vm = ioctl(r->m.kvm, KVM_CREATE_VM, 0);
+	ASSERT(r->ring_vm >= 0);
+}
+static void with_rings(struct rig *r)
+{
+	with_second_machine(r);
+	ASSERT_EQ(op_enable_ring(r), 0);
+}
+static void with_ring(struct rig *r)
+{
+	with_rings(r);
+	ASSERT(op_ring_vcpu(r) >= 0);
 }
 
 static const struct operation {
@@ -433,11 +476,21 @@ static const struct operation {
 	{"a memory error in guest_memfd", op_gmem_error, with_gmem_mapped},
 	{"punch what had a memory error", op_gmem_punch, with_gmem_hit},
 	{"copy and close a guest_memfd", op_gmem_close, with_gmem_mapped},
+	{"enable dirty rings", op_enable_ring, with_second_machine},
+	{"create a vCPU with a ring", op_ring_vcpu, with_rings},
+	{"map a ring", op_map_ring, with_ring},
+	{"reset the rings", op_reset_rings, with_ring},
+	{"log to rings", op_log_to_ring, with_ring},
 };
 
 static struct rig rig_new(const struct operation *o)
 {
-	struct rig r = {.m = machine_new(1), .gic = -1, .gmem = -1, .result_fd = -1};
+	struct rig r = {.m = machine_new(1),
+			.gic = -1,
+			.gmem = -1,
+			.result_fd = -1,
+			.ring_vm = -1,
+			.ring_vcpu = -1};
 	struct code c = code_at(&r.m, RAM);
 
 	/* a load, a store and a jump each in a page of its own; then out */
@@ -462,6 +515,12 @@ static void rig_free(struct rig *r)
 		close(r->result_fd);
 	if (r->map && r->map != MAP_FAILED)
 		munmap(r->map, 2 * PAGE);
+	if (r->ring && r->ring != MAP_FAILED)
+		munmap(r->ring, PAGE);
+	if (r->ring_vcpu >= 0)
+		close(r->ring_vcpu);
+	if (r->ring_vm >= 0)
+		close(r->ring_vm);
 	if (r->gic >= 0)
 		close(r->gic);
 	if (r->gmem >= 0)
