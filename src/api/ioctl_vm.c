@@ -101,10 +101,9 @@ static s64 clear_dirty_log(struct api_call *c)
 				   log->dirty_bitmap);
 }
 
-/* There are no dirty rings (capability 0). */
 static s64 reset_dirty_rings(struct api_call *c)
 {
-	return -EINVAL;
+	return mem_reset_dirty_rings(&c->vm->mem);
 }
 
 /* --- interrupts and I/O -------------------------------------------------------------------------------------------------- */
@@ -205,6 +204,16 @@ static s64 enable_before_vcpus(struct vm *vm, bool *flag)
 	return r;
 }
 
+static s64 enable_dirty_ring(struct vm *vm, u32 bytes)
+{
+	s64 r;
+
+	mutex_lock(&vm->lock);
+	r = mem_enable_dirty_ring(&vm->mem, bytes, vm->created_vcpus);
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
 static s64 enable_cap(struct api_call *c)
 {
 	const struct kvm_enable_cap *cap = c->buf;
@@ -219,6 +228,13 @@ static s64 enable_cap(struct api_call *c)
 		if (cap->args[0] & ~allowed)
 			return -EINVAL;
 		return mem_set_manual_protect(&c->vm->mem, cap->args[0]);
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		/* As KVM reads it, in 32 bits. */
+		return enable_dirty_ring(c->vm, cap->args[0]);
+	case KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP:
+		return mem_enable_ring_bitmap(&c->vm->mem);
+	case KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE:
+		return mem_set_split_chunk(&c->vm->mem, cap->args[0]);
 	case KVM_CAP_HALT_POLL:
 		/* How long to spin before sleeping is a hint; this library never spins. */
 		return cap->args[0] == (u32)cap->args[0] ? 0 : -EINVAL;

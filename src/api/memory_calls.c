@@ -64,6 +64,15 @@ static bool watching(void)
 
 /* --- mmap ---------------------------------------------------------------------------------------------------------------- */
 
+/* By the first and the last page of the mapping, as KVM asks. */
+static bool touches_dirty_ring(const struct vm *vm, u64 offset, u64 length)
+{
+	u64 start, end, last = ALIGN_UP(offset + length, host_page_size()) - host_page_size();
+
+	vm_ring_extent(vm, &start, &end);
+	return (offset >= start && offset < end) || (last >= start && last < end);
+}
+
 /*
  * A vCPU's pages: the kvm_run page is the descriptor's own, but page 1 is the ring of the whole VM, which is another file. The
  * whole is mapped first, then page 1 replaced.
@@ -75,6 +84,9 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 	void *p, *q;
 	int ring;
 
+	if (touches_dirty_ring(f->vm, offset, length) &&
+	    ((prot & PROT_EXEC) || !(flags & MAP_SHARED)))
+		return (void *)(intptr_t)-EINVAL;
 	if (offset > at || offset + length <= at)
 		return host_mmap(addr, length, prot, flags, fd, offset);
 	ring = coalesced_ring_fd(&f->vm->coalesced);

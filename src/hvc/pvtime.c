@@ -34,7 +34,7 @@ u64 pvtime_start(struct vcpu *v)
 		return SMCCC_NOT_SUPPORTED;
 	c->steal_last = host_clock_run_delay_ns();
 	/* As KVM: a record that cannot be written is the guest's loss. */
-	mem_write_guest(v->group->mem, c->steal_ipa, record, sizeof(record));
+	mem_write_guest(v->group->mem, &v->mem, c->steal_ipa, record, sizeof(record));
 	return c->steal_ipa;
 }
 
@@ -58,7 +58,8 @@ void hvc_before_run(struct vcpu *v)
 		c->steal_last = delay;
 	stolen += delay - c->steal_last;
 	c->steal_last = delay;
-	mem_write_guest(v->group->mem, c->steal_ipa + STEAL_OFFSET, &stolen, sizeof(stolen));
+	mem_write_guest(v->group->mem, &v->mem, c->steal_ipa + STEAL_OFFSET, &stolen,
+			sizeof(stolen));
 }
 
 int hvc_pvtime_set_attr(struct vcpu *v, u64 attr, const void *user)

@@ -21,8 +21,8 @@ static void *find(struct vm_mem *m, u64 gpa, bool write, struct memslot **slot)
 }
 
 /* One page at most. */
-static int access_part(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
-	REQUIRES_SHARED(&m->srcu)
+static int access_part(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, void *buf, size_t len,
+		       bool write) REQUIRES_SHARED(&m->srcu)
 {
 	struct memslot *s;
 	void *hva = find(m, gpa, write, &s);
@@ -33,18 +33,18 @@ static int access_part(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool wr
 		return -EFAULT;
 	/* After the data, as for a guest's write through a translation: GET takes the bit first and reads the page later. */
 	if (write)
-		memslot_mark_dirty(s, gpa / 4096);
+		memslot_mark_dirty(s, mv, gpa / 4096);
 	return 0;
 }
 
-static int access(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
+static int access(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, void *buf, size_t len, bool write)
 {
 	int cookie = srcu_read_lock(&m->srcu), ret = 0;
 
 	while (len && !ret) {
 		size_t part = MIN(len, 4096 - gpa % 4096);
 
-		ret = access_part(m, gpa, buf, part, write);
+		ret = access_part(m, mv, gpa, buf, part, write);
 		gpa += part;
 		buf = (char *)buf + part;
 		len -= part;
@@ -55,12 +55,12 @@ static int access(struct vm_mem *m, u64 gpa, void *buf, size_t len, bool write)
 
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len)
 {
-	return access(m, gpa, buf, len, false);
+	return access(m, NULL, gpa, buf, len, false);
 }
 
-int mem_write_guest(struct vm_mem *m, u64 gpa, const void *buf, size_t len)
+int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len)
 {
-	return access(m, gpa, (void *)buf, len, true);
+	return access(m, mv, gpa, (void *)buf, len, true);
 }
 
 int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out)
@@ -72,16 +72,19 @@ int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out)
 	return hva && guarded_load_acquire64(hva, out) ? 0 : -EFAULT;
 }
 
-int mem_cmpxchg_guest64(struct vm_mem *m, u64 gpa, u64 old, u64 new)
+int mem_cmpxchg_guest64(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, u64 old, u64 new)
 {
 	struct memslot *s;
 	void *hva = find(m, gpa, true, &s);
 	bool swapped;
 
+	/* Nothing is written that could not be reported: KVM_RUN is left before the guest tries again. */
+	if (hva && memslot_is_logging(s) && !memslot_dirty_room(mv))
+		return -EAGAIN;
 	if (!hva || !guarded_cmpxchg64(hva, &old, new, &swapped))
 		return -EFAULT;
 	if (!swapped)
 		return -EAGAIN;
-	memslot_mark_dirty(s, gpa / 4096);
+	memslot_mark_dirty(s, mv, gpa / 4096);
 	return 0;
 }

@@ -84,7 +84,7 @@ static int fault_nested(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 	struct nested_walk *w = &mv->walk;
 	int ret;
 
-	ret = nested_walk(m, &mv->key, f->in->ipa, w);
+	ret = nested_walk(m, mv, &mv->key, f->in->ipa, w);
 	mem_hook(HOOK_NESTED_WALKED, m);
 	if (ret)
 		return ret;
@@ -237,6 +237,7 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f,
 			 bool *in_flight) REQUIRES_SHARED(&m->srcu)
 {
+	bool marks = (f->prot & S2_PROT_W) && memslot_is_logging(f->slot);
 	int ret;
 
 	read_lock(&m->mmu_lock);
@@ -245,12 +246,15 @@ static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fau
 	} else if (must_retry(m, f)) {
 		*in_flight = m->inv_in_progress;
 		ret = -EAGAIN;
+	} else if (marks && !memslot_dirty_room(mv)) {
+		/* Nothing is installed that could not be reported; KVM_RUN is left before the guest tries again. */
+		ret = -EAGAIN;
 	} else {
 		ret = map_or_relax(m, mv, f);
 		mem_hook(HOOK_FAULT_INSTALLED, m);
 		/* Before the lock goes: a write holder never sees a writable leaf without its bit (I-22). */
-		if (!ret && (f->prot & S2_PROT_W) && memslot_is_logging(f->slot))
-			memslot_mark_dirty(f->slot, f->gfn);
+		if (!ret && marks)
+			memslot_mark_dirty(f->slot, mv, f->gfn);
 	}
 	read_unlock(&m->mmu_lock);
 	mem_hook(HOOK_FAULT_DONE, m);

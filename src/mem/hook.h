@@ -28,6 +28,9 @@ enum mem_hook {
 	HOOK_LOG_SNAPSHOT,  /* under mmu_lock write: word taken, pages not protected yet */
 	HOOK_LOG_PROTECTED, /* unlocked and protected, before the flush */
 	HOOK_VMA_QUERIED,   /* no lock: the host has answered, nothing kept yet */
+	HOOK_RING_TAKEN,    /* in slots_lock: entries given back, their pages not protected yet */
+	HOOK_SPLIT_BROKEN, /* under mmu_lock write: block LOCKED, flush complete, table not made yet */
+	HOOK_SPLIT_UNLOCKED, /* in slots_lock: mmu_lock dropped amid a split, cache not yet refilled */
 	NR_MEM_HOOKS
 };
 

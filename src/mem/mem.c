@@ -8,6 +8,7 @@
 #include "mem/memslot.h"
 #include "mem/nested_mmu.h"
 #include "mem/page_cache.h"
+#include "mem/stage2_split.h"
 #include "mem/vm_list.h"
 #include "mem/vma_cache.h"
 
@@ -26,6 +27,10 @@ static void free_parts(struct vm_mem *m)
 {
 	struct s2_pgt *pgt = aptr_load_relaxed(&m->mmu.pgt);
 
+	/* Nobody waits for the lock; it is what says whose the cache is. */
+	mutex_lock(&m->slots_lock);
+	split_cache_drain(m);
+	mutex_unlock(&m->slots_lock);
 	/* No grace period: there are no vCPUs (any more), and shared walks are the vCPUs'. */
 	if (pgt)
 		stage2_pgt_destroy(pgt);
@@ -55,6 +60,7 @@ int mem_init(struct vm_mem *m, unsigned ipa_bits)
 	mutex_init(&m->mn_lock, RANK_MN, "mn_lock");
 	rwlock_init(&m->mmu_lock, RANK_MMU, "mmu_lock");
 	tlb_domain_init(&m->tlb);
+	list_init(&m->rings);
 	m->mmu.mem = m;
 	m->mmu.ipa_bits = ipa_bits;
 	m->mmu.id = a64_fetch_add(&p->next_mmu_id, 1) + 1;
@@ -93,5 +99,6 @@ int mem_vcpu_init(struct vm_mem *m, struct mem_vcpu *mv, struct tlb_client *tlb)
 void mem_vcpu_fini(struct mem_vcpu *mv)
 {
 	BUG_ON(mv->nested);
+	dirty_ring_fini(&mv->ring);
 	page_cache_drain(mv);
 }

@@ -14,6 +14,7 @@
 #define ANYKVM_MEM_MEM_H
 
 #include "base/types.h"
+#include "mem/dirty_ring.h"
 #include "mem/fault.h"
 #include "mem/nested.h"
 #include "mem/tlb.h"
@@ -57,29 +58,29 @@ struct mem_vcpu {
 	void *last_slot; /* hint, valid only while last_gen equals the generation of the set just read */
 	u64 last_gen;
 	struct tlb_client *tlb;
+	struct dirty_ring ring; /* of this vCPU, if the VM has rings */
 	/* --- while it runs a guest's guest (nested_mmu.h) --- */
-	struct nested_mmu
-		*nested;       /* one of its refcnt is ours; NULL: the canonical MMU is in force */
-	struct nested_key key; /* as loaded */
-	bool unmap_nested;     /* nested_mmu_sync is owed before the next entry */
-	struct nested_walk walk; /* of the last fault that went through the guest's stage 2 */
-};
-
-/*
- * The shadow MMUs of a VM: nested_mmu.h. In here and not behind a pointer, so that nothing but the VM's end can end it.
- * Everything is read under mmu_lock and written under mmu_lock write.
- */
-#define NESTED_CHUNK_MMUS 2
-struct nested_mmus {
-	struct nested_chunk *chunk[TLB_MAX_CLIENTS]; /* never moved, never taken out */
-	u32 nr;	  /* MMUs in the chunks: a chunk is stored before it is counted */
-	u32 next; /* where the search for one to recycle begins */
+	struct nested_mmu *nested; /* one of its refcnt is ours; NULL: the canonical MMU */
+	struct nested_key key;	   /* as loaded */
+	bool unmap_nested;	   /* nested_mmu_sync is owed before the next entry */
+	struct nested_walk walk;   /* of the last fault that went through the guest's stage 2 */
 };
 
 struct memslot_sets; /* memslot_set.h */
+struct s2_table;     /* stage2.h */
 struct mem_stats {
 	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes, unmaps, table_pages;
 };
+
+/* Table pages for eager splitting: stage2_split.h. */
+#define SPLIT_CACHE_CAPACITY 17
+struct split_cache {
+	struct s2_table *page[SPLIT_CACHE_CAPACITY];
+	unsigned nr;
+};
+
+/* Sizes of a leaf, as a mask (KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES). */
+#define MEM_BLOCK_SIZES (4 * KIB | 2 * MIB | GIB)
 
 enum block_policy { BLOCK_NONE, BLOCK_HOST, BLOCK_LINEAR };
 
@@ -113,6 +114,12 @@ struct vm_mem {
 	struct vma_cache *vmas; /* what the host said about its mappings: vma_cache.h */
 	/* dirty log modes (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) */
 	u64 manual_protect;
+	/* --- slots_lock --- */
+	u32 ring_bytes; /* of each vCPU's dirty ring, 0: no rings; constant once there are vCPUs */
+	bool ring_with_bitmap;
+	struct list rings; /* struct dirty_ring */
+	u64 split_chunk; /* eager splitting: how much between two looks at mmu_lock's waiters; 0: off */
+	struct split_cache split_cache;
 };
 
 /* ipa_bits 32..48. 0, -ENOMEM. Registers with the notifier and waits for pairs in flight (I-06). No lock held. */
@@ -131,11 +138,13 @@ void mm_release(void);
 
 /* Guest memory access by library code (pvtime, tables): through slots, guarded, marks dirty. -EFAULT if not all accessible. */
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len);
-int mem_write_guest(struct vm_mem *m, u64 gpa, const void *buf, size_t len);
+/* mv: of the vCPU whose thread this is, NULL if it is none's. */
+int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len);
 /* One aligned doubleword, in one piece; the caller is in m's SRCU. -EFAULT as above. */
 int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out) REQUIRES_SHARED(&m->srcu);
-/* Replaces old by new there. -EAGAIN: something else is there now. */
-int mem_cmpxchg_guest64(struct vm_mem *m, u64 gpa, u64 old, u64 new) REQUIRES_SHARED(&m->srcu);
+/* Replaces old by new there. -EAGAIN: something else is there now, or the dirty ring of mv has no room. */
+int mem_cmpxchg_guest64(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, u64 old, u64 new)
+	REQUIRES_SHARED(&m->srcu);
 
 /* --- slots: arguments as KVM_SET_USER_MEMORY_REGION2 (flags LOG_DIRTY_PAGES 1, READONLY 2); errors: docs/memory.md table --- */
 struct mem_region {
@@ -153,6 +162,18 @@ int mem_clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_pag
 			const void *bitmap);
 /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2. */
 int mem_set_manual_protect(struct vm_mem *m, u64 bits);
+/*
+ * KVM_CAP_DIRTY_LOG_RING_ACQ_REL: rings of that many bytes for the vCPUs to come. -EINVAL (size, has_vcpus, a second time),
+ * -E2BIG. The caller keeps has_vcpus true to its word (vm->lock).
+ */
+int mem_enable_dirty_ring(struct vm_mem *m, u32 bytes, bool has_vcpus);
+/* KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP. -EINVAL: no rings, or there are slots. */
+int mem_enable_ring_bitmap(struct vm_mem *m);
+/* KVM_RESET_DIRTY_RINGS. How many entries were reset, or -EINVAL without rings. */
+int mem_reset_dirty_rings(struct vm_mem *m);
+/* KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE: 0 or a size of a leaf. -EINVAL: another size, or there are slots. */
+int mem_set_split_chunk(struct vm_mem *m, u64 size);
+u64 mem_split_chunk(struct vm_mem *m);
 bool mem_has_slots(struct vm_mem *m);
 
 #endif

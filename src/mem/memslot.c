@@ -104,7 +104,7 @@ static int classify(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_lo
 static int prepare_new(struct vm_mem *m, struct request *req)
 {
 	struct memslot *new = NEW(struct memslot);
-	bool manual_all_set = (m->manual_protect & 3) == 3;
+	bool manual_all_set = m->manual_protect == DIRTY_LOG_INITIALLY_ALL_SET;
 
 	if (!new)
 		return -ENOMEM;
@@ -122,6 +122,8 @@ static int prepare_new(struct vm_mem *m, struct request *req)
 		new->dirty_bitmap = req->old->dirty_bitmap;
 		return 0;
 	}
+	if (m->ring_bytes && !m->ring_with_bitmap)
+		return 0;
 	return memslot_bitmap_create(new, manual_all_set);
 }
 

@@ -36,7 +36,7 @@ struct memslot {
 	u64 userspace_addr;
 	u32 flags;
 	u16 id;
-	/* Two halves of memslot_bitmap_words: the live one, and scratch of GET and CLEAR under slots_lock. NULL: not logging. */
+	/* memslot_bitmap_words of it, then what goes with them (dirty_bitmap.h). NULL: no bitmap, but perhaps logging to rings. */
 	struct a64 *dirty_bitmap;
 };
 
@@ -109,8 +109,16 @@ void memslot_swap(struct vm_mem *m) REQUIRES(&m->slots_lock) RELEASE(&m->slots_a
 
 /* --- dirty_log.c --------------------------------------------------------------------------------------------------- */
 
-/* In the SRCU section through which s was found; atomic against GET and CLEAR. */
-void memslot_mark_dirty(struct memslot *s, u64 gfn);
+/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 with both bits: all is dirty at first, and protected as it is cleared. */
+#define DIRTY_LOG_INITIALLY_ALL_SET 3
+
+/*
+ * A write by a guest or for it: noted, if s logs, in the ring of the vCPU whose thread this is (mv, else NULL), or in the bitmap.
+ * In the SRCU section through which s was found; atomic against GET, CLEAR and resets. Nothing else decides where.
+ */
+void memslot_mark_dirty(struct memslot *s, struct mem_vcpu *mv, u64 gfn);
+/* False: the ring of mv has no room, the write must wait until KVM_RUN was left. Its own thread. */
+bool memslot_dirty_room(struct mem_vcpu *mv);
 int memslot_bitmap_create(struct memslot *s, bool all_ones);
 void memslot_bitmap_destroy(struct memslot *s);
 /* Logging was just turned on for s, which is in both sets. */

@@ -94,8 +94,8 @@ static void report(const struct regime *g, u64 desc, u64 ipa, int level, struct 
 	};
 }
 
-static int walk(struct vm_mem *m, const struct regime *g, u64 ipa, struct nested_walk *out)
-	REQUIRES_SHARED(&m->srcu)
+static int walk(struct vm_mem *m, struct mem_vcpu *mv, const struct regime *g, u64 ipa,
+		struct nested_walk *out) REQUIRES_SHARED(&m->srcu)
 {
 	u64 table = g->base, index = ipa >> entry_shift(g, g->start_level), desc, pa;
 	int level = g->start_level;
@@ -126,7 +126,7 @@ static int walk(struct vm_mem *m, const struct regime *g, u64 ipa, struct nested
 
 		if (!g->ha)
 			return fault(out, NESTED_FAULT_ACCESS_FLAG, level);
-		ret = mem_cmpxchg_guest64(m, table + index * 8, desc, desc | DESC_AF);
+		ret = mem_cmpxchg_guest64(m, mv, table + index * 8, desc, desc | DESC_AF);
 		if (ret == -EAGAIN)
 			return ret;
 		if (ret)
@@ -136,12 +136,13 @@ static int walk(struct vm_mem *m, const struct regime *g, u64 ipa, struct nested
 	return 0;
 }
 
-int nested_walk(struct vm_mem *m, const struct nested_key *key, u64 ipa, struct nested_walk *out)
+int nested_walk(struct vm_mem *m, struct mem_vcpu *mv, const struct nested_key *key, u64 ipa,
+		struct nested_walk *out)
 {
 	struct regime g;
 
 	*out = (struct nested_walk){.fault = NESTED_FAULT_NONE};
 	if (!regime_decode(key, &g) || ipa >> g.ia_bits)
 		return fault(out, NESTED_FAULT_TRANSLATION, 0);
-	return walk(m, &g, ipa, out);
+	return walk(m, mv, &g, ipa, out);
 }

@@ -452,6 +452,10 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 	}
 	if (power == VCPU_SUSPENDED)
 		return suspended(v);
+	if (unlikely(v->mem.ring.full) && dirty_ring_still_full(&v->mem.ring)) {
+		v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+		return 0;
+	}
 	return 1;
 }
 

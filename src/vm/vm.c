@@ -11,6 +11,7 @@
 #include "host/guarded.h"
 #include "host/identity.h"
 #include "host/pages.h"
+#include "host/vma.h"
 #include "sync/thread.h"
 
 static int vm_ipa_bits(u64 type)
@@ -91,6 +92,19 @@ void vm_get(struct vm *vm)
 	ref_get(&vm->users);
 }
 
+_Static_assert(sizeof(struct dirty_ring_entry) == sizeof(struct kvm_dirty_gfn) &&
+		       offsetof(struct dirty_ring_entry, slot) ==
+			       offsetof(struct kvm_dirty_gfn, slot) &&
+		       offsetof(struct dirty_ring_entry, offset) ==
+			       offsetof(struct kvm_dirty_gfn, offset),
+	       "entry of a dirty ring");
+
+void vm_ring_extent(const struct vm *vm, u64 *start, u64 *end)
+{
+	*start = KVM_DIRTY_LOG_PAGE_OFFSET * host_page_size();
+	*end = *start + vm->mem.ring_bytes;
+}
+
 static void vm_free_vcpu(struct vm_vcpu *vv)
 {
 	struct vcpu *v = &vv->v;
@@ -100,6 +114,8 @@ static void vm_free_vcpu(struct vm_vcpu *vv)
 	vcpu_fini(v);
 	if (v->run)
 		host_munmap(v->run, host_page_size());
+	if (vv->ring)
+		host_munmap(vv->ring, vv->vm->mem.ring_bytes);
 	DELETE(vv);
 }
 
@@ -157,12 +173,18 @@ struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id)
 	return NULL;
 }
 
-/* The vCPU's descriptor is the memory file that holds its kvm_run page; page 1 of it is a placeholder for the shared ring. */
+/*
+ * The vCPU's descriptor is the memory file that holds its kvm_run page; page 1 of it is a placeholder for the ring of coalesced
+ * accesses, which is the VM's; the dirty ring, if the VM has them, is further on.
+ */
 static int vm_map_run(struct vm_vcpu *vv)
 {
-	u64 page = host_page_size();
+	u64 page = host_page_size(), start, end;
 	void *run;
-	int fd = host_memfd_create_fixed("anykvm-vcpu", 2 * page);
+	int fd;
+
+	vm_ring_extent(vv->vm, &start, &end);
+	fd = host_memfd_create_fixed("anykvm-vcpu", start < end ? end : 2 * page);
 
 	if (fd < 0)
 		return fd;
@@ -173,6 +195,26 @@ static int vm_map_run(struct vm_vcpu *vv)
 	}
 	vv->v.run = run;
 	vv->run_fd_at_birth = fd;
+	return 0;
+}
+
+/* With every page present: the ring is written under mmu_lock. */
+static int vm_map_dirty_ring(struct vm_vcpu *vv)
+{
+	u64 start, end;
+	void *ring;
+
+	vm_ring_extent(vv->vm, &start, &end);
+	if (start == end)
+		return 0;
+	ring = host_mmap(NULL, end - start, 3 /* PROT_READ | PROT_WRITE */, 1 /* MAP_SHARED */,
+			 vv->run_fd_at_birth, start);
+	if (host_map_failed(ring))
+		return host_map_error(ring);
+	vv->ring = ring;
+	if (host_populate((uintptr_t)ring, end - start, true))
+		return -ENOMEM;
+	dirty_ring_init(&vv->v.mem.ring, &vv->vm->mem, ring, end - start);
 	return 0;
 }
 
@@ -239,12 +281,14 @@ int vm_create_vcpu(struct vm *vm, u64 id, vm_install_vcpu *install, void *ctx)
 	r = vcpu_init(&vv->v, &vm->group, id, 0, vm_engine);
 	if (r)
 		goto unmap;
-
-	mutex_lock(&vm->lock);
-	r = vm_publish_vcpu(vm, vv, install, ctx);
-	mutex_unlock(&vm->lock);
-	if (r >= 0)
-		return r;
+	r = vm_map_dirty_ring(vv);
+	if (!r) {
+		mutex_lock(&vm->lock);
+		r = vm_publish_vcpu(vm, vv, install, ctx);
+		mutex_unlock(&vm->lock);
+		if (r >= 0)
+			return r;
+	}
 
 	host_close(vv->run_fd_at_birth);
 	vm_free_vcpu(vv);

@@ -32,6 +32,7 @@ struct vm_vcpu {
 	struct vcpu v;
 	struct vm *vm;
 	int run_fd_at_birth; /* number of the memfd behind v.run, for the installer only */
+	void *ring;	     /* mapping of the dirty ring, NULL without */
 };
 
 struct vm {
@@ -69,6 +70,9 @@ void vm_file_closed(struct vm *vm);
  */
 typedef int vm_install_vcpu(void *ctx, struct vm_vcpu *vv);
 int vm_create_vcpu(struct vm *vm, u64 id, vm_install_vcpu *install, void *ctx) EXCLUDES(&vm->lock);
+
+/* Where the dirty ring lies in a vCPU's descriptor: [start, end), empty without rings. */
+void vm_ring_extent(const struct vm *vm, u64 *start, u64 *end);
 
 /* By the id given at creation, NULL if there is none (or not yet online). */
 struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id);

@@ -119,7 +119,7 @@ int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len)
 	return 0;
 }
 
-int mem_write_guest(struct vm_mem *m, u64 gpa, const void *buf, size_t len)
+int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len)
 {
 	u8 *p = guest_ptr(m, gpa, len);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "fake_vcpu.h"
 #include "host/signal.h"
@@ -39,6 +41,13 @@ void fake_vcpu_init(struct fake_vcpu *v, struct vm_mem *m)
 	mem_vcpu_init(m, &v->mem, &v->tlb);
 	tlb_client_attach(&m->tlb, &v->tlb);
 	guarded_install();
+	if (!m->ring_bytes)
+		return;
+	v->ring = mmap(NULL, m->ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		       0);
+	if (v->ring == MAP_FAILED)
+		abort();
+	dirty_ring_init(&v->mem.ring, m, v->ring, m->ring_bytes);
 }
 
 void fake_vcpu_fini(struct fake_vcpu *v)
@@ -47,6 +56,8 @@ void fake_vcpu_fini(struct fake_vcpu *v)
 		fake_leave(v);
 	fake_put(v);
 	mem_vcpu_fini(&v->mem);
+	if (v->ring)
+		munmap(v->ring, v->m->ring_bytes);
 }
 
 int fake_load(struct fake_vcpu *v, u64 vttbr, u64 vtcr, bool s2)
@@ -178,6 +189,10 @@ int fake_access(struct fake_vcpu *v, u64 ipa, enum fake_op op, u32 *value)
 					  .exec = op == FAKE_EXEC,
 					  .size = 4};
 
+		if (v->mem.ring.full && dirty_ring_still_full(&v->mem.ring)) {
+			ret = FAKE_RING_FULL;
+			goto out;
+		}
 		if (!v->in_guest)
 			fake_enter(v);
 		else

@@ -34,12 +34,16 @@ struct fake_vcpu {
 	struct fake_tlb_entry entry[FAKE_TLB_SIZE];
 	struct fake_code_entry code[FAKE_CODE_SIZE];
 	bool in_guest;
-	bool no_cache; /* forget each translation at once */
+	struct dirty_ring_entry *ring; /* user space's view of the dirty ring, if the VM has them */
+	u32 collected;		       /* entries that user space has taken from it */
+	bool no_cache;		       /* forget each translation at once */
 	u64 faults, host_faults, retries, records;
 };
 
 enum fake_op { FAKE_READ, FAKE_WRITE, FAKE_EXEC };
 
+/* The ring is full: KVM_RUN would say so. */
+#define FAKE_RING_FULL 100
 /* Results above 0: the fault path's answer, as 1 + enum mem_fault_action. */
 #define FAKE_ACTION(a) (1 + (a))
 

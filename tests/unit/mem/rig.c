@@ -14,7 +14,7 @@
 
 static u64 objects_before;
 
-void rig_start_bits(struct rig *r, unsigned ipa_bits)
+static void start(struct rig *r, unsigned ipa_bits, u32 ring_bytes, bool with_bitmap)
 {
 	rcu_barrier();
 	objects_before = host_alloc_objects();
@@ -22,12 +22,39 @@ void rig_start_bits(struct rig *r, unsigned ipa_bits)
 		printf("# mem_init failed\n");
 		abort();
 	}
+	if ((ring_bytes && mem_enable_dirty_ring(&r->m, ring_bytes, false)) ||
+	    (with_bitmap && mem_enable_ring_bitmap(&r->m)))
+		abort();
 	fake_vcpu_init(&r->v, &r->m);
+}
+
+void rig_start_bits(struct rig *r, unsigned ipa_bits)
+{
+	start(r, ipa_bits, 0, false);
+}
+
+void rig_start_rings(struct rig *r, u32 ring_bytes, bool with_bitmap)
+{
+	start(r, 40, ring_bytes, with_bitmap);
+}
+
+bool rig_collect(struct fake_vcpu *v, u32 *slot, u64 *page)
+{
+	struct dirty_ring_entry *e =
+		&v->ring[v->collected % (v->m->ring_bytes / sizeof(struct dirty_ring_entry))];
+
+	if (!(a32_load_acquire(&e->flags) & DIRTY_RING_DIRTY))
+		return false;
+	*slot = a32_load_relaxed(&e->slot);
+	*page = a64_load_relaxed(&e->offset);
+	a32_store_release(&e->flags, DIRTY_RING_RESET);
+	v->collected++;
+	return true;
 }
 
 void rig_start(struct rig *r)
 {
-	rig_start_bits(r, 40);
+	start(r, 40, 0, false);
 }
 
 bool rig_stop(struct rig *r)

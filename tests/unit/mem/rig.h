@@ -25,8 +25,16 @@ struct rig {
 /* A VM of 40 IPA bits with one fake vCPU. */
 void rig_start(struct rig *r);
 void rig_start_bits(struct rig *r, unsigned ipa_bits);
+/* With dirty rings of so many bytes, and a bitmap beside them or not. */
+void rig_start_rings(struct rig *r, u32 ring_bytes, bool with_bitmap);
 /* Also checks what must hold at rest, and that nothing of the library's memory is left. True if all is well. */
 bool rig_stop(struct rig *r);
+
+/*
+ * User space takes the next entry of v's ring and marks it for the reset: true, and which page of which slot, or false if there
+ * is none.
+ */
+bool rig_collect(struct fake_vcpu *v, u32 *slot, u64 *page);
 
 /* Anonymous memory, aligned to align (0: a page). The address may be reused: rig_unmap goes through a pair. */
 void *rig_map(u64 size, u64 align);

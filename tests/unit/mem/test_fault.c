@@ -273,11 +273,11 @@ TEST(library_access_goes_through_slots_and_respects_them)
 	ASSERT_EQ(rig_slot(&r.m, 1, 3 * PAGE, PAGE, p + 2 * PAGE, MEMSLOT_READONLY), 0);
 	for (unsigned i = 0; i < sizeof(buf); i++)
 		buf[i] = i * 7;
-	EXPECT_EQ(mem_write_guest(&r.m, PAGE + 100, buf, 2 * PAGE - 100), 0);
+	EXPECT_EQ(mem_write_guest(&r.m, NULL, PAGE + 100, buf, 2 * PAGE - 100), 0);
 	EXPECT_EQ(mem_read_guest(&r.m, PAGE + 100, back, 2 * PAGE - 100), 0);
 	EXPECT(!memcmp(buf, back, 2 * PAGE - 100));
 	EXPECT_EQ(a64_load(&memslot_find_id(memslot_active(&r.m), 0)->dirty_bitmap[0]), 3);
-	EXPECT_EQ(mem_write_guest(&r.m, 3 * PAGE, buf, 1), -EFAULT);
+	EXPECT_EQ(mem_write_guest(&r.m, NULL, 3 * PAGE, buf, 1), -EFAULT);
 	EXPECT_EQ(mem_read_guest(&r.m, 3 * PAGE, back, 1), 0);
 	EXPECT_EQ(mem_read_guest(&r.m, 0, back, 1), -EFAULT);
 	EXPECT_EQ(mem_read_guest(&r.m, 4 * PAGE - 1, back, 2), -EFAULT);
