@@ -94,6 +94,10 @@ struct file *fd_get(int fd, bool trust);
 int fd_install(int fd, struct file *f);
 /* The entry's reference, now the caller's, or NULL. */
 struct file *fd_unlink(int fd);
+/*
+ * In a fork child, where an entry is a mark and no reference: newfd is what oldfd is, ours or not. Takes no lock, needs no memory.
+ */
+void fd_mark_copy(int oldfd, int newfd);
 /* The next number >= fd with an entry, or -1. */
 int fd_next(int fd);
 /*
