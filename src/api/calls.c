@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "host/fd.h"
 #include "host/passthrough.h"
+#include "host/signal.h"
 
 /* libc's way: -1 and errno. */
 static int result(s64 r)
@@ -263,9 +264,9 @@ static bool request_of_any_file(u32 request)
 int anykvm_ioctl(int fd, unsigned long request, ...)
 {
 	enum api_role role;
+	u64 arg, sigmask;
 	struct file *f;
 	va_list ap;
-	u64 arg;
 	s64 r;
 
 	va_start(ap, request);
@@ -279,13 +280,15 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	if (role == API_CHILD)
 		return result(-EIO);
 	library_enter();
+	/* As in the kernel, a handler runs when the request is over; and blocking nests, so this is its only cost. */
+	sigmask = host_signals_block();
 	f = fd_get(fd, (u32)request == KVM_RUN);
-	if (f) {
-		r = ioctl_dispatch(f, request, arg);
+	r = f ? ioctl_dispatch(f, request, arg) : 0;
+	if (f)
 		file_put(f);
-	} else {
+	host_signals_restore(sigmask);
+	if (!f)
 		r = foreign_ioctl(fd, request, arg);
-	}
 	library_exit();
 	return result(r);
 }
