@@ -541,6 +541,25 @@ static void vcpu_main(void *arg)
 	fake_leave(v);
 }
 
+/* The same as somebody's guest: four keys for the four shadow MMUs of two vCPUs, and one more. */
+static void nested_main(void *arg)
+{
+	struct fake_vcpu *v = arg;
+	u64 seed = 7;
+	u32 x = 1;
+
+	while (!a32_load(&over)) {
+		u64 n = next_random(&seed);
+
+		if (nested_mmu_load(&r.m, &v->mem, (n % 5) << 48, 0, false))
+			continue;
+		nested_mmu_sync(&r.m, &v->mem);
+		for (unsigned i = 0; i < 8; i++)
+			fake_access(v, (n >> 16) % (AREA / PAGE) * PAGE, FAKE_WRITE, &x);
+		nested_mmu_put(&v->mem);
+	}
+}
+
 static void slots_main(void *arg)
 {
 	u64 seed = 5;
@@ -592,9 +611,11 @@ TEST(looking_while_everything_changes)
 	area = rig_map(AREA, 2 * MIB);
 	rig_start(&r);
 	fake_vcpu_init(&second, &r.m);
+	for (unsigned i = 0; i < 2; i++)
+		ASSERT_EQ(nested_mmu_grow(&r.m), 0);
 	a32_store(&over, 0);
 	helper_start(&h[0], vcpu_main, &r.v);
-	helper_start(&h[1], vcpu_main, &second);
+	helper_start(&h[1], nested_main, &second);
 	helper_start(&h[2], slots_main, NULL);
 	helper_start(&h[3], pairs_main, NULL);
 	for (u64 i = 0; i < rounds; i++) {
@@ -604,7 +625,7 @@ TEST(looking_while_everything_changes)
 		if (!ranges_in_order(text))
 			TEST_FAIL("%s", text);
 		free(text);
-		stage2_table_pages(&r.m.mmu);
+		mem_table_pages(&r.m);
 		/* The end comes in the middle. */
 		if (i == rounds * 3 / 4)
 			mm_release();
