@@ -150,6 +150,7 @@ void host_frame_free(void *frame)
 {
 	struct host_frame_list l = {0};
 
+	CONTEXT_MAY_BLOCK("free");
 	if (frame)
 		host_frame_list_add(&l, frame);
 	host_frame_list_free(&l);

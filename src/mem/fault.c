@@ -353,6 +353,9 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 	cookie = srcu_read_lock(&m->srcu);
 	ret = handle(m, mv, &f, action, &in_flight);
 	srcu_read_unlock(&m->srcu, cookie);
+	/* Whatever else was found in memory that is perhaps gone already. Pairs with the store in teardown.c. */
+	if (unlikely(a32_load_acquire(&m->dead)))
+		return -EIO;
 	if (ret != -EAGAIN)
 		return ret;
 	a64_fetch_add(&m->stats.retries, 1);

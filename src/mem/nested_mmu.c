@@ -253,7 +253,7 @@ void nested_detach_all(struct vm_mem *m, struct s2_pgt **list)
 	for (u32 i = 0; i < m->nested.nr; i++) {
 		struct nested_mmu *n = nested_mmu_at(m, i);
 
-		stage2_detach(&n->mmu, list);
+		stage2_detach(m, &n->mmu, list);
 		n->key.vttbr = VTTBR_CNP;
 		n->pending_unmap = false;
 	}

@@ -100,7 +100,8 @@ void stage2_pgt_destroy(struct s2_pgt *pgt);
 /* As above after a grace period; callable under mmu_lock. */
 void stage2_pgt_free_rcu(struct s2_pgt *pgt);
 /* Takes the table of mmu, if it has one, onto *list. From here on mmu answers as torn down. */
-void stage2_detach(struct s2_mmu *mmu, struct s2_pgt **list) REQUIRES(&mmu->mem->mmu_lock);
+void stage2_detach(struct vm_mem *m, struct s2_mmu *mmu, struct s2_pgt **list)
+	REQUIRES(&m->mmu_lock);
 /* Pages a single map may need: the minimum a vCPU's cache is filled to. */
 unsigned stage2_cache_min(unsigned ipa_bits);
 

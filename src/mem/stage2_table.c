@@ -139,7 +139,7 @@ static void pgt_free_callback(struct rcu_head *head)
 	stage2_pgt_destroy(container_of(head, struct s2_pgt, rcu));
 }
 
-void stage2_detach(struct s2_mmu *mmu, struct s2_pgt **list)
+void stage2_detach(struct vm_mem *m, struct s2_mmu *mmu, struct s2_pgt **list)
 {
 	struct s2_pgt *pgt = aptr_load_relaxed(&mmu->pgt);
 

@@ -4,6 +4,7 @@
  * for it, leave no object and no descriptor behind, and not hinder the same operation a moment later.
  */
 #include <dirent.h>
+#include <linux/falloc.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
@@ -16,9 +17,12 @@
 
 struct rig {
 	struct machine m;
-	int gic, event, result_fd;
+	int gic, gmem, event, result_fd;
 	unsigned char *slot;
 	void *map;
+	/* a second machine, with dirty rings */
+	int ring_vm, ring_vcpu;
+	void *ring;
 };
 
 static int count_fds(void)
@@ -281,6 +285,82 @@ static int op_note_userfault(struct rig *r)
 	return anykvm_note_userfault(r->slot, PAGE, 1);
 }
 
+#define GMEM_SIZE 0x400000ull
+
+static int op_gmem_create(struct rig *r)
+{
+	struct kvm_create_guest_memfd a = {.size = GMEM_SIZE, .flags = 3};
+
+	return r->result_fd = ioctl(r->m.vm, KVM_CREATE_GUEST_MEMFD, &a);
+}
+static int op_gmem_slot(struct rig *r)
+{
+	struct kvm_userspace_memory_region2 m = {.slot = 1,
+						 .flags = KVM_MEM_GUEST_MEMFD,
+						 .guest_phys_addr = SLOT_GPA,
+						 .memory_size = GMEM_SIZE,
+						 .userspace_addr = (uintptr_t)r->slot,
+						 .guest_memfd = r->gmem};
+
+	return ioctl(r->m.vm, KVM_SET_USER_MEMORY_REGION2, &m);
+}
+static int op_gmem_slot_delete(struct rig *r)
+{
+	return set_slot(r->m.vm, 1, 0, SLOT_GPA, 0, NULL);
+}
+static int op_gmem_allocate(struct rig *r)
+{
+	return fallocate(r->gmem, FALLOC_FL_KEEP_SIZE, 0, GMEM_SIZE);
+}
+static int op_gmem_punch(struct rig *r)
+{
+	return fallocate(r->gmem, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, PAGE, GMEM_SIZE);
+}
+static int op_gmem_map(struct rig *r)
+{
+	r->map = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, r->gmem, PAGE);
+	return r->map == MAP_FAILED ? -1 : 0;
+}
+static int op_gmem_error(struct rig *r)
+{
+	return madvise(r->map, PAGE, MADV_HWPOISON);
+}
+static int op_gmem_close(struct rig *r)
+{
+	int fd = dup(r->gmem);
+
+	/* the last reference to the file goes with the mapping, if there is one */
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+static int op_enable_ring(struct rig *r)
+{
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL, .args = {PAGE}};
+
+	return ioctl(r->ring_vm, KVM_ENABLE_CAP, &cap);
+}
+static int op_ring_vcpu(struct rig *r)
+{
+	return r->ring_vcpu = ioctl(r->ring_vm, KVM_CREATE_VCPU, 0);
+}
+static int op_map_ring(struct rig *r)
+{
+	r->ring = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, r->ring_vcpu,
+		       KVM_DIRTY_LOG_PAGE_OFFSET * PAGE);
+	return r->ring == MAP_FAILED ? -1 : 0;
+}
+static int op_reset_rings(struct rig *r)
+{
+	return ioctl(r->ring_vm, KVM_RESET_DIRTY_RINGS, 0);
+}
+static int op_log_to_ring(struct rig *r)
+{
+	return set_slot(r->ring_vm, 0, KVM_MEM_LOG_DIRTY_PAGES, SLOT_GPA, SLOT_SIZE, r->slot);
+}
+
 /* --- starting points --------------------------------------------------------------------------------------------------------- */
 
 static void with_gic(struct rig *r)
@@ -306,6 +386,44 @@ static void with_guest_that_ran(struct rig *r)
 static void with_zone(struct rig *r)
 {
 	ASSERT_EQ(op_coalesced(r), 0);
+}
+
+static void with_gmem(struct rig *r)
+{
+	ASSERT(op_gmem_create(r) >= 0);
+	r->gmem = r->result_fd;
+	r->result_fd = -1;
+}
+static void with_gmem_slot(struct rig *r)
+{
+	with_gmem(r);
+	ASSERT_EQ(op_gmem_slot(r), 0);
+}
+static void with_gmem_mapped(struct rig *r)
+{
+	with_gmem_slot(r);
+	ASSERT_EQ(op_gmem_map(r), 0);
+}
+/* The file that stands for pages that a host may not touch is the process's, once it is needed. */
+static void with_gmem_hit(struct rig *r)
+{
+	with_gmem_mapped(r);
+	ASSERT_EQ(op_gmem_error(r), 0);
+}
+static void with_second_machine(struct rig *r)
+{
+	r->ring_vm = ioctl(r->m.kvm, KVM_CREATE_VM, 0);
+	ASSERT(r->ring_vm >= 0);
+}
+static void with_rings(struct rig *r)
+{
+	with_second_machine(r);
+	ASSERT_EQ(op_enable_ring(r), 0);
+}
+static void with_ring(struct rig *r)
+{
+	with_rings(r);
+	ASSERT(op_ring_vcpu(r) >= 0);
 }
 
 static const struct operation {
@@ -356,11 +474,30 @@ static const struct operation {
 	{"discard memory", op_madvise, with_guest_that_ran},
 	{"protect memory", op_mprotect, with_guest_that_ran},
 	{"note a userfault range", op_note_userfault, NULL},
+	{"create a guest_memfd", op_gmem_create, NULL},
+	{"create a slot with guest_memfd", op_gmem_slot, with_gmem},
+	{"delete a slot with guest_memfd", op_gmem_slot_delete, with_gmem_slot},
+	{"allocate guest_memfd", op_gmem_allocate, with_gmem_slot},
+	{"punch guest_memfd", op_gmem_punch, with_gmem_mapped},
+	{"map guest_memfd", op_gmem_map, with_gmem},
+	{"a memory error in guest_memfd", op_gmem_error, with_gmem_mapped},
+	{"punch what had a memory error", op_gmem_punch, with_gmem_hit},
+	{"copy and close a guest_memfd", op_gmem_close, with_gmem_mapped},
+	{"enable dirty rings", op_enable_ring, with_second_machine},
+	{"create a vCPU with a ring", op_ring_vcpu, with_rings},
+	{"map a ring", op_map_ring, with_ring},
+	{"reset the rings", op_reset_rings, with_ring},
+	{"log to rings", op_log_to_ring, with_ring},
 };
 
 static struct rig rig_new(const struct operation *o)
 {
-	struct rig r = {.m = machine_new(1), .gic = -1, .result_fd = -1};
+	struct rig r = {.m = machine_new(1),
+			.gic = -1,
+			.gmem = -1,
+			.result_fd = -1,
+			.ring_vm = -1,
+			.ring_vcpu = -1};
 	struct code c = code_at(&r.m, RAM);
 
 	/* a load, a store and a jump each in a page of its own; then out */
@@ -385,8 +522,16 @@ static void rig_free(struct rig *r)
 		close(r->result_fd);
 	if (r->map && r->map != MAP_FAILED)
 		munmap(r->map, 2 * PAGE);
+	if (r->ring && r->ring != MAP_FAILED)
+		munmap(r->ring, PAGE);
+	if (r->ring_vcpu >= 0)
+		close(r->ring_vcpu);
+	if (r->ring_vm >= 0)
+		close(r->ring_vm);
 	if (r->gic >= 0)
 		close(r->gic);
+	if (r->gmem >= 0)
+		close(r->gmem);
 	close(r->event);
 	munmap(r->slot, SLOT_SIZE);
 	munmap(r->m.run[0], 2 * PAGE);
