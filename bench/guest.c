@@ -17,9 +17,14 @@ static size_t run_size(struct backend *b)
 
 void guest_create(struct guest *g, struct backend *b, int nr_vcpus)
 {
+	guest_create_in(g, b, make_vm(b), nr_vcpus);
+}
+
+void guest_create_in(struct guest *g, struct backend *b, int vm, int nr_vcpus)
+{
 	g->b = b;
 	g->nr_vcpus = nr_vcpus;
-	g->vm = make_vm(b);
+	g->vm = vm;
 	g->system = mmap(NULL, GUEST_SYSTEM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			 -1, 0);
 	must(g->system == MAP_FAILED ? -1 : 0, "mmap");

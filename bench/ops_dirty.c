@@ -111,13 +111,15 @@ static double log_on(struct backend *b, unsigned rounds, size_t offset, unsigned
 	struct guest g;
 
 	if (chunk && b->arch == &guest_arm64 &&
-	    b->ioctl(b->kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE) <= 0)
+	    b->ioctl(b->kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES) <= 0)
 		return UNSUPPORTED;
 	memory_populate(MEMORY_SIZE + MEMORY_TAIL);
 	for (unsigned i = 0; i < rounds; i++) {
-		guest_create(&g, b, 1);
+		int vm = make_vm(b);
+
 		if (chunk && b->arch == &guest_arm64)
-			enable(b, g.vm, KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE, chunk);
+			enable(b, vm, KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE, chunk);
+		guest_create_in(&g, b, vm, 1);
 		set_slot(b, g.vm, 0, 0, GUEST_DATA, MEMORY_SIZE, memory);
 		guest_touch(&g, GUEST_DATA, MEMORY_SIZE, stride);
 		start = now_ns();

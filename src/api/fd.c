@@ -135,6 +135,15 @@ struct file *fd_unlink(int fd)
 	return entry ? aptr_xchg(entry, NULL) : NULL;
 }
 
+void fd_mark_copy(int oldfd, int newfd)
+{
+	struct aptr *from = fd_entry(oldfd), *to = fd_entry(newfd);
+
+	/* Without a page the number is beyond all that the parent had, and the copy is nobody's: ENOTTY where EIO is meant. */
+	if (to)
+		aptr_store_relaxed(to, from ? aptr_load_relaxed(from) : NULL);
+}
+
 int fd_next(int fd)
 {
 	for (fd = MAX(fd, 0); fd < (int)(FD_PAGES * FD_PAGE_SIZE); fd++) {

@@ -120,8 +120,10 @@ void *host_frame_alloc(void)
 
 	CONTEXT_MAY_BLOCK("allocation");
 	p = fail_now() ? NULL : frame_take();
-	if (p)
+	if (p) {
 		count(HOST_FRAME_SIZE, 1);
+		host_alloc_note(p);
+	}
 	return p;
 }
 

@@ -106,6 +106,11 @@ int mem_cmpxchg_guest64(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, u64 old,
 
 	if (!place_find(m, gpa, true, &p))
 		return -EFAULT;
+	/* Nothing is written that could not be reported: KVM_RUN is left before the guest tries again. */
+	if (memslot_is_logging(p.slot) && !memslot_dirty_room(mv)) {
+		place_put(&p);
+		return -EAGAIN;
+	}
 	done = guarded_cmpxchg64(p.hva, &old, new, &swapped);
 	place_put(&p);
 	if (!done)

@@ -202,6 +202,7 @@ static int fault_gmem(struct vm_mem *m, struct fault *f)
 	f->hva = page.hva;
 	f->level = block_level(m, f, &(struct host_vma){.start = page.start, .end = page.end});
 	f->prot = (S2_PROT_R | S2_PROT_W | (f->in->exec ? S2_PROT_X : 0)) & f->allowed;
+	a64_fetch_add(&m->stats.gmem_faults, 1);
 	ret = host_populate(page.hva, 4096, true);
 	gmem_page_put(&page);
 	mem_hook(HOOK_FAULT_AFTER_POPULATE, m);
@@ -269,8 +270,9 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 	if (mv->nested && (f->prot & S2_PROT_W))
 		a32_store_relaxed(&mv->nested->may_write, 1);
 	if (f->in->type == MEM_FAULT_PERMISSION && f->in->level == f->level) {
-		a64_fetch_add(&m->stats.relaxes, 1);
 		ret = stage2_relax(m, f->mmu, f->ipa, f->level, hva, f->prot);
+		if (!ret)
+			a64_fetch_add(&m->stats.relaxes, 1);
 		/* The guest hypervisor gave the address another page and did not say so: that page is mapped in its place. */
 		if (ret != -ESTALE)
 			return ret;
@@ -342,6 +344,8 @@ static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 		ret = fault_memory(m, f);
 	if (!ret)
 		ret = fault_install(m, mv, f, in_flight);
+	if (!ret && (f->prot & S2_PROT_W) && memslot_is_logging(f->slot))
+		a64_fetch_add(&m->stats.dirty_pages, 1);
 	fault_report(m, mv, f, ret);
 	return ret;
 }
@@ -388,7 +392,7 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 static void drop_leaf(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, u64 hva)
 {
 	u64 page = ALIGN_DOWN(ipa, 4096), code = ALIGN_DOWN(hva, 4096);
-	struct s2_range gone = {page, page + 4096};
+	struct s2_range gone = {.start = page, .end = page + 4096};
 
 	write_lock(&m->mmu_lock);
 	stage2_unmap(m, mmu, page, page + 4096, false, &gone);
@@ -402,6 +406,7 @@ int mem_host_fault(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault
 	struct s2_mmu *mmu = mem_vcpu_mmu(m, mv);
 	struct mem_fault again = *in;
 
+	a64_fetch_add(&m->stats.host_faults, 1);
 	if (in->ipa >> mmu->ipa_bits)
 		return mem_fault_handle(m, mv, in, action);
 	vma_cache_drop(m->vmas, in->hva);

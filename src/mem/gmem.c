@@ -330,6 +330,24 @@ int gmem_page_get(const struct memslot *s, u64 gfn, struct gmem_page *out)
 	return 0;
 }
 
+bool gmem_slot_facts(const struct memslot *s, struct gmem_slot_facts *out)
+{
+	struct file *f = slot_file_get(s);
+	const struct gmem_inode *inode;
+
+	if (!f)
+		return false;
+	/* G-3 */
+	inode = f->gmem->inode;
+	*out = (struct gmem_slot_facts){.offset = s->gmem.node.start * 4096,
+					.hva = inode->base + s->gmem.node.start * 4096,
+					.size = inode->size,
+					.flags = inode->flags,
+					.poison = gmem_has_poison(inode)};
+	file_put(f);
+	return true;
+}
+
 void gmem_page_put(const struct gmem_page *p)
 {
 	file_put(p->file);

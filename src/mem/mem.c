@@ -100,7 +100,7 @@ int mem_vcpu_init(struct vm_mem *m, struct mem_vcpu *mv, struct tlb_client *tlb)
 
 void mem_vcpu_fini(struct mem_vcpu *mv)
 {
-	dirty_ring_fini(&mv->ring);
 	BUG_ON(mv->nested);
+	dirty_ring_fini(&mv->ring);
 	page_cache_drain(mv);
 }

@@ -280,6 +280,7 @@ static int set_region(struct vm_mem *m, const struct mem_region *r) REQUIRES(&m-
 		exchange(m, req.old, req.new);
 	}
 	commit(m, &req);
+	a64_fetch_add(&m->stats.slot_changes, 1);
 	return 0;
 }
 

@@ -118,6 +118,8 @@ struct memslot *memslot_next_hva(struct memslot_set *set, struct memslot *s, u64
 	for (s = memslot_first_hva(set, start, end); s; s = memslot_next_hva(set, s, start, end))
 /* All slots, by gfn. */
 struct memslot *memslot_first(struct memslot_set *set);
+/* The first that holds gfn or lies above. */
+struct memslot *memslot_first_from(struct memslot_set *set, u64 gfn);
 struct memslot *memslot_next(struct memslot_set *set, struct memslot *s);
 #define memslot_for_each(s, set) for (s = memslot_first(set); s; s = memslot_next(set, s))
 

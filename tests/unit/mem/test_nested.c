@@ -314,6 +314,9 @@ TEST(I30_a_context_in_use_is_not_recycled)
 
 /* --- I-31 ------------------------------------------------------------------------------------------------------------ */
 
+/* Far from each other in the table, each in its own entry of a TLB. */
+#define I31_IPA(k) ((k)*GIB + (k)*PAGE)
+
 TEST(I31_what_the_host_takes_is_in_no_shadow_table)
 {
 	static struct fake_vcpu second;
@@ -325,26 +328,27 @@ TEST(I31_what_the_host_takes_is_in_no_shadow_table)
 	for (unsigned i = 0; i < 3; i++) {
 		guest[i] = hyp_new_guest(&h, i);
 		for (unsigned k = 0; k < 4; k++)
-			hyp_map(&h, guest[i], k * GIB, 0x10000 + k * PAGE, 3, HYP_RWX);
+			hyp_map(&h, guest[i], I31_IPA(k), 0x10000 + k * PAGE, 3, HYP_RWX);
 	}
 	for (unsigned i = 0; i < 3; i++) {
 		ASSERT_EQ(fake_load(&r.v, guest[i], HYP_VTCR, true), 0);
 		for (unsigned k = 0; k < 4; k++)
-			EXPECT_EQ(fake_access(&r.v, k * GIB, FAKE_WRITE, &x), 0);
+			EXPECT_EQ(fake_access(&r.v, I31_IPA(k), FAKE_WRITE, &x), 0);
 		fake_put(&r.v);
 	}
 	/* One is in the guest of the last, with all of it in its TLB. */
 	ASSERT_EQ(fake_load(&second, guest[2], HYP_VTCR, true), 0);
 	for (unsigned k = 0; k < 4; k++)
-		EXPECT_EQ(fake_access(&second, k * GIB, FAKE_READ, &x), 0);
+		EXPECT_EQ(fake_access(&second, I31_IPA(k), FAKE_READ, &x), 0);
 	EXPECT_EQ(shadow_leaves_all(&r.m), 12);
+	EXPECT(fake_tlb_find(&second, I31_IPA(1)));
 	rig_unmap(h.mem + 0x10000 + PAGE, PAGE);
 	EXPECT_EQ(shadow_leaves_all(&r.m), 0);
 	fake_enter(&second);
-	EXPECT(!fake_tlb_find(&second, GIB));
+	EXPECT(!fake_tlb_find(&second, I31_IPA(1)));
 	fake_leave(&second);
 	EXPECT_EQ(fake_access(&second, 0, FAKE_READ, &x), 0);
-	EXPECT_EQ(fake_access(&second, GIB, FAKE_READ, &x), -EFAULT);
+	EXPECT_EQ(fake_access(&second, I31_IPA(1), FAKE_READ, &x), -EFAULT);
 	EXPECT_EQ(shadow_leaves_all(&r.m), 1);
 	/* A slot that goes: as the host's change. */
 	EXPECT_EQ(rig_slot(&r.m, 0, 0, 0, h.mem, 0), 0);

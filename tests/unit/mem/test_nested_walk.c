@@ -43,7 +43,7 @@ static int walk(u64 vttbr, u64 vtcr, u64 ipa, struct nested_walk *w)
 {
 	struct nested_key key = {.vttbr = vttbr, .vtcr = vtcr, .s2 = true};
 	int cookie = srcu_read_lock(&r.m.srcu);
-	int ret = nested_walk(&r.m, NULL, &key, ipa, w);
+	int ret = nested_walk(&r.m, &r.v.mem, &key, ipa, w);
 
 	srcu_read_unlock(&r.m.srcu, cookie);
 	return ret;
@@ -155,6 +155,38 @@ TEST(the_access_flag_is_set_if_the_hypervisor_has_it_set)
 	at(l1)[511] = desc;
 	expect_fault(l0, vtcr, BIT(48) - 8, NESTED_FAULT_WALK_ABORT, 1);
 	EXPECT_EQ(at(l1)[511], desc);
+	stop();
+}
+
+TEST(the_access_flag_waits_for_room_in_the_dirty_ring)
+{
+	u64 vtcr = vtcr_of(0, 1, 39, 5) | VTCR_HA, desc = D_PAGE | D_R;
+	struct nested_walk w;
+	unsigned set = 0;
+
+	rig_start_rings(&r, PAGE, false);
+	mem = rig_map(MEM_SIZE, 0);
+	if (rig_slot(&r.m, 0, MEM_GPA, MEM_SIZE, mem, MEMSLOT_LOG_DIRTY))
+		abort();
+	at(MEM_GPA)[0] = (MEM_GPA + PAGE) | D_TABLE;
+	for (unsigned i = 0; i < 512; i++) {
+		at(MEM_GPA + PAGE)[i] = (MEM_GPA + (2 + i) * PAGE) | D_TABLE;
+		at(MEM_GPA + (2 + i) * PAGE)[0] = desc;
+	}
+	while (!walk(MEM_GPA, vtcr, set * 2 * MIB, &w))
+		set++;
+	/* Nothing was written that the ring does not tell. */
+	EXPECT_CMP(set, <=, PAGE / 16);
+	for (unsigned i = 0; i < 512; i++)
+		EXPECT_EQ(at(MEM_GPA + (2 + i) * PAGE)[0], i < set ? desc | D_AF : desc);
+	for (unsigned i = 0; i < set; i++) {
+		u64 page;
+		u32 slot;
+
+		EXPECT(rig_collect(&r.v, &slot, &page) && page == 2 + i);
+	}
+	EXPECT_EQ(mem_reset_dirty_rings(&r.m), set);
+	EXPECT_EQ(walk(MEM_GPA, vtcr, set * 2 * MIB, &w), 0);
 	stop();
 }
 

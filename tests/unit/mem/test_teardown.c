@@ -43,7 +43,7 @@ static void make_victim(struct fake_vcpu *v)
 	u64 guest[4];
 	u32 x;
 
-	if (mem_init(victim, 40))
+	if (mem_init(victim, 40) || mem_set_split_chunk(victim, 2 * MIB))
 		abort();
 	for (unsigned i = 0; i < 2; i++) {
 		fake_vcpu_init(&v[i], victim);
@@ -66,6 +66,19 @@ static void make_victim(struct fake_vcpu *v)
 		abort();
 }
 
+/* Splits the block of slot 0, for which the cache is filled; some pages stay in it. */
+static u32 fill_split_cache(void)
+{
+	u32 nr;
+
+	if (rig_slot(victim, 0, 0, HYP_SIZE, h.mem, MEMSLOT_LOG_DIRTY))
+		abort();
+	mutex_lock(&victim->slots_lock);
+	nr = victim->split_cache.nr;
+	mutex_unlock(&victim->slots_lock);
+	return nr;
+}
+
 TEST(T1_two_releases_at_once_free_each_table_once)
 {
 	static struct vm_mem m;
@@ -81,9 +94,14 @@ TEST(T1_two_releases_at_once_free_each_table_once)
 	objects = host_alloc_objects();
 	helper_start(&other, release_rounds, NULL);
 	for (unsigned i = 0; i < rounds; i++) {
+		u32 cached;
+
 		make_victim(v);
+		cached = fill_split_cache();
+		EXPECT(cached);
 		barrier();
 		mem_flush_all(&m);
+		EXPECT_EQ(m.split_cache.nr, cached);
 		/* Whoever returns knows that all of it is out of reach, whichever of the two did it. */
 		EXPECT(m.s2_dead && !aptr_load_relaxed(&m.mmu.pgt));
 		read_lock(&m.mmu_lock);
