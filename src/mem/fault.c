@@ -154,9 +154,9 @@ static unsigned block_level(struct vm_mem *m, const struct fault *f, const struc
 			continue;
 		if (start < first || start + size > last)
 			continue;
-		if (start < vma->start || start + size > vma->end)
-			continue;
 		if (ipa / 4096 < f->attr.gfn || (ipa + size) / 4096 > f->attr.gfn_end)
+			continue;
+		if (start < vma->start || start + size > vma->end)
 			continue;
 		/* Rule P: the other pages of a block are not populated. */
 		if (mem_userfault_overlaps(start, start + size))

@@ -309,14 +309,23 @@ TEST(I37_code_dies_with_the_attribute_it_was_read_by)
 	start(0);
 	EXPECT_EQ(guest(GPA, FAKE_EXEC, &code), 0);
 	EXPECT_EQ(code, 0x11111111);
+	/* there and back; what is there was changed meanwhile */
 	EXPECT_EQ(set(GPA, PAGE, PRIVATE), 0);
 	*(u32 *)mem = 0x55;
+	EXPECT_EQ(set(GPA, PAGE, 0), 0);
+	EXPECT_EQ(guest(GPA, FAKE_EXEC, &code), 0);
+	EXPECT_EQ(code, 0x55);
+	/* the same of the file */
+	EXPECT_EQ(set(GPA, PAGE, PRIVATE), 0);
 	ASSERT_EQ(mem_write_guest(&r.m, NULL, GPA, &x, 4), 0);
 	EXPECT_EQ(guest(GPA, FAKE_EXEC, &code), 0);
 	EXPECT_EQ(code, 0x44);
 	EXPECT_EQ(set(GPA, PAGE, 0), 0);
+	EXPECT_EQ(set(GPA, PAGE, PRIVATE), 0);
+	x = 0x66;
+	ASSERT_EQ(mem_write_guest(&r.m, NULL, GPA, &x, 4), 0);
 	EXPECT_EQ(guest(GPA, FAKE_EXEC, &code), 0);
-	EXPECT_EQ(code, 0x55);
+	EXPECT_EQ(code, 0x66);
 	stop();
 }
 
