@@ -78,8 +78,9 @@ ANYKVM_API int anykvm_openat(int dirfd, const char *path, int flags, ...);
  * anykvm_open_ext - a handle as from anykvm_open("/dev/kvm", O_RDWR | O_CLOEXEC) that asks for extensions
  * @extensions: ANYKVM_EXT_* bits
  *
- * What is offered is still told by KVM_CHECK_EXTENSION. (This version works without memory attributes: capabilities 233 and
- * 236 answer 0 on such a handle too.)
+ * What is offered is told by KVM_CHECK_EXTENSION on a VM made from the handle: with ANYKVM_EXT_MEMORY_ATTRIBUTES capability 233
+ * (KVM_CAP_MEMORY_ATTRIBUTES) answers KVM_MEMORY_ATTRIBUTE_PRIVATE and 236 (KVM_CAP_PRE_FAULT_MEMORY) 1. The word
+ * memory-attributes in the environment variable ANYKVM_EXT asks for the same in anykvm_open.
  *
  * returns: a descriptor, or -1 with errno
  *	EINVAL		unknown bits

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 
 #include "api/api.h"
+#include "host/environment.h"
 #include "host/fd.h"
 #include "host/passthrough.h"
 #include "host/signal.h"
@@ -20,6 +21,8 @@ static int result(s64 r)
 	return -1;
 }
 
+_Static_assert(ANYKVM_EXT_MEMORY_ATTRIBUTES == VM_EXT_MEMORY_ATTRIBUTES, "extensions");
+
 static int open_handle(u64 extensions, bool cloexec)
 {
 	struct api_file what = {.kind = API_SYSTEM, .extensions = extensions};
@@ -28,6 +31,14 @@ static int open_handle(u64 extensions, bool cloexec)
 	if (api_role_exact() != API_OWNER)
 		return -EIO;
 	return fd_create(&what, "anykvm", cloexec, -1);
+}
+
+/* For a program that opens /dev/kvm by its path and knows of no extensions. */
+static u64 extensions_of_environment(void)
+{
+	return host_environment_has("ANYKVM_EXT", "memory-attributes")
+		       ? ANYKVM_EXT_MEMORY_ATTRIBUTES
+		       : 0;
 }
 
 static int open_at(int dirfd, const char *path, int flags, unsigned mode)
@@ -42,7 +53,7 @@ static int open_at(int dirfd, const char *path, int flags, unsigned mode)
 	if (flags & O_DIRECTORY)
 		return result(-ENOTDIR);
 	library_enter();
-	r = open_handle(0, flags & O_CLOEXEC);
+	r = open_handle(extensions_of_environment(), flags & O_CLOEXEC);
 	library_exit();
 	return result(r);
 }
