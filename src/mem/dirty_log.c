@@ -30,7 +30,7 @@
  * Pages of neighbouring words are protected in one walk if there are no more than this between them: going over clean entries
  * costs less than walking down from the root again.
  */
-#define RUN_GAP 16
+#define RUN_GAP 64
 
 bool memslot_dirty_room(struct mem_vcpu *mv)
 {

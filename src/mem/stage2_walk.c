@@ -30,9 +30,27 @@ static int visit(struct s2_visit *v, const struct s2_walker *w, enum s2_visit_ki
 	return ret;
 }
 
+static void walk_pages(struct s2_table *t, u64 ipa, u64 end, const struct s2_walker *w)
+{
+	struct s2_visit v = {
+		.table = t,
+		.entry = &t->entry[(ipa >> s2_shift(3)) % S2_ENTRIES],
+		.ipa = ipa,
+		.end = end,
+		.level = 3,
+		.arg = w->arg,
+	};
+
+	w->visit_pages(&v);
+}
+
 static int walk_table(struct s2_table *t, unsigned level, u64 ipa, u64 end,
 		      const struct s2_walker *w)
 {
+	if (level == 3 && w->visit_pages) {
+		walk_pages(t, ipa, end, w);
+		return 0;
+	}
 	while (ipa < end) {
 		u64 next = MIN(ALIGN_DOWN(ipa, s2_size(level)) + s2_size(level), end);
 		struct s2_visit v = {
