@@ -400,7 +400,7 @@ TEST(mm_exit_row_I2_close_takes_the_vm_off_the_list_first)
 	DELETE(closing);
 }
 
-TEST(mm_exit_row_I3_two_exits_at_once)
+static void two_exits(enum mem_hook where)
 {
 	struct helper e[2];
 	struct gate g;
@@ -409,8 +409,8 @@ TEST(mm_exit_row_I3_two_exits_at_once)
 	rcu_barrier();
 	objects = host_alloc_objects();
 	make_closing();
-	/* The first is stopped when it is through with the section, the second comes and goes. */
-	gate_arm(&g, HOOK_FLUSH_DETACHED, 0);
+	/* One is stopped there, the other comes and goes. */
+	gate_arm(&g, where, 0);
 	helper_start(&e[0], mm_exit, NULL);
 	ASSERT(gate_wait(&g));
 	helper_start(&e[1], mm_exit, NULL);
@@ -423,6 +423,13 @@ TEST(mm_exit_row_I3_two_exits_at_once)
 	last_close(NULL);
 	rcu_barrier();
 	EXPECT_EQ(host_alloc_objects(), objects);
+}
+
+TEST(mm_exit_row_I3_two_exits_at_once)
+{
+	/* Before the section, with the VM in hand; and after it, with the tables. */
+	two_exits(HOOK_FLUSH_ALL);
+	two_exits(HOOK_FLUSH_DETACHED);
 }
 
 static void close_during_exit(enum mem_hook where)
