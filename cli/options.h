@@ -18,9 +18,9 @@ struct run_options {
 	unsigned cpus;
 	struct disk_option disks[MAX_DISKS];
 	unsigned nr_disks;
-	const char *accel, *console_log, *dtb_dump;
+	const char *accel, *console_log, *dtb_dump, *control;
 	double timeout; /* seconds, 0: none */
-	bool no_reboot, stats, quiet;
+	bool no_reboot, stats, inspect, quiet;
 };
 
 /* 0 to go on; 1 if all is said and done (--help); -1 after a message. */

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control.h"
+#include "inspect.h"
 #include "machine.h"
 
 static double now(void)
@@ -27,13 +29,14 @@ static enum machine_end machine_ended(struct machine *m)
 }
 
 /* deadline: as now() counts, or 0 */
-static void run_wait(struct machine *m, double deadline)
+static void run_wait(struct machine *m, struct control *control, double deadline)
 {
 	struct terminal *terminal = m->terminal;
 
 	while (machine_ended(m) == END_NONE) {
-		struct pollfd wait[2] = {{.fd = m->wake_fd, .events = POLLIN},
-					 {.fd = -1, .events = POLLIN}};
+		struct pollfd wait[2 + CONTROL_POLLS] = {{.fd = m->wake_fd, .events = POLLIN},
+							 {.fd = -1, .events = POLLIN}};
+		unsigned nr_control = control_poll(control, wait + 2);
 		int timeout = -1;
 		uint64_t count;
 
@@ -48,7 +51,7 @@ static void run_wait(struct machine *m, double deadline)
 		}
 		if (terminal_wants_input(terminal))
 			wait[1].fd = STDIN_FILENO;
-		if (poll(wait, 2, timeout) < 0 && errno != EINTR) {
+		if (poll(wait, 2 + nr_control, timeout) < 0 && errno != EINTR) {
 			cli_say_errno("poll");
 			machine_post_end(m, END_FAILED);
 			return;
@@ -58,6 +61,7 @@ static void run_wait(struct machine *m, double deadline)
 			cli_say_errno("eventfd");
 		if (wait[1].revents && !terminal_read(terminal))
 			machine_post_end(m, END_USER);
+		control_serve(control, m, wait + 2, nr_control);
 		if (terminal->nr_pending)
 			terminal_take(terminal, pl011_receive(&m->uart, terminal->pending,
 							      terminal->nr_pending));
@@ -67,7 +71,7 @@ static void run_wait(struct machine *m, double deadline)
 /* One life of the machine. */
 static enum machine_end run_once(const struct run_options *options, const struct accel *accel,
 				 struct terminal *terminal, const struct nvme_disk *disks,
-				 double deadline)
+				 struct control *control, double deadline)
 {
 	struct machine m;
 	enum machine_end end = END_FAILED;
@@ -76,7 +80,7 @@ static enum machine_end run_once(const struct run_options *options, const struct
 	if (!machine_create(&m, options, accel, terminal, disks)) {
 		if (machine_start(&m))
 			machine_post_end(&m, END_FAILED);
-		run_wait(&m, deadline);
+		run_wait(&m, control, deadline);
 		machine_stop(&m);
 		end = machine_ended(&m);
 		if (end == END_TIMEOUT) {
@@ -86,18 +90,21 @@ static enum machine_end run_once(const struct run_options *options, const struct
 		}
 		if (options->stats)
 			stats_print(&m, now() - start);
+		if (options->inspect)
+			inspect_print(&m);
 	}
 	machine_destroy(&m);
 	return end;
 }
 
 static enum cli_status run_machine(const struct run_options *options, const struct accel *accel,
-				   struct terminal *terminal, const struct nvme_disk *disks)
+				   struct terminal *terminal, const struct nvme_disk *disks,
+				   struct control *control)
 {
 	double deadline = options->timeout ? now() + options->timeout : 0;
 
 	for (;;) {
-		switch (run_once(options, accel, terminal, disks, deadline)) {
+		switch (run_once(options, accel, terminal, disks, control, deadline)) {
 		case END_POWER_OFF:
 			if (!options->quiet)
 				cli_say("the guest powered off");
@@ -122,11 +129,32 @@ static enum cli_status run_machine(const struct run_options *options, const stru
 	}
 }
 
+static enum cli_status run_on_terminal(const struct run_options *options, const struct accel *accel,
+				       const struct nvme_disk *disks)
+{
+	struct control *control = NULL;
+	struct terminal terminal;
+	enum cli_status status = CLI_FAILED;
+
+	if (options->control) {
+		control = control_open(options->control);
+		if (!control)
+			return CLI_FAILED;
+	}
+	if (!terminal_open(&terminal, options->console_log)) {
+		if (!options->quiet && terminal.is_terminal)
+			cli_say("Ctrl-A x ends the guest, Ctrl-A h shows help");
+		status = run_machine(options, accel, &terminal, disks, control);
+		terminal_close(&terminal);
+	}
+	control_close(control);
+	return status;
+}
+
 int run_main(int argc, char **argv)
 {
 	struct run_options options;
 	struct nvme_disk disks[MAX_DISKS];
-	struct terminal terminal;
 	const struct accel *accel;
 	enum cli_status status = CLI_FAILED;
 	unsigned opened = 0;
@@ -143,12 +171,8 @@ int run_main(int argc, char **argv)
 	       !nvme_disk_open(&disks[opened], options.disks[opened].path,
 			       options.disks[opened].read_only))
 		opened++;
-	if (opened == options.nr_disks && !terminal_open(&terminal, options.console_log)) {
-		if (!options.quiet && terminal.is_terminal)
-			cli_say("Ctrl-A x ends the guest, Ctrl-A h shows help");
-		status = run_machine(&options, accel, &terminal, disks);
-		terminal_close(&terminal);
-	}
+	if (opened == options.nr_disks)
+		status = run_on_terminal(&options, accel, disks);
 	while (opened--)
 		nvme_disk_close(&disks[opened]);
 	return status;

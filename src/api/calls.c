@@ -113,16 +113,22 @@ int anykvm_close(int fd)
 
 int anykvm_close_range(unsigned int first, unsigned int last, int flags)
 {
-	int r, fd;
+	int r, fd, from = MIN(first, (unsigned)INT32_MAX);
+	enum api_role role;
 
 	if (first > last || (flags & ~(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE)))
 		return result(-EINVAL);
-	if ((flags & CLOSE_RANGE_CLOEXEC) || api_role_exact() != API_OWNER)
-		return result(host_sys_close_range(
-			first, last, flags)); /* the library's own are close-on-exec already */
+	role = api_role_exact();
+	if ((flags & CLOSE_RANGE_CLOEXEC) || role != API_OWNER) {
+		/* the library's own are close-on-exec already */
+		r = host_sys_close_range(first, last, flags);
+		for (fd = from; !r && role == API_CHILD && !(flags & CLOSE_RANGE_CLOEXEC) &&
+				(fd = fd_next(fd)) >= 0 && (unsigned)fd <= last;)
+			fd_unlink(fd);
+		return result(r);
+	}
 	library_enter();
-	for (fd = fd_next(MIN(first, (unsigned)INT32_MAX)); fd >= 0 && (unsigned)fd <= last;
-	     fd = fd_next(fd + 1)) {
+	for (fd = fd_next(from); fd >= 0 && (unsigned)fd <= last; fd = fd_next(fd + 1)) {
 		struct file *f = fd_unlink(fd);
 
 		host_close(fd);
@@ -146,13 +152,21 @@ static int adopt_copy(struct file *f, int newfd)
 	return r;
 }
 
+/* r, a copy of oldfd's descriptor made by a process whose machines these are not: newfd >= 0 or -errno. */
+static int copied_elsewhere(int oldfd, int r)
+{
+	if (r >= 0 && api_role_exact() == API_CHILD)
+		fd_mark_copy(oldfd, r);
+	return r;
+}
+
 int anykvm_dup(int fd)
 {
 	struct file *f = NULL;
 	int r;
 
 	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
-		return result(host_sys_dup(fd));
+		return result(copied_elsewhere(fd, host_sys_dup(fd)));
 	library_enter();
 	f = fd_get(fd, false);
 	r = host_sys_dup(fd);
@@ -170,7 +184,7 @@ static int dup_to(int oldfd, int newfd, int flags)
 	int r;
 
 	if ((!fd_is_ours(oldfd) && !fd_is_ours(newfd)) || api_role_exact() != API_OWNER)
-		return host_sys_dup3(oldfd, newfd, flags);
+		return copied_elsewhere(oldfd, host_sys_dup3(oldfd, newfd, flags));
 	library_enter();
 	f = fd_get(oldfd, false);
 	/* Until the entry follows, a lookup of newfd finds the wrong identity and drops a stale entry itself. */
@@ -213,9 +227,10 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
-	if ((cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC) || !fd_is_ours(fd) ||
-	    api_role_exact() != API_OWNER)
+	if (cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)
 		return result(host_sys_fcntl(fd, cmd, arg));
+	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
+		return result(copied_elsewhere(fd, host_sys_fcntl(fd, cmd, arg)));
 	library_enter();
 	f = fd_get(fd, false);
 	r = host_sys_fcntl(fd, cmd, arg);
@@ -294,7 +309,7 @@ static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offs
 		goto system;
 	}
 	f = api_file_of(file);
-	if (at_offset && (f->kind == API_VM || f->kind == API_VCPU || f->kind == API_DEVICE)) {
+	if (at_offset && f->kind != API_SYSTEM && f->kind != API_STATS) {
 		r = -ESPIPE;
 	} else if (f->kind != API_STATS || (s64)offset < 0) {
 		r = -EINVAL;

@@ -79,11 +79,23 @@ static s64 set_region2(struct api_call *c)
 		.memory_size = in->memory_size,
 		.userspace_addr = in->userspace_addr,
 		.guest_memfd_offset = in->guest_memfd_offset,
-		.guest_memfd = in->guest_memfd,
 		.v2 = true,
 	};
+	s64 ret;
 
-	return mem_set_region(&c->vm->mem, &r);
+	if (in->flags & KVM_MEM_GUEST_MEMFD)
+		r.guest_memfd = gmem_fd_get(in->guest_memfd, &r.guest_memfd_error);
+	ret = mem_set_region(&c->vm->mem, &r);
+	if (r.guest_memfd)
+		file_put(r.guest_memfd);
+	return ret;
+}
+
+static s64 create_guest_memfd(struct api_call *c)
+{
+	const struct kvm_create_guest_memfd *in = c->buf;
+
+	return gmem_create_fd(c->vm, in->size, in->flags);
 }
 
 static s64 get_dirty_log(struct api_call *c)
@@ -317,6 +329,7 @@ static const struct ioctl_row rows[] = {
 	{KVM_IRQ_LINE_STATUS, "KVM_IRQ_LINE_STATUS", IOCTL_IN | IOCTL_OUT, irq_line_request},
 	{KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", IOCTL_IN, set_region},
 	{KVM_SET_USER_MEMORY_REGION2, "KVM_SET_USER_MEMORY_REGION2", IOCTL_IN, set_region2},
+	{KVM_CREATE_GUEST_MEMFD, "KVM_CREATE_GUEST_MEMFD", IOCTL_IN, create_guest_memfd},
 	{KVM_GET_DIRTY_LOG, "KVM_GET_DIRTY_LOG", IOCTL_IN, get_dirty_log},
 	{KVM_CLEAR_DIRTY_LOG, "KVM_CLEAR_DIRTY_LOG", IOCTL_IN, clear_dirty_log},
 	{KVM_RESET_DIRTY_RINGS, "KVM_RESET_DIRTY_RINGS", 0, reset_dirty_rings},

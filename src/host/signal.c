@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <signal.h>
 
+#include "base/context.h"
 #include "base/raw.h"
 #include "host/signal.h"
 
@@ -16,11 +17,13 @@ u64 host_signals_block(void)
 	u64 block = ~NEVER_BLOCKED, old = 0;
 
 	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &block, &old, SIGSET_SIZE);
+	CONTEXT_SIGNALS_BLOCKED();
 	return old;
 }
 
 void host_signals_restore(u64 mask)
 {
+	CONTEXT_SIGNALS_UNBLOCKED();
 	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, SIGSET_SIZE);
 }
 

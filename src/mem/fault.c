@@ -25,6 +25,7 @@
 
 #include "base/bug.h"
 #include "host/clock.h"
+#include "mem/gmem.h"
 #include "mem/hook.h"
 #include "mem/memslot.h"
 #include "mem/nested_mmu.h"
@@ -136,6 +137,8 @@ static void fault_slot(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 static unsigned block_level(struct vm_mem *m, const struct fault *f, const struct host_vma *vma)
 {
 	const struct memslot *s = f->slot;
+	/* Where the slot lies in host addresses, as the faulting page tells. */
+	u64 first = f->hva - (f->gfn - s->base_gfn) * 4096, last = first + s->npages * 4096;
 
 	if (m->block_policy == BLOCK_NONE || memslot_is_logging(s))
 		return 3;
@@ -147,7 +150,7 @@ static unsigned block_level(struct vm_mem *m, const struct fault *f, const struc
 
 		if ((f->hva - start) != (f->gfn * 4096 - ipa))
 			continue;
-		if (start < s->userspace_addr || start + size > memslot_hva_end(s))
+		if (start < first || start + size > last)
 			continue;
 		if (start < vma->start || start + size > vma->end)
 			continue;
@@ -178,6 +181,37 @@ static int fault_plan(struct vm_mem *m, struct fault *f)
 		f->prot |= S2_PROT_X;
 	f->prot &= f->allowed;
 	return 0;
+}
+
+/*
+ * Steps 7 to 9 of a slot with guest_memfd. Its storage is all ours: nothing is asked of the host. The reference keeps it until
+ * the page is present; that it is still the right one is the retry rule's business.
+ */
+static int fault_gmem(struct vm_mem *m, struct fault *f)
+{
+	struct gmem_page page;
+	int ret;
+
+	ret = gmem_page_get(f->slot, f->gfn, &page);
+	if (ret)
+		return ret;
+	f->hva = page.hva;
+	f->level = block_level(m, f, &(struct host_vma){.start = page.start, .end = page.end});
+	f->prot = (S2_PROT_R | S2_PROT_W | (f->in->exec ? S2_PROT_X : 0)) & f->allowed;
+	a64_fetch_add(&m->stats.gmem_faults, 1);
+	ret = host_populate(page.hva, 4096, true);
+	gmem_page_put(&page);
+	mem_hook(HOOK_FAULT_AFTER_POPULATE, m);
+	/* Ours was the last reference: its release waits until this thread leaves the library, so let it leave, as for a signal. */
+	return !ret && library_owes() ? -EINTR : ret;
+}
+
+/* For KVM_EXIT_MEMORY_FAULT. KVM/arm64 tells it for guest_memfd only. */
+static void fault_report(struct mem_vcpu *mv, const struct fault *f, int ret)
+{
+	if ((ret != -EFAULT && ret != -EHWPOISON) || !memslot_is_gmem(f->slot))
+		return;
+	mv->report = (struct mem_fault_report){.valid = true, .gpa = f->gfn * 4096, .size = 4096};
 }
 
 /* Steps 7 to 9. What the cache said may be out of date if a mapping changed unannounced: ask the host before saying no. */
@@ -217,8 +251,9 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 	if (mv->nested && (f->prot & S2_PROT_W))
 		a32_store_relaxed(&mv->nested->may_write, 1);
 	if (f->in->type == MEM_FAULT_PERMISSION && f->in->level == f->level) {
-		a64_fetch_add(&m->stats.relaxes, 1);
 		ret = stage2_relax(m, f->mmu, f->ipa, f->level, hva, f->prot);
+		if (!ret)
+			a64_fetch_add(&m->stats.relaxes, 1);
 		/* The guest hypervisor gave the address another page and did not say so: that page is mapped in its place. */
 		if (ret != -ESTALE)
 			return ret;
@@ -287,9 +322,12 @@ static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 		return access_flag_fault(m, f);
 	ret = page_cache_topup(mv, stage2_cache_min(f->mmu->ipa_bits));
 	if (!ret)
-		ret = fault_populate(m, f);
+		ret = memslot_is_gmem(f->slot) ? fault_gmem(m, f) : fault_populate(m, f);
 	if (!ret)
 		ret = fault_install(m, mv, f, in_flight);
+	if (!ret && (f->prot & S2_PROT_W) && memslot_is_logging(f->slot))
+		a64_fetch_add(&m->stats.dirty_pages, 1);
+	fault_report(mv, f, ret);
 	return ret;
 }
 
@@ -310,6 +348,7 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 
 	a64_fetch_add(&m->stats.faults, 1);
 	*action = MEM_FAULT_RETRY;
+	mv->report.valid = false;
 	word = a32_load(&m->inv_wake);
 	cookie = srcu_read_lock(&m->srcu);
 	ret = handle(m, mv, &f, action, &in_flight);
@@ -321,8 +360,12 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 		return ret;
 	a64_fetch_add(&m->stats.retries, 1);
 	/* Outside SRCU: the slot writer that the pair's end lets go on must not wait for this sleep as well. */
-	if (in_flight)
+	if (in_flight) {
+		/* Full order before the word is looked at; pairs with inval_lower. */
+		a32_fetch_add(&m->inv_waiters, 1);
 		wait_on_word(&m->inv_wake, word, host_clock_ns() + RETRY_WAIT_NS);
+		a32_fetch_sub(&m->inv_waiters, 1);
+	}
 	return 0;
 }
 
@@ -330,7 +373,7 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 static void drop_leaf(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, u64 hva)
 {
 	u64 page = ALIGN_DOWN(ipa, 4096), code = ALIGN_DOWN(hva, 4096);
-	struct s2_range gone = {page, page + 4096};
+	struct s2_range gone = {.start = page, .end = page + 4096};
 
 	write_lock(&m->mmu_lock);
 	stage2_unmap(m, mmu, page, page + 4096, false, &gone);
@@ -344,6 +387,7 @@ int mem_host_fault(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault
 	struct s2_mmu *mmu = mem_vcpu_mmu(m, mv);
 	struct mem_fault again = *in;
 
+	a64_fetch_add(&m->stats.host_faults, 1);
 	if (in->ipa >> mmu->ipa_bits)
 		return mem_fault_handle(m, mv, in, action);
 	vma_cache_drop(m->vmas, in->hva);

@@ -110,6 +110,11 @@ void library_enter(void)
 	library_thread.depth++;
 }
 
+bool library_owes(void)
+{
+	return library_thread.first;
+}
+
 void library_exit(void)
 {
 	struct library_thread *t = &library_thread;

@@ -14,6 +14,7 @@
 #include "sync/ref.h"
 
 struct file;
+struct gmem_file;
 
 struct file_ops {
 	const char *type;
@@ -25,6 +26,8 @@ struct file {
 	struct ref ref;
 	const struct file_ops *ops;
 	void *priv;
+	struct gmem_file *
+		gmem; /* the view of guest_memfd that it owns, if it is one; constant once reachable */
 	struct file *next_deferred;
 	struct rcu_head rcu;
 };
@@ -39,5 +42,7 @@ void file_put(struct file *f);
 /* Bracket of every public entry point; nests. The outermost exit runs the deferred list. */
 void library_enter(void);
 void library_exit(void);
+/* Whether this thread dropped a last reference whose hook has still to run: leave the library soon. */
+bool library_owes(void);
 
 #endif

@@ -58,6 +58,11 @@ struct mem_vcpu {
 	void *last_slot; /* hint, valid only while last_gen equals the generation of the set just read */
 	u64 last_gen;
 	struct tlb_client *tlb;
+	/* For KVM_EXIT_MEMORY_FAULT: set by a fault that failed, if it is to be told. */
+	struct mem_fault_report {
+		bool valid;
+		u64 gpa, size, flags;
+	} report;
 	struct dirty_ring ring; /* of this vCPU, if the VM has rings */
 	/* --- while it runs a guest's guest (nested_mmu.h) --- */
 	struct nested_mmu *nested; /* one of its refcnt is ours; NULL: the canonical MMU */
@@ -66,10 +71,19 @@ struct mem_vcpu {
 	struct nested_walk walk;   /* of the last fault that went through the guest's stage 2 */
 };
 
+struct file;
 struct memslot_sets; /* memslot_set.h */
 struct s2_table;     /* stage2.h */
+/* Statistics: struct anykvm_stats says what each tells. */
 struct mem_stats {
-	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes, unmaps, table_pages;
+	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes;
+	struct a64 unmaps; /* leaves */
+	struct a64 host_faults;
+	struct a64 inval_pairs, inval_pages;
+	struct a64 slot_changes, slot_swaps, slot_swap_waits;
+	struct a64 splits, dirty_pages, ring_full_exits;
+	struct a64 nested_loads, nested_recycles, nested_unmaps;
+	struct a64 gmem_faults, gmem_allocations, gmem_punches;
 };
 
 /* Table pages for eager splitting: stage2_split.h. */
@@ -99,6 +113,7 @@ struct vm_mem {
 	u64 inv_start, inv_end; /* covering gfn interval while the count is not 0 */
 	struct a64 inv_seq;	/* written under mmu_lock write, read anywhere */
 	struct a32 inv_wake;	/* futex word: faults that must retry sleep here, bounded */
+	struct a32 inv_waiters; /* how many sleep, or are about to */
 	/* --- mn_lock --- */
 	struct mutex mn_lock;
 	u32 mn_active;	      /* notifier pairs in flight */
@@ -152,8 +167,10 @@ struct mem_region {
 	u32 flags;
 	u64 guest_phys_addr, memory_size, userspace_addr;
 	u64 guest_memfd_offset;
-	u32 guest_memfd;
-	bool v2; /* came through KVM_SET_USER_MEMORY_REGION2 */
+	struct file *
+		guest_memfd; /* what the number names; the caller has a reference. NULL: guest_memfd_error */
+	int guest_memfd_error; /* -EBADF: not a descriptor, -EINVAL: of another kind */
+	bool v2;	       /* came through KVM_SET_USER_MEMORY_REGION2 */
 };
 int mem_set_region(struct vm_mem *m, const struct mem_region *r);
 /* bitmap: user pointer, accessed guarded. */

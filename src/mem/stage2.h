@@ -116,6 +116,8 @@ static inline struct s2_table_meta *stage2_table_meta(const struct s2_table *t)
 	return host_frame_meta(t);
 }
 void stage2_count(struct s2_table *t, int by);
+/* Pages that the tables of mmu consist of now, roots included; those that only wait for their grace period are not. */
+u64 stage2_table_pages(const struct s2_mmu *mmu);
 
 /* --- the walker: stage2_walk.c ------------------------------------------------------------------------------------- */
 
@@ -194,9 +196,13 @@ int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned level, 
 /* Sets the access flag of the leaf at ipa, if there is one. */
 void stage2_make_young(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa) REQUIRES_SHARED(&m->mmu_lock);
 
-/* What a change took away: the covering range of the entries that lost something. end == 0: nothing. */
+/*
+ * What a change took away: the covering range of the entries that lost something (end == 0: nothing), and how many these were,
+ * in leaves and in pages of 4 KiB.
+ */
 struct s2_range {
 	u64 start, end;
+	u64 leaves, pages;
 };
 
 /*

@@ -182,6 +182,7 @@ static void *thread_main(void *arg)
 	struct thread *t = arg;
 
 	adopt_slot(t);
+	CONTEXT_SIGNALS_BLOCKED(); /* by thread_create, for good */
 	pthread_setname_np(pthread_self(), t->name);
 	t->fn(t->arg);
 	thread_assert_unlocked("end of thread");

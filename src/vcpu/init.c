@@ -66,19 +66,24 @@ int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index,
 	r = vtlb_init(v);
 	if (r)
 		goto fail_mem;
-	r = ops->vcpu_init(v);
-	if (r)
-		goto fail_tlb;
 	return 0;
 
-fail_tlb:
-	vtlb_fini(v);
 fail_mem:
 	mem_vcpu_fini(&v->mem);
 fail:
 	host_sleeper_fini(&v->sleeper);
 	mutex_fini(&v->mutex);
 	return r;
+}
+
+/* What only a vCPU that runs needs: most of its memory. Called again after a failure. */
+int vcpu_prepare(struct vcpu *v)
+{
+	int r = vtlb_prepare(v);
+
+	if (r || v->engine)
+		return r;
+	return v->engine_ops->vcpu_init(v);
 }
 
 void vcpu_fini(struct vcpu *v)

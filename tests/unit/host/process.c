@@ -20,7 +20,7 @@
 TEST(a_placeholder_is_ready_to_poll_refused_by_epoll_and_cannot_be_written)
 {
 	struct epoll_event ev = {.events = EPOLLIN};
-	int fd = host_placeholder_create("kvm-vm", true), ep = epoll_create1(0), other;
+	int fd = host_placeholder_create("kvm-vm", 0, true), ep = epoll_create1(0), other;
 	u64 dev, ino, dev2, ino2;
 
 	ASSERT(fd >= 0);
@@ -30,7 +30,7 @@ TEST(a_placeholder_is_ready_to_poll_refused_by_epoll_and_cannot_be_written)
 	EXPECT_EQ(host_write(fd, "x", 1), -EPERM);
 	EXPECT_EQ(host_ftruncate(fd, 4096), -EPERM);
 	EXPECT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	other = host_placeholder_create("kvm-vcpu", false);
+	other = host_placeholder_create("kvm-vcpu", 0, false);
 	EXPECT_EQ(fcntl(other, F_GETFD), 0);
 	EXPECT_EQ(host_fd_identity(fd, &dev, &ino), 0);
 	EXPECT_EQ(host_fd_identity(other, &dev2, &ino2), 0);

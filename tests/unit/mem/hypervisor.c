@@ -128,14 +128,16 @@ static int find_visit(struct s2_visit *v, enum s2_visit_kind kind)
 u64 shadow_leaf(struct nested_mmu *n, u64 ipa, unsigned *level)
 {
 	struct found f = {0, 0};
-	struct s2_walker w = {.visit = find_visit, .kinds = S2_VISIT_LEAF, .arg = &f};
+	struct s2_walker w = {
+		.visit = find_visit, .kinds = S2_VISIT_LEAF, .shared = true, .arg = &f};
 	struct s2_pgt *pgt;
 
-	write_lock(&n->mmu.mem->mmu_lock);
-	pgt = aptr_load_relaxed(&n->mmu.pgt);
+	/* A look, as a vCPU's walk: its thread may be in guest mode, where it takes no lock (LO-7). */
+	rcu_read_lock();
+	pgt = rcu_load(&n->mmu.pgt);
 	if (pgt)
 		stage2_walk(pgt, ALIGN_DOWN(ipa, PAGE), ALIGN_DOWN(ipa, PAGE) + PAGE, &w);
-	write_unlock(&n->mmu.mem->mmu_lock);
+	rcu_read_unlock();
 	*level = f.level;
 	return f.pte;
 }

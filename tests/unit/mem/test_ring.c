@@ -328,11 +328,11 @@ TEST(a_reset_holds_slots_lock_until_no_vcpu_writes_through_what_it_closed)
 	}
 	while (!helper_ended_within(&h, 1))
 		fake_poll(&r.v);
-	helper_join(&h);
 	fake_poll(&r.v);
 	EXPECT(!fake_tlb_find(&r.v, PAGE));
-	EXPECT_EQ(reset_result, 1);
 	fake_leave(&r.v);
+	helper_join(&h);
+	EXPECT_EQ(reset_result, 1);
 	stop(64 * PAGE);
 }
 

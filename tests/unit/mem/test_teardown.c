@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The end of the address space against everything else: mm exit, last close, faults, guest TLBIs, loads. */
 #include "host/alloc.h"
+#include "host/signal.h"
 #include "hypervisor.h"
 #include "test.h"
 
@@ -82,8 +83,8 @@ TEST(T1_two_releases_at_once_free_each_table_once)
 {
 	static struct vm_mem m;
 	static struct fake_vcpu v[2];
+	u64 objects, sigmask = host_signals_block();
 	struct helper other;
-	u64 objects;
 
 	victim = &m;
 	h.mem = rig_map(HYP_SIZE, 2 * MIB);
@@ -118,6 +119,7 @@ TEST(T1_two_releases_at_once_free_each_table_once)
 	rcu_barrier();
 	EXPECT_EQ(host_alloc_objects(), objects);
 	hyp_stop(&h);
+	host_signals_restore(sigmask);
 }
 
 /* --- T-4 ------------------------------------------------------------------------------------------------------------- */
