@@ -427,7 +427,7 @@ static void two_exits(enum mem_hook where)
 	EXPECT_EQ(host_alloc_objects(), objects);
 }
 
-TEST(mm_exit_row_I3_two_exits_at_once)
+TEST(I02_mm_exit_row_I3_two_exits_at_once)
 {
 	/* Before the section, with the VM in hand; and after it, with the tables. */
 	two_exits(HOOK_FLUSH_ALL);
@@ -457,7 +457,7 @@ static void close_during_exit(enum mem_hook where)
 	EXPECT_EQ(host_alloc_objects(), objects);
 }
 
-TEST(mm_exit_row_I4_close_waits_for_the_exit_that_has_the_vm_in_hand)
+TEST(I05_mm_exit_row_I4_close_waits_for_the_exit_that_has_the_vm_in_hand)
 {
 	close_during_exit(HOOK_FLUSH_ALL);
 	close_during_exit(HOOK_FLUSH_DETACHED);
