@@ -331,12 +331,13 @@ TEST(I04_the_flush_meets_loads_faults_tlbis_pairs_and_growth)
 			for (u64 k = 0; k < 4; k++)
 				hyp_map(&h, HYP_SIZE / 2 + i * PAGE, k * GIB, k * PAGE, 3, HYP_RWX);
 		a32_store(&storm_over, 0);
+		helper_start(&helper[2], tlbi_storm, (void *)(uintptr_t)(round + 1));
+		helper_start(&helper[3], pair_storm, NULL);
+		/* The array grows under those who walk it. */
 		for (unsigned i = 0; i < 2; i++) {
 			hyp_add_vcpu(&h, &v[i]);
 			helper_start(&helper[i], run_storm, &v[i]);
 		}
-		helper_start(&helper[2], tlbi_storm, (void *)(uintptr_t)(round + 1));
-		helper_start(&helper[3], pair_storm, NULL);
 		sleep_ms(round % 4);
 		mem_flush_all(&r.m);
 		EXPECT_EQ(nested_mmu_grow(&r.m), -EIO);
