@@ -70,7 +70,7 @@ static bool address_beyond(struct vm_mem *m, struct fault *f, enum mem_fault_act
 	return f->done;
 }
 
-static unsigned refused(const struct fault *f, const struct nested_walk *w)
+static bool refused(const struct fault *f, const struct nested_walk *w)
 {
 	if (f->in->exec)
 		return f->in->el0 ? !w->x_el0 : !w->x_el1;

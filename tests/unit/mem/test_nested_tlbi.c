@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* TLB maintenance by a guest hypervisor: what each class takes, and what it leaves. */
+#include <stdio.h>
+
 #include "hypervisor.h"
 #include "test.h"
 
@@ -262,5 +264,128 @@ TEST(a_completed_invalidation_is_seen_by_a_guest_that_runs)
 		helper_join(&reader);
 	}
 	EXPECT_EQ(a32_load(&wrong), 0);
+	stop();
+}
+
+/* --- whatever the hypervisor does, as long as it invalidates --------------------------------------------------------- */
+
+struct agreement {
+	u64 vttbr, leaves;
+	bool ok;
+};
+
+/* Each page of a shadow leaf is where both stages say, with no right that one of them does not grant. */
+static int agree_visit(struct s2_visit *v, enum s2_visit_kind kind)
+{
+	struct agreement *a = v->arg;
+	struct nested_key key = {.vttbr = a->vttbr & ~VTTBR_CNP, .vtcr = HYP_VTCR, .s2 = true};
+	u64 start = ALIGN_DOWN(v->ipa, s2_size(v->level));
+
+	if (!s2_is_leaf(v->old, v->level))
+		return 0;
+	a->leaves++;
+	for (u64 off = 0; off < s2_size(v->level); off += PAGE) {
+		struct nested_walk w;
+		int cookie = srcu_read_lock(&r.m.srcu);
+
+		nested_walk(&r.m, &r.v.mem, &key, start + off, &w);
+		srcu_read_unlock(&r.m.srcu, cookie);
+		if (w.fault || w.ipa >= HYP_SIZE ||
+		    (v->old & S2_OA) + off != (uintptr_t)h.mem + w.ipa ||
+		    w.level != s2_guest_level(v->old) || (v->old & S2_R && !w.r) ||
+		    (v->old & S2_W && !w.w)) {
+			printf("# leaf 0x%llx of level %u at 0x%llx: not what both stages say\n",
+			       (long long)v->old, v->level, (long long)start);
+			a->ok = false;
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static bool agrees(u64 vttbr, struct nested_mmu *n, u64 *leaves)
+{
+	struct agreement a = {.vttbr = vttbr, .ok = true};
+	struct s2_walker w = {.visit = agree_visit, .kinds = S2_VISIT_LEAF, .arg = &a};
+
+	/* Nobody else is there: the walk of guest tables needs SRCU, so mmu_lock stays free. */
+	stage2_walk(aptr_load_relaxed(&n->mmu.pgt), 0, BIT(39), &w);
+	*leaves += a.leaves;
+	return a.ok;
+}
+
+/* As an operating system does it: break, invalidate, make. */
+static void remap(u64 vttbr, u64 *seed)
+{
+	u64 n = next_random(seed), block = (n & 7) * 2 * MIB;
+	u64 ipa = n & BIT(8) ? block : block + (n >> 9 & 7) * PAGE;
+	unsigned level = n & BIT(8) ? 2 : 3;
+	u64 pa = level == 2 ? (n >> 16 & 15) * 2 * MIB : (n >> 16 & 8191) * PAGE;
+	u16 vmid = vttbr >> 48;
+	bool had_table;
+	u64 *l2;
+
+	/* The level-2 entry of the block, in the one table that hyp_map made for this gigabyte. */
+	hyp_map(&h, vttbr, GIB - PAGE, 0, 3, 0);
+	l2 = (u64 *)(void *)(h.mem + (*(u64 *)(void *)(h.mem + (vttbr & GENMASK(47, 12))) &
+				      GENMASK(47, 12))) +
+	     block / (2 * MIB);
+	had_table = (*l2 & 3) == 3;
+	if (level == 3 && had_table) {
+		hyp_unmap(&h, vttbr, ipa);
+	} else {
+		*l2 = 0;
+		ipa = block;
+	}
+	if (level == 2 || !had_table) {
+		/* Size changes: all that the entry mapped. */
+		if (n & BIT(40))
+			nested_tlbi_ipa_range(&r.m, vmid, block, block + 2 * MIB);
+		else if (n & BIT(41))
+			nested_tlbi_ipa(&r.m, vmid, block + (n >> 42 & 511) * PAGE, TTL_4K(2));
+		else
+			nested_tlbi_vmid(&r.m, vmid);
+		/* Tables would run out. */
+		if (level == 3 && h.next_table > HYP_SIZE - 64 * PAGE)
+			return;
+	} else if (n & BIT(40)) {
+		nested_tlbi_ipa(&r.m, vmid, ipa, n & BIT(41) ? TTL_4K(3) : 0);
+	} else {
+		nested_tlbi_ipa_range(&r.m, vmid, ipa, ipa + PAGE);
+	}
+	hyp_map(&h, vttbr, ipa, pa, level, n >> 60 & 7);
+}
+
+TEST(random_changes_with_their_invalidations_leave_no_shadow_that_lies)
+{
+	u64 seed = 31, leaves = 0, ok = 0;
+
+	start();
+	r.m.block_policy = BLOCK_LINEAR;
+	for (unsigned i = 0; i < test_rounds(20000, 2000000); i++) {
+		u64 n = next_random(&seed), ipa = (n & 7) * 2 * MIB + (n >> 9 & 7) * PAGE;
+		unsigned k = n >> 20 & 1 ? 2 : 0;
+		u32 x = 0;
+
+		r.m.block_policy = n & BIT(50) ? BLOCK_LINEAR : BLOCK_NONE;
+		if (n % 64 == 0) {
+			u64 gone = (uintptr_t)h.mem + (n >> 24 & 4095) * PAGE;
+			struct mem_inval_token t;
+
+			mem_invalidate_start(gone, gone + PAGE, 0, &t);
+			mem_invalidate_end(&t);
+			EXPECT_EQ(shadow_leaves_all(&r.m), 0);
+		}
+		if (n & BIT(30))
+			remap(guest[k], &seed);
+		ASSERT_EQ(fake_load(&r.v, guest[k], HYP_VTCR, true), 0);
+		ok += !fake_access(&r.v, ipa, (n >> 32) % 3, &x);
+		if (i % 16 == 0)
+			ASSERT(agrees(guest[k], r.v.mem.nested, &leaves));
+		fake_put(&r.v);
+	}
+	/* It was not all faults. */
+	EXPECT_CMP(ok, >, 1000);
+	EXPECT_CMP(leaves, >, 1000);
 	stop();
 }

@@ -331,12 +331,13 @@ TEST(I04_the_flush_meets_loads_faults_tlbis_pairs_and_growth)
 			for (u64 k = 0; k < 4; k++)
 				hyp_map(&h, HYP_SIZE / 2 + i * PAGE, k * GIB, k * PAGE, 3, HYP_RWX);
 		a32_store(&storm_over, 0);
+		helper_start(&helper[2], tlbi_storm, (void *)(uintptr_t)(round + 1));
+		helper_start(&helper[3], pair_storm, NULL);
+		/* The array grows under those who walk it. */
 		for (unsigned i = 0; i < 2; i++) {
 			hyp_add_vcpu(&h, &v[i]);
 			helper_start(&helper[i], run_storm, &v[i]);
 		}
-		helper_start(&helper[2], tlbi_storm, (void *)(uintptr_t)(round + 1));
-		helper_start(&helper[3], pair_storm, NULL);
 		sleep_ms(round % 4);
 		mem_flush_all(&r.m);
 		EXPECT_EQ(nested_mmu_grow(&r.m), -EIO);
@@ -402,7 +403,7 @@ TEST(mm_exit_row_I2_close_takes_the_vm_off_the_list_first)
 	DELETE(closing);
 }
 
-TEST(mm_exit_row_I3_two_exits_at_once)
+static void two_exits(enum mem_hook where)
 {
 	struct helper e[2];
 	struct gate g;
@@ -411,8 +412,8 @@ TEST(mm_exit_row_I3_two_exits_at_once)
 	rcu_barrier();
 	objects = host_alloc_objects();
 	make_closing();
-	/* The first is stopped when it is through with the section, the second comes and goes. */
-	gate_arm(&g, HOOK_FLUSH_DETACHED, 0);
+	/* One is stopped there, the other comes and goes. */
+	gate_arm(&g, where, 0);
 	helper_start(&e[0], mm_exit, NULL);
 	ASSERT(gate_wait(&g));
 	helper_start(&e[1], mm_exit, NULL);
@@ -425,6 +426,13 @@ TEST(mm_exit_row_I3_two_exits_at_once)
 	last_close(NULL);
 	rcu_barrier();
 	EXPECT_EQ(host_alloc_objects(), objects);
+}
+
+TEST(I02_mm_exit_row_I3_two_exits_at_once)
+{
+	/* Before the section, with the VM in hand; and after it, with the tables. */
+	two_exits(HOOK_FLUSH_ALL);
+	two_exits(HOOK_FLUSH_DETACHED);
 }
 
 static void close_during_exit(enum mem_hook where)
@@ -450,7 +458,7 @@ static void close_during_exit(enum mem_hook where)
 	EXPECT_EQ(host_alloc_objects(), objects);
 }
 
-TEST(mm_exit_row_I4_close_waits_for_the_exit_that_has_the_vm_in_hand)
+TEST(I05_mm_exit_row_I4_close_waits_for_the_exit_that_has_the_vm_in_hand)
 {
 	close_during_exit(HOOK_FLUSH_ALL);
 	close_during_exit(HOOK_FLUSH_DETACHED);
