@@ -36,6 +36,8 @@ struct guest {
 
 /* A VM with vCPUs and the slot of the guest's own memory; data slots are the caller's. */
 void guest_create(struct guest *g, struct backend *b, int nr_vcpus);
+/* The same in a VM that is there and has no slots: it is the guest's from here on. */
+void guest_create_in(struct guest *g, struct backend *b, int vm, int nr_vcpus);
 void guest_destroy(struct guest *g);
 /* ns that all vCPUs together need to touch size bytes from start on, each its share, in threads of their own. */
 double guest_touch(struct guest *g, unsigned long start, unsigned long size, unsigned long stride);

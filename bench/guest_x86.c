@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop of guest.h for the KVM of an x86 machine, in 64-bit mode: 8 GiB mapped one to one by 2 MiB pages with accessed and
- * dirty bits set. The structures differ from arm64's, so this file takes the system's <linux/kvm.h> and not ours.
+ * The loop of guest.h for the KVM of an x86 machine, in 64-bit user mode: 8 GiB mapped one to one by 2 MiB pages with accessed and
+ * dirty bits set. User mode, because a KVM without hardware help (PVM) runs that by itself, but emulates a kernel that does not
+ * know it; it would then measure its emulator. The structures differ from arm64's, so this file takes the system's <linux/kvm.h>
+ * and not ours.
  */
 #include <linux/kvm.h>
 
@@ -9,19 +11,20 @@
 
 #include <string.h>
 
-#define PML4  0x1000
-#define PDPT  0x2000
-#define PD    0x3000 /* eight of them */
-#define TABLE 0x67   /* present, writable, user, accessed, dirty */
-#define BLOCK (TABLE | 0x80)
+#define PML4	0x1000
+#define PDPT	0x2000
+#define PD	0x3000 /* eight of them */
+#define TABLE	0x67   /* present, writable, user, accessed, dirty */
+#define BLOCK	(TABLE | 0x80)
+#define NOWHERE (2 * GIB) /* no slot there: MMIO */
 
 static const unsigned char code[] = {
 	0x48, 0x89, 0x03, /* 1: mov %rax, (%rbx) */
 	0x48, 0x01, 0xd3, /* add %rdx, %rbx */
 	0x48, 0xff, 0xc9, /* dec %rcx */
 	0x75, 0xf5,	  /* jnz 1b */
-	0xf4,		  /* hlt */
-	0xeb, 0xf2,	  /* jmp 1b */
+	0x89, 0x06,	  /* mov %eax, (%rsi) */
+	0xeb, 0xf1,	  /* jmp 1b */
 };
 
 static void prepare(unsigned char *system)
@@ -40,8 +43,13 @@ static void prepare(unsigned char *system)
 
 static void init(struct backend *b, int vm, int vcpu)
 {
-	struct kvm_segment segment = {
-		.limit = 0xffffffff, .present = 1, .s = 1, .g = 1, .type = 3, .selector = 16};
+	struct kvm_segment segment = {.limit = 0xffffffff,
+				      .present = 1,
+				      .s = 1,
+				      .g = 1,
+				      .type = 3,
+				      .dpl = 3,
+				      .selector = 0x2b};
 	struct kvm_regs regs = {.rip = GUEST_CODE, .rflags = 2};
 	struct kvm_sregs sregs;
 
@@ -50,7 +58,7 @@ static void init(struct backend *b, int vm, int vcpu)
 	sregs.ds = sregs.es = sregs.ss = segment;
 	segment.type = 11;
 	segment.l = 1;
-	segment.selector = 8;
+	segment.selector = 0x33;
 	sregs.cs = segment;
 	sregs.cr0 = 0x80000033; /* PG, NE, ET, MP, PE */
 	sregs.cr3 = PML4;
@@ -70,6 +78,7 @@ static void set(struct backend *b, int vcpu, unsigned long start, unsigned long 
 	regs.rbx = start;
 	regs.rcx = count;
 	regs.rdx = stride;
+	regs.rsi = NOWHERE;
 	must(b->ioctl(vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
 }
 

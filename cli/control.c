@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "inspect.h"
 #include "machine.h"
 #include "migrate.h"
 
@@ -155,6 +156,8 @@ static enum control_result command_info(struct control_client *client, struct ma
 static const struct control_command commands[] = {
 	{"help", "", "this list", command_help},
 	{"info", "", "what the machine consists of", command_info},
+	{"inspect", "[SECTION...] [json]", "its memory: see anykvm inspect --help",
+	 inspect_command},
 	{"migrate", "[downtime=MS] [max-rounds=N] [keep] unix:PATH|file:PATH", "move the guest",
 	 command_migrate},
 	{"cancel", "", "give up a migration", command_cancel},

@@ -24,10 +24,11 @@ static const char run_help[] =
 	"      --no-reboot       end with status 3 when the guest resets itself\n"
 	"      --timeout SECONDS end with status 124 if the guest still runs then\n"
 	"      --stats           print counters of the machine at its end\n"
+	"      --inspect         print the state of the machine's memory at its end\n"
 	"      --console-log FILE  also write what the guest prints to FILE\n"
 	"      --dtb-dump FILE   write the device tree to FILE\n"
 	"      --accel NAME      anykvm (default), or kvm: the /dev/kvm of an arm64 host\n"
-	"      --control PATH    listen at the unix socket PATH for commands: help, info...\n"
+	"      --control PATH    listen at the unix socket PATH for commands: help, inspect...\n"
 	"      --memory KIND     where the guest's memory comes from: anon (default), memfd, or\n"
 	"                        gmem (KVM's guest_memfd)\n"
 	"      --dirty-log MODE  how writes are seen during migration: bitmap (default),\n"
@@ -47,6 +48,7 @@ enum {
 	OPT_NO_REBOOT = 256,
 	OPT_TIMEOUT,
 	OPT_STATS,
+	OPT_INSPECT,
 	OPT_CONSOLE_LOG,
 	OPT_DTB_DUMP,
 	OPT_ACCEL,
@@ -67,6 +69,7 @@ static const struct option long_options[] = {
 	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"stats", no_argument, NULL, OPT_STATS},
+	{"inspect", no_argument, NULL, OPT_INSPECT},
 	{"console-log", required_argument, NULL, OPT_CONSOLE_LOG},
 	{"dtb-dump", required_argument, NULL, OPT_DTB_DUMP},
 	{"accel", required_argument, NULL, OPT_ACCEL},
@@ -218,6 +221,9 @@ static int parse_option(struct run_options *options, int option, char *argument)
 		return parse_timeout(argument, &options->timeout);
 	case OPT_STATS:
 		options->stats = true;
+		return 0;
+	case OPT_INSPECT:
+		options->inspect = true;
 		return 0;
 	case OPT_CONSOLE_LOG:
 		options->console_log = argument;

@@ -25,7 +25,7 @@ struct run_options {
 	enum memory_kind memory_kind;
 	enum dirty_mode dirty_mode;
 	double timeout; /* seconds, 0: none */
-	bool no_reboot, stats, quiet;
+	bool no_reboot, stats, inspect, quiet;
 };
 
 /* 0 to go on; 1 if all is said and done (--help); -1 after a message. */

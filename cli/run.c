@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "inspect.h"
 #include "machine.h"
 #include "migrate.h"
 
@@ -122,6 +123,8 @@ static enum machine_end run_once(struct run *run)
 		}
 		if (options->stats)
 			stats_print(&m, now() - start);
+		if (options->inspect)
+			inspect_print(&m);
 	}
 	machine_destroy(&m);
 	return end;

@@ -10,6 +10,7 @@
  *	ioctl.c		one table of requests for each kind of descriptor, and the way to a handler
  *	ioctl_*.c	the handlers
  *	caps.c		capabilities
+ *	inspect.c	a look at a running machine
  *	stats.c		statistics descriptors
  */
 #ifndef ANYKVM_API_API_H
@@ -18,6 +19,7 @@
 #include "anykvm.h"
 #include "base/itree.h"
 #include "base/process.h"
+#include "base/report.h"
 #include "mem/gmem.h"
 #include "sync/mutex.h"
 #include "vm/vm.h"
@@ -92,6 +94,10 @@ struct file *fd_get(int fd, bool trust);
 int fd_install(int fd, struct file *f);
 /* The entry's reference, now the caller's, or NULL. */
 struct file *fd_unlink(int fd);
+/*
+ * In a fork child, where an entry is a mark and no reference: newfd is what oldfd is, ours or not. Takes no lock, needs no memory.
+ */
+void fd_mark_copy(int oldfd, int newfd);
 /* The next number >= fd with an entry, or -1. */
 int fd_next(int fd);
 /*
@@ -177,6 +183,8 @@ int userfault_ioctl(int fd, u32 request, u64 arg);
 
 /* vm NULL: asked on the system handle. The value, or -EINVAL for the two that only a VM can answer. */
 s64 caps_check(struct vm *vm, u64 cap);
+/* The same counters as a section of a report. */
+void stats_report(struct vm *vm, struct report *r);
 s64 stats_create_fd(struct vm *vm, struct vcpu *v);
 /* --- gmem_calls.c -------------------------------------------------------------------------------------------------------- */
 

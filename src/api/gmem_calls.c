@@ -218,7 +218,9 @@ static int poison(struct gmem_inode *inode, u64 from, u64 to)
 int gmem_fallocate(struct file *file, int mode, s64 offset, s64 len)
 {
 	struct gmem_inode *inode = gmem_inode_of(file->gmem);
+	struct mem_stats *stats = &api_file_of(file)->vm->mem.stats;
 	u64 page = host_page_size(), from = offset, to = from + len;
+	int r;
 
 	if (offset < 0 || len <= 0)
 		return -EINVAL;
@@ -228,11 +230,16 @@ int gmem_fallocate(struct file *file, int mode, s64 offset, s64 len)
 		return -EFBIG;
 	if (!IS_ALIGNED(from, page) || !IS_ALIGNED(to, page))
 		return -EINVAL;
-	if (mode & FALLOC_FL_PUNCH_HOLE)
-		return punch(inode, from, to);
+	if (mode & FALLOC_FL_PUNCH_HOLE) {
+		r = punch(inode, from, to);
+		a64_fetch_add(&stats->gmem_punches, !r);
+		return r;
+	}
 	if (to > gmem_size(inode))
 		return -EINVAL;
-	return gmem_allocate(inode, from, to);
+	r = gmem_allocate(inode, from, to);
+	a64_fetch_add(&stats->gmem_allocations, !r);
+	return r;
 }
 
 /* Whether guest_memfd is mapped all over [start, end). */

@@ -56,6 +56,29 @@ u64 host_alloc_fail_at(u64 nth)
 	return a64_xchg(&host_process()->alloc_fail, nth);
 }
 
+#if defined(ANYKVM_CHECKED)
+void host_alloc_note(void *p)
+{
+	struct a64 *note = &host_process()->alloc_note;
+	u64 left = a64_load_relaxed(note);
+
+	while (unlikely(left)) {
+		if (a64_cmpxchg(note, left, left - 1)) {
+			if (left == 1)
+				aptr_store(&host_process()->alloc_noted, p);
+			return;
+		}
+		left = a64_load_relaxed(note);
+	}
+}
+#endif
+
+void *host_alloc_note_at(u64 nth)
+{
+	a64_store(&host_process()->alloc_note, nth);
+	return aptr_xchg(&host_process()->alloc_noted, NULL);
+}
+
 static void count(s64 bytes, s64 objects)
 {
 	a64_fetch_add(&host_process()->alloc_bytes, bytes);
@@ -176,6 +199,7 @@ void *host_alloc(size_t size)
 			return NULL;
 	}
 	count(size, 1);
+	host_alloc_note(p);
 	return p;
 }
 
@@ -215,6 +239,7 @@ void *host_page_alloc(void)
 			return NULL;
 	}
 	count(4096, 1);
+	host_alloc_note(p);
 	return p;
 }
 

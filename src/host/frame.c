@@ -120,8 +120,10 @@ void *host_frame_alloc(void)
 
 	CONTEXT_MAY_BLOCK("allocation");
 	p = fail_now() ? NULL : frame_take();
-	if (p)
+	if (p) {
 		count(HOST_FRAME_SIZE, 1);
+		host_alloc_note(p);
+	}
 	return p;
 }
 
@@ -150,6 +152,7 @@ void host_frame_free(void *frame)
 {
 	struct host_frame_list l = {0};
 
+	CONTEXT_MAY_BLOCK("free");
 	if (frame)
 		host_frame_list_add(&l, frame);
 	host_frame_list_free(&l);

@@ -253,8 +253,10 @@ int host_populate(u64 addr, u64 len, bool write)
 	int ret;
 
 	CONTEXT_MAY_SLEEP("populating pages");
-	if (!populate_present())
-		return touch(addr, len, write);
+	/* Most pages are there, and a touch costs a few cycles. One that fails does not say why. */
+	ret = touch(addr, len, write);
+	if (!ret || !populate_present())
+		return ret;
 	do
 		ret = host_madvise((void *)(uintptr_t)addr, len,
 				   write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
@@ -270,10 +272,7 @@ int host_populate(u64 addr, u64 len, bool write)
 
 		return host_vma_query(addr, &vma) ? -EFAULT : -ENOMEM;
 	}
-	case -EINVAL:
-		/* No permission; or a mapping that cannot be populated (I/O), which a touch decides. */
-		return touch(addr, len, write);
-	default:
+	default: /* no permission; or a mapping that cannot be populated (I/O), and the touch has failed */
 		return -EFAULT;
 	}
 }

@@ -25,6 +25,7 @@
 
 #include "base/bug.h"
 #include "host/clock.h"
+#include "mem/attrs.h"
 #include "mem/gmem.h"
 #include "mem/hook.h"
 #include "mem/memslot.h"
@@ -44,7 +45,8 @@ struct fault {
 	u64 ipa;	    /* of the faulting page, as mmu translates it */
 	u64 canonical;	    /* the faulting address as the VM's own */
 	struct memslot *slot;
-	u64 gfn, hva; /* of the faulting page: canonical frame, host address */
+	struct mem_attr attr; /* of the faulting page */
+	u64 gfn, hva;	      /* of the faulting page: canonical frame, host address */
 	u64 seq;
 	unsigned min_level, allowed; /* size and rights at most (enum s2_prot) */
 	unsigned level;		     /* of the leaf to install */
@@ -68,7 +70,7 @@ static bool address_beyond(struct vm_mem *m, struct fault *f, enum mem_fault_act
 	return f->done;
 }
 
-static unsigned refused(const struct fault *f, const struct nested_walk *w)
+static bool refused(const struct fault *f, const struct nested_walk *w)
 {
 	if (f->in->exec)
 		return f->in->el0 ? !w->x_el0 : !w->x_el1;
@@ -152,6 +154,8 @@ static unsigned block_level(struct vm_mem *m, const struct fault *f, const struc
 			continue;
 		if (start < first || start + size > last)
 			continue;
+		if (ipa / 4096 < f->attr.gfn || (ipa + size) / 4096 > f->attr.gfn_end)
+			continue;
 		if (start < vma->start || start + size > vma->end)
 			continue;
 		/* Rule P: the other pages of a block are not populated. */
@@ -198,6 +202,7 @@ static int fault_gmem(struct vm_mem *m, struct fault *f)
 	f->hva = page.hva;
 	f->level = block_level(m, f, &(struct host_vma){.start = page.start, .end = page.end});
 	f->prot = (S2_PROT_R | S2_PROT_W | (f->in->exec ? S2_PROT_X : 0)) & f->allowed;
+	a64_fetch_add(&m->stats.gmem_faults, 1);
 	ret = host_populate(page.hva, 4096, true);
 	gmem_page_put(&page);
 	mem_hook(HOOK_FAULT_AFTER_POPULATE, m);
@@ -205,12 +210,17 @@ static int fault_gmem(struct vm_mem *m, struct fault *f)
 	return !ret && library_owes() ? -EINTR : ret;
 }
 
-/* For KVM_EXIT_MEMORY_FAULT. KVM/arm64 tells it for guest_memfd only. */
-static void fault_report(struct mem_vcpu *mv, const struct fault *f, int ret)
+/* For KVM_EXIT_MEMORY_FAULT. KVM/arm64 tells it for guest_memfd only; a VM with attributes hears of all. */
+static void fault_report(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f, int ret)
 {
-	if ((ret != -EFAULT && ret != -EHWPOISON) || !memslot_is_gmem(f->slot))
+	if ((ret != -EFAULT && ret != -EHWPOISON) ||
+	    (!memslot_is_gmem(f->slot) && !m->attributes_on))
 		return;
-	mv->report = (struct mem_fault_report){.valid = true, .gpa = f->gfn * 4096, .size = 4096};
+	mv->report =
+		(struct mem_fault_report){.valid = true,
+					  .gpa = f->gfn * 4096,
+					  .size = 4096,
+					  .flags = f->attr.private ? MEM_FAULT_FLAG_PRIVATE : 0};
 }
 
 /* Steps 7 to 9. What the cache said may be out of date if a mapping changed unannounced: ask the host before saying no. */
@@ -228,6 +238,16 @@ static int fault_populate(struct vm_mem *m, struct fault *f)
 	}
 	mem_hook(HOOK_FAULT_AFTER_POPULATE, m);
 	return ret;
+}
+
+/* Steps 7 to 9: which memory it is. The attribute is read after inv_seq, as all that a pair may change. */
+static int fault_memory(struct vm_mem *m, struct fault *f)
+{
+	mem_attr_at(m, f->gfn, &f->attr);
+	mem_hook(HOOK_FAULT_ATTRIBUTE, m);
+	if (memslot_serves_gmem(f->slot, f->attr.private))
+		return fault_gmem(m, f);
+	return f->attr.private ? -EFAULT : fault_populate(m, f);
 }
 
 /* Step 10. */
@@ -250,8 +270,9 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 	if (mv->nested && (f->prot & S2_PROT_W))
 		a32_store_relaxed(&mv->nested->may_write, 1);
 	if (f->in->type == MEM_FAULT_PERMISSION && f->in->level == f->level) {
-		a64_fetch_add(&m->stats.relaxes, 1);
 		ret = stage2_relax(m, f->mmu, f->ipa, f->level, hva, f->prot);
+		if (!ret)
+			a64_fetch_add(&m->stats.relaxes, 1);
 		/* The guest hypervisor gave the address another page and did not say so: that page is mapped in its place. */
 		if (ret != -ESTALE)
 			return ret;
@@ -320,10 +341,12 @@ static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 		return access_flag_fault(m, f);
 	ret = page_cache_topup(mv, stage2_cache_min(f->mmu->ipa_bits));
 	if (!ret)
-		ret = memslot_is_gmem(f->slot) ? fault_gmem(m, f) : fault_populate(m, f);
+		ret = fault_memory(m, f);
 	if (!ret)
 		ret = fault_install(m, mv, f, in_flight);
-	fault_report(mv, f, ret);
+	if (!ret && (f->prot & S2_PROT_W) && memslot_is_logging(f->slot))
+		a64_fetch_add(&m->stats.dirty_pages, 1);
+	fault_report(m, mv, f, ret);
 	return ret;
 }
 
@@ -349,6 +372,9 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 	cookie = srcu_read_lock(&m->srcu);
 	ret = handle(m, mv, &f, action, &in_flight);
 	srcu_read_unlock(&m->srcu, cookie);
+	/* Whatever else was found in memory that is perhaps gone already. Pairs with the store in teardown.c. */
+	if (unlikely(a32_load_acquire(&m->dead)))
+		return -EIO;
 	if (ret != -EAGAIN)
 		return ret;
 	a64_fetch_add(&m->stats.retries, 1);
@@ -366,7 +392,7 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 static void drop_leaf(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, u64 hva)
 {
 	u64 page = ALIGN_DOWN(ipa, 4096), code = ALIGN_DOWN(hva, 4096);
-	struct s2_range gone = {page, page + 4096};
+	struct s2_range gone = {.start = page, .end = page + 4096};
 
 	write_lock(&m->mmu_lock);
 	stage2_unmap(m, mmu, page, page + 4096, false, &gone);
@@ -380,6 +406,7 @@ int mem_host_fault(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault
 	struct s2_mmu *mmu = mem_vcpu_mmu(m, mv);
 	struct mem_fault again = *in;
 
+	a64_fetch_add(&m->stats.host_faults, 1);
 	if (in->ipa >> mmu->ipa_bits)
 		return mem_fault_handle(m, mv, in, action);
 	vma_cache_drop(m->vmas, in->hva);

@@ -148,17 +148,17 @@ int gmem_storage_fd(const struct gmem_inode *inode)
 
 /* --- zap ---------------------------------------------------------------------------------------------------------------- */
 
-/* Pages [page, page_end) of slot s, which is bound there. */
-static void unmap_pages(struct gmem_file *gf, const struct memslot *s, u64 page, u64 page_end)
-	REQUIRES(&gf->mem->mmu_lock)
+/* Pages [page, page_end) of slot s of m, which is bound there. */
+static void unmap_pages(struct vm_mem *m, const struct gmem_file *gf, const struct memslot *s,
+			u64 page, u64 page_end) REQUIRES(&m->mmu_lock)
 {
 	u64 first = MAX(page, s->gmem.node.start), last = MIN(page_end, s->gmem.node.end);
 	u64 gfn = s->base_gfn + (first - s->gmem.node.start);
 	u64 hva = gf->inode->base + first * 4096;
 
-	inval_add(gf->mem, gfn, gfn + (last - first));
+	inval_add(m, gfn, gfn + (last - first));
 	/* May let go of mmu_lock: the count shuts new mappings out, inval_lock keeps the binding. */
-	mmu_unmap_gfns(gf->mem, gfn, gfn + (last - first), hva, hva + (last - first) * 4096);
+	mmu_unmap_gfns(m, gfn, gfn + (last - first), hva, hva + (last - first) * 4096);
 }
 
 void gmem_zap_file_start(struct gmem_file *gf, u64 from, u64 to)
@@ -173,7 +173,7 @@ void gmem_zap_file_start(struct gmem_file *gf, u64 from, u64 to)
 	inval_raise(m);
 	gf->raised = true;
 	for (; n; n = itree_next_overlap(n, page, page_end))
-		unmap_pages(gf, SLOT_OF_NODE(n), page, page_end);
+		unmap_pages(m, gf, SLOT_OF_NODE(n), page, page_end);
 	write_unlock(&m->mmu_lock);
 }
 
@@ -244,12 +244,13 @@ void gmem_unbind(struct vm_mem *m, struct memslot *s)
 }
 
 /* Slots first, so that no lookup that starts now gets anything; what lookups before have installed goes with the zap. */
-static void release_bindings(struct gmem_file *gf) REQUIRES(&gf->inode->inval_lock)
+static void release_bindings(struct gmem_inode *inode, struct gmem_file *gf)
+	REQUIRES(&inode->inval_lock)
 {
 	struct itree_node *n;
 
 	itree_for_each(n, &gf->bindings) aptr_store_relaxed(&SLOT_OF_NODE(n)->gmem.file, NULL);
-	gmem_zap_file_start(gf, 0, gf->inode->size);
+	gmem_zap_file_start(gf, 0, inode->size);
 	gmem_zap_file_finish(gf);
 	while ((n = itree_first(&gf->bindings)))
 		itree_remove(&gf->bindings, n);
@@ -264,7 +265,7 @@ void gmem_file_release(struct gmem_file *gf)
 	mem_hook(HOOK_GMEM_RELEASE, gf);
 	mutex_lock(&m->slots_lock);
 	mutex_lock(&inode->inval_lock);
-	release_bindings(gf);
+	release_bindings(inode, gf);
 	list_del(&gf->on_inode);
 	mutex_unlock(&inode->inval_lock);
 	mutex_unlock(&m->slots_lock);
@@ -327,6 +328,24 @@ int gmem_page_get(const struct memslot *s, u64 gfn, struct gmem_page *out)
 	out->start = inode->base + start * 4096;
 	out->end = inode->base + end * 4096;
 	return 0;
+}
+
+bool gmem_slot_facts(const struct memslot *s, struct gmem_slot_facts *out)
+{
+	struct file *f = slot_file_get(s);
+	const struct gmem_inode *inode;
+
+	if (!f)
+		return false;
+	/* G-3 */
+	inode = f->gmem->inode;
+	*out = (struct gmem_slot_facts){.offset = s->gmem.node.start * 4096,
+					.hva = inode->base + s->gmem.node.start * 4096,
+					.size = inode->size,
+					.flags = inode->flags,
+					.poison = gmem_has_poison(inode)};
+	file_put(f);
+	return true;
 }
 
 void gmem_page_put(const struct gmem_page *p)

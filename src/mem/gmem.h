@@ -79,6 +79,16 @@ void gmem_unbind(struct vm_mem *m, struct memslot *s) REQUIRES(&m->slots_lock);
 bool gmem_slot_hvas(struct vm_mem *m, const struct memslot *s, u64 *start, u64 *end)
 	REQUIRES(&m->slots_lock);
 
+/* What a slot takes its memory from. */
+struct gmem_slot_facts {
+	u64 offset;	 /* of the slot's first byte in the file */
+	u64 hva;	 /* of that byte in our mapping of the storage */
+	u64 size, flags; /* of the file */
+	bool poison;	 /* some page of the file was hit by a memory error */
+};
+/* For people who look. In SRCU. False: the file is gone. */
+bool gmem_slot_facts(const struct memslot *s, struct gmem_slot_facts *out);
+
 /* A page in use: its storage stays mapped until the put. */
 struct gmem_page {
 	struct file *file;

@@ -13,6 +13,7 @@
 #ifndef ANYKVM_MEM_MEM_H
 #define ANYKVM_MEM_MEM_H
 
+#include "base/itree.h"
 #include "base/types.h"
 #include "mem/dirty_ring.h"
 #include "mem/fault.h"
@@ -65,29 +66,25 @@ struct mem_vcpu {
 	} report;
 	struct dirty_ring ring; /* of this vCPU, if the VM has rings */
 	/* --- while it runs a guest's guest (nested_mmu.h) --- */
-	struct nested_mmu
-		*nested;       /* one of its refcnt is ours; NULL: the canonical MMU is in force */
-	struct nested_key key; /* as loaded */
-	bool unmap_nested;     /* nested_mmu_sync is owed before the next entry */
-	struct nested_walk walk; /* of the last fault that went through the guest's stage 2 */
-};
-
-/*
- * The shadow MMUs of a VM: nested_mmu.h. In here and not behind a pointer, so that nothing but the VM's end can end it.
- * Everything is read under mmu_lock and written under mmu_lock write.
- */
-#define NESTED_CHUNK_MMUS 2
-struct nested_mmus {
-	struct nested_chunk *chunk[TLB_MAX_CLIENTS]; /* never moved, never taken out */
-	u32 nr;	  /* MMUs in the chunks: a chunk is stored before it is counted */
-	u32 next; /* where the search for one to recycle begins */
+	struct nested_mmu *nested; /* one of its refcnt is ours; NULL: the canonical MMU */
+	struct nested_key key;	   /* as loaded */
+	bool unmap_nested;	   /* nested_mmu_sync is owed before the next entry */
+	struct nested_walk walk;   /* of the last fault that went through the guest's stage 2 */
 };
 
 struct file;
 struct memslot_sets; /* memslot_set.h */
 struct s2_table;     /* stage2.h */
+/* Statistics: struct anykvm_stats says what each tells. */
 struct mem_stats {
-	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes, unmaps, table_pages;
+	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes;
+	struct a64 unmaps; /* leaves */
+	struct a64 host_faults;
+	struct a64 inval_pairs, inval_pages;
+	struct a64 slot_changes, slot_swaps, slot_swap_waits;
+	struct a64 splits, dirty_pages, ring_full_exits;
+	struct a64 nested_loads, nested_recycles, nested_unmaps;
+	struct a64 gmem_faults, gmem_allocations, gmem_punches;
 };
 
 /* Table pages for eager splitting: stage2_split.h. */
@@ -131,6 +128,9 @@ struct vm_mem {
 	struct a32 dead; /* admission: answers EIO */
 	struct mem_stats stats;
 	struct vma_cache *vmas; /* what the host said about its mappings: vma_cache.h */
+	bool attributes_on;	/* set before anybody reaches the VM: attrs.h */
+	/* --- slots_lock and mmu_lock to change, either to read --- */
+	struct itree attributes; /* private frames */
 	/* dirty log modes (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) */
 	u64 manual_protect;
 	/* --- slots_lock --- */
@@ -161,7 +161,7 @@ int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len);
 int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len);
 /* One aligned doubleword, in one piece; the caller is in m's SRCU. -EFAULT as above. */
 int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out) REQUIRES_SHARED(&m->srcu);
-/* Replaces old by new there. -EAGAIN: something else is there now. */
+/* Replaces old by new there. -EAGAIN: something else is there now, or the dirty ring of mv has no room. */
 int mem_cmpxchg_guest64(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, u64 old, u64 new)
 	REQUIRES_SHARED(&m->srcu);
 

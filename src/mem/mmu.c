@@ -3,9 +3,9 @@
 
 #include "mem/nested_mmu.h"
 
-void mmu_unmap_gfns(struct vm_mem *m, u64 gfn, u64 gfn_end, u64 code_start, u64 code_end)
+u64 mmu_unmap_gfns(struct vm_mem *m, u64 gfn, u64 gfn_end, u64 code_start, u64 code_end)
 {
-	struct s2_range gone = {gfn * 4096, gfn_end * 4096};
+	struct s2_range gone = {.start = gfn * 4096, .end = gfn_end * 4096};
 
 	stage2_unmap(m, &m->mmu, gone.start, gone.end, true, &gone);
 	/* What was derived from these frames cannot be told from the rest: shadow tables go whole, and so do caches (I-31). */
@@ -13,7 +13,7 @@ void mmu_unmap_gfns(struct vm_mem *m, u64 gfn, u64 gfn_end, u64 code_start, u64 
 		stage2_flush(m, NULL, S2_RANGE_ALL.start, S2_RANGE_ALL.end, code_start, code_end);
 	else
 		stage2_flush(m, &m->mmu, gone.start, gone.end, code_start, code_end);
-	a64_fetch_add(&m->stats.unmaps, 1);
+	return gone.pages;
 }
 
 void mmu_write_protect_gfns(struct vm_mem *m, u64 gfn, u64 gfn_end, bool may_block,

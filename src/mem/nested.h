@@ -3,7 +3,7 @@
 #ifndef ANYKVM_MEM_NESTED_H
 #define ANYKVM_MEM_NESTED_H
 
-#include "base/types.h"
+#include "mem/tlb.h"
 
 /* A translation context as the guest hypervisor names it. */
 struct nested_key {
@@ -28,6 +28,17 @@ struct nested_walk {
 	u64 ipa;  /* output, of the byte asked for: an address of the VM itself, as exits name it */
 	u64 size; /* that the leaf maps */
 	bool r, w, x_el0, x_el1;
+};
+
+/*
+ * The shadow MMUs of a VM: nested_mmu.h. Part of struct vm_mem and not behind a pointer, so that nothing but the VM's end can
+ * end the array. Everything is read under mmu_lock and written under mmu_lock write.
+ */
+#define NESTED_CHUNK_MMUS 2
+struct nested_mmus {
+	struct nested_chunk *chunk[TLB_MAX_CLIENTS]; /* never moved, never taken out */
+	u32 nr;	  /* MMUs in the chunks: a chunk is stored before it is counted */
+	u32 next; /* where the search for one to recycle begins */
 };
 
 #endif

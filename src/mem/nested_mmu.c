@@ -147,6 +147,7 @@ static struct nested_mmu *recycle(struct vm_mem *m, const struct nested_key *key
 			continue;
 		all->next = (k + 1) % all->nr;
 		/* Emptied by whoever enters first, not here: mmu_lock is everybody's, and the vCPU may never enter. */
+		a64_fetch_add(&m->stats.nested_recycles, nested_mmu_is_valid(n));
 		n->pending_unmap |= nested_mmu_is_valid(n);
 		n->key = *key;
 		n->mmu.id = new_id();
@@ -166,6 +167,7 @@ int nested_mmu_load(struct vm_mem *m, struct mem_vcpu *mv, u64 vttbr, u64 vtcr, 
 	BUG_ON(mv->nested);
 	write_lock(&m->mmu_lock);
 	if (!m->s2_dead) {
+		a64_fetch_add(&m->stats.nested_loads, 1);
 		n = find(m, &key);
 		if (!n)
 			n = recycle(m, &key);
@@ -251,7 +253,7 @@ void nested_detach_all(struct vm_mem *m, struct s2_pgt **list)
 	for (u32 i = 0; i < m->nested.nr; i++) {
 		struct nested_mmu *n = nested_mmu_at(m, i);
 
-		stage2_detach(&n->mmu, list);
+		stage2_detach(m, &n->mmu, list);
 		n->key.vttbr = VTTBR_CNP;
 		n->pending_unmap = false;
 	}

@@ -27,8 +27,8 @@ static inline unsigned nested_granule(u64 vtcr)
 }
 
 /*
- * Translates ipa. 0 and *out, whose fault says whether there is a translation; or -EAGAIN: a descriptor changed while its access
- * flag was being set, run the guest again. Rights are reported, not judged. The tables are read without a lock. Changes of them
+ * Translates ipa for the vCPU of mv. 0 and *out, whose fault says whether there is a translation; or -EAGAIN: a descriptor's
+ * access flag could not be set now, run the guest again. Rights are reported, not judged. The tables are read without a lock. Changes of them
  * by the guest: it must invalidate, and that makes a fault that walked before start over (nested_tlbi.c). Changes of the memory
  * they lie in: the caller read inv_seq before it called.
  */

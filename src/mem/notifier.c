@@ -53,10 +53,12 @@ static void unmap_slot_part(struct vm_mem *m, const struct memslot *s, u64 start
 	u64 hva = MAX(start, s->userspace_addr), hva_end = MIN(end, memslot_hva_end(s));
 	u64 gfn = s->base_gfn + (hva - s->userspace_addr) / 4096;
 	u64 gfn_end = s->base_gfn + (ALIGN_UP(hva_end, 4096) - s->userspace_addr) / 4096;
+	u64 pages;
 
 	inval_add(m, gfn, gfn_end);
 	/* The raised count shuts new mappings out while the lock is dropped. */
-	mmu_unmap_gfns(m, gfn, gfn_end, ALIGN_DOWN(hva, 4096), ALIGN_UP(hva_end, 4096));
+	pages = mmu_unmap_gfns(m, gfn, gfn_end, ALIGN_DOWN(hva, 4096), ALIGN_UP(hva_end, 4096));
+	a64_fetch_add(&m->stats.inval_pages, pages);
 }
 
 /* True if the count was raised. always: even without a slot in the range. */
@@ -92,6 +94,8 @@ static bool start_vm(struct vm_mem *m, u64 start, u64 end, u32 flags, bool alway
 		write_lock(&m->mmu_lock);
 		inval_raise(m);
 		raised = true;
+		if (s)
+			a64_fetch_add(&m->stats.inval_pairs, 1);
 		for (; s; s = memslot_next_hva(set, s, start, end))
 			unmap_slot_part(m, s, start, end);
 		write_unlock(&m->mmu_lock);

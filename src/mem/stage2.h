@@ -100,7 +100,8 @@ void stage2_pgt_destroy(struct s2_pgt *pgt);
 /* As above after a grace period; callable under mmu_lock. */
 void stage2_pgt_free_rcu(struct s2_pgt *pgt);
 /* Takes the table of mmu, if it has one, onto *list. From here on mmu answers as torn down. */
-void stage2_detach(struct s2_mmu *mmu, struct s2_pgt **list) REQUIRES(&mmu->mem->mmu_lock);
+void stage2_detach(struct vm_mem *m, struct s2_mmu *mmu, struct s2_pgt **list)
+	REQUIRES(&m->mmu_lock);
 /* Pages a single map may need: the minimum a vCPU's cache is filled to. */
 unsigned stage2_cache_min(unsigned ipa_bits);
 
@@ -115,6 +116,8 @@ static inline struct s2_table_meta *stage2_table_meta(const struct s2_table *t)
 	return host_frame_meta(t);
 }
 void stage2_count(struct s2_table *t, int by);
+/* Pages that the tables of mmu consist of now, roots included; those that only wait for their grace period are not. */
+u64 stage2_table_pages(const struct s2_mmu *mmu);
 
 /* --- the walker: stage2_walk.c ------------------------------------------------------------------------------------- */
 
@@ -136,6 +139,8 @@ struct s2_visit {
 
 struct s2_walker {
 	int (*visit)(struct s2_visit *v, enum s2_visit_kind kind);
+	/* Exclusive walks only: in place of LEAF visits at level 3, the entries of a table from v->entry up to v->end at once. */
+	void (*visit_pages)(struct s2_visit *v);
 	unsigned kinds;
 	bool shared;
 	bool ignore_eagain; /* go on with the next entry */
@@ -193,9 +198,13 @@ int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned level, 
 /* Sets the access flag of the leaf at ipa, if there is one. */
 void stage2_make_young(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa) REQUIRES_SHARED(&m->mmu_lock);
 
-/* What a change took away: the covering range of the entries that lost something. end == 0: nothing. */
+/*
+ * What a change took away: the covering range of the entries that lost something (end == 0: nothing), and how many these were,
+ * in leaves and in pages of 4 KiB.
+ */
 struct s2_range {
 	u64 start, end;
+	u64 leaves, pages;
 };
 
 /*

@@ -100,7 +100,6 @@ static int install_table(struct s2_visit *v, const struct map_request *req)
 		return ret;
 	}
 	make_entry(v, S2_VALID | S2_TABLE | ((uintptr_t)child & S2_OA));
-	a64_fetch_add(&req->m->stats.table_pages, 1);
 	return 0;
 }
 

@@ -48,12 +48,42 @@ void stage2_walk_range(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end,
 	}
 }
 
-static void note_entry(const struct s2_visit *v, struct s2_range *changed)
+static void note_range(const struct s2_visit *v, struct s2_range *changed)
 {
 	u64 start = ALIGN_DOWN(v->ipa, s2_size(v->level));
 
 	/* A block that is covered in part goes as a whole, so it is flushed as a whole. */
 	s2_range_add(changed, start, start + s2_size(v->level));
+}
+
+static void note_entry(const struct s2_visit *v, struct s2_range *changed)
+{
+	note_range(v, changed);
+	changed->leaves++;
+	changed->pages += s2_size(v->level) / 4096;
+}
+
+/* Leaves of a table that goes as a whole. One of the lowest level knows their number: one look for 512. */
+static void note_leaves_below(const struct s2_table *t, unsigned level, struct s2_range *changed)
+{
+	u32 nr = a32_load_relaxed(&stage2_table_meta(t)->count) - 1;
+
+	if (level == 3) {
+		changed->leaves += nr;
+		changed->pages += nr;
+		return;
+	}
+	for (unsigned i = 0; i < S2_ENTRIES && nr; i++) {
+		u64 pte = a64_load_relaxed(&t->entry[i]);
+
+		nr -= s2_is_counted(pte);
+		if (s2_is_table(pte, level)) {
+			note_leaves_below(s2_child(pte), level + 1, changed);
+		} else if (pte) {
+			changed->leaves++;
+			changed->pages += s2_size(level) / 4096;
+		}
+	}
 }
 
 static void unlink_child(struct s2_visit *v)
@@ -72,8 +102,9 @@ static int unmap_visit(struct s2_visit *v, enum s2_visit_kind kind)
 		/* All that is below goes: unlinked, it need not be looked at. (Its counts mean nothing any more.) */
 		if (v->end - v->ipa != s2_size(v->level))
 			return 0;
+		note_leaves_below(s2_child(v->old), v->level + 1, v->arg);
 		unlink_child(v);
-		note_entry(v, v->arg);
+		note_range(v, v->arg);
 		return 0;
 	case S2_VISIT_LEAF:
 		if (!v->old)
@@ -97,8 +128,10 @@ void stage2_unmap(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool
 	struct s2_walker w = {.visit = unmap_visit,
 			      .kinds = S2_VISIT_PRE | S2_VISIT_LEAF | S2_VISIT_POST,
 			      .arg = changed};
+	u64 before = changed->leaves;
 
 	stage2_walk_range(m, mmu, start, end, may_block, &w);
+	a64_fetch_add(&m->stats.unmaps, changed->leaves - before);
 }
 
 static void unmap_root(struct s2_table *root, unsigned level)
@@ -127,6 +160,7 @@ void stage2_unmap_whole(struct vm_mem *m, struct s2_mmu *mmu)
 	rwlock_assert_write_held(&m->mmu_lock);
 	for (unsigned i = 0; pgt && i < pgt->nr_roots; i++)
 		unmap_root(pgt->root[i], pgt->start_level);
+	a64_fetch_add(&m->stats.nested_unmaps, 1);
 }
 
 static int write_protect_visit(struct s2_visit *v, enum s2_visit_kind kind)
@@ -139,10 +173,32 @@ static int write_protect_visit(struct s2_visit *v, enum s2_visit_kind kind)
 	return 0;
 }
 
+/* The same for many entries in a row: all of a slot's pages may be waiting for their turn behind mmu_lock. */
+static void write_protect_pages(struct s2_visit *v)
+{
+	u64 nr = (v->end - v->ipa) / 4096, first = nr, last = 0;
+
+	for (u64 i = 0; i < nr; i++) {
+		u64 pte = a64_load_relaxed(&v->entry[i]);
+
+		BUG_ON(pte == S2_LOCKED);
+		if ((pte & (S2_VALID | S2_W)) != (S2_VALID | S2_W))
+			continue;
+		a64_store_relaxed(&v->entry[i], pte & ~S2_W);
+		first = MIN(first, i);
+		last = i;
+	}
+	if (first < nr)
+		s2_range_add(v->arg, v->ipa + first * 4096, v->ipa + (last + 1) * 4096);
+}
+
 void stage2_write_protect(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
 			  struct s2_range *changed)
 {
-	struct s2_walker w = {.visit = write_protect_visit, .kinds = S2_VISIT_LEAF, .arg = changed};
+	struct s2_walker w = {.visit = write_protect_visit,
+			      .visit_pages = write_protect_pages,
+			      .kinds = S2_VISIT_LEAF,
+			      .arg = changed};
 
 	stage2_walk_range(m, mmu, start, end, may_block, &w);
 }

@@ -30,37 +30,46 @@ static int visit(struct s2_visit *v, const struct s2_walker *w, enum s2_visit_ki
 	return ret;
 }
 
+static void walk_pages(struct s2_table *t, u64 ipa, u64 end, const struct s2_walker *w)
+{
+	struct s2_visit v = {
+		.table = t,
+		.entry = &t->entry[(ipa >> s2_shift(3)) % S2_ENTRIES],
+		.ipa = ipa,
+		.end = end,
+		.level = 3,
+		.arg = w->arg,
+	};
+
+	w->visit_pages(&v);
+}
+
 static int walk_table(struct s2_table *t, unsigned level, u64 ipa, u64 end,
 		      const struct s2_walker *w)
 {
-	while (ipa < end) {
-		u64 next = MIN(ALIGN_DOWN(ipa, s2_size(level)) + s2_size(level), end);
-		struct s2_visit v = {
-			.table = t,
-			.entry = &t->entry[(ipa >> s2_shift(level)) % S2_ENTRIES],
-			.ipa = ipa,
-			.end = next,
-			.level = level,
-			.shared = w->shared,
-			.arg = w->arg,
-		};
-		int ret;
+	struct s2_visit v = {.table = t, .level = level, .shared = w->shared, .arg = w->arg};
+	int ret;
 
+	if (level == 3 && w->visit_pages) {
+		walk_pages(t, ipa, end, w);
+		return 0;
+	}
+
+	for (; ipa < end; ipa = v.end) {
+		v.entry = &t->entry[(ipa >> s2_shift(level)) % S2_ENTRIES];
+		v.ipa = ipa;
+		v.end = MIN(ALIGN_DOWN(ipa, s2_size(level)) + s2_size(level), end);
 		v.old = a64_load_acquire(v.entry);
-		if (s2_is_table(v.old, level))
-			ret = visit(&v, w, S2_VISIT_PRE);
-		else
-			ret = visit(&v, w, S2_VISIT_LEAF);
+		ret = visit(&v, w, s2_is_table(v.old, level) ? S2_VISIT_PRE : S2_VISIT_LEAF);
 		if (ret)
 			return ret;
 		if (s2_is_table(v.old, level)) {
-			ret = walk_table(s2_child(v.old), level + 1, ipa, next, w);
+			ret = walk_table(s2_child(v.old), level + 1, ipa, v.end, w);
 			if (!ret)
 				ret = visit(&v, w, S2_VISIT_POST);
 			if (ret)
 				return ret;
 		}
-		ipa = next;
 	}
 	return 0;
 }

@@ -40,7 +40,7 @@ static struct s2_pgt *detach(struct vm_mem *m) REQUIRES(&m->mmu_lock)
 	m->s2_dead = true;
 	a32_store(&m->dead, 1);
 	a64_fetch_add(&m->inv_seq, 1);
-	stage2_detach(&m->mmu, &list);
+	stage2_detach(m, &m->mmu, &list);
 	nested_detach_all(m, &list);
 	/* Also of those in the guest: when this returns nobody accesses guest memory (T-4). */
 	tlb_shootdown(&m->tlb, &everything);

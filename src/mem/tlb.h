@@ -68,7 +68,8 @@ struct tlb_client {
 struct tlb_domain {
 	struct aptr client[TLB_MAX_CLIENTS];
 	struct a32 nr;
-	struct a64 shootdowns, waits; /* statistics */
+	/* Statistics: shootdowns by the library and how many of them met a vCPU in guest mode; drains by guests. */
+	struct a64 shootdowns, waits, drains;
 };
 
 void tlb_domain_init(struct tlb_domain *d);

@@ -465,6 +465,7 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 		return suspended(v);
 	if (unlikely(v->mem.ring.full) && dirty_ring_still_full(&v->mem.ring)) {
 		v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+		a64_fetch_add(&v->group->mem->stats.ring_full_exits, 1);
 		return 0;
 	}
 	return 1;

@@ -235,6 +235,9 @@ static void dump_set(struct text *t, struct vm_mem *m, struct memslot_set *set)
 		text_add(t, "slot %u gfn %llx pages %llx hva %llx flags %x bitmap %p\n", s->id,
 			 (long long)s->base_gfn, (long long)s->npages, (long long)s->userspace_addr,
 			 s->flags, (void *)s->dirty_bitmap);
+		if (memslot_is_gmem(s))
+			text_add(t, " gmem %p pages %llx..%llx\n", aptr_load_relaxed(&s->gmem.file),
+				 (long long)s->gmem.node.start, (long long)s->gmem.node.end);
 		for (u64 i = 0; s->dirty_bitmap && i < memslot_bitmap_words(s); i++)
 			if (a64_load_relaxed(&s->dirty_bitmap[i]))
 				text_add(t, " word %llx %llx\n", (long long)i,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Eager splitting of blocks, and whose the pages for it are. */
+#include <errno.h>
+
 #include "host/alloc.h"
 #include "mem/stage2_split.h"
 #include "rig.h"
@@ -184,10 +186,10 @@ TEST(I20_no_vcpu_has_the_block_any_more_when_its_table_is_there)
 	EXPECT(!helper_ended_within(&h, 20));
 	while (!helper_ended_within(&h, 1))
 		fake_poll(&r.v);
-	helper_join(&h);
 	fake_poll(&r.v);
 	EXPECT(!fake_tlb_find(&r.v, GIB + 3 * PAGE));
 	fake_leave(&r.v);
+	helper_join(&h);
 	EXPECT(rig_stop(&r));
 	munmap(mem, 2 * MIB);
 }
@@ -251,17 +253,46 @@ TEST(a_split_without_memory_leaves_the_block_and_the_log_right)
 	u64 bits[BLOCK_PAGES / 64];
 
 	for (unsigned n = 1; n < 20; n++) {
+		int ret;
+
 		start_with_block(2 * MIB, GIB);
-		/* The slot, its bitmap, then the pages: as far as the n-th. */
-		host_alloc_fail_at(2 + n);
-		ASSERT_EQ(log_on(2 * MIB), 0);
+		/* The slot and its bitmap are needed; of the pages one will do. */
+		host_alloc_fail_at(n);
+		ret = log_on(2 * MIB);
 		host_alloc_fail_at(0);
-		expect_leaves(0, n == 1, n == 1 ? 0 : 512);
+		ASSERT_EQ(ret, n < 3 ? -ENOMEM : 0);
+		expect_leaves(0, n <= 3, n <= 3 ? 0 : 512);
+		if (ret)
+			ASSERT_EQ(log_on(2 * MIB), 0);
 		write_at(GIB + 9 * PAGE);
 		EXPECT_EQ(mem_get_dirty_log(&r.m, 0, bits), 0);
 		EXPECT_EQ(bits[0], BIT(9));
 		EXPECT(rig_stop(&r));
 		munmap(mem, 2 * MIB);
+	}
+}
+
+TEST(a_clear_whose_split_finds_no_memory_has_cleared_all_the_same)
+{
+	for (unsigned n = 1; n < 100; n++) {
+		start_with_block(GIB, GIB);
+		ASSERT_EQ(mem_set_manual_protect(&r.m, 3), 0);
+		ASSERT_EQ(log_on(GIB), 0);
+		memset(ask, 0xff, sizeof(ask));
+		host_alloc_fail_at(n);
+		EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, GIB_PAGES, 0, ask), 0);
+		host_alloc_fail_at(0);
+		memset(leaves, 0, sizeof(leaves));
+		walk(count_leaf, NULL);
+		EXPECT_EQ(leaves[1] * GIB_PAGES + leaves[2] * BLOCK_PAGES + leaves[3], GIB_PAGES);
+		EXPECT_EQ(leaves[1], n == 1);
+		/* It ends where a refill brings nothing. */
+		EXPECT_EQ(leaves[1] + leaves[2] != 0, (n - 1) % SPLIT_CACHE_CAPACITY == 0);
+		EXPECT_EQ(mem_get_dirty_log(&r.m, 0, ask), 0);
+		for (unsigned i = 0; i < GIB_PAGES / 64; i++)
+			EXPECT_EQ(ask[i], 0);
+		EXPECT(rig_stop(&r));
+		munmap(mem, GIB);
 	}
 }
 
@@ -358,6 +389,8 @@ TEST(T3_release_amid_the_split_of_a_clear)
 	/* It has slots_lock, an empty cache and no mmu_lock. */
 	EXPECT(!mutex_trylock(&r.m.slots_lock));
 	mem_flush_all(&r.m);
+	/* The table itself is gone. */
+	rcu_barrier();
 	gate_open(&g);
 	helper_join(&h);
 	gate_disarm(&g);
