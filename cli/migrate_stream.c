@@ -313,36 +313,51 @@ int stream_connect(const char *path)
 	return -1;
 }
 
+/* True, after a message, if the path cannot be ours. */
+static bool path_is_taken(const char *path, const char *what)
+{
+	struct stat there;
+	int other;
+
+	if (lstat(path, &there))
+		return false;
+	if (!S_ISSOCK(there.st_mode)) {
+		cli_say("%s %s: there is something that is no socket", what, path);
+		return true;
+	}
+	other = stream_connect(path);
+	if (other < 0 && errno != EAGAIN)
+		return false;
+	cli_say("%s %s: another machine listens there", what, path);
+	if (other >= 0)
+		close(other);
+	return true;
+}
+
 int stream_listen(const char *path, const char *what)
 {
+	static const char suffix[] = ".new";
 	struct sockaddr_un address;
-	struct stat there;
-	int fd, other;
+	char first_name[sizeof(address.sun_path)];
 	mode_t mask;
+	int fd;
 
-	if (!unix_address(&address, path)) {
-		cli_say("%s %s: the path of a socket has at most %zu bytes", what, path,
-			sizeof(address.sun_path) - 1);
+	if (strlen(path) + sizeof(suffix) > sizeof(first_name)) {
+		cli_say("%s %s: the path of a socket has at most %zu bytes here", what, path,
+			sizeof(first_name) - sizeof(suffix));
 		return -1;
 	}
-	if (!lstat(path, &there)) {
-		if (!S_ISSOCK(there.st_mode)) {
-			cli_say("%s %s: there is something that is no socket", what, path);
-			return -1;
-		}
-		other = stream_connect(path);
-		if (other >= 0 || errno == EAGAIN) {
-			cli_say("%s %s: another machine listens there", what, path);
-			if (other >= 0)
-				close(other);
-			return -1;
-		}
-		unlink(path);
-	}
+	if (path_is_taken(path, what))
+		return -1;
+	/* It gets its name when it listens already, so that who waits for the name can connect; this replaces a stale one, too. */
+	snprintf(first_name, sizeof(first_name), "%s%s", path, suffix);
+	unlink(first_name);
+	unix_address(&address, first_name);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* The mode is right from the first moment on: chmod(2) after bind(2) would be too late. */
 	mask = umask(0177);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 8)) {
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 8) ||
+	    rename(first_name, path)) {
 		cli_say_errno("%s %s", what, path);
 		if (fd >= 0)
 			close(fd);
