@@ -85,7 +85,7 @@ static int stream_wait(struct stream *stream, short events)
 		nr = poll(wait, 2, timeout);
 	} while (nr < 0 && errno == EINTR);
 	if (wait[1].revents)
-		return stream_fail(stream, "cancelled");
+		return stream_fail(stream, STREAM_CANCELLED);
 	if (nr < 0)
 		return stream_fail(stream, "poll: %s", strerror(errno));
 	if (!nr)
@@ -138,9 +138,8 @@ int stream_send(struct stream *stream, enum stream_kind kind, uint64_t argument,
 			continue;
 		if (done < 0)
 			return stream_fail(stream, "%s",
-					   errno == EPIPE || errno == ECONNRESET
-						   ? "the other side is gone"
-						   : strerror(errno));
+					   errno == EPIPE || errno == ECONNRESET ? STREAM_GONE
+										 : strerror(errno));
 		nr_fds = 0;
 		for (; first < 2 && (size_t)done >= iov[first].iov_len; first++)
 			done -= iov[first].iov_len;
@@ -207,7 +206,7 @@ static int receive_all(struct stream *stream, void *to, size_t length)
 			continue;
 		if (!got || (got < 0 && errno == ECONNRESET))
 			return stream_fail(stream, stream->is_file ? "the file ends too early"
-								   : "the other side is gone");
+								   : STREAM_GONE);
 		if (got < 0)
 			return stream_fail(stream, "%s", strerror(errno));
 		at += got;
@@ -255,7 +254,7 @@ void stream_hear_reason(struct stream *stream)
 	struct stream_header header;
 	struct stream heard = *stream;
 
-	if (stream->is_file || strcmp(stream->why, "the other side is gone"))
+	if (stream->is_file || strcmp(stream->why, STREAM_GONE))
 		return;
 	heard.why[0] = 0;
 	heard.nr_fds = 0;
