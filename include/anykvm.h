@@ -15,7 +15,8 @@
  *
  * Signals: while a thread is in KVM_RUN its asynchronous signals are blocked; a pending one that its mask (or
  * KVM_SET_SIGNAL_MASK) lets through ends KVM_RUN with EINTR, and its handler runs on return. The library has handlers for
- * SIGSEGV and SIGBUS; they pass on what is not theirs. A program may install its own at any time.
+ * SIGSEGV and SIGBUS; they pass on what is not theirs. A program may install its own at any time; those that come after a
+ * thread's first KVM_RUN must likewise pass on what is not theirs.
  *
  * fork: a child has no use of its parent's machines: each request fails with EIO, closing frees nothing of the parent's.
  *

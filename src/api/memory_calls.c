@@ -368,7 +368,7 @@ static void file_pairs_start(int fd, u64 from, u64 to, struct file_pairs *pairs)
 	if (found.all) {
 		found.nr = 1;
 		found.range[0].start = 0;
-		found.range[0].end = BIT(47);
+		found.range[0].end = BIT(48); /* all that a slot may name, on any host */
 	}
 	pairs->nr = found.nr;
 	for (u32 i = 0; i < found.nr; i++)
