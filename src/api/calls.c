@@ -278,6 +278,8 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	role = api_role();
 	if (role == API_CHILD)
 		return result(-EIO);
+	if (unlikely(library_in_pair()))
+		return result(-EDEADLK);
 	library_enter();
 	f = fd_get(fd, (u32)request == KVM_RUN);
 	if (f) {

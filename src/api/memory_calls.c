@@ -439,6 +439,7 @@ int anykvm_invalidate_start(const void *addr, size_t length, struct anykvm_inval
 	if (!watching())
 		return 0;
 	library_enter();
+	library_pair_begin();
 	pair->active = 1;
 	mem_invalidate_start(start, ALIGN_UP(end, host_page_size()), 0, &pair->t);
 	return 0;
@@ -452,6 +453,7 @@ void anykvm_invalidate_end(struct anykvm_invalidate *inv)
 		return;
 	mem_invalidate_end(&pair->t);
 	pair->active = 0;
+	library_pair_end();
 	library_exit();
 }
 

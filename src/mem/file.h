@@ -39,5 +39,12 @@ void file_put(struct file *f);
 /* Bracket of every public entry point; nests. The outermost exit runs the deferred list. */
 void library_enter(void);
 void library_exit(void);
+/*
+ * A program's own pair (anykvm_invalidate_start to _end) on this thread: its requests would wait for locks whose holders wait for
+ * the pair (LO-5).
+ */
+void library_pair_begin(void);
+void library_pair_end(void);
+bool library_in_pair(void);
 
 #endif
