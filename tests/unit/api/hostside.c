@@ -166,10 +166,11 @@ static void change_the_file(unsigned views)
 	unsigned char *view[MANY], *shared, *copy;
 
 	ASSERT_EQ(ftruncate(fd, 8 * PAGE), 0);
-	for (unsigned i = 0; i < views; i++)
-		view[i] = map_file(fd, MAP_SHARED, PAGE, 0);
+	/* The slots' own first: later ones get lower addresses, so the list of mappings ends with these. */
 	shared = map_file(fd, MAP_SHARED, 8 * PAGE, 0);
 	copy = map_file(fd, MAP_PRIVATE, 4 * PAGE, 4 * PAGE);
+	for (unsigned i = 0; i < views; i++)
+		view[i] = map_file(fd, MAP_SHARED, 8 * PAGE, 0);
 	storer(&a);
 	storer(&b);
 	ASSERT_EQ(set_slot(a.vm, 1, 0, GPA, 8 * PAGE, shared), 0);
@@ -199,7 +200,7 @@ static void change_the_file(unsigned views)
 	EXPECT_EQ(store_at(&b, GPA, 1), 0);
 
 	for (unsigned i = 0; i < views; i++)
-		munmap(view[i], PAGE);
+		munmap(view[i], 8 * PAGE);
 	machine_free(&a);
 	machine_free(&b);
 	munmap(shared, 8 * PAGE);
