@@ -6,6 +6,7 @@
  */
 #include <anykvm/kvm.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,7 +103,23 @@ DIRTY(dirty_clear_4g_clean, CLEAR, CLEAN)
 DIRTY(dirty_clear_4g_sparse, CLEAR, SPARSE)
 DIRTY(dirty_clear_4g_full, CLEAR, FULL)
 
-/* chunk: of KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE, 0 for none. The capability is arm64's: an x86 KVM splits unasked. */
+/* Whether turning the log on can split: arm64 is asked, an x86 KVM does it unasked if it has the TDP MMU. */
+static bool splits_eagerly(struct backend *b)
+{
+	char answer = 0;
+	FILE *f;
+
+	if (b->arch == &guest_arm64)
+		return b->ioctl(b->kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES) > 0;
+	f = fopen("/sys/module/kvm/parameters/tdp_mmu", "r");
+	if (f) {
+		answer = fgetc(f);
+		fclose(f);
+	}
+	return answer == 'Y';
+}
+
+/* chunk: of KVM_CAP_ARM_EAGER_SPLIT_CHUNK_SIZE, 0 for no splitting. */
 static double log_on(struct backend *b, unsigned rounds, size_t offset, unsigned long stride,
 		     uint64_t chunk)
 {
@@ -110,8 +127,7 @@ static double log_on(struct backend *b, unsigned rounds, size_t offset, unsigned
 	double spent = 0, start;
 	struct guest g;
 
-	if (chunk && b->arch == &guest_arm64 &&
-	    b->ioctl(b->kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_SUPPORTED_BLOCK_SIZES) <= 0)
+	if (chunk && !splits_eagerly(b))
 		return UNSUPPORTED;
 	memory_populate(MEMORY_SIZE + MEMORY_TAIL);
 	for (unsigned i = 0; i < rounds; i++) {

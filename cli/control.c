@@ -16,6 +16,7 @@
 #include "control.h"
 #include "inspect.h"
 #include "machine.h"
+#include "migrate.h"
 
 #define LINE_MAX_BYTES 4096u
 
@@ -24,9 +25,9 @@ struct control_client {
 	int fd;
 	char line[LINE_MAX_BYTES];
 	size_t line_used;
-	bool eof;  /* nothing more comes in; what was asked is still answered */
-	bool gone; /* nobody reads what goes out */
+	bool eof; /* nothing more comes in; what was asked is still answered */
 	/* Under the control's lock: */
+	bool gone; /* nobody reads what goes out */
 	char *out;
 	size_t out_used, out_room;
 	bool in_line; /* the last line of the reply goes on */
@@ -157,6 +158,9 @@ static const struct control_command commands[] = {
 	{"info", "", "what the machine consists of", command_info},
 	{"inspect", "[SECTION...] [json]", "its memory: see anykvm inspect --help",
 	 inspect_command},
+	{"migrate", "[downtime=MS] [max-rounds=N] [keep] unix:PATH|file:PATH", "move the guest",
+	 command_migrate},
+	{"cancel", "", "give up a migration", command_cancel},
 };
 
 static enum control_result command_help(struct control_client *client, struct machine *m,
@@ -223,7 +227,22 @@ static bool client_take_line(struct control_client *client, struct machine *m)
 	return true;
 }
 
-static void client_receive(struct control_client *client)
+/* While its command goes on a client may take it back, by a line or by hanging up. */
+static void client_look_for_cancel(struct control_client *client, struct machine *m)
+{
+	static const char cancel[] = "cancel\n";
+	size_t length = sizeof(cancel) - 1;
+
+	if (client->line_used >= length && !memcmp(client->line, cancel, length)) {
+		client->line_used -= length;
+		memmove(client->line, client->line + length, client->line_used);
+	} else if (!client->gone) {
+		return;
+	}
+	migration_cancel(m, client);
+}
+
+static void client_receive(struct control_client *client, bool busy)
 {
 	ssize_t got = recv(client->fd, client->line + client->line_used,
 			   sizeof(client->line) - client->line_used, MSG_DONTWAIT);
@@ -233,8 +252,8 @@ static void client_receive(struct control_client *client)
 	else if (!got)
 		client->eof = true;
 	else if (errno != EAGAIN && errno != EINTR)
-		client->eof = client->gone = true;
-	if (client->line_used == sizeof(client->line) &&
+		client->eof = true;
+	if (!busy && client->line_used == sizeof(client->line) &&
 	    !memchr(client->line, '\n', client->line_used)) {
 		control_fail(client, "a line of more than %u bytes", LINE_MAX_BYTES);
 		client->failed = false;
@@ -270,7 +289,7 @@ static short client_events(struct control_client *client)
 	if (client->out_used)
 		events = POLLOUT;
 	else
-		events = client->busy || client->eof ? 0 : POLLIN;
+		events = client->eof || client->line_used == sizeof(client->line) ? 0 : POLLIN;
 	pthread_mutex_unlock(&client->control->lock);
 	return events;
 }
@@ -280,10 +299,15 @@ static bool client_serve(struct control_client *client, struct machine *m, short
 {
 	bool busy, sent;
 
+	pthread_mutex_lock(&client->control->lock);
+	busy = client->busy;
 	if (events & (POLLHUP | POLLERR))
 		client->eof = client->gone = true;
-	else if (events & POLLIN)
-		client_receive(client);
+	pthread_mutex_unlock(&client->control->lock);
+	if (!client->gone && (events & POLLIN))
+		client_receive(client, busy);
+	if (busy)
+		client_look_for_cancel(client, m);
 	do {
 		pthread_mutex_lock(&client->control->lock);
 		client_send(client);
@@ -362,55 +386,6 @@ void control_serve(struct control *control, struct machine *m, const struct poll
 
 /* --- the socket --- */
 
-/* True if somebody listens there. */
-static bool control_is_served(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool served =
-		fd >= 0 && (!connect(fd, (const struct sockaddr *)address, sizeof(*address)) ||
-			    errno == EAGAIN);
-
-	if (fd >= 0)
-		close(fd);
-	return served;
-}
-
-static int control_bind(struct control *control)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct stat there;
-	mode_t mask;
-	int status;
-
-	if (strlen(control->path) >= sizeof(address.sun_path)) {
-		cli_say("--control %s: the path of a socket has at most %zu bytes", control->path,
-			sizeof(address.sun_path) - 1);
-		return -1;
-	}
-	strcpy(address.sun_path, control->path);
-	if (!lstat(control->path, &there)) {
-		if (!S_ISSOCK(there.st_mode)) {
-			cli_say("--control %s: there is something that is no socket",
-				control->path);
-			return -1;
-		}
-		if (control_is_served(&address)) {
-			cli_say("--control %s: another machine listens there", control->path);
-			return -1;
-		}
-		unlink(control->path);
-	}
-	/* The mode is right from the first moment on: chmod(2) after bind(2) would be too late. */
-	mask = umask(0177);
-	status = bind(control->listen_fd, (struct sockaddr *)&address, sizeof(address));
-	umask(mask);
-	if (status || listen(control->listen_fd, 8) || lstat(control->path, &control->identity)) {
-		cli_say_errno("--control %s", control->path);
-		return -1;
-	}
-	return 0;
-}
-
 static void remove_socket(void)
 {
 	if (*socket_path)
@@ -421,19 +396,22 @@ struct control *control_open(const char *path)
 {
 	struct control *control = calloc(1, sizeof(*control));
 
-	if (control) {
-		pthread_mutex_init(&control->lock, NULL);
-		control->path = strdup(path);
-		control->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		control->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	}
-	if (!control || !control->path || control->listen_fd < 0 || control->wake_fd < 0) {
+	if (!control) {
 		cli_say_errno("--control %s", path);
-	} else if (!control_bind(control)) {
+		return NULL;
+	}
+	pthread_mutex_init(&control->lock, NULL);
+	control->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	control->path = strdup(path);
+	control->listen_fd = stream_listen(path, "--control");
+	if (control->listen_fd >= 0 && control->path && control->wake_fd >= 0 &&
+	    !lstat(path, &control->identity)) {
 		strcpy(socket_path, path);
 		terminal_set_last_act(remove_socket);
 		return control;
 	}
+	if (control->listen_fd >= 0)
+		cli_say_errno("--control %s", path);
 	control_close(control);
 	return NULL;
 }

@@ -4,6 +4,8 @@
 #define CLI_OPTIONS_H
 
 #include "cli.h"
+#include "dirty.h"
+#include "memory.h"
 
 #define MAX_DISKS 30 /* slots of the PCI bus, less the first and one to spare */
 
@@ -19,6 +21,9 @@ struct run_options {
 	struct disk_option disks[MAX_DISKS];
 	unsigned nr_disks;
 	const char *accel, *console_log, *dtb_dump, *control;
+	const char *incoming; /* where a migrating guest comes from; null: one is booted */
+	enum memory_kind memory_kind;
+	enum dirty_mode dirty_mode;
 	double timeout; /* seconds, 0: none */
 	bool no_reboot, stats, inspect, quiet;
 };

@@ -7,8 +7,10 @@
 #include <sys/ioctl.h>
 
 #include "api/api.h"
+#include "host/environment.h"
 #include "host/fd.h"
 #include "host/passthrough.h"
+#include "host/signal.h"
 
 /* libc's way: -1 and errno. */
 static int result(s64 r)
@@ -19,6 +21,8 @@ static int result(s64 r)
 	return -1;
 }
 
+_Static_assert(ANYKVM_EXT_MEMORY_ATTRIBUTES == VM_EXT_MEMORY_ATTRIBUTES, "extensions");
+
 static int open_handle(u64 extensions, bool cloexec)
 {
 	struct api_file what = {.kind = API_SYSTEM, .extensions = extensions};
@@ -27,6 +31,14 @@ static int open_handle(u64 extensions, bool cloexec)
 	if (api_role_exact() != API_OWNER)
 		return -EIO;
 	return fd_create(&what, "anykvm", cloexec, -1);
+}
+
+/* For a program that opens /dev/kvm by its path and knows of no extensions. */
+static u64 extensions_of_environment(void)
+{
+	return host_environment_has("ANYKVM_EXT", "memory-attributes")
+		       ? ANYKVM_EXT_MEMORY_ATTRIBUTES
+		       : 0;
 }
 
 static int open_at(int dirfd, const char *path, int flags, unsigned mode)
@@ -41,7 +53,7 @@ static int open_at(int dirfd, const char *path, int flags, unsigned mode)
 	if (flags & O_DIRECTORY)
 		return result(-ENOTDIR);
 	library_enter();
-	r = open_handle(0, flags & O_CLOEXEC);
+	r = open_handle(extensions_of_environment(), flags & O_CLOEXEC);
 	library_exit();
 	return result(r);
 }
@@ -263,9 +275,9 @@ static bool request_of_any_file(u32 request)
 int anykvm_ioctl(int fd, unsigned long request, ...)
 {
 	enum api_role role;
+	u64 arg, sigmask;
 	struct file *f;
 	va_list ap;
-	u64 arg;
 	s64 r;
 
 	va_start(ap, request);
@@ -278,14 +290,18 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	role = api_role();
 	if (role == API_CHILD)
 		return result(-EIO);
+	if (unlikely(library_in_pair()))
+		return result(-EDEADLK);
 	library_enter();
+	/* As in the kernel, a handler runs when the request is over; and blocking nests, so this is its only cost. */
+	sigmask = host_signals_block();
 	f = fd_get(fd, (u32)request == KVM_RUN);
-	if (f) {
-		r = ioctl_dispatch(f, request, arg);
+	r = f ? ioctl_dispatch(f, request, arg) : 0;
+	if (f)
 		file_put(f);
-	} else {
+	host_signals_restore(sigmask);
+	if (!f)
 		r = foreign_ioctl(fd, request, arg);
-	}
 	library_exit();
 	return result(r);
 }

@@ -11,6 +11,7 @@
 #include "host/alloc.h"
 #include "host/fd.h"
 #include "host/identity.h"
+#include "host/signal.h"
 
 void api_process_init(void)
 {
@@ -96,14 +97,18 @@ struct file *fd_get(int fd, bool trust)
 {
 	struct aptr *entry = fd_entry(fd);
 	struct file *f;
+	u64 sigmask;
 
 	if (!entry || !aptr_load_acquire(entry))
 		return NULL;
+	/* A handler of the program may unmap or close, and wait for much that waits for this section. */
+	sigmask = host_signals_block();
 	rcu_read_lock();
 	f = aptr_load_acquire(entry);
 	if (f && !file_try_get(f))
 		f = NULL;
 	rcu_read_unlock();
+	host_signals_restore(sigmask);
 	if (!f || trust || fd_identity_holds(fd, api_file_of(f)))
 		return f;
 	/* The number was closed, and perhaps reused, by other means than ours. Whoever clears the entry puts its reference. */

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "host/alloc.h"
+#include "mem/attrs.h"
 #include "vcpu/onereg.h"
 
 /* --- vCPUs and devices --------------------------------------------------------------------------------------------------- */
@@ -96,6 +97,18 @@ static s64 create_guest_memfd(struct api_call *c)
 	const struct kvm_create_guest_memfd *in = c->buf;
 
 	return gmem_create_fd(c->vm, in->size, in->flags);
+}
+
+/* Unknown to a VM without the extension, whatever the argument is. */
+static s64 set_memory_attributes(struct api_call *c)
+{
+	struct kvm_memory_attributes a;
+
+	if (!c->vm->mem.attributes_on)
+		return -EINVAL;
+	if (user_copy_in(&a, c->arg, sizeof(a)))
+		return -EFAULT;
+	return a.flags ? -EINVAL : mem_set_attributes(&c->vm->mem, a.address, a.size, a.attributes);
 }
 
 static s64 get_dirty_log(struct api_call *c)
@@ -330,6 +343,7 @@ static const struct ioctl_row rows[] = {
 	{KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", IOCTL_IN, set_region},
 	{KVM_SET_USER_MEMORY_REGION2, "KVM_SET_USER_MEMORY_REGION2", IOCTL_IN, set_region2},
 	{KVM_CREATE_GUEST_MEMFD, "KVM_CREATE_GUEST_MEMFD", IOCTL_IN, create_guest_memfd},
+	{KVM_SET_MEMORY_ATTRIBUTES, "KVM_SET_MEMORY_ATTRIBUTES", 0, set_memory_attributes},
 	{KVM_GET_DIRTY_LOG, "KVM_GET_DIRTY_LOG", IOCTL_IN, get_dirty_log},
 	{KVM_CLEAR_DIRTY_LOG, "KVM_CLEAR_DIRTY_LOG", IOCTL_IN, clear_dirty_log},
 	{KVM_RESET_DIRTY_RINGS, "KVM_RESET_DIRTY_RINGS", 0, reset_dirty_rings},

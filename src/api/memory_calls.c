@@ -387,7 +387,7 @@ static void file_pairs_start(int fd, u64 from, u64 to, struct file_pairs *pairs)
 	if (found.all) {
 		found.nr = 1;
 		found.range[0].start = 0;
-		found.range[0].end = BIT(47);
+		found.range[0].end = BIT(48); /* all that a slot may name, on any host */
 	}
 	pairs->nr = found.nr;
 	for (u32 i = 0; i < found.nr; i++)
@@ -488,6 +488,7 @@ int anykvm_invalidate_start(const void *addr, size_t length, struct anykvm_inval
 	if (!watching())
 		return 0;
 	library_enter();
+	library_pair_begin();
 	pair->active = 1;
 	mem_invalidate_start(start, ALIGN_UP(end, host_page_size()), 0, &pair->t);
 	return 0;
@@ -501,6 +502,7 @@ void anykvm_invalidate_end(struct anykvm_invalidate *inv)
 		return;
 	mem_invalidate_end(&pair->t);
 	pair->active = 0;
+	library_pair_end();
 	library_exit();
 }
 

@@ -199,7 +199,7 @@ void stats_report(struct vm *vm, struct report *r)
 	report_section_begin(r, "stats", "Statistics");
 	for (u32 i = 0; i < ARRAY_SIZE(vm_rows); i++)
 		report_value(r, vm_rows[i].name, vm_rows[i].get(vm, NULL));
-	report_table_begin(r, "vcpus", columns, ARRAY_SIZE(columns));
+	report_table_begin(r, "vcpus");
 	for (u32 i = 0; i < nr; i++) {
 		struct vcpu *v = aptr_load_relaxed(&vm->group.vcpu[i]);
 		struct report_cell cells[ARRAY_SIZE(columns)] = {{.value = v->id}};

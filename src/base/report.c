@@ -187,15 +187,8 @@ static unsigned column_width(const struct report_column *c)
 	return c->kind == REPORT_RANGE ? 2 * ADDRESS_WIDTH + 1 : c->width;
 }
 
-void report_table_begin(struct report *r, const char *name, const struct report_column *columns,
-			unsigned nr)
+static void put_header(struct report *r, const struct report_column *columns, unsigned nr)
 {
-	if (r->json) {
-		separate(r);
-		put(r, "\"%s\": [", name);
-		r->more = false;
-		return;
-	}
 	for (unsigned i = 0; i < nr; i++) {
 		bool right = columns[i].kind == REPORT_DEC || columns[i].kind == REPORT_SIZE;
 		int width = column_width(&columns[i]);
@@ -205,11 +198,24 @@ void report_table_begin(struct report *r, const char *name, const struct report_
 	end_line(r);
 }
 
+void report_table_begin(struct report *r, const char *name)
+{
+	r->rows = false;
+	if (!r->json)
+		return;
+	separate(r);
+	put(r, "\"%s\": [", name);
+	r->more = false;
+}
+
 void report_table_row(struct report *r, const struct report_column *columns, unsigned nr,
 		      const struct report_cell *cells)
 {
 	if (r->json)
 		separate(r);
+	else if (!r->rows)
+		put_header(r, columns, nr);
+	r->rows = true;
 	for (unsigned i = 0; i < nr; i++) {
 		if (r->json) {
 			put(r, "%s", i ? ", " : "{");
@@ -227,7 +233,11 @@ void report_table_row(struct report *r, const struct report_column *columns, uns
 
 void report_table_end(struct report *r)
 {
-	if (r->json)
+	if (r->json) {
 		put(r, "]");
+	} else if (!r->rows) {
+		put(r, "  none");
+		end_line(r);
+	}
 	r->more = true;
 }

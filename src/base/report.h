@@ -42,6 +42,7 @@ struct report {
 	void (*write)(struct report *r, const char *text, size_t n);
 	bool json;
 	bool more;  /* something was written on this level: JSON wants a comma */
+	bool rows;  /* of the table at hand */
 	unsigned n; /* bytes in line */
 	char line[REPORT_LINE];
 };
@@ -59,8 +60,8 @@ void report_value_text(struct report *r, const char *name, const char *text);
 /* kind: any but REPORT_TEXT */
 void report_value_as(struct report *r, const char *name, enum report_kind kind, u64 value, u64 end);
 
-void report_table_begin(struct report *r, const char *name, const struct report_column *columns,
-			unsigned nr);
+/* Every row of a table has the same columns, whose names are told before the first. */
+void report_table_begin(struct report *r, const char *name);
 void report_table_row(struct report *r, const struct report_column *columns, unsigned nr,
 		      const struct report_cell *cells);
 void report_table_end(struct report *r);

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "host/guarded.h"
+#include "mem/attrs.h"
 #include "mem/gmem.h"
 
 /* Where a guest address is, for one access. */
@@ -19,12 +20,15 @@ static bool place_find(struct vm_mem *m, u64 gpa, bool write, struct place *p)
 	REQUIRES_SHARED(&m->srcu)
 {
 	struct memslot *s = memslot_lookup(m, NULL, gpa / 4096);
+	struct mem_attr attr;
 
 	*p = (struct place){.slot = s};
 	if (!s || (s->flags & MEMSLOT_INVALID) || (write && (s->flags & MEMSLOT_READONLY)))
 		return false;
 	/* What the guest sees, not what happens to lie at userspace_addr. */
-	if (memslot_is_gmem(s) && gmem_page_get(s, gpa / 4096, &p->page))
+	mem_attr_at(m, gpa / 4096, &attr);
+	if (memslot_serves_gmem(s, attr.private) ? gmem_page_get(s, gpa / 4096, &p->page)
+						 : attr.private)
 		return false;
 	p->hva = (void *)(uintptr_t)((p->page.file ? p->page.hva : memslot_hva(s, gpa / 4096)) +
 				     gpa % 4096);

@@ -30,7 +30,7 @@
  * Pages of neighbouring words are protected in one walk if there are no more than this between them: going over clean entries
  * costs less than walking down from the root again.
  */
-#define RUN_GAP 16
+#define RUN_GAP 64
 
 bool memslot_dirty_room(struct mem_vcpu *mv)
 {
@@ -75,27 +75,26 @@ void dirty_log_start(struct vm_mem *m, struct memslot *s)
 /* --- runs of pages to protect -------------------------------------------------------------------------------------- */
 
 struct run {
-	struct vm_mem *m;
 	u64 gfn, end; /* end == 0: empty */
 	struct s2_range changed;
 };
 
-static void run_protect(struct run *run) REQUIRES(&run->m->mmu_lock)
+static void run_protect(struct vm_mem *m, struct run *run) REQUIRES(&m->mmu_lock)
 {
 	if (!run->end)
 		return;
-	mem_hook(HOOK_LOG_SNAPSHOT, run->m);
-	mmu_write_protect_gfns(run->m, run->gfn, run->end, false, &run->changed);
+	mem_hook(HOOK_LOG_SNAPSHOT, m);
+	mmu_write_protect_gfns(m, run->gfn, run->end, false, &run->changed);
 	run->end = 0;
 }
 
 /* The bits of mask in a word whose first page is gfn were taken. Pages between them are protected needlessly. */
-static void run_add(struct run *run, u64 gfn, u64 mask) REQUIRES(&run->m->mmu_lock)
+static void run_add(struct vm_mem *m, struct run *run, u64 gfn, u64 mask) REQUIRES(&m->mmu_lock)
 {
 	u64 first = gfn + __builtin_ctzll(mask), end = gfn + 64 - __builtin_clzll(mask);
 
 	if (run->end && first - run->end > RUN_GAP)
-		run_protect(run);
+		run_protect(m, run);
 	if (!run->end)
 		run->gfn = first;
 	run->end = end;
@@ -133,10 +132,10 @@ static void take_all(struct vm_mem *m, struct memslot *s, struct run *run) REQUI
 
 			a64_store_relaxed(&scratch[word], mask);
 			if (mask)
-				run_add(run, s->base_gfn + word * 64, mask);
+				run_add(m, run, s->base_gfn + word * 64, mask);
 		}
 	}
-	run_protect(run);
+	run_protect(m, run);
 }
 
 /* The words to the user, 64 by 64: those that taken says nothing about are zero. */
@@ -162,7 +161,7 @@ static int deliver(const struct memslot *s, const struct a64 *from, char *to)
 
 static int get_dirty_log(struct vm_mem *m, u32 slot, void *bitmap) REQUIRES(&m->slots_lock)
 {
-	struct run run = {.m = m};
+	struct run run = {0};
 	struct memslot *s;
 	int ret;
 
@@ -276,11 +275,11 @@ static void clear_asked(struct vm_mem *m, struct memslot *s, const struct asked 
 			if (empty)
 				gone |= BIT(word % 64);
 			if (mask)
-				run_add(run, s->base_gfn + word * 64, mask);
+				run_add(m, run, s->base_gfn + word * 64, mask);
 		}
 		bitmap_words_emptied(s, i, gone);
 	}
-	run_protect(run);
+	run_protect(m, run);
 }
 
 /*
@@ -322,7 +321,7 @@ static int clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_
 	struct asked a = {.first = first_page / 64,
 			  .end = first_page / 64 + ((u64)num_pages + 63) / 64,
 			  .mask = bitmap};
-	struct run run = {.m = m};
+	struct run run = {0};
 	struct memslot *s;
 	bool any;
 	int ret;

@@ -25,6 +25,7 @@
 
 #include "base/bug.h"
 #include "host/clock.h"
+#include "mem/attrs.h"
 #include "mem/gmem.h"
 #include "mem/hook.h"
 #include "mem/memslot.h"
@@ -44,7 +45,8 @@ struct fault {
 	u64 ipa;	    /* of the faulting page, as mmu translates it */
 	u64 canonical;	    /* the faulting address as the VM's own */
 	struct memslot *slot;
-	u64 gfn, hva; /* of the faulting page: canonical frame, host address */
+	struct mem_attr attr; /* of the faulting page */
+	u64 gfn, hva;	      /* of the faulting page: canonical frame, host address */
 	u64 seq;
 	unsigned min_level, allowed; /* size and rights at most (enum s2_prot) */
 	unsigned level;		     /* of the leaf to install */
@@ -152,6 +154,8 @@ static unsigned block_level(struct vm_mem *m, const struct fault *f, const struc
 			continue;
 		if (start < first || start + size > last)
 			continue;
+		if (ipa / 4096 < f->attr.gfn || (ipa + size) / 4096 > f->attr.gfn_end)
+			continue;
 		if (start < vma->start || start + size > vma->end)
 			continue;
 		/* Rule P: the other pages of a block are not populated. */
@@ -206,12 +210,17 @@ static int fault_gmem(struct vm_mem *m, struct fault *f)
 	return !ret && library_owes() ? -EINTR : ret;
 }
 
-/* For KVM_EXIT_MEMORY_FAULT. KVM/arm64 tells it for guest_memfd only. */
-static void fault_report(struct mem_vcpu *mv, const struct fault *f, int ret)
+/* For KVM_EXIT_MEMORY_FAULT. KVM/arm64 tells it for guest_memfd only; a VM with attributes hears of all. */
+static void fault_report(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f, int ret)
 {
-	if ((ret != -EFAULT && ret != -EHWPOISON) || !memslot_is_gmem(f->slot))
+	if ((ret != -EFAULT && ret != -EHWPOISON) ||
+	    (!memslot_is_gmem(f->slot) && !m->attributes_on))
 		return;
-	mv->report = (struct mem_fault_report){.valid = true, .gpa = f->gfn * 4096, .size = 4096};
+	mv->report =
+		(struct mem_fault_report){.valid = true,
+					  .gpa = f->gfn * 4096,
+					  .size = 4096,
+					  .flags = f->attr.private ? MEM_FAULT_FLAG_PRIVATE : 0};
 }
 
 /* Steps 7 to 9. What the cache said may be out of date if a mapping changed unannounced: ask the host before saying no. */
@@ -229,6 +238,16 @@ static int fault_populate(struct vm_mem *m, struct fault *f)
 	}
 	mem_hook(HOOK_FAULT_AFTER_POPULATE, m);
 	return ret;
+}
+
+/* Steps 7 to 9: which memory it is. The attribute is read after inv_seq, as all that a pair may change. */
+static int fault_memory(struct vm_mem *m, struct fault *f)
+{
+	mem_attr_at(m, f->gfn, &f->attr);
+	mem_hook(HOOK_FAULT_ATTRIBUTE, m);
+	if (memslot_serves_gmem(f->slot, f->attr.private))
+		return fault_gmem(m, f);
+	return f->attr.private ? -EFAULT : fault_populate(m, f);
 }
 
 /* Step 10. */
@@ -322,12 +341,12 @@ static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 		return access_flag_fault(m, f);
 	ret = page_cache_topup(mv, stage2_cache_min(f->mmu->ipa_bits));
 	if (!ret)
-		ret = memslot_is_gmem(f->slot) ? fault_gmem(m, f) : fault_populate(m, f);
+		ret = fault_memory(m, f);
 	if (!ret)
 		ret = fault_install(m, mv, f, in_flight);
 	if (!ret && (f->prot & S2_PROT_W) && memslot_is_logging(f->slot))
 		a64_fetch_add(&m->stats.dirty_pages, 1);
-	fault_report(mv, f, ret);
+	fault_report(m, mv, f, ret);
 	return ret;
 }
 

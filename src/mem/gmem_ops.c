@@ -90,6 +90,7 @@ int gmem_allocate(struct gmem_inode *inode, u64 from, u64 to)
 			r = -EINTR;
 		else
 			r = allocate_piece(inode, from, next);
+		mem_hook(HOOK_GMEM_PIECE, inode);
 		from = next;
 	}
 	host_signals_restore(sigmask);

@@ -39,6 +39,9 @@ enum mem_hook {
 	HOOK_NESTED_GROW,    /* no lock: a chunk made, not yet counted */
 	HOOK_NESTED_WALKED, /* in SRCU: the guest's stage 2 has answered, nothing done with it yet */
 	HOOK_NESTED_TLBI,   /* no lock: a guest TLBI is about to begin */
+	HOOK_GMEM_PIECE,    /* signals blocked, no lock: a piece was allocated */
+	HOOK_FAULT_ATTRIBUTE, /* in SRCU: attribute read, memory not yet looked at */
+	HOOK_ATTR_ZAPPED,     /* slots_lock: mappings are gone, the set is the old one */
 	NR_MEM_HOOKS
 };
 

@@ -89,7 +89,7 @@ static void inspect_slots(struct vm_mem *m, struct slot_batch *b, struct report 
 	report_section_begin(r, "slots", "Memory slots");
 	report_value(r, "generation", b->generation & ~SLOTS_UPDATING);
 	report_value_text(r, "old_readers", b->generation & SLOTS_UPDATING ? "waited for" : "gone");
-	report_table_begin(r, "slot", slot_columns, ARRAY_SIZE(slot_columns));
+	report_table_begin(r, "slot");
 	for (;;) {
 		for (unsigned i = 0; i < b->nr; i++) {
 			write_slot(r, &b->slot[i]);
@@ -141,7 +141,7 @@ static void inspect_gmem(struct vm_mem *m, struct slot_batch *b, struct report *
 	bool more;
 
 	report_section_begin(r, "gmem", "Bindings of guest_memfd");
-	report_table_begin(r, "binding", gmem_columns, ARRAY_SIZE(gmem_columns));
+	report_table_begin(r, "binding");
 	b->next = 0;
 	do {
 		more = copy_slots(m, b);
@@ -241,7 +241,7 @@ static void inspect_caches(struct vm_mem *m, const struct inspect_request *reque
 	report_value(r, "shootdowns", a64_load_relaxed(&m->tlb.shootdowns));
 	report_value(r, "shootdown_waits", a64_load_relaxed(&m->tlb.waits));
 	report_value(r, "guest_tlb_syncs", a64_load_relaxed(&m->tlb.drains));
-	report_table_begin(r, "vcpus", vcpu_columns, ARRAY_SIZE(vcpu_columns));
+	report_table_begin(r, "vcpus");
 	for (u32 n = 0; (mv = request->vcpu(request->ctx, n, &id)); n++)
 		write_vcpu(r, mv, id);
 	report_table_end(r);

@@ -68,7 +68,7 @@ void inspect_nested(struct vm_mem *m, struct inspect_walk *w, struct report *r)
 	struct nested_record record;
 
 	report_section_begin(r, "nested", "Shadow MMUs");
-	report_table_begin(r, "nested", nested_columns, ARRAY_SIZE(nested_columns));
+	report_table_begin(r, "mmu");
 	for (u32 i = 0; copy_nested(m, i, &record); i++)
 		write_nested(r, i, &record);
 	report_table_end(r);

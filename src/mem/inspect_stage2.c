@@ -146,7 +146,7 @@ static void write_totals(struct report *r, const struct inspect_walk *w)
 		{"leaves", REPORT_DEC, 10}, {"mapped", REPORT_SIZE, 10},
 	};
 
-	report_table_begin(r, "level", columns, ARRAY_SIZE(columns));
+	report_table_begin(r, "level");
 	for (unsigned level = w->start_level; level < 4 && !w->torn_down; level++) {
 		const struct report_cell cells[] = {
 			{.value = level},
@@ -170,7 +170,7 @@ void inspect_stage2(struct vm_mem *m, struct s2_mmu *mmu, struct inspect_walk *w
 	report_value(r, "mmu", w->mmu_id);
 	report_value_text(r, "state", w->torn_down ? "torn down" : "in use");
 	report_value(r, "ipa_bits", w->ipa_bits);
-	report_table_begin(r, "range", run_columns, ARRAY_SIZE(run_columns));
+	report_table_begin(r, "range");
 	while (more) {
 		for (unsigned i = 0; i + 1 < w->nr_runs; i++)
 			write_run(r, &w->run[i]);

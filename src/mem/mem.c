@@ -5,6 +5,7 @@
 #include "base/bug.h"
 #include "host/identity.h"
 #include "host/signal.h"
+#include "mem/attrs.h"
 #include "mem/memslot.h"
 #include "mem/nested_mmu.h"
 #include "mem/page_cache.h"
@@ -37,6 +38,7 @@ static void free_parts(struct vm_mem *m)
 	nested_mmus_fini(m);
 	if (m->slots)
 		memslot_sets_destroy(m->slots);
+	mem_attrs_fini(m);
 	if (m->vmas)
 		vma_cache_destroy(m->vmas);
 	rwlock_fini(&m->mmu_lock);

@@ -13,6 +13,7 @@
 #ifndef ANYKVM_MEM_MEM_H
 #define ANYKVM_MEM_MEM_H
 
+#include "base/itree.h"
 #include "base/types.h"
 #include "mem/dirty_ring.h"
 #include "mem/fault.h"
@@ -127,6 +128,9 @@ struct vm_mem {
 	struct a32 dead; /* admission: answers EIO */
 	struct mem_stats stats;
 	struct vma_cache *vmas; /* what the host said about its mappings: vma_cache.h */
+	bool attributes_on;	/* set before anybody reaches the VM: attrs.h */
+	/* --- slots_lock and mmu_lock to change, either to read --- */
+	struct itree attributes; /* private frames */
 	/* dirty log modes (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) */
 	u64 manual_protect;
 	/* --- slots_lock --- */

@@ -120,14 +120,16 @@ static int bind(struct vm_mem *m, struct memslot *new, const struct mem_region *
 		return 0;
 	if (!r->guest_memfd)
 		return r->guest_memfd_error;
+	if (r->guest_memfd->gmem &&
+	    (gmem_flags(gmem_inode_of(r->guest_memfd->gmem)) & GMEM_FLAG_MMAP))
+		new->flags |= MEMSLOT_GMEM_ONLY;
 	return gmem_bind(m, new, r->guest_memfd, r->guest_memfd_offset);
 }
 
-/* A slot's memory is all guest_memfd or none here: without the host's view of it there would be no userspace_addr to serve. */
-static bool unusable_gmem(const struct memslot *new, const struct mem_region *r)
+/* Without attributes nothing would tell which accesses are meant for the file and which for userspace_addr. */
+static bool unusable_gmem(struct vm_mem *m, const struct memslot *new)
 {
-	return memslot_is_gmem(new) &&
-	       !(gmem_flags(gmem_inode_of(r->guest_memfd->gmem)) & GMEM_FLAG_MMAP);
+	return memslot_is_gmem(new) && !(new->flags &MEMSLOT_GMEM_ONLY) && !m->attributes_on;
 }
 
 /* The new slot with its memory and its bitmap. */
@@ -151,7 +153,7 @@ static int prepare_new(struct vm_mem *m, struct request *req, const struct mem_r
 		return ret;
 	if (req->base_gfn + req->npages > BIT(m->ipa_bits - 12))
 		return -EFAULT;
-	if (unusable_gmem(new, r))
+	if (unusable_gmem(m, new))
 		return -EINVAL;
 	if (!(new->flags &MEMSLOT_LOG_DIRTY))
 		return 0;
@@ -216,12 +218,12 @@ static void exchange(struct vm_mem *m, struct memslot *old, struct memslot *new)
  */
 static void zap(struct vm_mem *m, const struct memslot *s) REQUIRES(&m->slots_lock)
 {
-	u64 code = s->userspace_addr, code_end = memslot_hva_end(s);
+	u64 gfn = s->base_gfn, gfn_end = gfn + s->npages, code, code_end;
 
-	if (memslot_is_gmem(s) && !gmem_slot_hvas(m, s, &code, &code_end))
-		code = code_end = 0;
 	write_lock(&m->mmu_lock);
-	mmu_unmap_gfns(m, s->base_gfn, s->base_gfn + s->npages, code, code_end);
+	mmu_unmap_gfns(m, gfn, gfn_end, s->userspace_addr, memslot_hva_end(s));
+	if (memslot_is_gmem(s) && gmem_slot_hvas(m, s, &code, &code_end))
+		mmu_unmap_gfns(m, gfn, gfn_end, code, code_end);
 	write_unlock(&m->mmu_lock);
 	mem_hook(HOOK_SLOT_ZAPPED, m);
 }

@@ -26,7 +26,10 @@
 #define MEMSLOT_MAX_PAGES ((1ull << 31) - 1)
 #define MEMSLOT_LOG_DIRTY BIT(0) /* KVM_MEM_LOG_DIRTY_PAGES */
 #define MEMSLOT_READONLY  BIT(1) /* KVM_MEM_READONLY */
-#define MEMSLOT_GMEM	  BIT(2) /* KVM_MEM_GUEST_MEMFD: all guest accesses go to guest_memfd (gmem.h) */
+#define MEMSLOT_GMEM \
+	BIT(2) /* KVM_MEM_GUEST_MEMFD: guest_memfd serves accesses, see attrs.h which */
+#define MEMSLOT_GMEM_ONLY \
+	BIT(17) /* the file may be mapped: no access of a guest goes to userspace_addr */
 #define MEMSLOT_INVALID \
 	BIT(16) /* being deleted or moved: known, but nothing may be mapped through it */
 
@@ -74,6 +77,11 @@ static inline bool memslot_is_logging(const struct memslot *s)
 static inline bool memslot_is_gmem(const struct memslot *s)
 {
 	return s->flags & MEMSLOT_GMEM;
+}
+/* Whether guest_memfd serves a frame of s. */
+static inline bool memslot_serves_gmem(const struct memslot *s, bool is_private)
+{
+	return memslot_is_gmem(s) && (is_private || (s->flags & MEMSLOT_GMEM_ONLY));
 }
 static inline u64 memslot_bitmap_words(const struct memslot *s)
 {

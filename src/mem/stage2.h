@@ -139,6 +139,8 @@ struct s2_visit {
 
 struct s2_walker {
 	int (*visit)(struct s2_visit *v, enum s2_visit_kind kind);
+	/* Exclusive walks only: in place of LEAF visits at level 3, the entries of a table from v->entry up to v->end at once. */
+	void (*visit_pages)(struct s2_visit *v);
 	unsigned kinds;
 	bool shared;
 	bool ignore_eagain; /* go on with the next entry */

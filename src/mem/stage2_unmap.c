@@ -173,10 +173,32 @@ static int write_protect_visit(struct s2_visit *v, enum s2_visit_kind kind)
 	return 0;
 }
 
+/* The same for many entries in a row: all of a slot's pages may be waiting for their turn behind mmu_lock. */
+static void write_protect_pages(struct s2_visit *v)
+{
+	u64 nr = (v->end - v->ipa) / 4096, first = nr, last = 0;
+
+	for (u64 i = 0; i < nr; i++) {
+		u64 pte = a64_load_relaxed(&v->entry[i]);
+
+		BUG_ON(pte == S2_LOCKED);
+		if ((pte & (S2_VALID | S2_W)) != (S2_VALID | S2_W))
+			continue;
+		a64_store_relaxed(&v->entry[i], pte & ~S2_W);
+		first = MIN(first, i);
+		last = i;
+	}
+	if (first < nr)
+		s2_range_add(v->arg, v->ipa + first * 4096, v->ipa + (last + 1) * 4096);
+}
+
 void stage2_write_protect(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
 			  struct s2_range *changed)
 {
-	struct s2_walker w = {.visit = write_protect_visit, .kinds = S2_VISIT_LEAF, .arg = changed};
+	struct s2_walker w = {.visit = write_protect_visit,
+			      .visit_pages = write_protect_pages,
+			      .kinds = S2_VISIT_LEAF,
+			      .arg = changed};
 
 	stage2_walk_range(m, mmu, start, end, may_block, &w);
 }

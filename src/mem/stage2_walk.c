@@ -30,11 +30,30 @@ static int visit(struct s2_visit *v, const struct s2_walker *w, enum s2_visit_ki
 	return ret;
 }
 
+static void walk_pages(struct s2_table *t, u64 ipa, u64 end, const struct s2_walker *w)
+{
+	struct s2_visit v = {
+		.table = t,
+		.entry = &t->entry[(ipa >> s2_shift(3)) % S2_ENTRIES],
+		.ipa = ipa,
+		.end = end,
+		.level = 3,
+		.arg = w->arg,
+	};
+
+	w->visit_pages(&v);
+}
+
 static int walk_table(struct s2_table *t, unsigned level, u64 ipa, u64 end,
 		      const struct s2_walker *w)
 {
 	struct s2_visit v = {.table = t, .level = level, .shared = w->shared, .arg = w->arg};
 	int ret;
+
+	if (level == 3 && w->visit_pages) {
+		walk_pages(t, ipa, end, w);
+		return 0;
+	}
 
 	for (; ipa < end; ipa = v.end) {
 		v.entry = &t->entry[(ipa >> s2_shift(level)) % S2_ENTRIES];

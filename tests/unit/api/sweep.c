@@ -30,6 +30,12 @@ static int op_stats(struct rig *r)
 {
 	return r->result_fd = ioctl(r->m.vm, KVM_GET_STATS_FD, 0);
 }
+static int op_inspect(struct rig *r)
+{
+	char text[256];
+
+	return anykvm_inspect(r->m.vm, 0, text, sizeof(text)) < 0 ? -1 : 0;
+}
 static int op_vcpu_stats(struct rig *r)
 {
 	return r->result_fd = ioctl(r->m.vcpu[0], KVM_GET_STATS_FD, 0);
@@ -387,6 +393,7 @@ static const struct operation operations[] = {
 	{"initialise a vCPU again", op_vcpu_init, with_guest_that_ran},
 	{"dup", op_dup, NULL},
 	{"VM statistics", op_stats, NULL},
+	{"inspect", op_inspect, NULL},
 	{"vCPU statistics", op_vcpu_stats, NULL},
 	{"create a GIC", op_device, NULL},
 	{"initialise the GIC", op_gic_init, with_gic},

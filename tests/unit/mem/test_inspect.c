@@ -291,99 +291,7 @@ TEST(a_look_at_a_table_keeps_exclusive_walks_away)
 	munmap(mem, 2 * MIB);
 }
 
-/* --- counts -------------------------------------------------------------------------------------------------------- */
-
-TEST(table_pages_are_those_of_now)
-{
-	char *mem = rig_map(2 * MIB, 2 * MIB);
-	struct mem_inval_token t;
-
-	rig_start(&r);
-	EXPECT_EQ(stage2_table_pages(&r.m.mmu), 2);
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, mem, 0), 0);
-	map_pages(0, 511);
-	EXPECT_EQ(stage2_table_pages(&r.m.mmu), 4);
-	/* a block displaces the table of level 3 */
-	access_ok(0, FAKE_WRITE);
-	EXPECT_EQ(stage2_table_pages(&r.m.mmu), 3);
-	/* unmapping frees empty tables */
-	mem_invalidate_start(HVA(mem), HVA(mem) + PAGE, MEM_INVAL_KEEP_VMA, &t);
-	mem_invalidate_end(&t);
-	EXPECT_EQ(stage2_table_pages(&r.m.mmu), 2);
-	map_pages(0, 511);
-	EXPECT_EQ(stage2_table_pages(&r.m.mmu), 4);
-	mem_flush_all(&r.m);
-	EXPECT_EQ(stage2_table_pages(&r.m.mmu), 0);
-	EXPECT(rig_stop(&r));
-	munmap(mem, 2 * MIB);
-}
-
-TEST(counters_count_what_their_names_say)
-{
-	char *mem = rig_map(4 * MIB, 2 * MIB);
-	struct mem_inval_token t;
-
-	rig_start(&r);
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, mem, 0), 0);
-	ASSERT_EQ(rig_slot(&r.m, 1, GIB, 2 * MIB, mem + 2 * MIB, MEMSLOT_LOG_DIRTY), 0);
-	EXPECT_EQ(a64_load(&r.m.stats.slot_changes), 2);
-	EXPECT_EQ(a64_load(&r.m.stats.slot_swaps), 2);
-	/* the same again is no change; deleting swaps twice */
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, mem, 0), 0);
-	ASSERT_EQ(rig_slot(&r.m, 1, GIB, 0, NULL, 0), 0);
-	EXPECT_EQ(a64_load(&r.m.stats.slot_changes), 3);
-	EXPECT_EQ(a64_load(&r.m.stats.slot_swaps), 4);
-	EXPECT_EQ(a64_load(&r.m.stats.slot_swap_waits), 0);
-	map_pages(0, 509);
-	EXPECT_EQ(a64_load(&r.m.stats.unmaps), 0);
-	mem_invalidate_start(HVA(mem), HVA(mem) + 510 * PAGE, MEM_INVAL_KEEP_VMA, &t);
-	mem_invalidate_end(&t);
-	EXPECT_EQ(a64_load(&r.m.stats.unmaps), 1);
-	EXPECT_EQ(a64_load(&r.m.stats.inval_pages), 1);
-	access_ok(0, FAKE_WRITE);
-	/* one leaf, 512 pages */
-	mem_invalidate_start(HVA(mem), HVA(mem) + PAGE, MEM_INVAL_KEEP_VMA, &t);
-	mem_invalidate_end(&t);
-	EXPECT_EQ(a64_load(&r.m.stats.unmaps), 2);
-	EXPECT_EQ(a64_load(&r.m.stats.inval_pages), 513);
-	/* whole tables, unlinked without a look at each leaf */
-	map_pages(0, 500);
-	mem_invalidate_start(HVA(mem), HVA(mem) + 2 * MIB, MEM_INVAL_KEEP_VMA, &t);
-	mem_invalidate_end(&t);
-	EXPECT_EQ(a64_load(&r.m.stats.unmaps), 14);
-	EXPECT_EQ(a64_load(&r.m.stats.inval_pages), 525);
-	/* of no slot's memory */
-	mem_invalidate_start(HVA(mem + 2 * MIB), HVA(mem + 4 * MIB), 0, &t);
-	mem_invalidate_end(&t);
-	EXPECT_EQ(a64_load(&r.m.stats.inval_pairs), 3);
-	EXPECT_EQ(a64_load(&r.m.tlb.drains), 0);
-	EXPECT(rig_stop(&r));
-	munmap(mem, 4 * MIB);
-}
-
-TEST(logged_pages_and_splits_are_counted)
-{
-	char *mem = rig_map(2 * MIB, 2 * MIB);
-
-	rig_start(&r);
-	ASSERT_EQ(mem_set_split_chunk(&r.m, 2 * MIB), 0);
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, mem, 0), 0);
-	access_ok(0, FAKE_WRITE);
-	EXPECT_EQ(a64_load(&r.m.stats.dirty_pages), 0);
-	EXPECT_EQ(stage2_table_pages(&r.m.mmu), 3);
-	/* one block becomes a table */
-	ASSERT_EQ(rig_slot(&r.m, 0, 0, 2 * MIB, mem, MEMSLOT_LOG_DIRTY), 0);
-	EXPECT_EQ(a64_load(&r.m.stats.splits), 1);
-	EXPECT_EQ(stage2_table_pages(&r.m.mmu), 4);
-	/* two pages are written, one of them twice; one is read */
-	access_ok(0, FAKE_WRITE);
-	access_ok(0, FAKE_WRITE);
-	access_ok(PAGE, FAKE_WRITE);
-	access_ok(2 * PAGE, FAKE_READ);
-	EXPECT_EQ(a64_load(&r.m.stats.dirty_pages), 2);
-	EXPECT(rig_stop(&r));
-	munmap(mem, 2 * MIB);
-}
+/* --- other sections ------------------------------------------------------------------------------------------------ */
 
 TEST(shadow_mmus_are_told_with_their_keys)
 {
@@ -541,6 +449,25 @@ static void vcpu_main(void *arg)
 	fake_leave(v);
 }
 
+/* The same as somebody's guest: four keys for the four shadow MMUs of two vCPUs, and one more. */
+static void nested_main(void *arg)
+{
+	struct fake_vcpu *v = arg;
+	u64 seed = 7;
+	u32 x = 1;
+
+	while (!a32_load(&over)) {
+		u64 n = next_random(&seed);
+
+		if (nested_mmu_load(&r.m, &v->mem, (n % 5) << 48, 0, false))
+			continue;
+		nested_mmu_sync(&r.m, &v->mem);
+		for (unsigned i = 0; i < 8; i++)
+			fake_access(v, (n >> 16) % (AREA / PAGE) * PAGE, FAKE_WRITE, &x);
+		nested_mmu_put(&v->mem);
+	}
+}
+
 static void slots_main(void *arg)
 {
 	u64 seed = 5;
@@ -592,9 +519,11 @@ TEST(looking_while_everything_changes)
 	area = rig_map(AREA, 2 * MIB);
 	rig_start(&r);
 	fake_vcpu_init(&second, &r.m);
+	for (unsigned i = 0; i < 2; i++)
+		ASSERT_EQ(nested_mmu_grow(&r.m), 0);
 	a32_store(&over, 0);
 	helper_start(&h[0], vcpu_main, &r.v);
-	helper_start(&h[1], vcpu_main, &second);
+	helper_start(&h[1], nested_main, &second);
 	helper_start(&h[2], slots_main, NULL);
 	helper_start(&h[3], pairs_main, NULL);
 	for (u64 i = 0; i < rounds; i++) {
@@ -604,7 +533,7 @@ TEST(looking_while_everything_changes)
 		if (!ranges_in_order(text))
 			TEST_FAIL("%s", text);
 		free(text);
-		stage2_table_pages(&r.m.mmu);
+		mem_table_pages(&r.m);
 		/* The end comes in the middle. */
 		if (i == rounds * 3 / 4)
 			mm_release();

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "host/pages.h"
+#include "host/signal.h"
 #include "rig.h"
 #include "test.h"
 
@@ -343,11 +344,9 @@ static void ignore_signal(int sig)
 /* Threads of the library have all signals blocked; a VMM's has not. */
 static void reset_with_signals(void *arg)
 {
-	sigset_t none;
-
-	sigemptyset(&none);
-	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	host_signals_restore(0);
 	reset(arg);
+	host_signals_block();
 }
 
 TEST(a_signal_ends_a_reset_early_without_an_error)
