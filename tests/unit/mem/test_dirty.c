@@ -213,6 +213,48 @@ TEST(I22_the_bit_is_there_as_soon_as_the_page_is_writable)
 	munmap(p, PAGE);
 }
 
+static void write_page_7(void *arg)
+{
+	u32 x = 1;
+
+	EXPECT_EQ(fake_access(arg, 7 * PAGE, FAKE_WRITE, &x), 0);
+}
+
+/* The log is read without mmu_lock here: it does not wait for the fault that opens the page, nor does the other vCPU. */
+TEST(I22_another_vcpu_finds_no_page_open_that_is_not_marked)
+{
+	char *p = rig_map(64 * PAGE, 0);
+	struct fake_vcpu second;
+	struct helper h;
+	struct gate g;
+	u64 page;
+	u32 slot;
+
+	for (unsigned ring = 0; ring < 2; ring++) {
+		rig_start_rings(&r, ring ? 4096 : 0, false);
+		fake_vcpu_init(&second, &r.m);
+		ASSERT_EQ(mem_set_manual_protect(&r.m, 1), 0);
+		ASSERT_EQ(rig_slot(&r.m, 0, 0, 64 * PAGE, p, MEMSLOT_LOG_DIRTY), 0);
+		gate_arm(&g, HOOK_FAULT_INSTALLED, 0);
+		helper_start(&h, write_page_7, &second);
+		ASSERT(gate_wait(&g));
+		write_page(7);
+		if (ring) {
+			EXPECT(rig_collect(&second, &slot, &page));
+			EXPECT_EQ(page, 7);
+		} else {
+			EXPECT_EQ(get(0), 0);
+			EXPECT_EQ(log_bits[0], BIT(7));
+		}
+		gate_open(&g);
+		helper_join(&h);
+		gate_disarm(&g);
+		fake_vcpu_fini(&second);
+		EXPECT(rig_stop(&r));
+	}
+	munmap(p, 64 * PAGE);
+}
+
 /* --- I-22 under load ----------------------------------------------------------------------------------------------- */
 
 #define LOAD_PAGES 128

@@ -192,7 +192,7 @@ static void toggle_logging(void)
 static void storm(const struct mode *m, u64 slot_size)
 {
 	struct helper h[WRITERS];
-	unsigned long rounds = test_rounds(5000, 1000000);
+	unsigned long rounds = test_rounds(2000, 1000000);
 
 	reports = 0;
 	size = slot_size;
