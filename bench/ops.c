@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What operations of the KVM API cost: one JSON line each, {"op", "backend", "ns", "rounds"}. With --kvm they run on the
- * machine's own /dev/kvm as well (the operations are the same on every architecture), alternating with ours, and a line
- * {"op", "ratio"} follows: the kernel's time over ours.
+ * Runs operations: ops [--kvm] [GROUP...] [OPERATION...]. One JSON line for each call, {"op", "backend", "ns",
+ * "rounds"}, ns per round. With --kvm they run on the machine's own /dev/kvm as well, alternating with ours, and a line
+ * {"op", "ratio"} follows: the kernel's best time over ours. What a backend does not have says {"op", "backend", "skipped"}.
  */
 #include <anykvm.h>
 #include <anykvm/kvm.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,18 +17,44 @@
 #include <time.h>
 #include <unistd.h>
 
-struct backend {
-	const char *name;
-	int (*open)(const char *path, int flags, ...);
-	int (*ioctl)(int fd, unsigned long request, ...);
-	int (*close)(int fd);
-	int kvm;
+#include "bench.h"
+#include "guest.h"
+
+static struct backend ours = {
+	.name = "anykvm",
+	.open = anykvm_open,
+	.ioctl = anykvm_ioctl,
+	.close = anykvm_close,
+	.mmap = anykvm_mmap,
+	.munmap = anykvm_munmap,
+	.madvise = anykvm_madvise,
+	.fallocate = anykvm_fallocate,
+	.arch = &guest_arm64,
+	.kvm = -1,
+};
+static struct backend kernel = {
+	.name = "kernel",
+	.open = open,
+	.ioctl = ioctl,
+	.close = close,
+	.mmap = mmap,
+	.munmap = munmap,
+	.madvise = madvise,
+	.fallocate = fallocate,
+#if defined(__x86_64__)
+	.arch = &guest_x86,
+#else
+	.arch = &guest_arm64,
+#endif
+	.kvm = -1,
 };
 
-static struct backend ours = {"anykvm", anykvm_open, anykvm_ioctl, anykvm_close, -1};
-static struct backend kernel = {"kernel", open, ioctl, close, -1};
+static const struct group *const groups[] = {
+	&group_vm, &group_slots, &group_faults, &group_notifier, &group_dirty, &group_gmem,
+};
+#define NR_GROUPS (sizeof(groups) / sizeof(groups[0]))
 
-static double now_ns(void)
+double now_ns(void)
 {
 	struct timespec t;
 
@@ -37,26 +62,21 @@ static double now_ns(void)
 	return t.tv_sec * 1e9 + t.tv_nsec;
 }
 
-static void die(const char *what)
+int must(int result, const char *what)
 {
+	if (result >= 0)
+		return result;
 	fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
-static int must(int result, const char *what)
-{
-	if (result < 0)
-		die(what);
-	return result;
-}
-
-static int make_vm(struct backend *b)
+int make_vm(struct backend *b)
 {
 	return must(b->ioctl(b->kvm, KVM_CREATE_VM, 0ul), "KVM_CREATE_VM");
 }
 
-static void set_slot(struct backend *b, int vm, unsigned slot, unsigned flags, unsigned long gpa,
-		     unsigned long size, void *memory)
+void set_slot(struct backend *b, int vm, unsigned slot, unsigned flags, unsigned long gpa,
+	      unsigned long size, void *memory)
 {
 	struct kvm_userspace_memory_region r = {.slot = slot,
 						.flags = flags,
@@ -67,127 +87,102 @@ static void set_slot(struct backend *b, int vm, unsigned slot, unsigned flags, u
 	must(b->ioctl(vm, KVM_SET_USER_MEMORY_REGION, &r), "KVM_SET_USER_MEMORY_REGION");
 }
 
-/* Each operation returns ns per round. */
-struct op {
-	const char *name;
-	unsigned rounds;
-	double (*run)(struct backend *b, unsigned rounds);
-};
-
-static double vm_create_close(struct backend *b, unsigned rounds)
+/* Mapped once: the first GiB boundary in a reservation of one GiB more. */
+void *memory_base(void)
 {
-	double start = now_ns();
+	static char *base;
+	char *p;
 
-	for (unsigned i = 0; i < rounds; i++)
-		b->close(make_vm(b));
-	return (now_ns() - start) / rounds;
+	if (base)
+		return base;
+	p = mmap(NULL, MEMORY_SIZE + MEMORY_TAIL + GIB, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	must(p == MAP_FAILED ? -1 : 0, "mmap");
+	base = (char *)(((uintptr_t)p + GIB - 1) & ~(GIB - 1));
+	must(madvise(base, MEMORY_SIZE + MEMORY_TAIL, MADV_HUGEPAGE), "MADV_HUGEPAGE");
+	return base;
 }
 
-static double vcpu_create_close(struct backend *b, unsigned rounds)
+void memory_populate(size_t size)
 {
-	double spent = 0;
+	volatile char *p = memory_base();
 
-	for (unsigned i = 0; i < rounds; i++) {
-		int vm = make_vm(b);
-		double start = now_ns();
-		int vcpu = must(b->ioctl(vm, KVM_CREATE_VCPU, 0ul), "KVM_CREATE_VCPU");
-
-		b->close(vcpu);
-		b->close(vm);
-		spent += now_ns() - start;
-	}
-	return spent / rounds;
+	for (size_t at = 0; at < size; at += 4096)
+		p[at] = 1;
 }
 
-static void *memory;
-#define MEMORY (1ul << 30)
-
-static double slots_add_delete(struct backend *b, unsigned rounds, unsigned others, bool move)
+void memory_release(void)
 {
-	int vm = make_vm(b);
-	double start, spent;
-
-	for (unsigned i = 0; i < others; i++)
-		set_slot(b, vm, i + 1, 0, (16ul << 30) + i * 8192ul, 4096, memory);
-	start = now_ns();
-	for (unsigned i = 0; i < rounds; i++) {
-		if (move) {
-			set_slot(b, vm, 0, 0, (1ul << 30) + (i & 1) * (2ul << 30), 2ul << 20,
-				 memory);
-		} else {
-			set_slot(b, vm, 0, 0, 1ul << 30, 2ul << 20, memory);
-			set_slot(b, vm, 0, 0, 1ul << 30, 0, memory);
-		}
-	}
-	spent = now_ns() - start;
-	b->close(vm);
-	return spent / rounds;
+	must(madvise(memory_base(), MEMORY_SIZE + MEMORY_TAIL, MADV_DONTNEED), "MADV_DONTNEED");
 }
-
-static double slot_add_delete_1(struct backend *b, unsigned rounds)
-{
-	return slots_add_delete(b, rounds, 0, false);
-}
-
-static double slot_add_delete_512(struct backend *b, unsigned rounds)
-{
-	return slots_add_delete(b, rounds, 511, false);
-}
-
-static double slot_add_delete_32000(struct backend *b, unsigned rounds)
-{
-	return slots_add_delete(b, rounds, 31999, false);
-}
-
-static double slot_move(struct backend *b, unsigned rounds)
-{
-	return slots_add_delete(b, rounds, 0, true);
-}
-
-static double dirty_log_get_1g(struct backend *b, unsigned rounds)
-{
-	int vm = make_vm(b);
-	void *bitmap = calloc(1, MEMORY / 4096 / 8);
-	struct kvm_dirty_log log = {.slot = 0, .dirty_bitmap = bitmap};
-	double start, spent;
-
-	set_slot(b, vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 1ul << 30, MEMORY, memory);
-	start = now_ns();
-	for (unsigned i = 0; i < rounds; i++)
-		must(b->ioctl(vm, KVM_GET_DIRTY_LOG, &log), "KVM_GET_DIRTY_LOG");
-	spent = now_ns() - start;
-	b->close(vm);
-	free(bitmap);
-	return spent / rounds;
-}
-
-static const struct op ops[] = {
-	{"vm_create_close", 300, vm_create_close},
-	{"vcpu_create_close", 200, vcpu_create_close},
-	{"slot_add_delete_1", 300, slot_add_delete_1},
-	{"slot_add_delete_512", 300, slot_add_delete_512},
-	{"slot_add_delete_32000", 100, slot_add_delete_32000},
-	{"slot_move", 300, slot_move},
-	{"dirty_log_get_1g", 200, dirty_log_get_1g},
-};
 
 static double measure(const struct op *op, struct backend *b)
 {
 	double ns = op->run(b, op->rounds);
 
-	printf("{\"op\": \"%s\", \"backend\": \"%s\", \"ns\": %.0f, \"rounds\": %u}\n", op->name,
-	       b->name, ns, op->rounds);
+	if (ns == UNSUPPORTED)
+		printf("{\"op\": \"%s\", \"backend\": \"%s\", \"skipped\": \"not supported\"}\n",
+		       op->name, b->name);
+	else
+		printf("{\"op\": \"%s\", \"backend\": \"%s\", \"ns\": %.0f, \"rounds\": %u}\n",
+		       op->name, b->name, ns, op->rounds);
+	fflush(stdout);
 	return ns;
+}
+
+static double lower(double best, double ns)
+{
+	return best == UNSUPPORTED || ns < best ? ns : best;
+}
+
+/* Alternates, and keeps the best of each: machines are shared. */
+static void compare(const struct op *op)
+{
+	double a = UNSUPPORTED, k = UNSUPPORTED;
+
+	for (unsigned i = 0; i < op->repeats; i++) {
+		a = lower(a, measure(op, &ours));
+		if (kernel.kvm >= 0)
+			k = lower(k, measure(op, &kernel));
+		if (a == UNSUPPORTED && (k == UNSUPPORTED || kernel.kvm < 0))
+			break;
+	}
+	if (a != UNSUPPORTED && k != UNSUPPORTED)
+		printf("{\"op\": \"%s\", \"ratio\": %.2f}\n", op->name, k / a);
+	fflush(stdout);
+}
+
+static bool asked_for(const char *name, char **names)
+{
+	for (; *names; names++)
+		if (!strcmp(*names, name))
+			return true;
+	return false;
+}
+
+static bool known(const char *name)
+{
+	for (unsigned g = 0; g < NR_GROUPS; g++) {
+		if (!strcmp(groups[g]->name, name))
+			return true;
+		for (unsigned i = 0; i < groups[g]->nr; i++)
+			if (!strcmp(groups[g]->op[i].name, name))
+				return true;
+	}
+	return false;
 }
 
 int main(int argc, char **argv)
 {
 	bool with_kernel = argc > 1 && !strcmp(argv[1], "--kvm");
+	char **names = argv + 1 + with_kernel;
 
-	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
-		die("mmap");
+	for (char **name = names; *name; name++) {
+		if (known(*name))
+			continue;
+		fprintf(stderr, "bench: no group or operation %s\n", *name);
+		return 2;
+	}
 	ours.kvm = must(anykvm_open("/dev/kvm", O_RDWR), "anykvm_open");
 	if (with_kernel) {
 		kernel.kvm = open("/dev/kvm", O_RDWR);
@@ -195,21 +190,10 @@ int main(int argc, char **argv)
 			fprintf(stderr, "bench: no /dev/kvm on this machine: %s\n",
 				strerror(errno));
 	}
-	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-		double a = 1e18, k = 1e18;
-
-		/* Alternate, and keep the best of three of each: machines are shared. */
-		for (int round = 0; round < 3; round++) {
-			double ns = measure(&ops[i], &ours);
-
-			a = ns < a ? ns : a;
-			if (kernel.kvm >= 0) {
-				ns = measure(&ops[i], &kernel);
-				k = ns < k ? ns : k;
-			}
-		}
-		if (kernel.kvm >= 0)
-			printf("{\"op\": \"%s\", \"ratio\": %.2f}\n", ops[i].name, k / a);
-	}
+	for (unsigned g = 0; g < NR_GROUPS; g++)
+		for (unsigned i = 0; i < groups[g]->nr; i++)
+			if (!*names || asked_for(groups[g]->name, names) ||
+			    asked_for(groups[g]->op[i].name, names))
+				compare(&groups[g]->op[i]);
 	return 0;
 }

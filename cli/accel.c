@@ -18,6 +18,7 @@ static const struct accel accel_anykvm = {
 	.munmap = anykvm_munmap,
 	.close = anykvm_close,
 	.stats = anykvm_stats,
+	.inspect = anykvm_inspect,
 };
 
 #ifdef __aarch64__

@@ -15,7 +15,9 @@ struct accel {
 	void *(*mmap)(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 	int (*munmap)(void *addr, size_t length);
 	int (*close)(int fd);
-	int (*stats)(int vm_fd, struct anykvm_stats *stats, size_t size); /* null: it has none */
+	/* Null: it has none. */
+	int (*stats)(int vm_fd, struct anykvm_stats *stats, size_t size);
+	ssize_t (*inspect)(int vm_fd, unsigned flags, char *buf, size_t size);
 };
 
 /* Null, after a message, if there is none of that name on this host. */

@@ -16,3 +16,8 @@ void irq_line_set(struct irq_line *line, bool level)
 	if (line->accel->ioctl(line->vm_fd, KVM_IRQ_LINE, &request) < 0)
 		cli_say_errno("interrupt line %u", line->spi);
 }
+
+void irq_line_state(struct irq_line *line, struct state *state)
+{
+	state_bool(state, &line->level);
+}

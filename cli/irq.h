@@ -5,6 +5,7 @@
 
 #include "accel.h"
 #include "cli.h"
+#include "state.h"
 
 struct irq_line {
 	const struct accel *accel;
@@ -15,5 +16,7 @@ struct irq_line {
 
 /* Tells KVM only about changes. The caller holds the device's lock. */
 void irq_line_set(struct irq_line *line, bool level);
+/* The device's side of the wire; the interrupt controller's is its own state. */
+void irq_line_state(struct irq_line *line, struct state *state);
 
 #endif

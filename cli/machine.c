@@ -83,24 +83,42 @@ static int machine_create_vm(struct machine *m)
 		       : 0;
 }
 
+static int machine_check_gmem(const struct machine *m)
+{
+	int flags;
+
+	if (m->options->memory_kind != MEMORY_GMEM)
+		return 0;
+	flags = m->accel->ioctl(m->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD) > 0
+			? m->accel->ioctl(m->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_FLAGS)
+			: 0;
+	if (flags > 0 && (flags & GUEST_MEMFD_FLAG_MMAP) && (flags & GUEST_MEMFD_FLAG_INIT_SHARED))
+		return 0;
+	cli_say("--memory gmem: this KVM (%s) has no guest_memfd that can be mapped; there are "
+		"anon and memfd",
+		m->accel->name);
+	return -1;
+}
+
 static int machine_create_memory(struct machine *m)
 {
-	struct kvm_userspace_memory_region region = {.guest_phys_addr = MACHINE_RAM,
-						     .memory_size = m->options->memory};
 	int status = machine_check_host_memory(m->options);
 
 	if (status)
 		return status;
-	status = memory_create(&m->ram, m->accel, MACHINE_RAM, m->options->memory);
+	status = memory_create(&m->ram, m->accel, m->vm_fd, m->options->memory_kind, MACHINE_RAM,
+			       m->options->memory);
 	if (status) {
 		errno = -status;
 		cli_say_errno("-m: %llu MiB of memory for the guest",
 			      m->options->memory / MIB + 0ull);
 		return -1;
 	}
-	region.userspace_addr = (uintptr_t)m->ram.hva;
-	if (m->accel->ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+	status = memory_give(&m->ram, m->vm_fd, false);
+	if (status) {
+		errno = -status;
 		return machine_fail("giving the guest its memory");
+	}
 	return 0;
 }
 
@@ -135,7 +153,7 @@ static void uart_transmit(void *opaque, const void *data, size_t length)
 	terminal_write(m->terminal, data, length, &m->stop);
 }
 
-static void machine_wake(void *opaque)
+void machine_wake(void *opaque)
 {
 	struct machine *m = opaque;
 	uint64_t one = 1;
@@ -170,7 +188,9 @@ static int machine_create_parts(struct machine *m)
 	m->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (m->wake_fd < 0)
 		return machine_fail("eventfd");
-	if (machine_create_vm(m) || machine_create_memory(m))
+	if (machine_create_vm(m) || machine_check_gmem(m) ||
+	    dirty_create(&m->dirty, m->accel, m->vm_fd, m->options->dirty_mode) ||
+	    machine_create_memory(m))
 		return -1;
 	m->vcpus = calloc(m->options->cpus, sizeof(*m->vcpus));
 	if (!m->vcpus)
@@ -179,6 +199,8 @@ static int machine_create_parts(struct machine *m)
 		if (vcpu_create(m, i))
 			return -1;
 		m->nr_vcpus++;
+		if (dirty_add_vcpu(&m->dirty, m->vcpus[i].fd))
+			return -1;
 	}
 	return machine_create_gic(m) || machine_create_devices(m) ? -1 : 0;
 }
@@ -199,7 +221,13 @@ int machine_create(struct machine *m, const struct run_options *options, const s
 		.gic_fd = -1,
 		.wake_fd = -1,
 		.end_lock = PTHREAD_MUTEX_INITIALIZER,
+		.pause_lock = PTHREAD_MUTEX_INITIALIZER,
+		.pause_cond = PTHREAD_COND_INITIALIZER,
+		.input_lock = PTHREAD_MUTEX_INITIALIZER,
 	};
+	if (options->incoming)
+		return machine_create_parts(
+			m); /* what a booted machine would find in memory comes in */
 	/* The files first: most mistakes are there. */
 	status = boot_images_read(&images, options);
 	if (!status)
@@ -230,6 +258,9 @@ void machine_post_end(struct machine *m, enum machine_end end)
 void machine_stop(struct machine *m)
 {
 	__atomic_store_n(&m->stop, true, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&m->pause_lock);
+	pthread_cond_broadcast(&m->pause_cond);
+	pthread_mutex_unlock(&m->pause_lock);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		machine_vcpu_kick(&m->vcpus[i]);
 	for (unsigned i = 0; i < m->nr_vcpus; i++) {
@@ -244,6 +275,7 @@ void machine_destroy(struct machine *m)
 	machine_stop(m);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		vcpu_destroy(&m->vcpus[i]);
+	dirty_destroy(&m->dirty);
 	free(m->vcpus);
 	free(m->nvme);
 	if (m->gic_fd >= 0)

@@ -12,6 +12,7 @@
 
 #include "accel.h"
 #include "bus.h"
+#include "dirty.h"
 #include "memory.h"
 #include "nvme.h"
 #include "options.h"
@@ -45,6 +46,7 @@ enum machine_end {
 	END_FAILED, /* a message has been printed */
 	END_TIMEOUT,
 	END_USER,
+	END_MIGRATED, /* the guest runs, or can run, elsewhere */
 };
 
 #define NR_EXIT_REASONS 44
@@ -76,10 +78,22 @@ struct machine {
 	struct nvme *nvme;
 	struct machine_vcpu *vcpus;
 	unsigned nr_vcpus;
-	uint64_t entry, dtb;  /* where vCPU 0 begins, and its x0 */
-	bool stop;	      /* vCPU threads end; written before they are kicked */
+	uint64_t entry, dtb; /* where vCPU 0 begins, and its x0 */
+	bool restored; /* vCPU registers came with a migrating guest: entry and dtb mean nothing */
+	bool stop;     /* vCPU threads end; written before they are kicked */
 	enum machine_end end; /* the first reason to end, under end_lock */
 	pthread_mutex_t end_lock;
+	/* pause.c. A vCPU parks while pause is set; under pause_lock: */
+	pthread_mutex_t pause_lock;
+	pthread_cond_t pause_cond;
+	bool pause;
+	unsigned nr_parked, nr_ended;
+	/* The run loop holds it while it moves the terminal's input to the guest, which it does not while input_held. */
+	pthread_mutex_t input_lock;
+	bool input_held;
+	struct dirty_log dirty;
+	struct migration *migration; /* of the guest to somewhere else; the run loop's */
+	struct incoming *incoming;   /* of a guest to here; the run loop's */
 };
 
 /* All return 0, or -1 after a message. */
@@ -89,6 +103,8 @@ int machine_create(struct machine *machine, const struct run_options *options,
 int machine_start(struct machine *machine);
 /* Any thread: the machine is to end. The first caller's reason counts. */
 void machine_post_end(struct machine *machine, enum machine_end end);
+/* Any thread: the run loop looks around. */
+void machine_wake(void *machine);
 /* Ends the vCPU threads. */
 void machine_stop(struct machine *machine);
 void machine_destroy(struct machine *machine);
@@ -102,6 +118,16 @@ bool vcpu_join(struct machine_vcpu *vcpu, double seconds);
 void vcpu_install_kick_handler(void);
 void vcpu_destroy(struct machine_vcpu *vcpu);
 bool vcpu_get_register(const struct machine_vcpu *vcpu, uint64_t id, uint64_t *value);
+bool vcpu_set_register(const struct machine_vcpu *vcpu, uint64_t id, uint64_t value);
+/* pause.c. machine_pause(): 0 with all vCPUs parked and the terminal's input held; -ESHUTDOWN if the machine ends; -ETIMEDOUT if
+ * one does not come, because nobody reads the console. */
+int machine_pause(struct machine *machine);
+void machine_resume(struct machine *machine);
+void machine_hold_input(struct machine *machine);
+void machine_release_input(struct machine *machine);
+/* By the vCPU's thread: waits while a pause is wanted, and lets KVM_RUN run again. */
+void vcpu_park(struct machine_vcpu *vcpu);
+void vcpu_note_end(struct machine_vcpu *vcpu);
 /* report.c: registers, for a human. */
 void report_vcpu(const struct machine_vcpu *vcpu);
 void report_where(const struct machine_vcpu *vcpu);

@@ -9,12 +9,15 @@
 #include <anykvm.h>
 
 #include "cli.h"
+#include "inspect.h"
 
 static const char help[] =
 	"Usage: anykvm COMMAND [OPTION]...\n"
 	"KVM/arm64 in user space: arm64 virtual machines in an ordinary process.\n"
 	"\n"
 	"  run      boot a Linux kernel (anykvm run --help)\n"
+	"  inspect  look into the memory of a running machine (anykvm inspect --help)\n"
+	"  migrate  move a running guest to another anykvm run, or into a file\n"
 	"  info     show capabilities, limits and the CPU that guests see\n"
 	"\n"
 	"  -h, --help     this text\n"
@@ -85,6 +88,10 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(command, "run"))
 		return run_main(argc - 1, argv + 1);
+	if (!strcmp(command, "inspect"))
+		return inspect_main(argc - 1, argv + 1);
+	if (!strcmp(command, "migrate"))
+		return migrate_main(argc - 1, argv + 1);
 	if (!strcmp(command, "info"))
 		return info_main(argc - 1, argv + 1);
 	if (!strcmp(command, "-h") || !strcmp(command, "--help") || !strcmp(command, "help")) {
@@ -95,6 +102,7 @@ int main(int argc, char **argv)
 		printf("anykvm %s\n", anykvm_version());
 		return CLI_OK;
 	}
-	cli_say("%s: no such command; there are run and info, see anykvm --help", command);
+	cli_say("%s: no such command; there are run, inspect, migrate and info, see anykvm --help",
+		command);
 	return CLI_USAGE;
 }

@@ -85,6 +85,7 @@ static void nvme_complete(struct nvme *ctrl, unsigned sq_id, uint16_t cid, uint1
 	memcpy(slot, &entry, 8);
 	memcpy(&last, (uint8_t *)&entry + 8, 8);
 	__atomic_store_n((uint64_t *)(slot + 8), last, __ATOMIC_RELEASE);
+	memory_mark_dirty(ctrl->ram, slot, sizeof(entry));
 	if (++cq->tail == cq->entries) {
 		cq->tail = 0;
 		cq->phase = !cq->phase;

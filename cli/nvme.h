@@ -10,6 +10,7 @@
 
 #include "memory.h"
 #include "pci.h"
+#include "state.h"
 
 #define NVME_BAR_SIZE	 0x4000
 #define NVME_QUEUES	 17 /* with the admin queue */
@@ -89,13 +90,16 @@ struct nvme {
 	uint64_t reads, writes, sectors_read, sectors_written, file_errors;
 };
 
-/* 0, or -errno after a message. */
-int nvme_disk_open(struct nvme_disk *disk, const char *path, bool read_only);
+/* 0, or -errno after a message. Without the lock: until a migrating guest brings its own descriptor, which has it. */
+int nvme_disk_open(struct nvme_disk *disk, const char *path, bool read_only, bool lock);
 void nvme_disk_close(struct nvme_disk *disk);
 
 /* The disk stays the caller's. */
 void nvme_init(struct nvme *ctrl, struct pci_host *host, unsigned slot,
 	       const struct nvme_disk *disk, const struct guest_memory *ram, struct irq_line irq);
+
+/* Counters of traffic stay behind. */
+void nvme_state(struct nvme *ctrl, struct state *state);
 
 /* Between the files of the controller. */
 uint16_t nvme_admin(struct nvme *ctrl, const struct nvme_command *cmd, uint32_t *result);

@@ -78,6 +78,13 @@ static uint16_t nvme_gather(const struct nvme *ctrl, const struct nvme_command *
 	return NVME_SUCCESS;
 }
 
+/* Of what has been stored in the pieces; iov[0..nr) as nvme_gather() made it. */
+static void nvme_mark_dirty(const struct nvme *ctrl, const struct iovec *iov, unsigned nr)
+{
+	for (unsigned i = 0; i < nr; i++)
+		memory_mark_dirty(ctrl->ram, iov[i].iov_base, iov[i].iov_len);
+}
+
 uint16_t nvme_return_data(struct nvme *ctrl, const struct nvme_command *cmd, const void *data,
 			  size_t length)
 {
@@ -91,17 +98,24 @@ uint16_t nvme_return_data(struct nvme *ctrl, const struct nvme_command *cmd, con
 		memcpy(pieces.iov[i].iov_base, from, pieces.iov[i].iov_len);
 		from += pieces.iov[i].iov_len;
 	}
+	nvme_mark_dirty(ctrl, pieces.iov, pieces.nr);
 	return NVME_SUCCESS;
 }
 
 /* All of the pieces, however often the host hands back less. */
-static bool nvme_transfer(int fd, struct nvme_pieces *pieces, uint64_t offset, bool write)
+static bool nvme_transfer(const struct nvme *ctrl, struct nvme_pieces *pieces, uint64_t offset,
+			  bool write)
 {
 	struct iovec *iov = pieces->iov;
 	unsigned nr = pieces->nr;
+	int fd = ctrl->disk.fd;
 
 	while (nr) {
 		ssize_t done = write ? pwritev(fd, iov, nr, offset) : preadv(fd, iov, nr, offset);
+
+		/* All of it, whatever came: a failed read may have stored, too. */
+		if (!write)
+			nvme_mark_dirty(ctrl, iov, nr);
 
 		if (done < 0 && errno == EINTR)
 			continue;
@@ -174,7 +188,7 @@ static uint16_t nvme_read_write(struct nvme *ctrl, const struct nvme_command *cm
 	status = nvme_gather(ctrl, cmd, count * NVME_SECTOR, &pieces);
 	if (status)
 		return status;
-	if (!nvme_transfer(ctrl->disk.fd, &pieces, lba * NVME_SECTOR, write))
+	if (!nvme_transfer(ctrl, &pieces, lba * NVME_SECTOR, write))
 		return nvme_file_error(ctrl, write);
 	if (write && (cmd->cdw12 >> 30 & 1) && fdatasync(ctrl->disk.fd)) /* Force Unit Access */
 		return NVME_WRITE_FAULT;
@@ -205,7 +219,7 @@ uint16_t nvme_io(struct nvme *ctrl, const struct nvme_command *cmd)
 	}
 }
 
-int nvme_disk_open(struct nvme_disk *disk, const char *path, bool read_only)
+int nvme_disk_open(struct nvme_disk *disk, const char *path, bool read_only, bool lock)
 {
 	struct stat info;
 	off_t size;
@@ -224,7 +238,7 @@ int nvme_disk_open(struct nvme_disk *disk, const char *path, bool read_only)
 		       ? -1
 		       : lseek(disk->fd, 0, SEEK_END);
 	/* Not block devices: udev takes the same lock now and then. */
-	if (size >= 0 && S_ISREG(info.st_mode) &&
+	if (lock && size >= 0 && S_ISREG(info.st_mode) &&
 	    flock(disk->fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) && errno == EWOULDBLOCK) {
 		cli_say("disk %s: another guest uses it, or it is given twice; only with ,ro each "
 			"time may they share",

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "migrate_stream.h"
 #include "options.h"
 
 static const char run_help[] =
 	"Usage: anykvm run -k KERNEL [OPTION]...\n"
+	"       anykvm run --incoming FROM [OPTION]...\n"
 	"Boots an arm64 Linux kernel. The terminal becomes the guest's serial console;\n"
 	"Ctrl-A x ends the guest.\n"
 	"\n"
@@ -22,14 +24,23 @@ static const char run_help[] =
 	"      --no-reboot       end with status 3 when the guest resets itself\n"
 	"      --timeout SECONDS end with status 124 if the guest still runs then\n"
 	"      --stats           print counters of the machine at its end\n"
+	"      --inspect         print the state of the machine's memory at its end\n"
 	"      --console-log FILE  also write what the guest prints to FILE\n"
 	"      --dtb-dump FILE   write the device tree to FILE\n"
 	"      --accel NAME      anykvm (default), or kvm: the /dev/kvm of an arm64 host\n"
+	"      --control PATH    listen at the unix socket PATH for commands: help, inspect...\n"
+	"      --memory KIND     where the guest's memory comes from: anon (default), memfd, or\n"
+	"                        gmem (KVM's guest_memfd)\n"
+	"      --dirty-log MODE  how writes are seen during migration: bitmap (default),\n"
+	"                        manual, ring\n"
+	"      --incoming FROM   wait for a guest that anykvm migrate sends to unix:PATH, or\n"
+	"                        read it from file:PATH; all else as the guest was started\n"
 	"      --quiet           no messages about start, reset and power-off\n"
 	"  -h, --help            this text\n"
 	"\n"
 	"Exit status: 0 the guest powered off or Ctrl-A x; 1 it could not go on; 2 bad\n"
-	"command line; 3 it reset itself under --no-reboot; 124 --timeout passed.\n";
+	"command line; 3 it reset itself under --no-reboot; 124 --timeout passed. 0 also means\n"
+	"that the guest has moved elsewhere.\n";
 
 #define LINUX_COMMAND_LINE 2047u /* of arm64 */
 
@@ -37,9 +48,14 @@ enum {
 	OPT_NO_REBOOT = 256,
 	OPT_TIMEOUT,
 	OPT_STATS,
+	OPT_INSPECT,
 	OPT_CONSOLE_LOG,
 	OPT_DTB_DUMP,
 	OPT_ACCEL,
+	OPT_CONTROL,
+	OPT_MEMORY,
+	OPT_DIRTY_LOG,
+	OPT_INCOMING,
 	OPT_QUIET
 };
 
@@ -53,9 +69,14 @@ static const struct option long_options[] = {
 	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"stats", no_argument, NULL, OPT_STATS},
+	{"inspect", no_argument, NULL, OPT_INSPECT},
 	{"console-log", required_argument, NULL, OPT_CONSOLE_LOG},
 	{"dtb-dump", required_argument, NULL, OPT_DTB_DUMP},
 	{"accel", required_argument, NULL, OPT_ACCEL},
+	{"control", required_argument, NULL, OPT_CONTROL},
+	{"memory", required_argument, NULL, OPT_MEMORY},
+	{"dirty-log", required_argument, NULL, OPT_DIRTY_LOG},
+	{"incoming", required_argument, NULL, OPT_INCOMING},
 	{"quiet", no_argument, NULL, OPT_QUIET},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -141,8 +162,38 @@ static int parse_disk(struct run_options *options, char *text)
 	return 0;
 }
 
+static int parse_memory_kind(const char *text, enum memory_kind *kind)
+{
+	static const char *const names[] = {
+		[MEMORY_ANON] = "anon", [MEMORY_MEMFD] = "memfd", [MEMORY_GMEM] = "gmem"};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		*kind = i;
+		if (!strcmp(text, names[i]))
+			return 0;
+	}
+	cli_say("--memory %s: there are anon, memfd and gmem", text);
+	return -1;
+}
+
+static int parse_dirty_mode(const char *text, enum dirty_mode *mode)
+{
+	static const char *const names[] = {
+		[DIRTY_BITMAP] = "bitmap", [DIRTY_MANUAL] = "manual", [DIRTY_RING] = "ring"};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		*mode = i;
+		if (!strcmp(text, names[i]))
+			return 0;
+	}
+	cli_say("--dirty-log %s: there are bitmap, manual and ring", text);
+	return -1;
+}
+
 static int parse_option(struct run_options *options, int option, char *argument)
 {
+	bool is_file;
+
 	switch (option) {
 	case 'k':
 		options->kernel = argument;
@@ -171,6 +222,9 @@ static int parse_option(struct run_options *options, int option, char *argument)
 	case OPT_STATS:
 		options->stats = true;
 		return 0;
+	case OPT_INSPECT:
+		options->inspect = true;
+		return 0;
 	case OPT_CONSOLE_LOG:
 		options->console_log = argument;
 		return 0;
@@ -180,6 +234,16 @@ static int parse_option(struct run_options *options, int option, char *argument)
 	case OPT_ACCEL:
 		options->accel = argument;
 		return 0;
+	case OPT_CONTROL:
+		options->control = argument;
+		return 0;
+	case OPT_INCOMING:
+		options->incoming = argument;
+		return stream_parse(argument, "--incoming", &is_file) ? 0 : -1;
+	case OPT_MEMORY:
+		return parse_memory_kind(argument, &options->memory_kind);
+	case OPT_DIRTY_LOG:
+		return parse_dirty_mode(argument, &options->dirty_mode);
 	case OPT_QUIET:
 		options->quiet = true;
 		return 0;
@@ -225,7 +289,7 @@ int options_parse(struct run_options *options, int argc, char **argv)
 			argv[optind]);
 		return -1;
 	}
-	if (!options->kernel) {
+	if (!options->kernel && !options->incoming) {
 		cli_say("no kernel: give one by -k FILE; see anykvm run --help");
 		return -1;
 	}

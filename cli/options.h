@@ -4,6 +4,8 @@
 #define CLI_OPTIONS_H
 
 #include "cli.h"
+#include "dirty.h"
+#include "memory.h"
 
 #define MAX_DISKS 30 /* slots of the PCI bus, less the first and one to spare */
 
@@ -18,9 +20,12 @@ struct run_options {
 	unsigned cpus;
 	struct disk_option disks[MAX_DISKS];
 	unsigned nr_disks;
-	const char *accel, *console_log, *dtb_dump;
+	const char *accel, *console_log, *dtb_dump, *control;
+	const char *incoming; /* where a migrating guest comes from; null: one is booted */
+	enum memory_kind memory_kind;
+	enum dirty_mode dirty_mode;
 	double timeout; /* seconds, 0: none */
-	bool no_reboot, stats, quiet;
+	bool no_reboot, stats, inspect, quiet;
 };
 
 /* 0 to go on; 1 if all is said and done (--help); -1 after a message. */

@@ -183,3 +183,23 @@ void pci_init(struct pci_host *host, struct bus *bus, uint64_t ecam, uint64_t wi
 	bus_add(bus, &config);
 	bus_add(bus, &memory);
 }
+
+void pci_state(struct pci_function *fn, struct state *state)
+{
+	uint8_t config[PCI_CONFIG_MAX];
+
+	memcpy(config, fn->config, sizeof(config));
+	state_bytes(state, config, sizeof(config));
+	/* What the guest cannot write tells what device this is; the interrupt's status bit is the device's, and follows below. */
+	for (unsigned i = 0; i < sizeof(config); i++) {
+		uint8_t fixed = ~fn->writable[i] & ~(i == PCI_STATUS ? STATUS_INTERRUPT : 0);
+
+		if ((config[i] ^ fn->config[i]) & fixed) {
+			state_fail(state, "another PCI device");
+			return;
+		}
+	}
+	memcpy(fn->config, config, sizeof(config));
+	state_bool(state, &fn->asserted);
+	irq_line_state(&fn->irq, state);
+}

@@ -9,6 +9,7 @@
 
 #include "bus.h"
 #include "irq.h"
+#include "state.h"
 
 #define PCI_SLOTS      32
 #define PCI_CONFIG_MAX 256
@@ -44,5 +45,6 @@ void pci_attach(struct pci_host *host, unsigned slot, struct pci_function *fn,
 		const struct pci_ids *ids);
 void pci_set_irq(struct pci_function *fn, bool level);
 bool pci_is_bus_master(const struct pci_function *fn);
+void pci_state(struct pci_function *fn, struct state *state);
 
 #endif

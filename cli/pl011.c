@@ -208,3 +208,25 @@ void pl011_init(struct pl011 *uart, struct bus *bus, uint64_t base, uint64_t siz
 	};
 	bus_add(bus, &region);
 }
+
+void pl011_state(struct pl011 *uart, struct state *state)
+{
+	pthread_mutex_lock(&uart->lock);
+	state_bytes(state, uart->fifo, sizeof(uart->fifo));
+	state_value(state, uart->fifo_head);
+	state_value(state, uart->fifo_count);
+	state_value(state, uart->ibrd);
+	state_value(state, uart->fbrd);
+	state_value(state, uart->lcr);
+	state_value(state, uart->cr);
+	state_value(state, uart->ifls);
+	state_value(state, uart->imsc);
+	state_value(state, uart->dmacr);
+	state_bool(state, &uart->tx_irq);
+	irq_line_state(&uart->irq, state);
+	if (uart->fifo_head >= PL011_FIFO || uart->fifo_count > PL011_FIFO) {
+		uart->fifo_head = uart->fifo_count = 0;
+		state_fail(state, "more input than fits");
+	}
+	pthread_mutex_unlock(&uart->lock);
+}

@@ -5,6 +5,7 @@
 
 #include "bus.h"
 #include "irq.h"
+#include "state.h"
 
 #define PL011_FIFO 32 /* bytes, as in revision r1p5 */
 
@@ -27,5 +28,6 @@ void pl011_init(struct pl011 *uart, struct bus *bus, uint64_t base, uint64_t siz
 /* Returns how many of the bytes the UART took: none while the guest's driver does not listen, so
  * that nothing typed early is lost. */
 size_t pl011_receive(struct pl011 *uart, const uint8_t *data, size_t length);
+void pl011_state(struct pl011 *uart, struct state *state);
 
 #endif

@@ -70,3 +70,13 @@ void pl031_init(struct pl031 *rtc, struct bus *bus, uint64_t base, uint64_t size
 	*rtc = (struct pl031){.lock = PTHREAD_MUTEX_INITIALIZER};
 	bus_add(bus, &region);
 }
+
+void pl031_state(struct pl031 *rtc, struct state *state)
+{
+	pthread_mutex_lock(&rtc->lock);
+	state_value(state, rtc->offset);
+	state_value(state, rtc->match);
+	state_value(state, rtc->load);
+	state_value(state, rtc->mask);
+	pthread_mutex_unlock(&rtc->lock);
+}

@@ -5,6 +5,7 @@
 #define CLI_PL031_H
 
 #include "bus.h"
+#include "state.h"
 
 struct pl031 {
 	pthread_mutex_t lock;
@@ -13,5 +14,6 @@ struct pl031 {
 };
 
 void pl031_init(struct pl031 *rtc, struct bus *bus, uint64_t base, uint64_t size);
+void pl031_state(struct pl031 *rtc, struct state *state);
 
 #endif

@@ -80,6 +80,11 @@ static void print_counters(const struct machine *m, double cpu)
 	row("unmapped", s.unmaps, "permissions widened: %llu", s.permission_relaxes + 0ull);
 	row("table pages", s.table_pages, "%s", "");
 	row("shootdowns", s.shootdowns, "waited for a vCPU: %llu", s.shootdown_waits + 0ull);
+	row("host changes", s.invalidations, "pages taken: %llu", s.invalidated_pages + 0ull);
+	row("slot changes", s.slot_changes, "swaps: %llu, waited: %llu", s.slot_swaps + 0ull,
+	    s.slot_swap_waits + 0ull);
+	row("dirty pages", s.dirty_pages_logged, "blocks split: %llu, rings full: %llu",
+	    s.block_splits + 0ull, s.dirty_ring_full_exits + 0ull);
 	row("guest mode left", s.exits,
 	    "mmio: %llu, hvc: %llu, wfi: %llu, interrupt: %llu, signal: %llu", s.mmio_exits + 0ull,
 	    s.hvc_exits + 0ull, s.wfi_exits + 0ull, s.irq_exits + 0ull, s.signal_exits + 0ull);

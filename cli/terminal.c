@@ -15,6 +15,7 @@
 /* What signal handlers need; written before raw is set, and not changed while it is. */
 static struct termios saved_mode, raw_mode;
 static volatile sig_atomic_t raw;
+static void (*last_act)(void);
 
 static void terminal_restore(void)
 {
@@ -42,6 +43,8 @@ static void on_fatal_signal(int signal)
 	struct sigaction action = {.sa_handler = SIG_DFL};
 
 	terminal_restore();
+	if (last_act)
+		last_act();
 	sigaction(signal, &action, NULL);
 	raise(signal);
 }
@@ -59,6 +62,11 @@ static void on_stop_signal(int signal)
 		raw = 1;
 	}
 	errno = error;
+}
+
+void terminal_set_last_act(void (*act)(void))
+{
+	last_act = act;
 }
 
 void terminal_install_handlers(void)

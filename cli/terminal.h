@@ -19,6 +19,8 @@ struct terminal {
 
 /* Handlers of fatal signals; before any library that has its own, so that those come first. */
 void terminal_install_handlers(void);
+/* Called by those handlers before the process dies; only what is safe in a signal handler. */
+void terminal_set_last_act(void (*act)(void));
 /* 0, or -errno after a message. */
 int terminal_open(struct terminal *terminal, const char *log_path);
 void terminal_close(struct terminal *terminal);

@@ -30,14 +30,17 @@ bool vcpu_get_register(const struct machine_vcpu *vcpu, uint64_t id, uint64_t *v
 	return vcpu->machine->accel->ioctl(vcpu->fd, KVM_GET_ONE_REG, &request) == 0;
 }
 
-static bool vcpu_set_core(struct machine_vcpu *vcpu, uint64_t index, uint64_t value)
+bool vcpu_set_register(const struct machine_vcpu *vcpu, uint64_t id, uint64_t value)
 {
-	struct kvm_one_reg request = {
-		.id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | index,
-		.addr = (uintptr_t)&value,
-	};
+	struct kvm_one_reg request = {.id = id, .addr = (uintptr_t)&value};
 
 	return vcpu->machine->accel->ioctl(vcpu->fd, KVM_SET_ONE_REG, &request) == 0;
+}
+
+static bool vcpu_set_core(struct machine_vcpu *vcpu, uint64_t index, uint64_t value)
+{
+	return vcpu_set_register(vcpu, KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | index,
+				 value);
 }
 
 int vcpu_create(struct machine *m, unsigned index)
@@ -139,6 +142,9 @@ static bool vcpu_handle_exit(struct machine_vcpu *vcpu)
 		return true;
 	case KVM_EXIT_INTR:
 		return true;
+	case KVM_EXIT_DIRTY_RING_FULL:
+		dirty_ring_full(&vcpu->machine->dirty, &vcpu->machine->ram);
+		return true;
 	case KVM_EXIT_SYSTEM_EVENT:
 		vcpu_system_event(vcpu);
 		return false;
@@ -172,12 +178,15 @@ static void *vcpu_thread(void *argument)
 	struct machine *m = vcpu->machine;
 	struct timespec used;
 
+	vcpu_park(vcpu); /* a guest that has just arrived waits for its source's word */
 	/* Pairs with machine_vcpu_kick(): stop is written first, then immediate_exit, so one of
 	 * them is seen here. */
 	while (!__atomic_load_n(&m->stop, __ATOMIC_SEQ_CST)) {
 		if (m->accel->ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN) {
 				vcpu->interrupted++;
+				if (errno == EINTR)
+					vcpu_park(vcpu);
 				continue;
 			}
 			vcpu_report_error(vcpu, errno);
@@ -188,6 +197,7 @@ static void *vcpu_thread(void *argument)
 	}
 	if (!clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used))
 		vcpu->cpu_seconds = used.tv_sec + used.tv_nsec / 1e9;
+	vcpu_note_end(vcpu);
 	return NULL;
 }
 
@@ -197,8 +207,9 @@ int vcpu_start(struct machine_vcpu *vcpu)
 	sigset_t all, old;
 	int error;
 
-	if (!vcpu->index && (!vcpu_set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.pc), m->entry) ||
-			     !vcpu_set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.regs[0]), m->dtb))) {
+	if (!vcpu->index && !m->restored &&
+	    (!vcpu_set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.pc), m->entry) ||
+	     !vcpu_set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.regs[0]), m->dtb))) {
 		cli_say_errno("setting where vCPU 0 begins");
 		return -1;
 	}

@@ -15,7 +15,8 @@
  *
  * Signals: while a thread is in KVM_RUN its asynchronous signals are blocked; a pending one that its mask (or
  * KVM_SET_SIGNAL_MASK) lets through ends KVM_RUN with EINTR, and its handler runs on return. The library has handlers for
- * SIGSEGV and SIGBUS; they pass on what is not theirs. A program may install its own at any time.
+ * SIGSEGV and SIGBUS; they pass on what is not theirs. A program may install its own at any time; those that come after a
+ * thread's first KVM_RUN must likewise pass on what is not theirs.
  *
  * fork: a child has no use of its parent's machines: each request fails with EIO, closing frees nothing of the parent's.
  *
@@ -78,8 +79,9 @@ ANYKVM_API int anykvm_openat(int dirfd, const char *path, int flags, ...);
  * anykvm_open_ext - a handle as from anykvm_open("/dev/kvm", O_RDWR | O_CLOEXEC) that asks for extensions
  * @extensions: ANYKVM_EXT_* bits
  *
- * What is offered is still told by KVM_CHECK_EXTENSION. (This version works without memory attributes: capabilities 233 and
- * 236 answer 0 on such a handle too.)
+ * What is offered is told by KVM_CHECK_EXTENSION on a VM made from the handle: with ANYKVM_EXT_MEMORY_ATTRIBUTES capability 233
+ * (KVM_CAP_MEMORY_ATTRIBUTES) answers KVM_MEMORY_ATTRIBUTE_PRIVATE and 236 (KVM_CAP_PRE_FAULT_MEMORY) 1. The word
+ * memory-attributes in the environment variable ANYKVM_EXT asks for the same in anykvm_open.
  *
  * returns: a descriptor, or -1 with errno
  *	EINVAL		unknown bits
@@ -182,8 +184,8 @@ struct anykvm_invalidate {
  * @inv: filled; handed to anykvm_invalidate_end by the same thread
  *
  * When it returns, no guest accesses the range through an old mapping, and none gets a new one until anykvm_invalidate_end.
- * Between the two calls the thread's asynchronous signals are blocked, and it makes no KVM request and waits for no thread
- * that may be in one. Pairs do not nest.
+ * Between the two calls the thread's asynchronous signals are blocked, its KVM requests fail with EDEADLK, and it waits for no
+ * thread that may be in one. Pairs do not nest.
  *
  * returns: 0, or -1 with errno
  *	EINVAL		length is 0 or the range wraps
@@ -222,14 +224,30 @@ struct anykvm_stats {
 	uint64_t fault_retries; /* of these, raced with a change of host memory */
 	uint64_t maps_4k, maps_2m, maps_1g;
 	uint64_t permission_relaxes;
-	uint64_t unmaps;	  /* leaves removed */
-	uint64_t table_pages;	  /* stage-2 table pages now */
-	uint64_t shootdowns;	  /* translation cache invalidations broadcast to vCPUs */
+	uint64_t unmaps;	  /* leaves removed; shadow tables that go whole: nested_unmaps */
+	uint64_t table_pages;	  /* stage-2 table pages now, roots included */
+	uint64_t shootdowns;	  /* cached translations invalidated by the library */
 	uint64_t shootdown_waits; /* of these, waited for a running vCPU */
 	uint64_t instructions;	  /* executed by all vCPUs */
 	uint64_t exits;		  /* engine left guest mode */
 	uint64_t mmio_exits, hvc_exits, wfi_exits, irq_exits, signal_exits;
 	uint64_t vcpus;
+	uint64_t host_faults;	    /* accesses that met memory other than the tables promised */
+	uint64_t guest_tlb_syncs;   /* barriers by which guests waited for their own TLBI */
+	uint64_t invalidations;	    /* changes of host memory that concerned a slot */
+	uint64_t invalidated_pages; /* pages of 4 KiB these took from the guest */
+	uint64_t slot_changes;	    /* memory slots made, moved, changed, deleted */
+	uint64_t slot_swaps;	    /* exchanges of slot sets; each waits for readers (SRCU) */
+	uint64_t slot_swap_waits;   /* of these, waited for changes of host memory before */
+	uint64_t gmem_faults;	    /* stage-2 faults answered from guest_memfd */
+	uint64_t gmem_allocations;  /* fallocate calls that allocated, and that punched holes */
+	uint64_t gmem_punches;
+	uint64_t block_splits;	     /* blocks split ahead of writes */
+	uint64_t dirty_pages_logged; /* write faults noted in a dirty bitmap or ring */
+	uint64_t dirty_ring_full_exits;
+	uint64_t nested_loads; /* looks for the shadow MMU of a nested guest's translation */
+	uint64_t nested_recycles; /* of these, took one from another translation */
+	uint64_t nested_unmaps;	  /* shadow tables emptied as a whole */
 };
 
 /**
@@ -241,6 +259,36 @@ struct anykvm_stats {
  * returns: 0, or -1 with errno: EBADF, EINVAL (not such a descriptor), EFAULT
  */
 ANYKVM_API int anykvm_stats(int fd, struct anykvm_stats *stats, size_t size);
+
+/* What anykvm_inspect shows. None of the sections means all. */
+#define ANYKVM_INSPECT_SLOTS	(1u << 0)  /* memory slots */
+#define ANYKVM_INSPECT_STAGE2	(1u << 1)  /* stage-2 tables as ranges, and their totals */
+#define ANYKVM_INSPECT_NESTED	(1u << 2)  /* shadow MMUs of nested guests, and their tables */
+#define ANYKVM_INSPECT_NOTIFIER (1u << 3)  /* changes of host memory in flight */
+#define ANYKVM_INSPECT_CACHES	(1u << 4)  /* of vCPUs, of the machine, of the library */
+#define ANYKVM_INSPECT_GMEM	(1u << 5)  /* which slots take their memory from guest_memfd */
+#define ANYKVM_INSPECT_STATS	(1u << 6)  /* counters, as in KVM's statistics descriptors */
+#define ANYKVM_INSPECT_JSON	(1u << 31) /* one JSON object instead of text */
+
+/**
+ * anykvm_inspect - the state of one machine's memory, for people
+ * @fd: a VM or vCPU descriptor
+ * @flags: ANYKVM_INSPECT_*
+ * @buf: filled with text, ended by a zero byte; what does not fit is left out. May be NULL if size is 0
+ * @size: of buf
+ *
+ * Meant to be looked at: lines may be added or change in later versions. The machine goes on running; what changes meanwhile may
+ * be seen before in one place and after in another. So the text of the next call may be longer than this one's. Also tells of a
+ * machine whose memory was given up by anykvm_mm_release.
+ *
+ * returns: the length of the whole text without its zero byte (more than size - 1: it was cut off), or -1 with errno
+ *	EBADF	not a descriptor of this library
+ *	EINVAL	not a VM or vCPU descriptor, unknown flags
+ *	EIO	used in a child after fork
+ *	EFAULT	buf cannot be written
+ *	ENOMEM	out of memory
+ */
+ANYKVM_API ssize_t anykvm_inspect(int fd, unsigned int flags, char *buf, size_t size);
 
 /**
  * anykvm_cap_name - name of a capability that means something on arm64, such as "IRQCHIP" (without KVM_CAP_)

@@ -6,9 +6,11 @@
  *	mapping.c	which host mappings keep a file alive
  *	calls.c		open, close, dup, fcntl, read
  *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
+ *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
  *	ioctl.c		one table of requests for each kind of descriptor, and the way to a handler
  *	ioctl_*.c	the handlers
  *	caps.c		capabilities
+ *	inspect.c	a look at a running machine
  *	stats.c		statistics descriptors
  */
 #ifndef ANYKVM_API_API_H
@@ -17,13 +19,14 @@
 #include "anykvm.h"
 #include "base/itree.h"
 #include "base/process.h"
-#include "mem/file.h"
+#include "base/report.h"
+#include "mem/gmem.h"
 #include "sync/mutex.h"
 #include "vm/vm.h"
 
 /* --- what a descriptor is -------------------------------------------------------------------------------------------- */
 
-enum api_kind { API_SYSTEM, API_VM, API_VCPU, API_DEVICE, API_STATS, NR_API_KINDS };
+enum api_kind { API_SYSTEM, API_VM, API_VCPU, API_DEVICE, API_STATS, API_GMEM, NR_API_KINDS };
 
 /* struct file.priv. Constant after creation; freed by the file's release hook. */
 struct api_file {
@@ -33,7 +36,8 @@ struct api_file {
 	u32 device_type; /* API_DEVICE */
 	u64 extensions;	 /* API_SYSTEM */
 	u64 dev, inode; /* of the placeholder: tells our descriptor from one that took its number */
-	struct a64 position; /* API_STATS: of read(2) */
+	struct a64 position;	/* API_STATS: of read(2) */
+	struct gmem_file *gmem; /* API_GMEM: owned, until it is the file's */
 };
 
 static inline struct api_file *api_file_of(const struct file *f)
@@ -53,6 +57,7 @@ struct api_process {
 	u64 mm_id;	       /* constant once ready: a fork child differs */
 	struct mutex map_lock; /* RANK_LEAF */
 	struct itree mappings; /* map_lock: struct mapping */
+	struct a32 empty_file; /* gmem_calls.c: a descriptor + 1, 0 until it is needed */
 	struct aptr fd_page
 		[FD_PAGES]; /* struct aptr[FD_PAGE_SIZE]: struct file *, each entry a reference */
 };
@@ -89,6 +94,10 @@ struct file *fd_get(int fd, bool trust);
 int fd_install(int fd, struct file *f);
 /* The entry's reference, now the caller's, or NULL. */
 struct file *fd_unlink(int fd);
+/*
+ * In a fork child, where an entry is a mark and no reference: newfd is what oldfd is, ours or not. Takes no lock, needs no memory.
+ */
+void fd_mark_copy(int oldfd, int newfd);
 /* The next number >= fd with an entry, or -1. */
 int fd_next(int fd);
 /*
@@ -105,11 +114,24 @@ struct mapping; /* one piece of a host mapping of one of our files: a reference 
 /* NULL: no memory. */
 struct mapping *mapping_alloc(void);
 void mapping_free(struct mapping *spare);
-/* [start, end) maps f from now on; takes over one reference to f. Replaces nothing: mapping_forget first. */
-void mapping_record(struct mapping *m, struct file *f, u64 start, u64 end);
+/*
+ * [start, end) maps f from byte offset on, from now on; takes over one reference to f. Replaces nothing: mapping_forget first.
+ */
+void mapping_record(struct mapping *m, struct file *f, u64 start, u64 end, u64 offset);
 /* [start, end) maps our files no more; pieces are split (with spare, if *spare is needed it becomes NULL) and references put. */
 void mapping_forget(u64 start, u64 end, struct mapping **spare);
 bool mapping_overlaps(u64 start, u64 end);
+/* A piece of a mapping of guest_memfd. */
+struct mapping_piece {
+	u64 start, end;	   /* hvas */
+	u64 offset;	   /* of start, in the file */
+	struct file *file; /* counted: the caller puts it. Only from mapping_find_gmem_at */
+};
+/* The piece of [start, end) that is mapped at start, if that is guest_memfd. */
+bool mapping_find_gmem_at(u64 start, u64 end, struct mapping_piece *out);
+/* The first piece at or above hva `at` that maps any of bytes [from, to) of inode, cut to them; false if there is none. */
+bool mapping_next_gmem(const struct gmem_inode *inode, u64 from, u64 to, u64 at,
+		       struct mapping_piece *out);
 
 /* --- ioctl.c ------------------------------------------------------------------------------------------------------------- */
 
@@ -161,7 +183,25 @@ int userfault_ioctl(int fd, u32 request, u64 arg);
 
 /* vm NULL: asked on the system handle. The value, or -EINVAL for the two that only a VM can answer. */
 s64 caps_check(struct vm *vm, u64 cap);
+/* The same counters as a section of a report. */
+void stats_report(struct vm *vm, struct report *r);
 s64 stats_create_fd(struct vm *vm, struct vcpu *v);
+/* --- gmem_calls.c -------------------------------------------------------------------------------------------------------- */
+
+s64 gmem_create_fd(struct vm *vm, u64 size, u64 flags);
+/* The file behind a number in a slot's request: counted, or NULL and -EBADF or -EINVAL. */
+struct file *gmem_fd_get(u32 fd, int *error);
+/* mmap of a descriptor; the address or -errno. What was mapped there is gone if it succeeds. */
+void *gmem_map(struct file *file, void *addr, size_t length, int prot, int flags, u64 offset);
+/* [start, end) was just recorded as a mapping: poisoned pages in it are made inaccessible. */
+void gmem_map_poison(struct file *file, u64 start, u64 end, u64 offset);
+int gmem_fallocate(struct file *file, int mode, s64 offset, s64 len);
+/*
+ * MADV_REMOVE and MADV_HWPOISON, which change the file and not the mapping. True if [start, end) is guest_memfd all over; *r is
+ * the answer then.
+ */
+bool gmem_advise(u64 start, u64 end, int advice, int *r);
+
 /* Bytes read at offset into the user's buffer, 0 at the end, or -EFAULT. */
 s64 stats_read(struct api_file *f, u64 user, size_t n, u64 offset);
 

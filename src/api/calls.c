@@ -7,8 +7,10 @@
 #include <sys/ioctl.h>
 
 #include "api/api.h"
+#include "host/environment.h"
 #include "host/fd.h"
 #include "host/passthrough.h"
+#include "host/signal.h"
 
 /* libc's way: -1 and errno. */
 static int result(s64 r)
@@ -19,6 +21,8 @@ static int result(s64 r)
 	return -1;
 }
 
+_Static_assert(ANYKVM_EXT_MEMORY_ATTRIBUTES == VM_EXT_MEMORY_ATTRIBUTES, "extensions");
+
 static int open_handle(u64 extensions, bool cloexec)
 {
 	struct api_file what = {.kind = API_SYSTEM, .extensions = extensions};
@@ -27,6 +31,14 @@ static int open_handle(u64 extensions, bool cloexec)
 	if (api_role_exact() != API_OWNER)
 		return -EIO;
 	return fd_create(&what, "anykvm", cloexec, -1);
+}
+
+/* For a program that opens /dev/kvm by its path and knows of no extensions. */
+static u64 extensions_of_environment(void)
+{
+	return host_environment_has("ANYKVM_EXT", "memory-attributes")
+		       ? ANYKVM_EXT_MEMORY_ATTRIBUTES
+		       : 0;
 }
 
 static int open_at(int dirfd, const char *path, int flags, unsigned mode)
@@ -41,7 +53,7 @@ static int open_at(int dirfd, const char *path, int flags, unsigned mode)
 	if (flags & O_DIRECTORY)
 		return result(-ENOTDIR);
 	library_enter();
-	r = open_handle(0, flags & O_CLOEXEC);
+	r = open_handle(extensions_of_environment(), flags & O_CLOEXEC);
 	library_exit();
 	return result(r);
 }
@@ -113,16 +125,22 @@ int anykvm_close(int fd)
 
 int anykvm_close_range(unsigned int first, unsigned int last, int flags)
 {
-	int r, fd;
+	int r, fd, from = MIN(first, (unsigned)INT32_MAX);
+	enum api_role role;
 
 	if (first > last || (flags & ~(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE)))
 		return result(-EINVAL);
-	if ((flags & CLOSE_RANGE_CLOEXEC) || api_role_exact() != API_OWNER)
-		return result(host_sys_close_range(
-			first, last, flags)); /* the library's own are close-on-exec already */
+	role = api_role_exact();
+	if ((flags & CLOSE_RANGE_CLOEXEC) || role != API_OWNER) {
+		/* the library's own are close-on-exec already */
+		r = host_sys_close_range(first, last, flags);
+		for (fd = from; !r && role == API_CHILD && !(flags & CLOSE_RANGE_CLOEXEC) &&
+				(fd = fd_next(fd)) >= 0 && (unsigned)fd <= last;)
+			fd_unlink(fd);
+		return result(r);
+	}
 	library_enter();
-	for (fd = fd_next(MIN(first, (unsigned)INT32_MAX)); fd >= 0 && (unsigned)fd <= last;
-	     fd = fd_next(fd + 1)) {
+	for (fd = fd_next(from); fd >= 0 && (unsigned)fd <= last; fd = fd_next(fd + 1)) {
 		struct file *f = fd_unlink(fd);
 
 		host_close(fd);
@@ -146,13 +164,21 @@ static int adopt_copy(struct file *f, int newfd)
 	return r;
 }
 
+/* r, a copy of oldfd's descriptor made by a process whose machines these are not: newfd >= 0 or -errno. */
+static int copied_elsewhere(int oldfd, int r)
+{
+	if (r >= 0 && api_role_exact() == API_CHILD)
+		fd_mark_copy(oldfd, r);
+	return r;
+}
+
 int anykvm_dup(int fd)
 {
 	struct file *f = NULL;
 	int r;
 
 	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
-		return result(host_sys_dup(fd));
+		return result(copied_elsewhere(fd, host_sys_dup(fd)));
 	library_enter();
 	f = fd_get(fd, false);
 	r = host_sys_dup(fd);
@@ -170,7 +196,7 @@ static int dup_to(int oldfd, int newfd, int flags)
 	int r;
 
 	if ((!fd_is_ours(oldfd) && !fd_is_ours(newfd)) || api_role_exact() != API_OWNER)
-		return host_sys_dup3(oldfd, newfd, flags);
+		return copied_elsewhere(oldfd, host_sys_dup3(oldfd, newfd, flags));
 	library_enter();
 	f = fd_get(oldfd, false);
 	/* Until the entry follows, a lookup of newfd finds the wrong identity and drops a stale entry itself. */
@@ -213,9 +239,10 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
-	if ((cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC) || !fd_is_ours(fd) ||
-	    api_role_exact() != API_OWNER)
+	if (cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)
 		return result(host_sys_fcntl(fd, cmd, arg));
+	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
+		return result(copied_elsewhere(fd, host_sys_fcntl(fd, cmd, arg)));
 	library_enter();
 	f = fd_get(fd, false);
 	r = host_sys_fcntl(fd, cmd, arg);
@@ -248,9 +275,9 @@ static bool request_of_any_file(u32 request)
 int anykvm_ioctl(int fd, unsigned long request, ...)
 {
 	enum api_role role;
+	u64 arg, sigmask;
 	struct file *f;
 	va_list ap;
-	u64 arg;
 	s64 r;
 
 	va_start(ap, request);
@@ -263,14 +290,18 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	role = api_role();
 	if (role == API_CHILD)
 		return result(-EIO);
+	if (unlikely(library_in_pair()))
+		return result(-EDEADLK);
 	library_enter();
+	/* As in the kernel, a handler runs when the request is over; and blocking nests, so this is its only cost. */
+	sigmask = host_signals_block();
 	f = fd_get(fd, (u32)request == KVM_RUN);
-	if (f) {
-		r = ioctl_dispatch(f, request, arg);
+	r = f ? ioctl_dispatch(f, request, arg) : 0;
+	if (f)
 		file_put(f);
-	} else {
+	host_signals_restore(sigmask);
+	if (!f)
 		r = foreign_ioctl(fd, request, arg);
-	}
 	library_exit();
 	return result(r);
 }
@@ -294,7 +325,7 @@ static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offs
 		goto system;
 	}
 	f = api_file_of(file);
-	if (at_offset && (f->kind == API_VM || f->kind == API_VCPU || f->kind == API_DEVICE)) {
+	if (at_offset && f->kind != API_SYSTEM && f->kind != API_STATS) {
 		r = -ESPIPE;
 	} else if (f->kind != API_STATS || (s64)offset < 0) {
 		r = -EINVAL;

@@ -39,6 +39,17 @@ static s64 split_chunk(struct vm *vm)
 	return vm ? mem_split_chunk(&vm->mem) : 0;
 }
 
+/* An extension, offered to VMs of handles that asked for it. */
+static s64 memory_attributes(struct vm *vm)
+{
+	return vm && vm->mem.attributes_on ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+}
+
+static s64 pre_fault_memory(struct vm *vm)
+{
+	return vm && vm->mem.attributes_on;
+}
+
 #define ROUTES 4096
 #define SLOTS  32767
 
@@ -107,12 +118,15 @@ static const struct cap_row rows[] = {
 	{KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES, "ARM_SUPPORTED_REG_MASK_RANGES",
 	 BIT(KVM_ARM_FEATURE_ID_RANGE), NULL},
 	{KVM_CAP_USER_MEMORY2, "USER_MEMORY2", 1, NULL},
-	{KVM_CAP_GUEST_MEMFD, "GUEST_MEMFD", 0, NULL},
+	{KVM_CAP_MEMORY_ATTRIBUTES, "MEMORY_ATTRIBUTES", 0, memory_attributes},
+	{KVM_CAP_GUEST_MEMFD, "GUEST_MEMFD", 1, NULL},
+	{KVM_CAP_PRE_FAULT_MEMORY, "PRE_FAULT_MEMORY", 0, pre_fault_memory},
 	{KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, "ARM_WRITABLE_IMP_ID_REGS", 1, NULL},
 	{KVM_CAP_ARM_EL2, "ARM_EL2", 0, NULL},
 	{KVM_CAP_ARM_EL2_E2H0, "ARM_EL2_E2H0", 0, NULL},
 	{KVM_CAP_ARM_CACHEABLE_PFNMAP_SUPPORTED, "ARM_CACHEABLE_PFNMAP_SUPPORTED", 0, vm_only_zero},
-	{KVM_CAP_GUEST_MEMFD_FLAGS, "GUEST_MEMFD_FLAGS", 0, NULL},
+	{KVM_CAP_GUEST_MEMFD_FLAGS, "GUEST_MEMFD_FLAGS",
+	 GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED, NULL},
 	{KVM_CAP_ARM_SEA_TO_USER, "ARM_SEA_TO_USER", 0, NULL},
 };
 

@@ -11,6 +11,7 @@
 #include "host/alloc.h"
 #include "host/fd.h"
 #include "host/identity.h"
+#include "host/signal.h"
 
 void api_process_init(void)
 {
@@ -96,14 +97,18 @@ struct file *fd_get(int fd, bool trust)
 {
 	struct aptr *entry = fd_entry(fd);
 	struct file *f;
+	u64 sigmask;
 
 	if (!entry || !aptr_load_acquire(entry))
 		return NULL;
+	/* A handler of the program may unmap or close, and wait for much that waits for this section. */
+	sigmask = host_signals_block();
 	rcu_read_lock();
 	f = aptr_load_acquire(entry);
 	if (f && !file_try_get(f))
 		f = NULL;
 	rcu_read_unlock();
+	host_signals_restore(sigmask);
 	if (!f || trust || fd_identity_holds(fd, api_file_of(f)))
 		return f;
 	/* The number was closed, and perhaps reused, by other means than ours. Whoever clears the entry puts its reference. */
@@ -135,6 +140,15 @@ struct file *fd_unlink(int fd)
 	return entry ? aptr_xchg(entry, NULL) : NULL;
 }
 
+void fd_mark_copy(int oldfd, int newfd)
+{
+	struct aptr *from = fd_entry(oldfd), *to = fd_entry(newfd);
+
+	/* Without a page the number is beyond all that the parent had, and the copy is nobody's: ENOTTY where EIO is meant. */
+	if (to)
+		aptr_store_relaxed(to, from ? aptr_load_relaxed(from) : NULL);
+}
+
 int fd_next(int fd)
 {
 	for (fd = MAX(fd, 0); fd < (int)(FD_PAGES * FD_PAGE_SIZE); fd++) {
@@ -155,6 +169,8 @@ static void api_file_release(struct file *file)
 
 	if (f->kind == API_VM)
 		vm_file_closed(f->vm);
+	if (f->kind == API_GMEM)
+		gmem_file_release(f->gmem);
 	if (f->vm)
 		vm_put(f->vm);
 	DELETE(f);
@@ -175,7 +191,8 @@ int fd_create(const struct api_file *what, const char *name, bool cloexec, int f
 		return -ENOMEM;
 	*f = *what;
 	if (own) {
-		fd = host_placeholder_create(name, cloexec);
+		fd = host_placeholder_create(name, f->gmem ? gmem_size(gmem_inode_of(f->gmem)) : 0,
+					     cloexec);
 		if (fd < 0) {
 			r = fd;
 			goto free;
@@ -189,10 +206,11 @@ int fd_create(const struct api_file *what, const char *name, bool cloexec, int f
 		r = -ENOMEM;
 		goto close;
 	}
+	file->gmem = f->gmem;
 	r = fd_install(fd, file);
 	if (!r)
 		return fd;
-	/* The hook puts the VM, which on failure stays the caller's. */
+	/* The hook puts the VM and the guest_memfd, which on failure stay the caller's. */
 	f->vm = NULL;
 	f->kind = API_SYSTEM;
 	if (own)

@@ -5,6 +5,8 @@
 
 #include "api/api.h"
 #include "host/alloc.h"
+#include "host/pages.h"
+#include "mem/attrs.h"
 #include "vcpu/onereg.h"
 
 static s64 run(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
@@ -79,6 +81,31 @@ static s64 get_reg_list(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
 	r = user_copy_out(c->arg + sizeof(struct kvm_reg_list), list, nr * sizeof(*list));
 	host_free(list, nr * sizeof(*list));
 	return r;
+}
+
+/* --- memory -------------------------------------------------------------------------------------------------------------- */
+
+/* Unknown to a VM without the extension, whatever the argument is. What is left is told in any case. */
+static s64 pre_fault_memory(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
+{
+	u64 align = MAX(4096ull, host_page_size());
+	struct kvm_pre_fault_memory a;
+	u64 gpa, size;
+	s64 r;
+
+	if (!c->vm->mem.attributes_on)
+		return -EINVAL;
+	if (user_copy_in(&a, c->arg, sizeof(a)))
+		return -EFAULT;
+	gpa = a.gpa;
+	size = a.size;
+	if (a.flags || !IS_ALIGNED(gpa, align) || !IS_ALIGNED(size, align) || gpa + size <= gpa)
+		r = -EINVAL;
+	else
+		r = mem_pre_fault(&c->vm->mem, &c->v->mem, &gpa, &size);
+	a.gpa = gpa;
+	a.size = size;
+	return user_copy_out(c->arg, &a, sizeof(a)) ? -EFAULT : r;
 }
 
 /* --- state --------------------------------------------------------------------------------------------------------------- */
@@ -226,6 +253,7 @@ static const struct ioctl_row rows[] = {
 	{KVM_GET_DEVICE_ATTR, "KVM_GET_DEVICE_ATTR", IOCTL_IN, get_device_attr},
 	{KVM_HAS_DEVICE_ATTR, "KVM_HAS_DEVICE_ATTR", IOCTL_IN, has_device_attr},
 	{KVM_GET_STATS_FD, "KVM_GET_STATS_FD", 0, get_stats_fd},
+	{KVM_PRE_FAULT_MEMORY, "KVM_PRE_FAULT_MEMORY", 0, pre_fault_memory},
 	{KVM_TRANSLATE, "KVM_TRANSLATE", IOCTL_IN, not_here},
 };
 

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "host/alloc.h"
+#include "mem/attrs.h"
 #include "vcpu/onereg.h"
 
 /* --- vCPUs and devices --------------------------------------------------------------------------------------------------- */
@@ -79,11 +80,35 @@ static s64 set_region2(struct api_call *c)
 		.memory_size = in->memory_size,
 		.userspace_addr = in->userspace_addr,
 		.guest_memfd_offset = in->guest_memfd_offset,
-		.guest_memfd = in->guest_memfd,
 		.v2 = true,
 	};
+	s64 ret;
 
-	return mem_set_region(&c->vm->mem, &r);
+	if (in->flags & KVM_MEM_GUEST_MEMFD)
+		r.guest_memfd = gmem_fd_get(in->guest_memfd, &r.guest_memfd_error);
+	ret = mem_set_region(&c->vm->mem, &r);
+	if (r.guest_memfd)
+		file_put(r.guest_memfd);
+	return ret;
+}
+
+static s64 create_guest_memfd(struct api_call *c)
+{
+	const struct kvm_create_guest_memfd *in = c->buf;
+
+	return gmem_create_fd(c->vm, in->size, in->flags);
+}
+
+/* Unknown to a VM without the extension, whatever the argument is. */
+static s64 set_memory_attributes(struct api_call *c)
+{
+	struct kvm_memory_attributes a;
+
+	if (!c->vm->mem.attributes_on)
+		return -EINVAL;
+	if (user_copy_in(&a, c->arg, sizeof(a)))
+		return -EFAULT;
+	return a.flags ? -EINVAL : mem_set_attributes(&c->vm->mem, a.address, a.size, a.attributes);
 }
 
 static s64 get_dirty_log(struct api_call *c)
@@ -318,6 +343,8 @@ static const struct ioctl_row rows[] = {
 	{KVM_IRQ_LINE_STATUS, "KVM_IRQ_LINE_STATUS", IOCTL_IN | IOCTL_OUT, irq_line_request},
 	{KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", IOCTL_IN, set_region},
 	{KVM_SET_USER_MEMORY_REGION2, "KVM_SET_USER_MEMORY_REGION2", IOCTL_IN, set_region2},
+	{KVM_CREATE_GUEST_MEMFD, "KVM_CREATE_GUEST_MEMFD", IOCTL_IN, create_guest_memfd},
+	{KVM_SET_MEMORY_ATTRIBUTES, "KVM_SET_MEMORY_ATTRIBUTES", 0, set_memory_attributes},
 	{KVM_GET_DIRTY_LOG, "KVM_GET_DIRTY_LOG", IOCTL_IN, get_dirty_log},
 	{KVM_CLEAR_DIRTY_LOG, "KVM_CLEAR_DIRTY_LOG", IOCTL_IN, clear_dirty_log},
 	{KVM_RESET_DIRTY_RINGS, "KVM_RESET_DIRTY_RINGS", 0, reset_dirty_rings},

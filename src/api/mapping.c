@@ -10,6 +10,7 @@
 struct mapping {
 	struct itree_node node;
 	struct file *file;
+	u64 offset;	      /* of the start, in the file */
 	struct mapping *next; /* on a list of removed pieces */
 };
 
@@ -39,12 +40,13 @@ void mapping_free(struct mapping *spare)
 		DELETE(spare);
 }
 
-void mapping_record(struct mapping *m, struct file *f, u64 start, u64 end)
+void mapping_record(struct mapping *m, struct file *f, u64 start, u64 end, u64 offset)
 {
 	struct api_process *p = api_process();
 	u64 sigmask;
 
 	m->file = f;
+	m->offset = offset;
 	sigmask = map_lock(p);
 	itree_insert(&p->mappings, &m->node, start, end);
 	map_unlock(p, sigmask);
@@ -78,12 +80,14 @@ void mapping_forget(u64 start, u64 end, struct mapping **spare)
 
 			*spare = NULL;
 			tail->file = m->file;
+			tail->offset = m->offset + (end - left);
 			file_get(tail->file);
 			itree_insert(&p->mappings, &tail->node, end, right);
 			itree_insert(&p->mappings, &m->node, left, start);
 		} else if (left < start) {
 			itree_insert(&p->mappings, &m->node, left, start);
 		} else if (right > end) {
+			m->offset += end - left;
 			itree_insert(&p->mappings, &m->node, end, right);
 		} else {
 			m->next = gone;
@@ -98,4 +102,50 @@ void mapping_forget(u64 start, u64 end, struct mapping **spare)
 		file_put(m->file);
 		DELETE(m);
 	}
+}
+
+bool mapping_find_gmem_at(u64 start, u64 end, struct mapping_piece *out)
+{
+	struct api_process *p = api_process();
+	u64 sigmask = map_lock(p);
+	struct itree_node *n = itree_find(&p->mappings, start);
+	struct mapping *m = n ? container_of(n, struct mapping, node) : NULL;
+	bool found = m && m->file->gmem;
+
+	if (found) {
+		*out = (struct mapping_piece){.start = start,
+					      .end = MIN(end, n->end),
+					      .offset = m->offset + (start - n->start),
+					      .file = m->file};
+		file_get(m->file);
+	}
+	map_unlock(p, sigmask);
+	return found;
+}
+
+bool mapping_next_gmem(const struct gmem_inode *inode, u64 from, u64 to, u64 at,
+		       struct mapping_piece *out)
+{
+	struct api_process *p = api_process();
+	u64 sigmask = map_lock(p);
+	struct itree_node *n;
+	bool found = false;
+
+	itree_for_each_overlap(n, &p->mappings, at, ~0ull)
+	{
+		struct mapping *m = container_of(n, struct mapping, node);
+		u64 first = MAX(from, m->offset), last = MIN(to, m->offset + (n->end - n->start));
+
+		if (!m->file->gmem || gmem_inode_of(m->file->gmem) != inode || first >= last)
+			continue;
+		*out = (struct mapping_piece){.start = n->start + (first - m->offset),
+					      .end = n->start + (last - m->offset),
+					      .offset = first};
+		/* A piece that ends at `at` has been seen. */
+		found = out->start >= at;
+		if (found)
+			break;
+	}
+	map_unlock(p, sigmask);
+	return found;
 }

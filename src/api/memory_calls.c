@@ -116,7 +116,7 @@ static void *map_ours(struct file *file, void *addr, size_t length, int prot, in
 	u64 start, end;
 	void *p;
 
-	if (f->kind != API_VCPU)
+	if (f->kind != API_VCPU && f->kind != API_GMEM)
 		return (void *)(intptr_t)-ENODEV;
 	record = mapping_alloc();
 	spare = mapping_alloc();
@@ -128,15 +128,18 @@ static void *map_ours(struct file *file, void *addr, size_t length, int prot, in
 		replaces = false; /* refused below */
 	if (replaces)
 		mem_invalidate_start(start, end, 0, &t);
-	p = map_vcpu(f, addr, length, prot, flags, fd, offset);
+	p = f->kind == API_GMEM ? gmem_map(file, addr, length, prot, flags, offset)
+				: map_vcpu(f, addr, length, prot, flags, fd, offset);
 	if (!host_map_failed(p)) {
 		start = (uintptr_t)p;
 		end = ALIGN_UP(start + length, host_page_size());
 		/* Also where nothing was to be replaced: the range may have been unmapped behind our back before. */
 		mapping_forget(start, end, &spare);
 		file_get(file);
-		mapping_record(record, file, start, end);
+		mapping_record(record, file, start, end, offset);
 		record = NULL;
+		if (file->gmem)
+			gmem_map_poison(file, start, end, offset);
 	}
 	if (replaces)
 		mem_invalidate_end(&t);
@@ -314,6 +317,10 @@ int anykvm_madvise(void *addr, size_t length, int advice)
 	    !changed_range(addr, length, &start, &end))
 		return result(host_madvise(addr, length, advice));
 	library_enter();
+	if (gmem_advise(start, end, advice, &r)) {
+		library_exit();
+		return result(r);
+	}
 	mem_invalidate_start(start, end, flags, &t);
 	r = host_madvise(addr, length, advice);
 	mem_invalidate_end(&t);
@@ -382,7 +389,7 @@ static void file_pairs_start(int fd, u64 from, u64 to, struct file_pairs *pairs)
 	if (found.all) {
 		found.nr = 1;
 		found.range[0].start = 0;
-		found.range[0].end = BIT(47);
+		found.range[0].end = BIT(48); /* all that a slot may name, on any host */
 	}
 	pairs->nr = found.nr;
 	for (u32 i = 0; i < found.nr; i++)
@@ -396,14 +403,33 @@ static void file_pairs_end(struct file_pairs *pairs)
 		mem_invalidate_end(&pairs->t[--pairs->nr]);
 }
 
+/* Whose file fd is: guest_memfd, counted, or NULL. */
+static struct file *gmem_of_fd(int fd)
+{
+	struct file *f = fd_is_ours(fd) ? fd_get(fd, false) : NULL;
+
+	if (!f || f->gmem)
+		return f;
+	file_put(f);
+	return NULL;
+}
+
 int anykvm_ftruncate(int fd, off_t length)
 {
 	struct file_pairs pairs;
+	struct file *gmem;
 	int r;
 
 	if (!watching() || length < 0)
 		return result(host_ftruncate(fd, length));
 	library_enter();
+	gmem = gmem_of_fd(fd);
+	if (gmem) {
+		/* Its size is for ever. */
+		file_put(gmem);
+		library_exit();
+		return result(-EINVAL);
+	}
 	file_pairs_start(fd, length, ~0ull, &pairs);
 	r = host_ftruncate(fd, length);
 	file_pairs_end(&pairs);
@@ -414,9 +440,20 @@ int anykvm_ftruncate(int fd, off_t length)
 int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 {
 	struct file_pairs pairs;
+	struct file *gmem;
 	u64 end;
 	int r;
 
+	if (watching() && fd_is_ours(fd)) {
+		library_enter();
+		gmem = gmem_of_fd(fd);
+		r = gmem ? gmem_fallocate(gmem, mode, offset, len) : 0;
+		if (gmem)
+			file_put(gmem);
+		library_exit();
+		if (gmem)
+			return result(r);
+	}
 	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE |
 		      FALLOC_FL_INSERT_RANGE)) ||
 	    !watching() || offset < 0 || len <= 0)
@@ -453,6 +490,7 @@ int anykvm_invalidate_start(const void *addr, size_t length, struct anykvm_inval
 	if (!watching())
 		return 0;
 	library_enter();
+	library_pair_begin();
 	pair->active = 1;
 	mem_invalidate_start(start, ALIGN_UP(end, host_page_size()), 0, &pair->t);
 	return 0;
@@ -466,6 +504,7 @@ void anykvm_invalidate_end(struct anykvm_invalidate *inv)
 		return;
 	mem_invalidate_end(&pair->t);
 	pair->active = 0;
+	library_pair_end();
 	library_exit();
 }
 

@@ -26,3 +26,12 @@ void context_assert_may_block(const char *what)
 		 thread_context.atomic_name ? thread_context.atomic_name : "a lock");
 	abort();
 }
+
+void context_assert_may_sleep(const char *what)
+{
+	context_assert_may_block(what);
+	if (likely(!thread_context.no_sleep_depth))
+		return;
+	log_line("BUG: %s in an RCU section or under a device lock", what);
+	abort();
+}

@@ -56,6 +56,29 @@ u64 host_alloc_fail_at(u64 nth)
 	return a64_xchg(&host_process()->alloc_fail, nth);
 }
 
+#if defined(ANYKVM_CHECKED)
+void host_alloc_note(void *p)
+{
+	struct a64 *note = &host_process()->alloc_note;
+	u64 left = a64_load_relaxed(note);
+
+	while (unlikely(left)) {
+		if (a64_cmpxchg(note, left, left - 1)) {
+			if (left == 1)
+				aptr_store(&host_process()->alloc_noted, p);
+			return;
+		}
+		left = a64_load_relaxed(note);
+	}
+}
+#endif
+
+void *host_alloc_note_at(u64 nth)
+{
+	a64_store(&host_process()->alloc_note, nth);
+	return aptr_xchg(&host_process()->alloc_noted, NULL);
+}
+
 static void count(s64 bytes, s64 objects)
 {
 	a64_fetch_add(&host_process()->alloc_bytes, bytes);
@@ -176,6 +199,7 @@ void *host_alloc(size_t size)
 			return NULL;
 	}
 	count(size, 1);
+	host_alloc_note(p);
 	return p;
 }
 
@@ -215,6 +239,7 @@ void *host_page_alloc(void)
 			return NULL;
 	}
 	count(4096, 1);
+	host_alloc_note(p);
 	return p;
 }
 
@@ -230,6 +255,12 @@ void host_page_free(void *page)
 		class_give(CLASS_PAGE, page, 4096);
 }
 
+/* Needs no mapping of its own: a page of those that were used before costs less than two system calls. */
+static bool is_one_page(u64 size)
+{
+	return !USE_MALLOC && size <= 4096;
+}
+
 void *host_pages_map(u64 size)
 {
 	void *p;
@@ -237,6 +268,8 @@ void *host_pages_map(u64 size)
 	CONTEXT_MAY_BLOCK("mapping");
 	if (fail_now())
 		return NULL;
+	if (is_one_page(size))
+		return class_take(CLASS_PAGE, 4096, 4096);
 	p = host_mmap(NULL, size, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	return host_map_failed(p) ? NULL : p;
@@ -245,7 +278,11 @@ void *host_pages_map(u64 size)
 void host_pages_unmap(void *p, u64 size)
 {
 	CONTEXT_MAY_BLOCK("unmapping");
-	if (p)
+	if (!p)
+		return;
+	if (is_one_page(size))
+		class_give(CLASS_PAGE, p, 4096);
+	else
 		host_munmap(p, size);
 }
 

@@ -22,6 +22,8 @@ u64 host_alloc_objects(void);
 
 /* Test hook: the nth (1 = next) allocation made by this process fails once; 0 turns it off. Returns what was left. */
 u64 host_alloc_fail_at(u64 nth);
+/* Test hook of checked builds: remembers the address of the nth (1 = next) allocation, or forgets it (0). What was remembered. */
+void *host_alloc_note_at(u64 nth);
 
 #define NEW(type) ((type *)host_alloc(sizeof(type)))
 #define DELETE(p) host_free((p), sizeof(*(p)))

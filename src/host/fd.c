@@ -69,6 +69,7 @@ int host_close_range(u32 first, u32 last, u32 flags)
 
 int host_close(int fd)
 {
+	CONTEXT_MAY_BLOCK("close");
 	/* Unmarked before the number is free for others. */
 	if (fd_is_kept(fd))
 		a64_fetch_and(&((struct a64 *)aptr_load_acquire(&host_process()->fd_kept))[fd / 64],
@@ -78,6 +79,7 @@ int host_close(int fd)
 
 int host_ftruncate(int fd, u64 size)
 {
+	CONTEXT_MAY_BLOCK("ftruncate");
 	return raw_syscall(SYS_ftruncate, fd, size);
 }
 
@@ -114,11 +116,13 @@ int host_memfd_create_fixed(const char *name, u64 size)
 	return fd;
 }
 
-int host_placeholder_create(const char *name, bool cloexec)
+int host_placeholder_create(const char *name, u64 size, bool cloexec)
 {
 	int fd = raw_syscall(SYS_memfd_create, name,
 			     MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0));
 
+	if (fd >= 0 && size)
+		host_ftruncate(fd, size);
 	if (fd >= 0)
 		raw_syscall(SYS_fcntl, fd, F_ADD_SEALS,
 			    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
@@ -183,6 +187,7 @@ int host_fd_identity(int fd, u64 *dev, u64 *inode)
 	struct stat st;
 	int ret;
 
+	CONTEXT_MAY_BLOCK("fstat");
 	/* The native struct stat of both hosts is what these calls fill. */
 	ret = raw_syscall(SYS_fstat, fd, &st);
 	if (ret < 0)
@@ -215,11 +220,13 @@ bool host_fd_is_userfaultfd(int fd)
 
 s64 host_read(int fd, void *buf, size_t n)
 {
+	CONTEXT_MAY_BLOCK("read");
 	return raw_syscall(SYS_read, fd, buf, n);
 }
 
 s64 host_write(int fd, const void *buf, size_t n)
 {
+	CONTEXT_MAY_BLOCK("write");
 	return raw_syscall(SYS_write, fd, buf, n);
 }
 
@@ -238,32 +245,37 @@ int host_poll(int fd, short events, int timeout_ms)
 	u64 ts[2] = {timeout_ms / 1000, timeout_ms % 1000 * 1000000ull};
 	long ret;
 
-	CONTEXT_MAY_BLOCK("poll");
+	CONTEXT_MAY_SLEEP("poll");
 	ret = raw_syscall(SYS_ppoll, &p, 1, timeout_ms < 0 ? NULL : ts, NULL, 0);
 	return ret > 0 ? p.revents : ret;
 }
 
 void *host_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset)
 {
+	CONTEXT_MAY_BLOCK("mmap");
 	return (void *)raw_syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
 }
 
 int host_munmap(void *addr, size_t len)
 {
+	CONTEXT_MAY_BLOCK("munmap");
 	return raw_syscall(SYS_munmap, addr, len);
 }
 
 int host_mprotect(void *addr, size_t len, int prot)
 {
+	CONTEXT_MAY_BLOCK("mprotect");
 	return raw_syscall(SYS_mprotect, addr, len, prot);
 }
 
 int host_madvise(void *addr, size_t len, int advice)
 {
+	CONTEXT_MAY_BLOCK("madvise");
 	return raw_syscall(SYS_madvise, addr, len, advice);
 }
 
 int host_fallocate(int fd, int mode, u64 offset, u64 len)
 {
+	CONTEXT_MAY_BLOCK("fallocate");
 	return raw_syscall(SYS_fallocate, fd, mode, offset, len);
 }

@@ -16,9 +16,9 @@ int host_memfd_create(const char *name, u64 size);
 int host_memfd_create_fixed(const char *name, u64 size);
 /*
  * An inert descriptor with its own inode: poll() finds it ready, epoll refuses it (EPERM) and it cannot be written or grown,
- * as with a KVM descriptor. Lowest free number.
+ * as with a KVM descriptor. size is what fstat tells; nothing is behind it. Lowest free number.
  */
-int host_placeholder_create(const char *name, bool cloexec);
+int host_placeholder_create(const char *name, u64 size, bool cloexec);
 /* Non-blocking. */
 int host_eventfd_create(u32 initial, bool semaphore);
 int host_close(int fd);

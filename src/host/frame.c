@@ -51,9 +51,14 @@ static void *frame_take(void)
 	return p;
 }
 
-static void frame_give(void *frame)
+static void frames_give(struct host_frame_list *l)
 {
-	free(frame);
+	void *frame = l->first, *next;
+
+	for (u64 i = 0; i < l->nr; i++, frame = next) {
+		next = *(void **)host_frame_meta(frame);
+		free(frame);
+	}
 }
 #else
 /* A page that was never used: zero. Under the lock. */
@@ -98,16 +103,13 @@ static void *frame_take(void)
 	return page;
 }
 
-static void frame_give(void *frame)
+static void frames_give(struct host_frame_list *l)
 {
 	struct frame_process *fp = process_part(PROCESS_FRAME);
 
-#if defined(ANYKVM_CHECKED)
-	memset(frame, POISON, HOST_FRAME_SIZE);
-#endif
 	host_spin_lock(&fp->lock);
-	*(void **)host_frame_meta(frame) = fp->free;
-	fp->free = frame;
+	*(void **)host_frame_meta(l->last) = fp->free;
+	fp->free = l->first;
 	host_spin_unlock(&fp->lock);
 }
 #endif
@@ -118,16 +120,40 @@ void *host_frame_alloc(void)
 
 	CONTEXT_MAY_BLOCK("allocation");
 	p = fail_now() ? NULL : frame_take();
-	if (p)
+	if (p) {
 		count(HOST_FRAME_SIZE, 1);
+		host_alloc_note(p);
+	}
 	return p;
+}
+
+void host_frame_list_add(struct host_frame_list *l, void *frame)
+{
+#if defined(ANYKVM_CHECKED) && !defined(ANYKVM_SANITIZED)
+	memset(frame, POISON, HOST_FRAME_SIZE);
+#endif
+	*(void **)host_frame_meta(frame) = l->first;
+	l->first = frame;
+	if (!l->nr++)
+		l->last = frame;
+}
+
+void host_frame_list_free(struct host_frame_list *l)
+{
+	CONTEXT_MAY_BLOCK("free");
+	if (!l->nr)
+		return;
+	count(-(s64)(l->nr * HOST_FRAME_SIZE), -(s64)l->nr);
+	frames_give(l);
+	*l = (struct host_frame_list){0};
 }
 
 void host_frame_free(void *frame)
 {
+	struct host_frame_list l = {0};
+
 	CONTEXT_MAY_BLOCK("free");
-	if (!frame)
-		return;
-	count(-(s64)HOST_FRAME_SIZE, -1);
-	frame_give(frame);
+	if (frame)
+		host_frame_list_add(&l, frame);
+	host_frame_list_free(&l);
 }

@@ -18,6 +18,16 @@
 void *host_frame_alloc(void);
 /* NULL is allowed. Same rules as host_free. */
 void host_frame_free(void *frame);
+/*
+ * Many at once, for the price of one. They are linked through the first word of their records: from add on, a frame and its record
+ * are nobody's.
+ */
+struct host_frame_list {
+	void *first, *last;
+	u64 nr;
+};
+void host_frame_list_add(struct host_frame_list *l, void *frame);
+void host_frame_list_free(struct host_frame_list *l);
 
 /* The record of the frame that starts at frame. */
 static inline void *host_frame_meta(const void *frame)

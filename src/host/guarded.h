@@ -12,6 +12,7 @@
 #ifndef ANYKVM_HOST_GUARDED_H
 #define ANYKVM_HOST_GUARDED_H
 
+#include "base/context.h"
 #include "base/types.h"
 
 /*
@@ -58,16 +59,20 @@ static ALWAYS_INLINE bool guarded_store128(void *hva, u64 lo, u64 hi)
 size_t guarded_copy_left(void *dst, const void *src, size_t n);
 size_t guarded_zero_left(void *hva, size_t n);
 
+/* LO-6 is checked where a copy may be long or its memory swapped out; single accesses are the vCPUs', in guest mode (LO-7). */
 static inline bool guarded_copy_from(void *dst, const void *hva, size_t n)
 {
+	CONTEXT_MAY_BLOCK("guest memory access");
 	return !guarded_copy_left(dst, hva, n);
 }
 static inline bool guarded_copy_to(void *hva, const void *src, size_t n)
 {
+	CONTEXT_MAY_BLOCK("guest memory access");
 	return !guarded_copy_left(hva, src, n);
 }
 static inline bool guarded_zero(void *hva, size_t n)
 {
+	CONTEXT_MAY_BLOCK("guest memory access");
 	return !guarded_zero_left(hva, n);
 }
 

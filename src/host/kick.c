@@ -81,7 +81,7 @@ int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u
 	u64 timeout = NEVER, now;
 	u32 ready = a32_load_relaxed(&s->ready);
 
-	CONTEXT_MAY_BLOCK("vCPU sleep");
+	CONTEXT_MAY_SLEEP("vCPU sleep");
 	if (a32_load_acquire(word) != expected)
 		return 0;
 	if (host_signals_pending(effective_mask))

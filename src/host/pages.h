@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Large zeroed memory that costs nothing until touched: raw mmap, not counted by host_alloc. */
+/* Large zeroed memory that costs nothing until touched: raw mmap (but for a page or less), not counted by host_alloc. */
 #ifndef ANYKVM_HOST_PAGES_H
 #define ANYKVM_HOST_PAGES_H
 

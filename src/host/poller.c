@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
+#include "base/context.h"
 #include "base/raw.h"
 #include "host/fd.h"
 
@@ -75,9 +76,11 @@ bool host_eventfd_drain(int fd)
 u32 host_poller_wait(struct host_poller *p, u64 *keys, u32 max)
 {
 	struct epoll_event ev[MAX_EVENTS];
-	long n = raw_syscall(SYS_epoll_pwait, p->epoll_fd, ev, MIN(max, MAX_EVENTS), -1, NULL, 8);
 	u32 nr = 0;
+	long n;
 
+	CONTEXT_MAY_SLEEP("poll");
+	n = raw_syscall(SYS_epoll_pwait, p->epoll_fd, ev, MIN(max, MAX_EVENTS), -1, NULL, 8);
 	for (long i = 0; i < n; i++) {
 		if (ev[i].data.u64)
 			keys[nr++] = ev[i].data.u64;

@@ -42,12 +42,14 @@ struct host_process {
 	/* alloc.c */
 	struct alloc_level alloc_level[ALLOC_LEVELS];
 	struct a64 alloc_bytes, alloc_objects, alloc_fail;
+	struct a64 alloc_note; /* allocations until the one to note */
+	struct aptr alloc_noted;
 	/* guarded.c */
 	struct a32 guarded_lock;
 	struct guarded_chain guarded_segv, guarded_bus;
 	struct a64 guarded_recovered;
 	/* vma.c: 0 not probed, 1 there, 2 missing */
-	struct a32 procmap_query, populate;
+	struct a32 procmap_query, populate, collapse;
 	struct a32 thp_always;
 	/* fd.c: bit per number below FD_KEPT_MAX that the library holds for itself; struct a64[], NULL = none yet */
 	struct aptr fd_kept;
@@ -62,6 +64,13 @@ static inline struct host_process *host_process(void)
 {
 	return process_part(PROCESS_HOST);
 }
+
+/* alloc.c: one more allocation, at p. */
+#if defined(ANYKVM_CHECKED)
+void host_alloc_note(void *p);
+#else
+#define host_alloc_note(p) ((void)0)
+#endif
 
 /* Spin, then yield: held for a few instructions, never across a system call that blocks. */
 void host_spin_lock(struct a32 *lock);

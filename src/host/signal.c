@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <signal.h>
 
+#include "base/context.h"
 #include "base/raw.h"
 #include "host/signal.h"
 
@@ -13,15 +14,22 @@
 
 u64 host_signals_block(void)
 {
+	struct thread_context *t = &thread_context;
 	u64 block = ~NEVER_BLOCKED, old = 0;
 
-	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &block, &old, SIGSET_SIZE);
-	return old;
+	/* A handler that comes before the system call undoes what it does here; after it none comes. */
+	if (!t->signals_blocked) {
+		raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &block, &old, SIGSET_SIZE);
+		t->signals_mask = old;
+	}
+	t->signals_blocked++;
+	return t->signals_mask;
 }
 
 void host_signals_restore(u64 mask)
 {
-	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, SIGSET_SIZE);
+	if (!--thread_context.signals_blocked)
+		raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, SIGSET_SIZE);
 }
 
 u64 host_signals_mask(void)

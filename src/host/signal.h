@@ -10,7 +10,10 @@
 
 #define SIGNAL_BIT(signo) (1ull << ((signo)-1))
 
-/* Blocks all catchable asynchronous signals on this thread; returns the mask before, for restore. Two system calls at most. */
+/*
+ * Blocks all catchable asynchronous signals on this thread; returns the program's mask, for restore. Pairs nest, and only the
+ * outermost costs system calls. In checked builds mmu_lock and mn_lock are only to be had between the two (LO-12).
+ */
 u64 host_signals_block(void);
 void host_signals_restore(u64 mask);
 /* The mask of the calling thread. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/context.h"
 #include "host/fd.h"
@@ -23,6 +25,9 @@ _Static_assert(sizeof(struct vma_query) == 104, "PROCMAP_QUERY");
 #define VMA_QUERY_IOCTL (3u << 30 | (u32)sizeof(struct vma_query) << 16 | 'f' << 8 | 17)
 enum { VMA_READ = 1, VMA_WRITE = 2, VMA_EXEC = 4, VMA_SHARED = 8 };
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
@@ -247,9 +252,11 @@ int host_populate(u64 addr, u64 len, bool write)
 {
 	int ret;
 
-	CONTEXT_MAY_BLOCK("populating pages");
-	if (!populate_present())
-		return touch(addr, len, write);
+	CONTEXT_MAY_SLEEP("populating pages");
+	/* Most pages are there, and a touch costs a few cycles. One that fails does not say why. */
+	ret = touch(addr, len, write);
+	if (!ret || !populate_present())
+		return ret;
 	do
 		ret = host_madvise((void *)(uintptr_t)addr, len,
 				   write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
@@ -265,12 +272,41 @@ int host_populate(u64 addr, u64 len, bool write)
 
 		return host_vma_query(addr, &vma) ? -EFAULT : -ENOMEM;
 	}
-	case -EINVAL:
-		/* No permission; or a mapping that cannot be populated (I/O), which a touch decides. */
-		return touch(addr, len, write);
-	default:
+	default: /* no permission; or a mapping that cannot be populated (I/O), and the touch has failed */
 		return -EFAULT;
 	}
+}
+
+/* Whether [offset, offset + len) of fd has no page, or (hole: false) no hole. */
+static bool file_range_is(int fd, u64 offset, u64 len, bool hole)
+{
+	long at = raw_syscall(SYS_lseek, fd, offset, hole ? SEEK_DATA : SEEK_HOLE);
+
+	/* No data up to the end of the file. */
+	if (at == -ENXIO)
+		return hole;
+	return at >= 0 && (u64)at >= offset + len;
+}
+
+int host_file_populate_huge(int fd, u64 offset, u64 addr, u64 len)
+{
+	struct host_process *p = host_process();
+	int ret;
+
+	CONTEXT_MAY_BLOCK("populating pages");
+	if (a32_load_relaxed(&p->collapse) == MISSING || !file_range_is(fd, offset, len, true))
+		return -EOPNOTSUPP;
+	/* A range with nothing in it is not collapsed. */
+	ret = host_fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, host_page_size());
+	if (ret)
+		return ret;
+	ret = host_madvise((void *)(uintptr_t)addr, len, MADV_COLLAPSE);
+	/* An old kernel, or one told never to do it; qemu-user takes any advice and does nothing. */
+	if (ret == -EINVAL || (!ret && !file_range_is(fd, offset, len, false))) {
+		a32_store_relaxed(&p->collapse, MISSING);
+		return -EOPNOTSUPP;
+	}
+	return ret;
 }
 
 void host_vma_test_fallbacks(bool no_procmap_query, bool no_populate)
@@ -279,4 +315,5 @@ void host_vma_test_fallbacks(bool no_procmap_query, bool no_populate)
 
 	a32_store_relaxed(&p->procmap_query, no_procmap_query ? MISSING : UNKNOWN);
 	a32_store_relaxed(&p->populate, no_populate ? MISSING : UNKNOWN);
+	a32_store_relaxed(&p->collapse, no_populate ? MISSING : UNKNOWN);
 }

@@ -30,6 +30,11 @@ int host_vma_each(bool (*fn)(void *ctx, const struct host_vma *v), void *ctx);
  * addr and len are page aligned. May block (swap, userfaultfd).
  */
 int host_populate(u64 addr, u64 len, bool write);
+/*
+ * Makes [offset, offset + len) of the memory file fd, an empty huge page mapped at addr, present as one huge page, whatever the
+ * host's policy for such files is. 0, or an error: then what is there is as good as before, but not all may be.
+ */
+int host_file_populate_huge(int fd, u64 offset, u64 addr, u64 len);
 /* For tests: forget what the kernel was found to offer and pretend it lacks PROCMAP_QUERY / MADV_POPULATE. */
 void host_vma_test_fallbacks(bool no_procmap_query, bool no_populate);
 

@@ -24,6 +24,7 @@ struct mem_fault {
 	u8 level; /* stage-2 level of the fault */
 	bool write;
 	bool exec;     /* instruction fetch */
+	bool el0;      /* of a fetch: from EL0, which a guest's stage 2 may treat apart */
 	bool s1ptw;    /* a stage-1 table walk's own access */
 	bool cache_op; /* cache maintenance by address */
 	bool isv;      /* the fields below are a valid syndrome */
@@ -39,11 +40,13 @@ enum mem_fault_action {
 	MEM_FAULT_INJECT_DABT, /* external abort on a stage-1 walk */
 	MEM_FAULT_INJECT_SIZE, /* address size fault to the guest */
 	MEM_FAULT_SKIP,	       /* cache maintenance outside memory: step over */
+	MEM_FAULT_INJECT_NESTED, /* a stage-2 fault for the guest hypervisor: mem_vcpu.walk says which */
 };
 
 /*
  * Handles one fault (memory lifetimes: fault path steps 1 to 12, docs/memory.md). The calling vCPU thread is OUTSIDE and holds
- * vcpu->mutex only. Returns 0 and *action, or -EFAULT (no or insufficient backing), -EHWPOISON, -ENOMEM, -EIO (VM memory torn
+ * vcpu->mutex only. f->ipa is an address of the MMU in force; what it is to the VM after a guest hypervisor's stage 2 is in
+ * mem_vcpu.walk.ipa. Returns 0 and *action, or -EFAULT (no or insufficient backing), -EHWPOISON, -ENOMEM, -EIO (VM memory torn
  * down), -EINTR.
  */
 int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fault *f,

@@ -14,6 +14,7 @@
 #include "sync/ref.h"
 
 struct file;
+struct gmem_file;
 
 struct file_ops {
 	const char *type;
@@ -25,6 +26,8 @@ struct file {
 	struct ref ref;
 	const struct file_ops *ops;
 	void *priv;
+	struct gmem_file *
+		gmem; /* the view of guest_memfd that it owns, if it is one; constant once reachable */
 	struct file *next_deferred;
 	struct rcu_head rcu;
 };
@@ -39,5 +42,14 @@ void file_put(struct file *f);
 /* Bracket of every public entry point; nests. The outermost exit runs the deferred list. */
 void library_enter(void);
 void library_exit(void);
+/* Whether this thread dropped a last reference whose hook has still to run: leave the library soon. */
+bool library_owes(void);
+/*
+ * A program's own pair (anykvm_invalidate_start to _end) on this thread: its requests would wait for locks whose holders wait for
+ * the pair (LO-5).
+ */
+void library_pair_begin(void);
+void library_pair_end(void);
+bool library_in_pair(void);
 
 #endif

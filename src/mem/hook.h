@@ -24,9 +24,24 @@ enum mem_hook {
 	HOOK_LOG_SNAPSHOT,     /* under mmu_lock write: word taken, pages not protected yet */
 	HOOK_LOG_PROTECTED,    /* unlocked and protected, before the flush */
 	HOOK_VMA_QUERIED,      /* no lock: the host has answered, nothing kept yet */
-	HOOK_RING_TAKEN, /* in slots_lock: entries given back, their pages not protected yet */
+	HOOK_INSPECT_ENTRY, /* under mmu_lock read, in RCU: an entry was read (arg: struct s2_visit *) */
+	HOOK_INSPECT_STEP, /* no lock: one hold of mmu_lock is over, nothing written yet */
+	HOOK_GMEM_LOADED,  /* in RCU: slot's file pointer loaded, no reference yet */
+	HOOK_GMEM_GOT,	   /* lookup has its reference */
+	HOOK_GMEM_UNBIND,  /* slots_lock: the slot still names its file, inval_lock not yet taken */
+	HOOK_GMEM_RELEASE, /* no lock: release is about to begin */
+	HOOK_GMEM_PUNCH,   /* inval_lock: zapped, pages not yet removed */
+	HOOK_GMEM_ERROR,   /* inval_lock: zapped, page not yet marked */
+	HOOK_RING_TAKEN,   /* in slots_lock: entries given back, their pages not protected yet */
 	HOOK_SPLIT_BROKEN, /* under mmu_lock write: block LOCKED, flush complete, table not made yet */
 	HOOK_SPLIT_UNLOCKED, /* in slots_lock: mmu_lock dropped amid a split, cache not yet refilled */
+	HOOK_FLUSH_DETACHED, /* after it, before the tables are given to RCU */
+	HOOK_NESTED_GROW,    /* no lock: a chunk made, not yet counted */
+	HOOK_NESTED_WALKED, /* in SRCU: the guest's stage 2 has answered, nothing done with it yet */
+	HOOK_NESTED_TLBI,   /* no lock: a guest TLBI is about to begin */
+	HOOK_GMEM_PIECE,    /* signals blocked, no lock: a piece was allocated */
+	HOOK_FAULT_ATTRIBUTE, /* in SRCU: attribute read, memory not yet looked at */
+	HOOK_ATTR_ZAPPED,     /* slots_lock: mappings are gone, the set is the old one */
 	NR_MEM_HOOKS
 };
 

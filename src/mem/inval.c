@@ -32,6 +32,8 @@ void inval_lower(struct vm_mem *m)
 	BUG_ON(!m->inv_in_progress);
 	m->inv_in_progress--;
 	write_unlock(&m->mmu_lock);
+	/* Full order; pairs with the increment of inv_waiters: a fault either is seen here or finds the word changed. */
 	a32_fetch_add(&m->inv_wake, 1);
-	wake_word_all(&m->inv_wake);
+	if (a32_load(&m->inv_waiters))
+		wake_word_all(&m->inv_wake);
 }

@@ -5,7 +5,9 @@
 #include "base/bug.h"
 #include "host/identity.h"
 #include "host/signal.h"
+#include "mem/attrs.h"
 #include "mem/memslot.h"
+#include "mem/nested_mmu.h"
 #include "mem/page_cache.h"
 #include "mem/stage2_split.h"
 #include "mem/vm_list.h"
@@ -33,8 +35,10 @@ static void free_parts(struct vm_mem *m)
 	/* No grace period: there are no vCPUs (any more), and shared walks are the vCPUs'. */
 	if (pgt)
 		stage2_pgt_destroy(pgt);
+	nested_mmus_fini(m);
 	if (m->slots)
 		memslot_sets_destroy(m->slots);
+	mem_attrs_fini(m);
 	if (m->vmas)
 		vma_cache_destroy(m->vmas);
 	rwlock_fini(&m->mmu_lock);
@@ -60,6 +64,7 @@ int mem_init(struct vm_mem *m, unsigned ipa_bits)
 	tlb_domain_init(&m->tlb);
 	list_init(&m->rings);
 	m->mmu.mem = m;
+	m->mmu.ipa_bits = ipa_bits;
 	m->mmu.id = a64_fetch_add(&p->next_mmu_id, 1) + 1;
 	ret = alloc_parts(m);
 	if (!ret) {
@@ -95,6 +100,7 @@ int mem_vcpu_init(struct vm_mem *m, struct mem_vcpu *mv, struct tlb_client *tlb)
 
 void mem_vcpu_fini(struct mem_vcpu *mv)
 {
+	BUG_ON(mv->nested);
 	dirty_ring_fini(&mv->ring);
 	page_cache_drain(mv);
 }

@@ -13,9 +13,11 @@
 #ifndef ANYKVM_MEM_MEM_H
 #define ANYKVM_MEM_MEM_H
 
+#include "base/itree.h"
 #include "base/types.h"
 #include "mem/dirty_ring.h"
 #include "mem/fault.h"
+#include "mem/nested.h"
 #include "mem/tlb.h"
 #include "sync/mutex.h"
 #include "sync/rcu.h"
@@ -23,12 +25,13 @@
 #include "sync/rwlock.h"
 #include "sync/srcu.h"
 
-/* A stage-2 translation context. Canonical: one per VM. (Shadow MMUs come with nesting.) */
+/* A stage-2 translation context. Canonical: one per VM. Shadow: nested_mmu.h. */
 struct s2_mmu {
 	u64 id; /* unique for ever in this process: tags vTLB entries */
 	struct aptr
 		pgt; /* struct s2_pgt *, NULL when torn down; written under mmu_lock write, read under mmu_lock or RCU */
 	struct vm_mem *mem;
+	unsigned ipa_bits; /* of its table */
 };
 
 /* Result of a software stage-2 walk. */
@@ -56,13 +59,32 @@ struct mem_vcpu {
 	void *last_slot; /* hint, valid only while last_gen equals the generation of the set just read */
 	u64 last_gen;
 	struct tlb_client *tlb;
+	/* For KVM_EXIT_MEMORY_FAULT: set by a fault that failed, if it is to be told. */
+	struct mem_fault_report {
+		bool valid;
+		u64 gpa, size, flags;
+	} report;
 	struct dirty_ring ring; /* of this vCPU, if the VM has rings */
+	/* --- while it runs a guest's guest (nested_mmu.h) --- */
+	struct nested_mmu *nested; /* one of its refcnt is ours; NULL: the canonical MMU */
+	struct nested_key key;	   /* as loaded */
+	bool unmap_nested;	   /* nested_mmu_sync is owed before the next entry */
+	struct nested_walk walk;   /* of the last fault that went through the guest's stage 2 */
 };
 
+struct file;
 struct memslot_sets; /* memslot_set.h */
 struct s2_table;     /* stage2.h */
+/* Statistics: struct anykvm_stats says what each tells. */
 struct mem_stats {
-	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes, unmaps, table_pages;
+	struct a64 faults, retries, maps_4k, maps_2m, maps_1g, relaxes;
+	struct a64 unmaps; /* leaves */
+	struct a64 host_faults;
+	struct a64 inval_pairs, inval_pages;
+	struct a64 slot_changes, slot_swaps, slot_swap_waits;
+	struct a64 splits, dirty_pages, ring_full_exits;
+	struct a64 nested_loads, nested_recycles, nested_unmaps;
+	struct a64 gmem_faults, gmem_allocations, gmem_punches;
 };
 
 /* Table pages for eager splitting: stage2_split.h. */
@@ -86,11 +108,13 @@ struct vm_mem {
 	/* --- mmu_lock --- */
 	struct rwlock mmu_lock;
 	struct s2_mmu mmu;
+	struct nested_mmus nested;
 	bool s2_dead;		/* flush_all ran: every fault answers EIO */
 	u32 inv_in_progress;	/* raised by start, lowered by end */
 	u64 inv_start, inv_end; /* covering gfn interval while the count is not 0 */
 	struct a64 inv_seq;	/* written under mmu_lock write, read anywhere */
 	struct a32 inv_wake;	/* futex word: faults that must retry sleep here, bounded */
+	struct a32 inv_waiters; /* how many sleep, or are about to */
 	/* --- mn_lock --- */
 	struct mutex mn_lock;
 	u32 mn_active;	      /* notifier pairs in flight */
@@ -104,6 +128,9 @@ struct vm_mem {
 	struct a32 dead; /* admission: answers EIO */
 	struct mem_stats stats;
 	struct vma_cache *vmas; /* what the host said about its mappings: vma_cache.h */
+	bool attributes_on;	/* set before anybody reaches the VM: attrs.h */
+	/* --- slots_lock and mmu_lock to change, either to read --- */
+	struct itree attributes; /* private frames */
 	/* dirty log modes (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) */
 	u64 manual_protect;
 	/* --- slots_lock --- */
@@ -123,8 +150,8 @@ void mem_stop_notifier(struct vm_mem *m);
 void mem_fini(struct vm_mem *m);
 int mem_vcpu_init(struct vm_mem *m, struct mem_vcpu *mv, struct tlb_client *tlb);
 void mem_vcpu_fini(struct mem_vcpu *mv);
-/* Detach every table; afterwards faults answer EIO. Idempotent, callable concurrently (I-02). */
-void mem_flush_all(struct vm_mem *m);
+/* Detach every table; afterwards faults answer EIO. Idempotent, callable concurrently (I-02): teardown.c. */
+void mem_flush_all(struct vm_mem *m) EXCLUDES(&m->mmu_lock);
 /* The process's memory goes away: flush_all on every VM (1.5). */
 void mm_release(void);
 
@@ -132,6 +159,11 @@ void mm_release(void);
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len);
 /* mv: of the vCPU whose thread this is, NULL if it is none's. */
 int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len);
+/* One aligned doubleword, in one piece; the caller is in m's SRCU. -EFAULT as above. */
+int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out) REQUIRES_SHARED(&m->srcu);
+/* Replaces old by new there. -EAGAIN: something else is there now, or the dirty ring of mv has no room. */
+int mem_cmpxchg_guest64(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, u64 old, u64 new)
+	REQUIRES_SHARED(&m->srcu);
 
 /* --- slots: arguments as KVM_SET_USER_MEMORY_REGION2 (flags LOG_DIRTY_PAGES 1, READONLY 2); errors: docs/memory.md table --- */
 struct mem_region {
@@ -139,8 +171,10 @@ struct mem_region {
 	u32 flags;
 	u64 guest_phys_addr, memory_size, userspace_addr;
 	u64 guest_memfd_offset;
-	u32 guest_memfd;
-	bool v2; /* came through KVM_SET_USER_MEMORY_REGION2 */
+	struct file *
+		guest_memfd; /* what the number names; the caller has a reference. NULL: guest_memfd_error */
+	int guest_memfd_error; /* -EBADF: not a descriptor, -EINVAL: of another kind */
+	bool v2;	       /* came through KVM_SET_USER_MEMORY_REGION2 */
 };
 int mem_set_region(struct vm_mem *m, const struct mem_region *r);
 /* bitmap: user pointer, accessed guarded. */

@@ -22,6 +22,7 @@
 #include "host/alloc.h"
 #include "host/pages.h"
 #include "host/signal.h"
+#include "mem/gmem.h"
 #include "mem/hook.h"
 #include "mem/memslot.h"
 #include "mem/mmu.h"
@@ -46,8 +47,12 @@ struct request {
 static int validate(const struct mem_region *r)
 {
 	u64 align = MAX(4096ull, host_page_size()) - 1;
+	u32 flags = MEMSLOT_LOG_DIRTY | MEMSLOT_READONLY;
 
-	if (r->flags & ~(u32)(MEMSLOT_LOG_DIRTY | MEMSLOT_READONLY))
+	/* Neither logged nor read-only. */
+	if (r->v2 && (r->flags & MEMSLOT_GMEM))
+		flags = MEMSLOT_GMEM;
+	if (r->flags & ~flags)
 		return -EINVAL;
 	if ((r->slot & 0xffff) >= MEMSLOT_MAX)
 		return -EINVAL;
@@ -57,6 +62,10 @@ static int validate(const struct mem_region *r)
 		return -EINVAL;
 	if ((r->userspace_addr & align) || r->userspace_addr > HVA_LIMIT ||
 	    r->memory_size > HVA_LIMIT - r->userspace_addr)
+		return -EINVAL;
+	if ((r->flags & MEMSLOT_GMEM) &&
+	    ((r->guest_memfd_offset & align) ||
+	     r->guest_memfd_offset + r->memory_size < r->guest_memfd_offset))
 		return -EINVAL;
 	if (r->slot >> 16) /* one address space */
 		return -EINVAL;
@@ -72,7 +81,7 @@ static int classify(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_lo
 {
 	struct memslot_set *set = memslot_active(m);
 	struct memslot *old = memslot_find_id(set, req->id);
-	const u32 fixed = MEMSLOT_READONLY;
+	const u32 fixed = MEMSLOT_READONLY | MEMSLOT_GMEM;
 
 	req->old = old;
 	if (!req->npages) {
@@ -84,6 +93,9 @@ static int classify(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_lo
 			return -EINVAL;
 		req->change = CHANGE_CREATE;
 	} else {
+		/* A slot with guest_memfd can only be deleted. */
+		if (req->flags & MEMSLOT_GMEM)
+			return -EINVAL;
 		if (req->userspace_addr != old->userspace_addr || req->npages != old->npages ||
 		    ((req->flags ^ old->flags) & fixed))
 			return -EINVAL;
@@ -100,11 +112,33 @@ static int classify(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_lo
 	return 1;
 }
 
-/* The new slot with its bitmap. */
-static int prepare_new(struct vm_mem *m, struct request *req)
+/* Before anything else that looks at the slot may refuse it, as in KVM: the errors come in that order. */
+static int bind(struct vm_mem *m, struct memslot *new, const struct mem_region *r)
+	REQUIRES(&m->slots_lock)
+{
+	if (!memslot_is_gmem(new))
+		return 0;
+	if (!r->guest_memfd)
+		return r->guest_memfd_error;
+	if (r->guest_memfd->gmem &&
+	    (gmem_flags(gmem_inode_of(r->guest_memfd->gmem)) & GMEM_FLAG_MMAP))
+		new->flags |= MEMSLOT_GMEM_ONLY;
+	return gmem_bind(m, new, r->guest_memfd, r->guest_memfd_offset);
+}
+
+/* Without attributes nothing would tell which accesses are meant for the file and which for userspace_addr. */
+static bool unusable_gmem(struct vm_mem *m, const struct memslot *new)
+{
+	return memslot_is_gmem(new) && !(new->flags &MEMSLOT_GMEM_ONLY) && !m->attributes_on;
+}
+
+/* The new slot with its memory and its bitmap. */
+static int prepare_new(struct vm_mem *m, struct request *req, const struct mem_region *r)
+	REQUIRES(&m->slots_lock)
 {
 	struct memslot *new = NEW(struct memslot);
 	bool manual_all_set = m->manual_protect == DIRTY_LOG_INITIALLY_ALL_SET;
+	int ret;
 
 	if (!new)
 		return -ENOMEM;
@@ -114,8 +148,13 @@ static int prepare_new(struct vm_mem *m, struct request *req)
 	new->userspace_addr = req->userspace_addr;
 	new->flags = req->flags;
 	req->new = new;
+	ret = bind(m, new, r);
+	if (ret)
+		return ret;
 	if (req->base_gfn + req->npages > BIT(m->ipa_bits - 12))
 		return -EFAULT;
+	if (unusable_gmem(m, new))
+		return -EINVAL;
 	if (!(new->flags &MEMSLOT_LOG_DIRTY))
 		return 0;
 	if (req->old && req->old->dirty_bitmap) {
@@ -127,12 +166,13 @@ static int prepare_new(struct vm_mem *m, struct request *req)
 	return memslot_bitmap_create(new, manual_all_set);
 }
 
-static int prepare(struct vm_mem *m, struct request *req)
+static int prepare(struct vm_mem *m, struct request *req, const struct mem_region *r)
+	REQUIRES(&m->slots_lock)
 {
 	int ret;
 
 	if (req->change != CHANGE_DELETE) {
-		ret = prepare_new(m, req);
+		ret = prepare_new(m, req, r);
 		if (ret)
 			return ret;
 	}
@@ -149,9 +189,10 @@ static int prepare(struct vm_mem *m, struct request *req)
 	return 0;
 }
 
-static void unprepare(struct request *req)
+static void unprepare(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_lock)
 {
 	if (req->new) {
+		gmem_unbind(m, req->new);
 		if (!req->old || req->new->dirty_bitmap != req->old->dirty_bitmap)
 			memslot_bitmap_destroy(req->new);
 		DELETE(req->new);
@@ -172,13 +213,17 @@ static void exchange(struct vm_mem *m, struct memslot *old, struct memslot *new)
 
 /*
  * The slot is INVALID and every fault through the valid one has finished (SRCU): what is mapped now is all there will be. Code
- * goes with it, because once no slot covers the host range its notifier events are no longer for this VM (I-37).
+ * goes with it, because once no slot covers the host range its notifier events are no longer for this VM (I-37). Memory of a
+ * guest_memfd that is gone took its code with it.
  */
 static void zap(struct vm_mem *m, const struct memslot *s) REQUIRES(&m->slots_lock)
 {
+	u64 gfn = s->base_gfn, gfn_end = gfn + s->npages, code, code_end;
+
 	write_lock(&m->mmu_lock);
-	mmu_unmap_gfns(m, s->base_gfn, s->base_gfn + s->npages, s->userspace_addr,
-		       memslot_hva_end(s));
+	mmu_unmap_gfns(m, gfn, gfn_end, s->userspace_addr, memslot_hva_end(s));
+	if (memslot_is_gmem(s) && gmem_slot_hvas(m, s, &code, &code_end))
+		mmu_unmap_gfns(m, gfn, gfn_end, code, code_end);
 	write_unlock(&m->mmu_lock);
 	mem_hook(HOOK_SLOT_ZAPPED, m);
 }
@@ -198,6 +243,7 @@ static void commit(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_loc
 	if (req->change == CHANGE_FLAGS && (new->flags &MEMSLOT_LOG_DIRTY))
 		dirty_log_start(m, new);
 	if (old) {
+		gmem_unbind(m, old);
 		if (!new || !new->dirty_bitmap)
 			memslot_bitmap_destroy(old);
 		DELETE(old);
@@ -220,20 +266,21 @@ static int set_region(struct vm_mem *m, const struct mem_region *r) REQUIRES(&m-
 	ret = classify(m, &req);
 	if (ret <= 0)
 		return ret;
-	ret = prepare(m, &req);
+	ret = prepare(m, &req, r);
 	if (ret) {
-		unprepare(&req);
+		unprepare(m, &req);
 		return ret;
 	}
 	if (req.invalid) {
 		/* old leaves both sets at once: without a way to fail it is not needed for going back. */
 		exchange(m, req.old, req.invalid);
-		zap(m, req.invalid);
+		zap(m, req.old);
 		exchange(m, req.invalid, req.new);
 	} else {
 		exchange(m, req.old, req.new);
 	}
 	commit(m, &req);
+	a64_fetch_add(&m->stats.slot_changes, 1);
 	return 0;
 }
 

@@ -6,13 +6,15 @@
  * nobody reads, then the two are exchanged, the readers of the old one waited for, and the change repeated there.
  *
  *   G-SLOT-A  A slot reached in an SRCU section is not freed before the section ends (I-13).
- *   G-SLOT-B  All fields but the contents of the bitmap are constant once the slot is reachable; a change is a new slot.
+ *   G-SLOT-B  All fields but gmem.file and the contents of the bitmap are constant once the slot is reachable; a change is a
+ *             new slot.
  *   G-SLOT-C  At rest both sets hold the same slots, in all three trees (I-15).
  *   G-SLOT-D  A set's generation changes with every swap and never comes back (I-16): whatever remembers a slot remembers the
  *             generation with it and is void on mismatch.
  *
  * struct memslot. born: mem_set_region, unseen. seen by: SRCU readers, after a swap. kept by: membership in a set. hidden: the
- * swap that removes it. freed: after that swap's SRCU wait, under slots_lock. It pins neither its host memory nor any file.
+ * swap that removes it. freed: after that swap's SRCU wait and, with guest_memfd, its unbinding, under slots_lock. It pins
+ * neither its host memory nor any file.
  */
 #ifndef ANYKVM_MEM_MEMSLOT_H
 #define ANYKVM_MEM_MEMSLOT_H
@@ -24,6 +26,10 @@
 #define MEMSLOT_MAX_PAGES ((1ull << 31) - 1)
 #define MEMSLOT_LOG_DIRTY BIT(0) /* KVM_MEM_LOG_DIRTY_PAGES */
 #define MEMSLOT_READONLY  BIT(1) /* KVM_MEM_READONLY */
+#define MEMSLOT_GMEM \
+	BIT(2) /* KVM_MEM_GUEST_MEMFD: guest_memfd serves accesses, see attrs.h which */
+#define MEMSLOT_GMEM_ONLY \
+	BIT(17) /* the file may be mapped: no access of a guest goes to userspace_addr */
 #define MEMSLOT_INVALID \
 	BIT(16) /* being deleted or moved: known, but nothing may be mapped through it */
 
@@ -38,6 +44,13 @@ struct memslot {
 	u16 id;
 	/* memslot_bitmap_words of it, then what goes with them (dirty_bitmap.h). NULL: no bitmap, but perhaps logging to rings. */
 	struct a64 *dirty_bitmap;
+	/* MEMSLOT_GMEM. file: written under slots_lock and the inode's inval_lock, read under either, or in srcu and RCU. */
+	struct {
+		struct aptr
+			file; /* struct file *, not counted; NULL: not bound, or the file is gone */
+		struct itree_node
+			node; /* of the view's bindings: [start, end) are pages of the storage */
+	} gmem;
 };
 
 struct memslot_set {
@@ -60,6 +73,15 @@ struct memslot_sets {
 static inline bool memslot_is_logging(const struct memslot *s)
 {
 	return (s->flags & (MEMSLOT_LOG_DIRTY | MEMSLOT_READONLY)) == MEMSLOT_LOG_DIRTY;
+}
+static inline bool memslot_is_gmem(const struct memslot *s)
+{
+	return s->flags & MEMSLOT_GMEM;
+}
+/* Whether guest_memfd serves a frame of s. */
+static inline bool memslot_serves_gmem(const struct memslot *s, bool is_private)
+{
+	return memslot_is_gmem(s) && (is_private || (s->flags & MEMSLOT_GMEM_ONLY));
 }
 static inline u64 memslot_bitmap_words(const struct memslot *s)
 {
@@ -96,6 +118,8 @@ struct memslot *memslot_next_hva(struct memslot_set *set, struct memslot *s, u64
 	for (s = memslot_first_hva(set, start, end); s; s = memslot_next_hva(set, s, start, end))
 /* All slots, by gfn. */
 struct memslot *memslot_first(struct memslot_set *set);
+/* The first that holds gfn or lies above. */
+struct memslot *memslot_first_from(struct memslot_set *set, u64 gfn);
 struct memslot *memslot_next(struct memslot_set *set, struct memslot *s);
 #define memslot_for_each(s, set) for (s = memslot_first(set); s; s = memslot_next(set, s))
 

@@ -26,6 +26,8 @@ void memslot_sets_destroy(struct memslot_sets *sets)
 	/* One set is enough: both hold the same slots. */
 	while ((s = memslot_first(set))) {
 		memslot_replace(set, s, NULL);
+		/* Its file would still pin the VM. */
+		BUG_ON(aptr_load_relaxed(&s->gmem.file));
 		memslot_bitmap_destroy(s);
 		DELETE(s);
 	}
@@ -111,6 +113,11 @@ struct memslot *memslot_first(struct memslot_set *set)
 	return SLOT_OF(itree_first(&set->by_gfn), set, gfn);
 }
 
+struct memslot *memslot_first_from(struct memslot_set *set, u64 gfn)
+{
+	return SLOT_OF(itree_first_overlap(&set->by_gfn, gfn, ~0ull), set, gfn);
+}
+
 struct memslot *memslot_next(struct memslot_set *set, struct memslot *s)
 {
 	return SLOT_OF(itree_next(&s->node[set->node_idx].gfn), set, gfn);
@@ -141,6 +148,7 @@ void memslot_swap(struct vm_mem *m)
 	u64 generation = a64_load_relaxed(&active->generation);
 	bool waited = false;
 
+	a64_fetch_add(&m->stats.slot_swaps, 1);
 	a64_store_relaxed(&next->generation, generation | SLOTS_UPDATING);
 	/*
 	 * Publish between two pairs only. A slot that became visible inside a pair was not seen by its start: a fault could map
@@ -159,6 +167,7 @@ void memslot_swap(struct vm_mem *m)
 	}
 	aptr_store_release(&m->slots->active, next);
 	m->swap_waits = false;
+	a64_fetch_add(&m->stats.slot_swap_waits, waited);
 	if (waited)
 		a32_fetch_add(&m->swap_turn, 1);
 	mutex_unlock(&m->mn_lock);

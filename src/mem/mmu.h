@@ -11,9 +11,10 @@
 /*
  * Nothing maps the guest frames [gfn, gfn_end) any more when it returns, no vCPU completes an access through an old translation,
  * and code decoded from hvas [code_start, code_end) is forgotten. May let go of mmu_lock on the way: the caller shuts new
- * mappings of the range out by other means. Sent even if no leaf is found: decoded code may outlive its leaf (I-37).
+ * mappings of the range out by other means. Sent even if no leaf is found: decoded code may outlive its leaf (I-37). Returns how
+ * many pages of 4 KiB were mapped.
  */
-void mmu_unmap_gfns(struct vm_mem *m, u64 gfn, u64 gfn_end, u64 code_start, u64 code_end)
+u64 mmu_unmap_gfns(struct vm_mem *m, u64 gfn, u64 gfn_end, u64 code_start, u64 code_end)
 	REQUIRES(&m->mmu_lock);
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Invalidation pairs, aging, and the end of the address space.
+ * Invalidation pairs and aging.
  *
  * A pair holds mn_srcu from start to end. start, for each VM: mn_active up (no slot becomes visible from here on), what is
  * cached about the range dropped, then, if a slot overlaps: inv_in_progress up (no fault installs anything from here on), unmap,
@@ -53,10 +53,12 @@ static void unmap_slot_part(struct vm_mem *m, const struct memslot *s, u64 start
 	u64 hva = MAX(start, s->userspace_addr), hva_end = MIN(end, memslot_hva_end(s));
 	u64 gfn = s->base_gfn + (hva - s->userspace_addr) / 4096;
 	u64 gfn_end = s->base_gfn + (ALIGN_UP(hva_end, 4096) - s->userspace_addr) / 4096;
+	u64 pages;
 
 	inval_add(m, gfn, gfn_end);
 	/* The raised count shuts new mappings out while the lock is dropped. */
-	mmu_unmap_gfns(m, gfn, gfn_end, ALIGN_DOWN(hva, 4096), ALIGN_UP(hva_end, 4096));
+	pages = mmu_unmap_gfns(m, gfn, gfn_end, ALIGN_DOWN(hva, 4096), ALIGN_UP(hva_end, 4096));
+	a64_fetch_add(&m->stats.inval_pages, pages);
 }
 
 /* True if the count was raised. always: even without a slot in the range. */
@@ -92,6 +94,8 @@ static bool start_vm(struct vm_mem *m, u64 start, u64 end, u32 flags, bool alway
 		write_lock(&m->mmu_lock);
 		inval_raise(m);
 		raised = true;
+		if (s)
+			a64_fetch_add(&m->stats.inval_pairs, 1);
 		for (; s; s = memslot_next_hva(set, s, start, end))
 			unmap_slot_part(m, s, start, end);
 		write_unlock(&m->mmu_lock);
@@ -129,7 +133,7 @@ void mem_invalidate_start(u64 start, u64 end, u32 flags,
 
 static void end_vm(struct vm_mem *m, u32 flags, bool raised)
 {
-	bool last;
+	bool wake;
 
 	if (raised)
 		inval_lower(m);
@@ -137,12 +141,13 @@ static void end_vm(struct vm_mem *m, u32 flags, bool raised)
 		vma_cache_end(m->vmas);
 	mutex_lock(&m->mn_lock);
 	BUG_ON(!m->mn_active);
-	last = --m->mn_active == 0;
-	if (last)
+	/* Who waits said so under the lock before it read the word. */
+	wake = --m->mn_active == 0 && m->swap_waits;
+	if (wake)
 		a32_fetch_add(&m->mn_wake, 1);
 	mutex_unlock(&m->mn_lock);
 	/* m lives until mn_srcu is left. */
-	if (last)
+	if (wake)
 		wake_word_all(&m->mn_wake);
 }
 
@@ -202,44 +207,4 @@ bool mem_age(u64 start, u64 end, bool clear, bool flush)
 	srcu_read_unlock(&p->mn_srcu, cookie);
 	host_signals_restore(sigmask);
 	return young;
-}
-
-void mem_flush_all(struct vm_mem *m)
-{
-	static const struct tlb_inval everything = {
-		.kind = TLB_INVAL_ALL, .asid = -1, .code_start = 0, .code_end = ~0ull};
-	struct s2_pgt *pgt;
-
-	mem_hook(HOOK_FLUSH_ALL, m);
-	write_lock(&m->mmu_lock);
-	if (m->s2_dead) {
-		/* Read under the lock: the other caller is through with all that matters (I-02). */
-		write_unlock(&m->mmu_lock);
-		return;
-	}
-	m->s2_dead = true;
-	a32_store(&m->dead, 1);
-	a64_fetch_add(&m->inv_seq, 1);
-	pgt = aptr_load_relaxed(&m->mmu.pgt);
-	aptr_store_release(&m->mmu.pgt, NULL);
-	tlb_shootdown(&m->tlb, &everything);
-	write_unlock(&m->mmu_lock);
-	stage2_pgt_free_rcu(pgt);
-}
-
-void mm_release(void)
-{
-	struct mem_process *p = mem_process();
-	struct vm_list *list;
-	u64 sigmask;
-	int cookie;
-
-	mem_process_init();
-	sigmask = host_signals_block();
-	cookie = srcu_read_lock(&p->mn_srcu);
-	list = vm_list_get();
-	for (u32 i = 0; list && i < list->nr; i++)
-		mem_flush_all(list->vm[i]);
-	srcu_read_unlock(&p->mn_srcu, cookie);
-	host_signals_restore(sigmask);
 }

@@ -8,7 +8,7 @@
 #include "sync/mutex.h"
 #include "sync/srcu.h"
 
-#define MEM_MAX_HOOKS 24
+#define MEM_MAX_HOOKS 48
 
 struct mem_process {
 	struct a32 ready;     /* 0 untouched, 1 being made, 2 usable: mem_process_init */

@@ -32,7 +32,6 @@
 #define S2_AF		  BIT(10)
 #define S2_OA		  GENMASK(47, 12)
 #define S2_XN		  GENMASK(54, 53) /* 0 both, 1 EL0 only, 2 nobody, 3 EL1 only */
-#define S2_XN_NONE	  (2ull << 53)
 #define S2_SW		  GENMASK(58, 55)
 #define S2_LOCKED	  (1ull << 60) /* invalid, type 1: break-before-make in progress */
 
@@ -62,6 +61,7 @@ struct s2_table_meta {
 struct s2_pgt {
 	unsigned ipa_bits, start_level, nr_roots;
 	struct rcu_head rcu;
+	struct s2_pgt *next;		     /* of a list of detached tables */
 	struct s2_table *root[S2_MAX_ROOTS]; /* concatenated start-level tables */
 };
 
@@ -99,6 +99,9 @@ struct s2_pgt *stage2_pgt_create(unsigned ipa_bits);
 void stage2_pgt_destroy(struct s2_pgt *pgt);
 /* As above after a grace period; callable under mmu_lock. */
 void stage2_pgt_free_rcu(struct s2_pgt *pgt);
+/* Takes the table of mmu, if it has one, onto *list. From here on mmu answers as torn down. */
+void stage2_detach(struct vm_mem *m, struct s2_mmu *mmu, struct s2_pgt **list)
+	REQUIRES(&m->mmu_lock);
 /* Pages a single map may need: the minimum a vCPU's cache is filled to. */
 unsigned stage2_cache_min(unsigned ipa_bits);
 
@@ -113,6 +116,8 @@ static inline struct s2_table_meta *stage2_table_meta(const struct s2_table *t)
 	return host_frame_meta(t);
 }
 void stage2_count(struct s2_table *t, int by);
+/* Pages that the tables of mmu consist of now, roots included; those that only wait for their grace period are not. */
+u64 stage2_table_pages(const struct s2_mmu *mmu);
 
 /* --- the walker: stage2_walk.c ------------------------------------------------------------------------------------- */
 
@@ -154,7 +159,27 @@ bool stage2_try_replace(struct s2_visit *v, u64 new);
 
 /* --- changes ------------------------------------------------------------------------------------------------------- */
 
-enum s2_prot { S2_PROT_R = 1, S2_PROT_W = 2, S2_PROT_X = 4 };
+enum s2_prot {
+	S2_PROT_R = 1,
+	S2_PROT_W = 2,
+	S2_PROT_X_EL0 = 4,
+	S2_PROT_X_EL1 = 8,
+	S2_PROT_X = S2_PROT_X_EL0 | S2_PROT_X_EL1,
+	S2_PROT_ALL = 15,
+	/* Not a right: in shadow tables, the level of the guest's own leaf, for invalidations without a hint. In S2_SW. */
+	S2_PROT_GUEST_LEVEL_SHIFT = 4,
+};
+static inline u64 s2_xn(unsigned prot)
+{
+	/* By EL0 and EL1: nobody, EL0 only, EL1 only, both. */
+	static const u8 xn[4] = {2, 1, 3, 0};
+
+	return (u64)xn[prot / S2_PROT_X_EL0 & 3] << 53;
+}
+static inline unsigned s2_guest_level(u64 pte)
+{
+	return pte >> 55 & 3;
+}
 
 /*
  * Maps the 4 KiB, 2 MiB or 1 GiB at ipa (aligned to the size of level) to hva. Table pages come from mv's cache. 0; -EAGAIN: an
@@ -164,15 +189,22 @@ enum s2_prot { S2_PROT_R = 1, S2_PROT_W = 2, S2_PROT_X = 4 };
 int stage2_map(struct vm_mem *m, struct s2_mmu *mmu, struct mem_vcpu *mv, u64 ipa, unsigned level,
 	       u64 hva, unsigned prot) REQUIRES_SHARED(&m->mmu_lock);
 
-/* Adds rights to the leaf of level at ipa, and marks it accessed. -EAGAIN: no such leaf, or raced. stage2_attr.c */
-int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned level, unsigned prot)
-	REQUIRES_SHARED(&m->mmu_lock);
+/*
+ * Adds rights to the leaf of level at ipa, and marks it accessed. hva: where that leaf must lead. -EAGAIN: no such leaf, or raced;
+ * -ESTALE: it leads elsewhere. stage2_attr.c
+ */
+int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned level, u64 hva,
+		 unsigned prot) REQUIRES_SHARED(&m->mmu_lock);
 /* Sets the access flag of the leaf at ipa, if there is one. */
 void stage2_make_young(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa) REQUIRES_SHARED(&m->mmu_lock);
 
-/* What a change took away: the covering range of the entries that lost something. end == 0: nothing. */
+/*
+ * What a change took away: the covering range of the entries that lost something (end == 0: nothing), and how many these were,
+ * in leaves and in pages of 4 KiB.
+ */
 struct s2_range {
 	u64 start, end;
+	u64 leaves, pages;
 };
 
 /*
@@ -184,13 +216,18 @@ void stage2_unmap(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool
 		  struct s2_range *changed) REQUIRES(&m->mmu_lock);
 void stage2_write_protect(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
 			  struct s2_range *changed) REQUIRES(&m->mmu_lock);
+/* Everything, at once and without letting go of the lock: subtrees are unlinked from the roots. */
+void stage2_unmap_whole(struct vm_mem *m, struct s2_mmu *mmu) REQUIRES(&m->mmu_lock);
 /* True if a leaf was accessed since its flag was cleared. */
 bool stage2_age(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool clear,
 		struct s2_range *changed) REQUIRES(&m->mmu_lock);
 
-/* Shootdown of IPAs [start, end) of mmu, and of code decoded from hvas [code_start, code_end). Complete on return (G-TLB-A). */
+/* Shootdown of IPAs [start, end) of mmu (NULL: of every context), and of code decoded from hvas [code_start, code_end). Complete on return (G-TLB-A). */
 void stage2_flush(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, u64 code_start,
 		  u64 code_end);
+
+/* Every IPA. */
+#define S2_RANGE_ALL ((struct s2_range){0, ~0ull})
 
 static inline void s2_range_add(struct s2_range *r, u64 start, u64 end)
 {

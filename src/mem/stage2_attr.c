@@ -7,6 +7,7 @@
 
 struct attr_request {
 	u64 set, clear;
+	u64 oa;		/* where the leaf leads, unless level is 0 */
 	unsigned level; /* of the leaf; 0: any */
 };
 
@@ -18,6 +19,8 @@ static int attr_visit(struct s2_visit *v, enum s2_visit_kind kind)
 
 	if (!s2_is_leaf(v->old, v->level) || (req->level && v->level != req->level))
 		return -EAGAIN;
+	if (req->level && (v->old & S2_OA) != req->oa)
+		return -ESTALE;
 	new = (v->old & ~req->clear) | req->set;
 	if (new != v->old && !stage2_try_replace(v, new))
 		return -EAGAIN;
@@ -42,18 +45,23 @@ static int attr_change(struct s2_mmu *mmu, u64 ipa, const struct attr_request *r
 
 /*
  * Only adds, so no vCPU need be told: caches hold what may be done, not what may not (G-TLB-E). What was planned for a page is
- * not granted to a block that took its place meanwhile: the caller marks one page dirty (I-22).
+ * not granted to a block that took its place meanwhile: the caller marks one page dirty (I-22). Nor to another page: a guest
+ * hypervisor may have given the address of its guest a new output without invalidating the old one, which could be a page that
+ * the slot lets nobody write.
  */
-int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned level, unsigned prot)
+int stage2_relax(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa, unsigned level, u64 hva,
+		 unsigned prot)
 {
-	struct attr_request req = {.set = S2_AF, .level = level};
+	struct attr_request req = {.set = S2_AF, .level = level, .oa = hva & S2_OA};
 
 	if (prot & S2_PROT_R)
 		req.set |= S2_R;
 	if (prot & S2_PROT_W)
 		req.set |= S2_W;
-	if (prot & S2_PROT_X)
+	if (prot & S2_PROT_X) {
 		req.clear = S2_XN;
+		req.set |= s2_xn(prot);
+	}
 	return attr_change(mmu, ipa, &req);
 }
 

@@ -49,7 +49,8 @@ again:
 	/* LOCKED is invalid as well: the fault comes back when the other vCPU is done. */
 	if (!(pte & S2_VALID))
 		return walk_fault(fault, MEM_FAULT_TRANSLATION, level);
-	if ((!want_exec && !(pte & S2_R)) || (want_write && !(pte & S2_W)) ||
+	/* A guest hypervisor may grant writes alone. */
+	if ((!want_exec && !want_write && !(pte & S2_R)) || (want_write && !(pte & S2_W)) ||
 	    (want_exec && !executable(pte, el0)))
 		return walk_fault(fault, MEM_FAULT_PERMISSION, level);
 	if (!(pte & S2_AF)) {

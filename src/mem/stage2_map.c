@@ -36,9 +36,7 @@ static u64 leaf_of(u64 hva, unsigned level, unsigned prot)
 		pte |= S2_R;
 	if (prot & S2_PROT_W)
 		pte |= S2_W;
-	if (!(prot & S2_PROT_X))
-		pte |= S2_XN_NONE;
-	return pte;
+	return pte | s2_xn(prot) | (u64)(prot >> S2_PROT_GUEST_LEVEL_SHIFT) << 55;
 }
 
 /* Steps 1 to 3 of break-before-make. On success the entry is LOCKED and ours. */
@@ -102,7 +100,6 @@ static int install_table(struct s2_visit *v, const struct map_request *req)
 		return ret;
 	}
 	make_entry(v, S2_VALID | S2_TABLE | ((uintptr_t)child & S2_OA));
-	a64_fetch_add(&req->m->stats.table_pages, 1);
 	return 0;
 }
 

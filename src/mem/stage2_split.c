@@ -85,7 +85,7 @@ static int split_visit(struct s2_visit *v, enum s2_visit_kind kind) NO_THREAD_SA
 	fill_table(t, block, v->level);
 	/* One leaf went and one table came: the count of v->table stands. */
 	stage2_try_replace(v, S2_VALID | S2_TABLE | ((uintptr_t)t & S2_OA));
-	a64_fetch_add(&req->m->stats.table_pages, 1);
+	a64_fetch_add(&req->m->stats.splits, 1);
 	return 0;
 }
 

@@ -28,15 +28,58 @@ void stage2_count(struct s2_table *t, int by)
 }
 
 /* Nobody reaches t any more. */
-static void free_subtree(struct s2_table *t, unsigned level)
+static void gather_subtree(struct host_frame_list *l, struct s2_table *t, unsigned level)
 {
 	for (unsigned i = 0; level < 3 && i < S2_ENTRIES; i++) {
 		u64 pte = a64_load_relaxed(&t->entry[i]);
 
 		if (s2_is_table(pte, level))
-			free_subtree(s2_child(pte), level + 1);
+			gather_subtree(l, s2_child(pte), level + 1);
 	}
-	stage2_table_free(t);
+	host_frame_list_add(l, t);
+}
+
+static void free_subtree(struct s2_table *t, unsigned level)
+{
+	struct host_frame_list l = {0};
+
+	gather_subtree(&l, t, level);
+	host_frame_list_free(&l);
+}
+
+/* In RCU. The tables of level 3 need no look. */
+static u64 count_tables(const struct s2_table *t, unsigned level)
+{
+	u64 nr = 0;
+
+	for (unsigned i = 0; i < S2_ENTRIES; i++) {
+		/* Acquire pairs with the release that linked the table. */
+		u64 pte = a64_load_acquire(&t->entry[i]);
+
+		if (s2_is_table(pte, level))
+			nr += 1 + (level < 2 ? count_tables(s2_child(pte), level + 1) : 0);
+	}
+	return nr;
+}
+
+u64 stage2_table_pages(const struct s2_mmu *mmu)
+{
+	u64 nr = 0;
+
+	/*
+	 * Counted when asked: a table that a block displaces may grow below until its grace period ends, so that no counter could
+	 * be lowered by the right number at that moment.
+	 */
+	for (unsigned i = 0; i < S2_MAX_ROOTS; i++) {
+		struct s2_pgt *pgt;
+
+		rcu_read_lock();
+		pgt = rcu_load(&mmu->pgt);
+		if (pgt && i < pgt->nr_roots)
+			nr += 1 + count_tables(pgt->root[i], pgt->start_level);
+		rcu_read_unlock();
+	}
+	return nr;
 }
 
 static void table_free_callback(struct rcu_head *head)
@@ -94,6 +137,17 @@ void stage2_pgt_destroy(struct s2_pgt *pgt)
 static void pgt_free_callback(struct rcu_head *head)
 {
 	stage2_pgt_destroy(container_of(head, struct s2_pgt, rcu));
+}
+
+void stage2_detach(struct vm_mem *m, struct s2_mmu *mmu, struct s2_pgt **list)
+{
+	struct s2_pgt *pgt = aptr_load_relaxed(&mmu->pgt);
+
+	if (!pgt)
+		return;
+	rcu_store(&mmu->pgt, NULL);
+	pgt->next = *list;
+	*list = pgt;
 }
 
 void stage2_pgt_free_rcu(struct s2_pgt *pgt)

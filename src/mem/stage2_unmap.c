@@ -5,7 +5,25 @@
 #include "mem/stage2_range.h"
 
 /*
- * Cut at 1 GiB, the largest block. Where the lock was dropped pgt is read again: a table that was detached meanwhile has
+ * Cut at 1 GiB, the largest block; an empty entry of the start level is one piece, as a shadow table spans 48 bits and holds
+ * little.
+ */
+static u64 piece_end(const struct s2_pgt *pgt, u64 start, u64 end)
+{
+	unsigned shift = s2_shift(pgt->start_level);
+	const struct s2_table *root;
+	u64 size = GIB;
+
+	if ((end - 1) >> pgt->ipa_bits)
+		return end; /* the walk refuses */
+	root = pgt->root[start >> (shift + 9)];
+	if (!a64_load_relaxed(&root->entry[(start >> shift) % S2_ENTRIES]))
+		size = MAX(size, BIT(shift));
+	return MIN(ALIGN_DOWN(start, size) + size, end);
+}
+
+/*
+ * Where the lock was dropped pgt is read again: a table that was detached meanwhile has
  * nothing left to change.
  */
 void stage2_walk_range(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
@@ -13,12 +31,13 @@ void stage2_walk_range(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end,
 {
 	rwlock_assert_write_held(&m->mmu_lock);
 	while (start < end) {
-		u64 next = MIN(ALIGN_DOWN(start, GIB) + GIB, end);
 		struct s2_pgt *pgt = aptr_load_relaxed(&mmu->pgt);
+		u64 next;
 		int ret;
 
 		if (!pgt)
 			return;
+		next = piece_end(pgt, start, end);
 		ret = stage2_walk(pgt, start, next, w);
 		BUG_ON(ret);
 		start = next;
@@ -29,7 +48,7 @@ void stage2_walk_range(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end,
 	}
 }
 
-static void note_entry(const struct s2_visit *v, struct s2_range *changed)
+static void note_range(const struct s2_visit *v, struct s2_range *changed)
 {
 	u64 start = ALIGN_DOWN(v->ipa, s2_size(v->level));
 
@@ -37,35 +56,111 @@ static void note_entry(const struct s2_visit *v, struct s2_range *changed)
 	s2_range_add(changed, start, start + s2_size(v->level));
 }
 
+static void note_entry(const struct s2_visit *v, struct s2_range *changed)
+{
+	note_range(v, changed);
+	changed->leaves++;
+	changed->pages += s2_size(v->level) / 4096;
+}
+
+/* Leaves of a table that goes as a whole. One of the lowest level knows their number: one look for 512. */
+static void note_leaves_below(const struct s2_table *t, unsigned level, struct s2_range *changed)
+{
+	u32 nr = a32_load_relaxed(&stage2_table_meta(t)->count) - 1;
+
+	if (level == 3) {
+		changed->leaves += nr;
+		changed->pages += nr;
+		return;
+	}
+	for (unsigned i = 0; i < S2_ENTRIES && nr; i++) {
+		u64 pte = a64_load_relaxed(&t->entry[i]);
+
+		nr -= s2_is_counted(pte);
+		if (s2_is_table(pte, level)) {
+			note_leaves_below(s2_child(pte), level + 1, changed);
+		} else if (pte) {
+			changed->leaves++;
+			changed->pages += s2_size(level) / 4096;
+		}
+	}
+}
+
+static void unlink_child(struct s2_visit *v)
+{
+	struct s2_table *child = s2_child(v->old);
+
+	stage2_try_replace(v, 0);
+	stage2_count(v->table, -1);
+	stage2_table_free_rcu(child, v->level + 1);
+}
+
 static int unmap_visit(struct s2_visit *v, enum s2_visit_kind kind)
 {
-	struct s2_table *child;
-
-	if (kind == S2_VISIT_LEAF) {
+	switch (kind) {
+	case S2_VISIT_PRE:
+		/* All that is below goes: unlinked, it need not be looked at. (Its counts mean nothing any more.) */
+		if (v->end - v->ipa != s2_size(v->level))
+			return 0;
+		note_leaves_below(s2_child(v->old), v->level + 1, v->arg);
+		unlink_child(v);
+		note_range(v, v->arg);
+		return 0;
+	case S2_VISIT_LEAF:
 		if (!v->old)
 			return 0;
 		stage2_try_replace(v, 0);
 		stage2_count(v->table, -1);
 		note_entry(v, v->arg);
 		return 0;
-	}
-	/* After its entries: a child whose only count is its parent's goes too. */
-	child = s2_child(v->old);
-	if (a32_load_relaxed(&stage2_table_meta(child)->count) != 1)
+	case S2_VISIT_POST:
+		/* After its entries: a child whose only count is its parent's goes too. */
+		if (a32_load_relaxed(&stage2_table_meta(s2_child(v->old))->count) == 1)
+			unlink_child(v);
 		return 0;
-	stage2_try_replace(v, 0);
-	stage2_count(v->table, -1);
-	stage2_table_free_rcu(child, v->level + 1);
+	}
 	return 0;
 }
 
 void stage2_unmap(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, bool may_block,
 		  struct s2_range *changed)
 {
-	struct s2_walker w = {
-		.visit = unmap_visit, .kinds = S2_VISIT_LEAF | S2_VISIT_POST, .arg = changed};
+	struct s2_walker w = {.visit = unmap_visit,
+			      .kinds = S2_VISIT_PRE | S2_VISIT_LEAF | S2_VISIT_POST,
+			      .arg = changed};
+	u64 before = changed->leaves;
 
 	stage2_walk_range(m, mmu, start, end, may_block, &w);
+	a64_fetch_add(&m->stats.unmaps, changed->leaves - before);
+}
+
+static void unmap_root(struct s2_table *root, unsigned level)
+{
+	for (unsigned i = 0; i < S2_ENTRIES; i++) {
+		u64 pte;
+
+		if (a32_load_relaxed(&stage2_table_meta(root)->count) == 1)
+			return;
+		pte = a64_load_relaxed(&root->entry[i]);
+		if (!pte)
+			continue;
+		BUG_ON(pte == S2_LOCKED);
+		a64_store_release(&root->entry[i], 0);
+		stage2_count(root, -1);
+		/* With all below it: software walks may still be there. */
+		if (s2_is_table(pte, level))
+			stage2_table_free_rcu(s2_child(pte), level + 1);
+	}
+}
+
+void stage2_unmap_whole(struct vm_mem *m, struct s2_mmu *mmu)
+{
+	struct s2_pgt *pgt = aptr_load_relaxed(&mmu->pgt);
+
+	rwlock_assert_write_held(&m->mmu_lock);
+	for (unsigned i = 0; pgt && i < pgt->nr_roots; i++)
+		unmap_root(pgt->root[i], pgt->start_level);
+	a64_fetch_add(&m->stats.nested_unmaps, 1);
 }
 
 static int write_protect_visit(struct s2_visit *v, enum s2_visit_kind kind)
@@ -114,7 +209,7 @@ void stage2_flush(struct vm_mem *m, struct s2_mmu *mmu, u64 start, u64 end, u64 
 	struct tlb_inval rec = {
 		.kind = TLB_INVAL_IPA,
 		.asid = -1,
-		.mmu_id = mmu->id,
+		.mmu_id = mmu ? mmu->id : 0,
 		.start = start,
 		.end = end,
 		.code_start = code_start,

@@ -47,38 +47,29 @@ static void walk_pages(struct s2_table *t, u64 ipa, u64 end, const struct s2_wal
 static int walk_table(struct s2_table *t, unsigned level, u64 ipa, u64 end,
 		      const struct s2_walker *w)
 {
+	struct s2_visit v = {.table = t, .level = level, .shared = w->shared, .arg = w->arg};
+	int ret;
+
 	if (level == 3 && w->visit_pages) {
 		walk_pages(t, ipa, end, w);
 		return 0;
 	}
-	while (ipa < end) {
-		u64 next = MIN(ALIGN_DOWN(ipa, s2_size(level)) + s2_size(level), end);
-		struct s2_visit v = {
-			.table = t,
-			.entry = &t->entry[(ipa >> s2_shift(level)) % S2_ENTRIES],
-			.ipa = ipa,
-			.end = next,
-			.level = level,
-			.shared = w->shared,
-			.arg = w->arg,
-		};
-		int ret;
 
+	for (; ipa < end; ipa = v.end) {
+		v.entry = &t->entry[(ipa >> s2_shift(level)) % S2_ENTRIES];
+		v.ipa = ipa;
+		v.end = MIN(ALIGN_DOWN(ipa, s2_size(level)) + s2_size(level), end);
 		v.old = a64_load_acquire(v.entry);
-		if (s2_is_table(v.old, level))
-			ret = visit(&v, w, S2_VISIT_PRE);
-		else
-			ret = visit(&v, w, S2_VISIT_LEAF);
+		ret = visit(&v, w, s2_is_table(v.old, level) ? S2_VISIT_PRE : S2_VISIT_LEAF);
 		if (ret)
 			return ret;
 		if (s2_is_table(v.old, level)) {
-			ret = walk_table(s2_child(v.old), level + 1, ipa, next, w);
+			ret = walk_table(s2_child(v.old), level + 1, ipa, v.end, w);
 			if (!ret)
 				ret = visit(&v, w, S2_VISIT_POST);
 			if (ret)
 				return ret;
 		}
-		ipa = next;
 	}
 	return 0;
 }

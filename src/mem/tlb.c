@@ -18,6 +18,7 @@
 
 #include "base/bug.h"
 #include "sync/rcu.h"
+#include "sync/thread.h"
 #include "sync/wait.h"
 
 #define SPINS_BEFORE_SLEEP 2000
@@ -27,6 +28,7 @@ void tlb_domain_init(struct tlb_domain *d)
 	a32_store_relaxed(&d->nr, 0);
 	a64_store_relaxed(&d->shootdowns, 0);
 	a64_store_relaxed(&d->waits, 0);
+	a64_store_relaxed(&d->drains, 0);
 }
 
 void tlb_client_attach(struct tlb_domain *d, struct tlb_client *c)
@@ -165,6 +167,7 @@ static void apply_posted(struct tlb_client *c)
 void tlb_enter(struct tlb_client *c)
 {
 	assert_no_section(c);
+	thread_enter_guest();
 	a32_store(&c->mode, TLB_IN_GUEST);
 	fence_full(); /* (a) */
 	a32_store(&c->attention, 0);
@@ -176,6 +179,7 @@ void tlb_leave(struct tlb_client *c)
 	assert_no_section(c);
 	/* Release: no access of this stay can move below. */
 	a32_store(&c->mode, TLB_OUTSIDE);
+	thread_leave_guest();
 	wake_waiters(c);
 }
 
@@ -230,11 +234,12 @@ static void client_wait(struct tlb_client *c, u64 target)
 	a32_fetch_sub(&c->waiters, 1);
 }
 
-static void drain_others(struct tlb_domain *d, const struct tlb_client *self)
+/* Whether there was anybody to wait for. */
+static bool drain_others(struct tlb_domain *d, const struct tlb_client *self)
 {
 	u32 nr = a32_load_acquire(&d->nr);
+	bool waited = false;
 
-	a64_fetch_add(&d->shootdowns, 1);
 	for (u32 i = 0; i < nr; i++) {
 		struct tlb_client *c;
 		bool wait = false;
@@ -248,10 +253,11 @@ static void drain_others(struct tlb_domain *d, const struct tlb_client *self)
 		}
 		rcu_read_unlock();
 		if (wait) {
-			a64_fetch_add(&d->waits, 1);
+			waited = true;
 			client_wait(c, target);
 		}
 	}
+	return waited;
 }
 
 void tlb_drain(struct tlb_domain *d, struct tlb_client *self)
@@ -264,8 +270,10 @@ void tlb_drain(struct tlb_domain *d, struct tlb_client *self)
 	 */
 	if (in_guest)
 		tlb_leave(self);
+	a64_fetch_add(&d->drains, 1);
 	drain_others(d, self);
 	if (in_guest) {
+		thread_enter_guest();
 		a32_store(&self->mode, TLB_IN_GUEST);
 		fence_full(); /* (a); attention stays set: its requests are for the next poll */
 		apply_posted(self);
@@ -275,5 +283,21 @@ void tlb_drain(struct tlb_domain *d, struct tlb_client *self)
 void tlb_shootdown(struct tlb_domain *d, const struct tlb_inval *rec)
 {
 	tlb_post(d, NULL, rec);
-	drain_others(d, NULL);
+	a64_fetch_add(&d->shootdowns, 1);
+	if (drain_others(d, NULL))
+		a64_fetch_add(&d->waits, 1);
+}
+
+void tlb_torn_down(struct tlb_domain *d)
+{
+	u32 nr = a32_load_acquire(&d->nr);
+
+	rcu_read_lock();
+	for (u32 i = 0; i < nr; i++) {
+		struct tlb_client *c = aptr_load_acquire(&d->client[i]);
+
+		if (c && c->torn_down)
+			c->torn_down(c);
+	}
+	rcu_read_unlock();
 }

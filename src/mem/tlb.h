@@ -59,6 +59,8 @@ struct tlb_client {
 	u32 section;	       /* access-section depth, checked builds */
 	/* Applies one record to the caches of this client; on its own thread; must not block. */
 	void (*apply)(struct tlb_client *c, const struct tlb_inval *rec);
+	/* The VM's memory is gone: wakes the client's thread if it sleeps. Any thread; must not block. May be NULL. */
+	void (*torn_down)(struct tlb_client *c);
 };
 
 /* All clients of one VM. Attach and detach under the VM's vcpu creation lock; the array only grows until destroy. */
@@ -66,7 +68,8 @@ struct tlb_client {
 struct tlb_domain {
 	struct aptr client[TLB_MAX_CLIENTS];
 	struct a32 nr;
-	struct a64 shootdowns, waits; /* statistics */
+	/* Statistics: shootdowns by the library and how many of them met a vCPU in guest mode; drains by guests. */
+	struct a64 shootdowns, waits, drains;
 };
 
 void tlb_domain_init(struct tlb_domain *d);
@@ -96,6 +99,8 @@ void tlb_post(struct tlb_domain *d, struct tlb_client *self, const struct tlb_in
 void tlb_drain(struct tlb_domain *d, struct tlb_client *self);
 /* post + drain with self == NULL; the only wait that is allowed under mmu_lock. A vCPU thread calling it is OUTSIDE. */
 void tlb_shootdown(struct tlb_domain *d, const struct tlb_inval *rec);
+/* torn_down of every client. */
+void tlb_torn_down(struct tlb_domain *d);
 
 #if defined(ANYKVM_CHECKED)
 #define access_section_begin(c) ((void)(c)->section++)

@@ -6,6 +6,8 @@
  *   several vCPU mutexes                 only with vm->lock held; beyond the first few they are counted, not listed
  *   under vm_list_lock, mn_lock          nothing at all
  *   entering an SRCU section             never blocks: allowed but under mmu_lock, mn_lock and device locks
+ *   entering the notifier's (LO-8)       also not under slots_lock, slots_arch_lock, page lock. vm->lock and others may be held:
+ *                                        a signal handler that unmaps does not ask what its thread is in
  *   entering an RCU section              always allowed
  *   slots_arch_lock in an SRCU section   allowed (LO-4), but not in one of the notifier's
  *   a mutex in an RCU section            leaf ranks only
@@ -13,7 +15,10 @@
  *   wait for the notifier's SRCU (LO-10) nothing may be held
  *   wait for RCU                         no RCU section, inval_lock, slots_arch_lock, page lock, mn_lock, mmu_lock, device lock
  *   sleeping on a word or condition      no RCU section, page lock, mn_lock, mmu_lock, device lock (but the condition's own)
- *   allocation, free, blocking host call not under mmu_lock, mn_lock (LO-6): by thread_context, checked in host/
+ *   sleeping in a pair (LO-5)            only with a deadline
+ *   in guest mode (LO-7)                 vcpu->mutex is held at most; RCU and device locks may be taken; no sleep
+ *   under mmu_lock, mn_lock              no allocation, free, guest memory, blocking host call (LO-6): by thread_context, checked
+ *                                        in host/. Asynchronous signals are blocked (LO-12): counted by host/, checked here
  */
 #include <stdlib.h>
 
@@ -95,8 +100,12 @@ static bool is_device_lock(const struct held *h)
 
 static void check_enter_srcu(const char *name, enum lock_rank rank, const struct held *h)
 {
+	bool slots = h->rank == RANK_SLOTS || h->rank == RANK_SLOTS_ARCH || h->rank == RANK_PAGE;
+
 	if (is_atomic(h) || is_device_lock(h))
 		violation("no SRCU section under this lock", "entering", name, rank, h);
+	if (rank == RANK_MN_SRCU && slots)
+		violation("no pair under this lock", "entering", name, rank, h);
 }
 
 static void check_take(const void *lock, const char *name, enum lock_rank rank,
@@ -116,10 +125,27 @@ static void check_take(const void *lock, const char *name, enum lock_rank rank,
 		violation(rank == h->rank ? "same rank" : "wrong order", "taking", name, rank, h);
 }
 
+NORETURN static void violation_of_thread(const char *rule, const char *doing, const char *name)
+{
+	log_line("BUG: lock order: %s: %s %s at %s:%d", rule, doing, name,
+		 sync_tls.file ? sync_tls.file : "?", sync_tls.line);
+	abort();
+}
+
+/* What does not depend on the locks held. */
+static void check_thread(enum lock_rank rank, const char *name)
+{
+	if (sync_tls.guests && rank < RANK_RCU)
+		violation_of_thread("no lock in guest mode", "taking", name);
+	if ((rank == RANK_MMU || rank == RANK_MN) && !thread_context.signals_blocked)
+		violation_of_thread("signals are not blocked", "taking", name);
+}
+
 void check_acquire(const void *lock, enum lock_rank rank, const char *name, enum held_kind kind)
 {
 	struct sync_tls *tls = &sync_tls;
 
+	check_thread(rank, name);
 	for (u32 i = 0; i < tls->nr_held; i++) {
 		if (kind == HELD_RCU)
 			break;
@@ -145,6 +171,8 @@ void check_acquire(const void *lock, enum lock_rank rank, const char *name, enum
 	if (rank == RANK_MMU || rank == RANK_MN) {
 		thread_context.atomic_depth++;
 		thread_context.atomic_name = name;
+	} else if (rank >= RANK_RCU) {
+		thread_context.no_sleep_depth++;
 	}
 }
 
@@ -165,6 +193,8 @@ void check_release(const void *lock, const char *name)
 	}
 	if (is_atomic(&tls->held[i - 1]))
 		thread_context.atomic_depth--;
+	else if (tls->held[i - 1].rank >= RANK_RCU)
+		thread_context.no_sleep_depth--;
 	tls->nr_held--;
 	for (i--; i < tls->nr_held; i++)
 		tls->held[i] = tls->held[i + 1];
@@ -180,8 +210,10 @@ static bool wait_allowed(enum wait_kind kind, const void *lock, const struct hel
 	case WAIT_RCU:
 		return h->rank != RANK_INVAL && h->rank != RANK_SLOTS_ARCH && h->rank < RANK_PAGE;
 	case WAIT_COND:
-		return h->lock == lock || h->rank < RANK_PAGE;
+		return h->lock == lock || (h->rank < RANK_PAGE && h->rank != RANK_MN_SRCU);
 	case WAIT_WORD:
+		return h->rank < RANK_PAGE && h->rank != RANK_MN_SRCU;
+	case WAIT_WORD_BOUNDED:
 		return h->rank < RANK_PAGE;
 	}
 	return false;
@@ -191,23 +223,43 @@ void check_wait(enum wait_kind kind, const void *lock, const char *name)
 {
 	static const char *const rule[] = {
 		[WAIT_WORD] = "no sleep here",
+		[WAIT_WORD_BOUNDED] = "no sleep here",
 		[WAIT_COND] = "no sleep here",
 		[WAIT_SRCU] = "no wait for SRCU here",
 		[WAIT_MN_SRCU] = "no wait for the notifier's SRCU here",
 		[WAIT_RCU] = "no wait for RCU here",
 	};
-	static const enum lock_rank rank[] = {RANK_LEAF, RANK_LEAF, RANK_SRCU, RANK_MN_SRCU,
-					      RANK_RCU};
+	static const enum lock_rank rank[] = {RANK_LEAF, RANK_LEAF,    RANK_LEAF,
+					      RANK_SRCU, RANK_MN_SRCU, RANK_RCU};
 
+	if (sync_tls.guests)
+		violation_of_thread("no wait in guest mode", "waiting for", name);
 	for (u32 i = 0; i < sync_tls.nr_held; i++)
 		if (!wait_allowed(kind, lock, &sync_tls.held[i]))
 			violation(rule[kind], "waiting for", name, rank[kind], &sync_tls.held[i]);
+}
+
+void thread_enter_guest(void)
+{
+	for (u32 i = 0; i < sync_tls.nr_held; i++)
+		if (sync_tls.held[i].rank != RANK_VCPU)
+			violation("no lock in guest mode", "entering", "the guest", RANK_LEAF,
+				  &sync_tls.held[i]);
+	sync_tls.guests++;
+}
+
+void thread_leave_guest(void)
+{
+	BUG_ON(!sync_tls.guests);
+	sync_tls.guests--;
 }
 
 void thread_assert_unlocked(const char *where)
 {
 	const struct held *h;
 
+	if (sync_tls.guests)
+		violation_of_thread("not in guest mode", "coming to", where);
 	if (!thread_nr_held())
 		return;
 	h = &sync_tls.held[sync_tls.nr_held ? sync_tls.nr_held - 1 : 0];
@@ -223,6 +275,14 @@ void rank_at(const char *file, int line)
 }
 
 void thread_assert_unlocked(const char *where)
+{
+}
+
+void thread_enter_guest(void)
+{
+}
+
+void thread_leave_guest(void)
 {
 }
 

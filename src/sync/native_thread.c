@@ -182,6 +182,9 @@ static void *thread_main(void *arg)
 	struct thread *t = arg;
 
 	adopt_slot(t);
+	/* By thread_create, for good: the program has no mask here. */
+	thread_context.signals_blocked = 1;
+	thread_context.signals_mask = ~0ull;
 	pthread_setname_np(pthread_self(), t->name);
 	t->fn(t->arg);
 	thread_assert_unlocked("end of thread");

@@ -28,7 +28,7 @@ void futex_wake(const void *word, int nr)
 
 int wait_on_word(struct a32 *word, u32 expected, u64 deadline_ns)
 {
-	check_wait(WAIT_WORD, word, "a word");
+	check_wait(deadline_ns == WAIT_FOREVER ? WAIT_WORD : WAIT_WORD_BOUNDED, word, "a word");
 	return wait_on_word_atomic(word, expected, deadline_ns);
 }
 

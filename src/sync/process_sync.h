@@ -77,6 +77,7 @@ struct sync_tls {
 #if defined(ANYKVM_CHECKED)
 	u32 nr_held;
 	u32 nr_more_vcpus; /* held, but not in the list */
+	u32 guests;	   /* vCPUs that this thread has in guest mode */
 	const char *file;  /* where the next operation was written: rank_at */
 	int line;
 	struct held held[HELD_MAX];
@@ -106,7 +107,7 @@ void rcu_start(void);
 void check_acquire(const void *lock, enum lock_rank rank, const char *name, enum held_kind kind);
 void check_release(const void *lock, const char *name);
 /* kind of wait */
-enum wait_kind { WAIT_WORD, WAIT_COND, WAIT_SRCU, WAIT_MN_SRCU, WAIT_RCU };
+enum wait_kind { WAIT_WORD, WAIT_WORD_BOUNDED, WAIT_COND, WAIT_SRCU, WAIT_MN_SRCU, WAIT_RCU };
 void check_wait(enum wait_kind kind, const void *lock, const char *name);
 bool check_holds(const void *lock);
 #else

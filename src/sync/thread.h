@@ -14,6 +14,12 @@ void thread_join(struct thread *t);
 u32 thread_self(void);
 /* Aborts (in checked builds) unless the calling thread holds no lock and is in no reader section. */
 void thread_assert_unlocked(const char *where);
+/*
+ * Around guest mode, for the checker: such a thread holds its vCPU's mutex at most, takes nothing but leaf device locks and RCU
+ * sections, and waits for nobody (LO-7).
+ */
+void thread_enter_guest(void);
+void thread_leave_guest(void);
 /* Number of locks and reader sections this thread holds; 0 in builds without the checker. */
 unsigned thread_nr_held(void);
 

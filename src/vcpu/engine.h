@@ -41,7 +41,7 @@ enum stop_kind {
 
 struct engine_ops {
 	const char *name;
-	/* Per-vCPU state in v->engine. 0 or -ENOMEM. */
+	/* Before the first run: per-vCPU state in v->engine. 0 or -ENOMEM. */
 	int (*vcpu_init)(struct vcpu *v);
 	void (*vcpu_fini)(struct vcpu *v);
 	/* Runs until v->stop.kind != STOP_NONE. */

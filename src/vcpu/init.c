@@ -28,6 +28,11 @@ static void apply_record(struct tlb_client *c, const struct tlb_inval *rec)
 		v->engine_ops->drop_code(v, rec->code_start, rec->code_end);
 }
 
+static void torn_down(struct tlb_client *c)
+{
+	vcpu_request(container_of(c, struct vcpu, tlb), VCPU_REQ_DEAD);
+}
+
 void vcpu_group_init(struct vcpu_group *g, struct vm_mem *mem, const struct vcpu_vm_ops *ops,
 		     void *vm)
 {
@@ -49,6 +54,7 @@ int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index,
 	v->index = index;
 	v->engine_ops = ops;
 	v->tlb.apply = apply_record;
+	v->tlb.torn_down = torn_down;
 	mutex_init(&v->mutex, RANK_VCPU, "vcpu");
 	host_sleeper_init(&v->sleeper);
 	v->arch.pstate = RESET_PSTATE;
@@ -60,19 +66,24 @@ int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index,
 	r = vtlb_init(v);
 	if (r)
 		goto fail_mem;
-	r = ops->vcpu_init(v);
-	if (r)
-		goto fail_tlb;
 	return 0;
 
-fail_tlb:
-	vtlb_fini(v);
 fail_mem:
 	mem_vcpu_fini(&v->mem);
 fail:
 	host_sleeper_fini(&v->sleeper);
 	mutex_fini(&v->mutex);
 	return r;
+}
+
+/* What only a vCPU that runs needs: most of its memory. Called again after a failure. */
+int vcpu_prepare(struct vcpu *v)
+{
+	int r = vtlb_prepare(v);
+
+	if (r || v->engine)
+		return r;
+	return v->engine_ops->vcpu_init(v);
 }
 
 void vcpu_fini(struct vcpu *v)

@@ -30,6 +30,9 @@ bool vcpu_step_exit_due(struct vcpu *v);
 /* Recomputes v->step from MDSCR_EL1, PSTATE and the VMM's wish. */
 void vcpu_step_update(struct vcpu *v);
 
+/* init.c */
+int vcpu_prepare(struct vcpu *v);
+
 /* sysreg.c */
 void sysreg_reset_all(struct vcpu *v);
 

@@ -220,6 +220,15 @@ static void inject_external(struct vcpu *v, const struct mem_fault *f, bool insn
 		vcpu_data_abort(v, f->va, fsc, true);
 }
 
+/* KVM_RUN fails all the same: user space learns which page it was. */
+static void memory_fault_exit(struct vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	v->run->memory_fault.flags = v->mem.report.flags;
+	v->run->memory_fault.gpa = v->mem.report.gpa;
+	v->run->memory_fault.size = v->mem.report.size;
+}
+
 /* 1: done, run on; 0: exit to user space; -errno. *again: the instruction is to be run again. */
 static int fault_outcome(struct vcpu *v, bool host, bool *again)
 {
@@ -234,6 +243,8 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 		v->run->exit_reason = KVM_EXIT_INTR;
 		v->stats.signal_exits++;
 	}
+	if (r && v->mem.report.valid)
+		memory_fault_exit(v);
 	if (r)
 		return r;
 	switch (action) {
@@ -257,6 +268,8 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 	case MEM_FAULT_SKIP:
 		v->arch.pc += 4;
 		return 1;
+	case MEM_FAULT_INJECT_NESTED:
+		break; /* of vCPUs that loaded a shadow MMU */
 	}
 	return -EINVAL;
 }
@@ -452,6 +465,7 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 		return suspended(v);
 	if (unlikely(v->mem.ring.full) && dirty_ring_still_full(&v->mem.ring)) {
 		v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+		a64_fetch_add(&v->group->mem->stats.ring_full_exits, 1);
 		return 0;
 	}
 	return 1;
@@ -539,6 +553,9 @@ int vcpu_run(struct vcpu *v)
 		v->last_thread = self;
 	}
 	if (!v->has_run) {
+		r = vcpu_prepare(v);
+		if (r)
+			return r;
 		first_run(v->group);
 		v->has_run = true;
 	}

@@ -348,6 +348,7 @@ void translate_stop_s2(struct vcpu *v, const struct s1_access *a, u32 acc, unsig
 
 	f->va = a->va;
 	f->exec = a->exec;
+	f->el0 = a->el == 0;
 	f->cache_op = a->cache_op;
 	f->size = (u8)size;
 	if (!f->s1ptw) {

@@ -55,7 +55,7 @@ static void *resolve(struct vcpu *v, const struct s1_access *a, u32 acc, unsigne
 	const struct vtlb_entry *e = &c->e[kind][(a->va >> 12) & (VTLB_SIZE - 1)];
 	struct page_result r;
 
-	if (likely(e->tag == (a->va & ~0xfffull)))
+	if (likely(e->tag == vtlb_tag(a->va)))
 		return (void *)(uintptr_t)(a->va + e->addend);
 	if (!translate_access(v, a, acc, size, &r))
 		return NULL;
@@ -361,7 +361,7 @@ void *vmem_fetch_page(struct vcpu *v, u64 va)
 	struct page_result r;
 	bool ok;
 
-	if (likely(e->tag == (va & ~0xfffull)))
+	if (likely(e->tag == vtlb_tag(va)))
 		return (void *)(uintptr_t)((va & ~0xfffull) + e->addend);
 	access_section_begin(&v->tlb);
 	ok = translate_access(v, &a, 0, 4, &r);

@@ -16,8 +16,9 @@
 #include "vcpu/translate.h"
 #include "vcpu/vcpu.h"
 
-#define NR_CONTEXTS	16
-#define NR_CONTEXTS_MIN 4 /* current EL and EL0 rights, two halves each: always allocated */
+#define NR_CONTEXTS 16
+#define NR_CONTEXTS_MIN \
+	4 /* current EL and EL0 rights, two halves each: all there once a vCPU ran */
 
 struct vtlb_state {
 	struct vtlb_context *ctx[NR_CONTEXTS];
@@ -27,12 +28,16 @@ struct vtlb_state {
 	u64 clock;
 	s32 asid; /* in force when `found` was last right */
 	struct vtlb_s2 s2[VTLB_S2_SIZE];
+	struct vtlb_first *first;
+};
+
+/* The contexts that may not fail to be there. Fresh memory of this size is the host's, unmapped until touched. */
+struct vtlb_first {
+	struct vtlb_context ctx[NR_CONTEXTS_MIN];
 };
 
 /* No page is ever in here: what cur points to before the first miss. */
-static const struct vtlb_context empty_context = {
-	.e = {[0 ... NR_VTLB_ACCESS - 1] = {[0 ... VTLB_SIZE - 1] = {.tag = VTLB_EMPTY}}},
-};
+static const struct vtlb_context empty_context;
 
 static struct vtlb_context *context_empty(void)
 {
@@ -49,21 +54,10 @@ static void context_clear(struct vtlb_context *c)
 	c->has_large = c->has_global = c->has_local = c->filled = false;
 }
 
-static struct vtlb_context *context_alloc(void)
-{
-	struct vtlb_context *c = NEW(struct vtlb_context);
-
-	if (c) {
-		c->filled = true;
-		context_clear(c);
-	}
-	return c;
-}
-
 static void s2_clear(struct vtlb_state *s)
 {
 	for (unsigned i = 0; i < VTLB_S2_SIZE; i++)
-		s->s2[i].ipa = VTLB_EMPTY;
+		s->s2[i].ipa = VTLB_S2_EMPTY;
 }
 
 int vtlb_init(struct vcpu *v)
@@ -75,13 +69,20 @@ int vtlb_init(struct vcpu *v)
 	v->vtlb.state = s;
 	v->vtlb.cur[0] = v->vtlb.cur[1] = context_empty();
 	s2_clear(s);
-	for (unsigned i = 0; i < NR_CONTEXTS_MIN; i++) {
-		s->ctx[i] = context_alloc();
-		if (!s->ctx[i]) {
-			vtlb_fini(v);
-			return -ENOMEM;
-		}
-	}
+	return 0;
+}
+
+int vtlb_prepare(struct vcpu *v)
+{
+	struct vtlb_state *s = v->vtlb.state;
+
+	if (s->first)
+		return 0;
+	s->first = NEW(struct vtlb_first);
+	if (!s->first)
+		return -ENOMEM;
+	for (unsigned i = 0; i < NR_CONTEXTS_MIN; i++)
+		s->ctx[i] = &s->first->ctx[i];
 	return 0;
 }
 
@@ -91,8 +92,9 @@ void vtlb_fini(struct vcpu *v)
 
 	if (!s)
 		return;
-	for (unsigned i = 0; i < NR_CONTEXTS; i++)
-		host_free(s->ctx[i], sizeof(struct vtlb_context));
+	for (unsigned i = NR_CONTEXTS_MIN; i < NR_CONTEXTS; i++)
+		DELETE(s->ctx[i]);
+	DELETE(s->first);
 	DELETE(s);
 	v->vtlb.state = NULL;
 }
@@ -188,7 +190,7 @@ static struct vtlb_context *context_find(struct vcpu *v, const struct vtlb_key *
 			victim = c;
 	}
 	if (n < NR_CONTEXTS && (!victim || victim->key.valid)) {
-		s->ctx[n] = context_alloc();
+		s->ctx[n] = NEW(struct vtlb_context);
 		if (s->ctx[n])
 			victim = s->ctx[n];
 	}
@@ -224,7 +226,7 @@ void vtlb_insert(struct vtlb_context *c, enum vtlb_access access, u64 va, u64 hv
 {
 	unsigned i = (va >> 12) & (VTLB_SIZE - 1);
 
-	c->e[access][i].tag = va & ~0xfffull;
+	c->e[access][i].tag = vtlb_tag(va);
 	c->e[access][i].addend = (hva & ~0xfffull) - (va & ~0xfffull);
 	c->cold[access][i] = (ipa & ~0xfffull) | leaf_log2 | (global ? VTLB_COLD_GLOBAL : 0);
 	c->filled = true;
@@ -244,7 +246,7 @@ static void flush_ipa(struct vtlb_state *s, u64 start, u64 end)
 {
 	for (unsigned i = 0; i < VTLB_S2_SIZE; i++)
 		if (s->s2[i].ipa >= ALIGN_DOWN(start, 4096ull) && s->s2[i].ipa < end)
-			s->s2[i].ipa = VTLB_EMPTY;
+			s->s2[i].ipa = VTLB_S2_EMPTY;
 	for (unsigned n = 0; n < NR_CONTEXTS; n++) {
 		struct vtlb_context *c = s->ctx[n];
 
@@ -344,7 +346,7 @@ void vtlb_drop_hva(struct vcpu *v, u64 hva)
 	hva &= ~0xfffull;
 	for (unsigned i = 0; i < VTLB_S2_SIZE; i++)
 		if (s->s2[i].hva == hva)
-			s->s2[i].ipa = VTLB_EMPTY;
+			s->s2[i].ipa = VTLB_S2_EMPTY;
 	for (unsigned n = 0; n < NR_CONTEXTS; n++) {
 		struct vtlb_context *c = s->ctx[n];
 
@@ -352,7 +354,7 @@ void vtlb_drop_hva(struct vcpu *v, u64 hva)
 			continue;
 		for (unsigned a = 0; a < NR_VTLB_ACCESS; a++)
 			for (unsigned i = 0; i < VTLB_SIZE; i++)
-				if (c->e[a][i].tag + c->e[a][i].addend == hva)
+				if (c->e[a][i].tag + c->e[a][i].addend == vtlb_tag(hva))
 					c->e[a][i].tag = VTLB_EMPTY;
 	}
 	v->vtlb.generation++;

@@ -21,10 +21,10 @@ enum vtlb_access { VTLB_READ, VTLB_WRITE, VTLB_EXEC, NR_VTLB_ACCESS };
 
 #define VTLB_BITS  9
 #define VTLB_SIZE  (1u << VTLB_BITS)
-#define VTLB_EMPTY 1ull /* a tag no page has */
+#define VTLB_EMPTY 0ull /* a tag no page has: fresh memory is an empty context */
 
 struct vtlb_entry {
-	u64 tag;    /* VA page as accessed, tag byte included; or VTLB_EMPTY */
+	u64 tag;    /* VA of the page's last byte, as accessed, tag byte included; or VTLB_EMPTY */
 	u64 addend; /* hva - va */
 };
 
@@ -66,6 +66,12 @@ struct vtlb {
 	struct vtlb_state *state; /* all contexts, keys, LRU: vcpu/vtlb.c */
 };
 
+/* Of the page that holds va. */
+static ALWAYS_INLINE u64 vtlb_tag(u64 va)
+{
+	return va | 0xfff;
+}
+
 /* hva of [va, va + size) if it is one hit in one page, else NULL. size is a constant power of two
  * up to 16. */
 static ALWAYS_INLINE void *vtlb_hit(const struct vtlb *t, enum vtlb_access access, u64 va,
@@ -75,7 +81,7 @@ static ALWAYS_INLINE void *vtlb_hit(const struct vtlb *t, enum vtlb_access acces
 
 	/* An access that crosses into the next page changes the tag and misses; at the top of the
 	 * address space it wraps. */
-	if (likely(e->tag == ((va + size - 1) & ~0xfffull) && (va & 0xfff) <= 0x1000 - size))
+	if (likely(e->tag == vtlb_tag(va + size - 1) && (va & 0xfff) <= 0x1000 - size))
 		return (void *)(uintptr_t)(va + e->addend);
 	return NULL;
 }
@@ -84,6 +90,8 @@ struct vcpu;
 struct tlb_inval;
 
 int vtlb_init(struct vcpu *v);
+/* Before the first run: memory for contexts. 0, -ENOMEM. */
+int vtlb_prepare(struct vcpu *v);
 void vtlb_fini(struct vcpu *v);
 /* EL or PSTATE.PAN changed: two loads, two stores. */
 void vtlb_switch_el(struct vcpu *v);
@@ -105,9 +113,10 @@ void vtlb_apply(struct vcpu *v, const struct tlb_inval *rec);
  * Stage-2 cache: IPA page to hva with rights, so that a stage-1 walk does not walk stage 2 for each
  * descriptor. Dropped by IPA and ALL records, untouched by guest TLBIs.
  */
-#define VTLB_S2_SIZE 128
+#define VTLB_S2_SIZE  128
+#define VTLB_S2_EMPTY 1ull /* no page's address */
 struct vtlb_s2 {
-	u64 ipa; /* page, or VTLB_EMPTY */
+	u64 ipa; /* page, or VTLB_S2_EMPTY */
 	u64 hva; /* of the page */
 	bool w;
 };

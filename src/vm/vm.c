@@ -63,6 +63,7 @@ int vm_create(u64 type, u64 extensions, struct vm **out)
 	r = mem_init(&vm->mem, ipa_bits);
 	if (r)
 		goto fail_io;
+	vm->mem.attributes_on = extensions & VM_EXT_MEMORY_ATTRIBUTES;
 	vcpu_group_init(&vm->group, &vm->mem, &vm_vcpu_ops, vm);
 	r = irq_vm_init(&vm->irq, &vm->group);
 	if (r)

@@ -28,6 +28,8 @@
 #define VM_IPA_BITS_MIN	    32
 #define VM_IPA_BITS_MAX	    48
 
+#define VM_EXT_MEMORY_ATTRIBUTES BIT(0) /* ANYKVM_EXT_MEMORY_ATTRIBUTES */
+
 struct vm_vcpu {
 	struct vcpu v;
 	struct vm *vm;
@@ -49,7 +51,7 @@ struct vm {
 	u32 created_vcpus;
 	/* --- constant --- */
 	u64 mm_id;	/* of the creator: admission */
-	u64 extensions; /* ANYKVM_EXT_* of the handle */
+	u64 extensions; /* VM_EXT_* of the handle */
 	u64 number;	/* unique in the process: names of statistics */
 };
 

@@ -62,7 +62,7 @@ static void rig(bool read_only)
 	memset(rig_level, 0, sizeof(rig_level));
 	rig_messages = 0;
 	memory_destroy(&ram);
-	if (memory_create(&ram, &rig_accel, RIG_RAM, 16 * MIB))
+	if (memory_create(&ram, &rig_accel, -1, MEMORY_ANON, RIG_RAM, 16 * MIB))
 		abort();
 	make_disk(read_only);
 	pci_init(&pci, &bus, ECAM, WINDOW, 0x10000000);

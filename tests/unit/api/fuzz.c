@@ -127,10 +127,11 @@ static void keep_fd(struct worker *w, int fd, unsigned kind)
 /* What a granted request returns, NR_API_KINDS: no descriptor. */
 static unsigned kind_made(uint32_t request)
 {
-	return request == (uint32_t)KVM_CREATE_VM      ? API_VM
-	       : request == (uint32_t)KVM_CREATE_VCPU  ? API_VCPU
-	       : request == (uint32_t)KVM_GET_STATS_FD ? API_STATS
-						       : NR_API_KINDS;
+	return request == (uint32_t)KVM_CREATE_VM	     ? API_VM
+	       : request == (uint32_t)KVM_CREATE_VCPU	     ? API_VCPU
+	       : request == (uint32_t)KVM_GET_STATS_FD	     ? API_STATS
+	       : request == (uint32_t)KVM_CREATE_GUEST_MEMFD ? API_GMEM
+							     : NR_API_KINDS;
 }
 
 static void step_ioctl(struct worker *w)
@@ -218,6 +219,38 @@ static void step_machine(struct worker *w)
 	keep_fd(w, kvm, API_SYSTEM);
 }
 
+/* Files of a machine, slots over them, holes in them. */
+static void step_gmem(struct worker *w)
+{
+	struct kvm_create_guest_memfd create = {.size = (1 + below(w, 16)) * PAGE,
+						.flags = below(w, 4)};
+	struct kvm_userspace_memory_region2 region = {.slot = below(w, 6),
+						      .flags = KVM_MEM_GUEST_MEMFD,
+						      .guest_phys_addr =
+							      RAM + below(w, 16) * (ARENA_SIZE / 8),
+						      .memory_size = below(w, 16) * PAGE,
+						      .userspace_addr = draw_page(w),
+						      .guest_memfd_offset = below(w, 4) * PAGE};
+	struct slot *held;
+	int fd = draw_fd(w, &held), made = -1;
+
+	switch (below(w, 4)) {
+	case 0:
+		made = ioctl(fd, KVM_CREATE_GUEST_MEMFD, &create);
+		break;
+	case 1:
+		fallocate(fd, FALLOC_FL_KEEP_SIZE | (below(w, 2) ? FALLOC_FL_PUNCH_HOLE : 0),
+			  below(w, 20) * PAGE, below(w, 20) * PAGE);
+		break;
+	default: /* whatever descriptor happens to be there */
+		region.guest_memfd = w->a->slot[below(w, NR_FDS)].fd;
+		ioctl(fd, KVM_SET_USER_MEMORY_REGION2, &region);
+		break;
+	}
+	pthread_rwlock_unlock(&held->lock);
+	keep_fd(w, made, API_GMEM);
+}
+
 static void step_descriptor(struct worker *w)
 {
 	struct slot *held;
@@ -257,7 +290,7 @@ static void step_descriptor(struct worker *w)
 
 static void step_map(struct worker *w)
 {
-	unsigned i = below(w, NR_MAPS);
+	unsigned i = below(w, NR_MAPS), kind;
 	struct slot *held;
 	int fd;
 
@@ -273,14 +306,16 @@ static void step_map(struct worker *w)
 		return;
 	}
 	fd = draw_fd(w, &held);
+	kind = held->kind;
 	w->map[i] = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	pthread_rwlock_unlock(&held->lock);
 	if (w->map[i] == MAP_FAILED) {
 		w->map[i] = NULL;
 		return;
 	}
-	/* only a vCPU can be mapped (or an eventfd cannot) */
-	((struct kvm_run *)w->map[i])->immediate_exit = below(w, 2);
+	/* guest_memfd may refuse each touch */
+	if (kind == API_VCPU)
+		((struct kvm_run *)w->map[i])->immediate_exit = below(w, 2);
 }
 
 static void step_memory(struct worker *w)
@@ -327,8 +362,10 @@ static void *worker_main(void *arg)
 
 		if (i % 200 == 0)
 			step_machine(w);
-		else if (kind < 85)
+		else if (kind < 80)
 			step_ioctl(w);
+		else if (kind < 85)
+			step_gmem(w);
 		else if (kind < 90)
 			step_memory(w);
 		else if (kind < 94)
@@ -405,6 +442,21 @@ static void fuzz_round(uint64_t seed, unsigned steps, unsigned long answered[2])
 	rcu_barrier();
 }
 
+/* The library makes a descriptor for mappings that nobody may touch when the first is made, and keeps it. */
+static void map_private_gmem(void)
+{
+	struct kvm_create_guest_memfd create = {.size = PAGE, .flags = GUEST_MEMFD_FLAG_MMAP};
+	int kvm = open("/dev/kvm", O_RDWR), vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	int gmem = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &create);
+	void *p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, gmem, 0);
+
+	ASSERT(p != MAP_FAILED);
+	munmap(p, PAGE);
+	close(gmem);
+	close(vm);
+	close(kvm);
+}
+
 TEST(requests_without_sense_do_no_harm_and_leave_nothing)
 {
 	struct sigaction sa = {.sa_handler = on_signal}, old;
@@ -415,6 +467,7 @@ TEST(requests_without_sense_do_no_harm_and_leave_nothing)
 	int fds;
 
 	sigaction(SIGUSR1, &sa, &old);
+	map_private_gmem();
 	fuzz_round(seed, 300, answered);
 	objects = host_alloc_objects();
 	fds = count_fds();

@@ -117,7 +117,7 @@ static void fill(struct vcpu *v, enum vtlb_access access, u64 va)
 	struct vtlb_entry *e = &v->vtlb.cur[0]->e[access][va >> 12 & (VTLB_SIZE - 1)];
 
 	if (in_range(rig_of(v), va & ~0xfffull, 4096)) {
-		e->tag = va & ~0xfffull;
+		e->tag = vtlb_tag(va);
 		e->addend = 0;
 	}
 }

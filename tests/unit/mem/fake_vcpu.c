@@ -21,7 +21,7 @@ static void apply(struct tlb_client *c, const struct tlb_inval *rec)
 		struct fake_tlb_entry *e = &v->entry[i];
 
 		if (rec->kind == TLB_INVAL_ALL ||
-		    (rec->kind == TLB_INVAL_IPA && (!rec->mmu_id || rec->mmu_id == v->m->mmu.id) &&
+		    (rec->kind == TLB_INVAL_IPA && (!rec->mmu_id || rec->mmu_id == e->mmu_id) &&
 		     e->page >= rec->start && e->page < rec->end))
 			e->page = ~0ull;
 	}
@@ -54,13 +54,25 @@ void fake_vcpu_fini(struct fake_vcpu *v)
 {
 	if (v->in_guest)
 		fake_leave(v);
+	fake_put(v);
 	mem_vcpu_fini(&v->mem);
 	if (v->ring)
 		munmap(v->ring, v->m->ring_bytes);
 }
 
+int fake_load(struct fake_vcpu *v, u64 vttbr, u64 vtcr, bool s2)
+{
+	return nested_mmu_load(v->m, &v->mem, vttbr, vtcr, s2);
+}
+
+void fake_put(struct fake_vcpu *v)
+{
+	nested_mmu_put(&v->mem);
+}
+
 void fake_enter(struct fake_vcpu *v)
 {
+	nested_mmu_sync(v->m, &v->mem);
 	tlb_enter(&v->tlb);
 	v->in_guest = true;
 }
@@ -77,6 +89,11 @@ void fake_poll(struct fake_vcpu *v)
 		tlb_poll(&v->tlb);
 }
 
+static bool holds(const struct fake_vcpu *v, const struct fake_tlb_entry *e, u64 ipa)
+{
+	return e->page == (ipa & ~0xfffull) && e->mmu_id == mem_vcpu_mmu(v->m, &v->mem)->id;
+}
+
 static struct fake_tlb_entry *slot_of(struct fake_vcpu *v, u64 ipa)
 {
 	return &v->entry[(ipa >> 12) % FAKE_TLB_SIZE];
@@ -86,7 +103,7 @@ const struct fake_tlb_entry *fake_tlb_find(const struct fake_vcpu *v, u64 ipa)
 {
 	const struct fake_tlb_entry *e = slot_of((struct fake_vcpu *)v, ipa);
 
-	return e->page == (ipa & ~0xfffull) ? e : NULL;
+	return holds(v, e, ipa) ? e : NULL;
 }
 
 static bool allowed(const struct fake_tlb_entry *e, enum fake_op op)
@@ -100,11 +117,14 @@ static int translate(struct fake_vcpu *v, u64 ipa, enum fake_op op, u64 *hva,
 	struct fake_tlb_entry *e = slot_of(v, ipa);
 	struct s2_result r;
 
-	if (e->page != (ipa & ~0xfffull) || !allowed(e, op)) {
-		if (s2_lookup(&v->m->mmu, ipa, op == FAKE_WRITE, op == FAKE_EXEC, false, &r, fault))
+	if (!holds(v, e, ipa) || !allowed(e, op)) {
+		struct s2_mmu *mmu = mem_vcpu_mmu(v->m, &v->mem);
+
+		if (s2_lookup(mmu, ipa, op == FAKE_WRITE, op == FAKE_EXEC, false, &r, fault))
 			return -EFAULT;
 		/* In the section that read the descriptor. */
 		*e = (struct fake_tlb_entry){.page = ipa & ~0xfffull,
+					     .mmu_id = mmu->id,
 					     .hva = r.hva & ~0xfffull,
 					     .r = r.r,
 					     .w = r.w,

@@ -7,7 +7,7 @@
 #define ANYKVM_TESTS_FAKE_VCPU_H
 
 #include "host/guarded.h"
-#include "mem/mem.h"
+#include "mem/nested_mmu.h"
 #include "sync/thread.h"
 
 #define FAKE_TLB_SIZE  64u
@@ -15,6 +15,7 @@
 
 struct fake_tlb_entry {
 	u64 page; /* ipa of the 4 KiB page, ~0 = empty */
+	u64 mmu_id;
 	u64 hva;
 	bool r, w, x;
 	u8 level;
@@ -48,6 +49,9 @@ enum fake_op { FAKE_READ, FAKE_WRITE, FAKE_EXEC };
 
 void fake_vcpu_init(struct fake_vcpu *v, struct vm_mem *m);
 void fake_vcpu_fini(struct fake_vcpu *v);
+/* As nested_mmu_load and _put: ipas are the inner guest's between the two. */
+int fake_load(struct fake_vcpu *v, u64 vttbr, u64 vtcr, bool s2);
+void fake_put(struct fake_vcpu *v);
 void fake_enter(struct fake_vcpu *v);
 void fake_leave(struct fake_vcpu *v);
 void fake_poll(struct fake_vcpu *v);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "host/alloc.h"
+#include "host/signal.h"
 #include "rig.h"
 #include "sync/wait.h"
 
@@ -18,6 +19,7 @@ static void start(struct rig *r, unsigned ipa_bits, u32 ring_bytes, bool with_bi
 {
 	rcu_barrier();
 	objects_before = host_alloc_objects();
+	r->sigmask = host_signals_block();
 	if (mem_init(&r->m, ipa_bits)) {
 		printf("# mem_init failed\n");
 		abort();
@@ -26,6 +28,13 @@ static void start(struct rig *r, unsigned ipa_bits, u32 ring_bytes, bool with_bi
 	    (with_bitmap && mem_enable_ring_bitmap(&r->m)))
 		abort();
 	fake_vcpu_init(&r->v, &r->m);
+}
+
+void rig_open_to_signals(struct rig *r, void (*fn)(void *), void *arg)
+{
+	host_signals_restore(r->sigmask);
+	fn(arg);
+	r->sigmask = host_signals_block();
 }
 
 void rig_start_bits(struct rig *r, unsigned ipa_bits)
@@ -59,13 +68,15 @@ void rig_start(struct rig *r)
 
 bool rig_stop(struct rig *r)
 {
-	bool ok = rig_at_rest(&r->m);
+	bool ok;
 	u64 left;
 
 	fake_vcpu_fini(&r->v);
+	ok = rig_at_rest(&r->m);
 	mem_stop_notifier(&r->m);
 	mem_fini(&r->m);
 	rcu_barrier();
+	host_signals_restore(r->sigmask);
 	left = host_alloc_objects() - objects_before;
 	if (left) {
 		printf("# %lld objects of the library are left\n", (long long)left);
@@ -174,6 +185,11 @@ bool rig_at_rest(struct vm_mem *m)
 	write_lock(&m->mmu_lock);
 	if (pgt && stage2_check(pgt) < 0)
 		ok = false;
+	for (u32 i = 0; i < m->nested.nr; i++) {
+		pgt = aptr_load_relaxed(&nested_mmu_at(m, i)->mmu.pgt);
+		if (pgt && stage2_check(pgt) < 0)
+			ok = false;
+	}
 	write_unlock(&m->mmu_lock);
 	mutex_unlock(&m->slots_lock);
 	return ok;
@@ -219,6 +235,9 @@ static void dump_set(struct text *t, struct vm_mem *m, struct memslot_set *set)
 		text_add(t, "slot %u gfn %llx pages %llx hva %llx flags %x bitmap %p\n", s->id,
 			 (long long)s->base_gfn, (long long)s->npages, (long long)s->userspace_addr,
 			 s->flags, (void *)s->dirty_bitmap);
+		if (memslot_is_gmem(s))
+			text_add(t, " gmem %p pages %llx..%llx\n", aptr_load_relaxed(&s->gmem.file),
+				 (long long)s->gmem.node.start, (long long)s->gmem.node.end);
 		for (u64 i = 0; s->dirty_bitmap && i < memslot_bitmap_words(s); i++)
 			if (a64_load_relaxed(&s->dirty_bitmap[i]))
 				text_add(t, " word %llx %llx\n", (long long)i,

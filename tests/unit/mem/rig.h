@@ -20,11 +20,17 @@
 struct rig {
 	struct vm_mem m;
 	struct fake_vcpu v;
+	u64 sigmask; /* of the thread that started it, before that */
 };
 
-/* A VM of 40 IPA bits with one fake vCPU. */
+/*
+ * A VM of 40 IPA bits with one fake vCPU. Until rig_stop the thread's signals are blocked, as a vCPU thread's are in KVM_RUN: tests
+ * take mmu_lock and call the fault path themselves (LO-12). rig_open_to_signals shows what an entry point does on its own.
+ */
 void rig_start(struct rig *r);
 void rig_start_bits(struct rig *r, unsigned ipa_bits);
+/* Runs fn(arg) on this thread with its signals as the program has them. */
+void rig_open_to_signals(struct rig *r, void (*fn)(void *), void *arg);
 /* With dirty rings of so many bytes, and a bitmap beside them or not. */
 void rig_start_rings(struct rig *r, u32 ring_bytes, bool with_bitmap);
 /* Also checks what must hold at rest, and that nothing of the library's memory is left. True if all is well. */

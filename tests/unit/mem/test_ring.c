@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "host/pages.h"
+#include "host/signal.h"
 #include "rig.h"
 #include "test.h"
 
@@ -328,11 +329,11 @@ TEST(a_reset_holds_slots_lock_until_no_vcpu_writes_through_what_it_closed)
 	}
 	while (!helper_ended_within(&h, 1))
 		fake_poll(&r.v);
-	helper_join(&h);
 	fake_poll(&r.v);
 	EXPECT(!fake_tlb_find(&r.v, PAGE));
-	EXPECT_EQ(reset_result, 1);
 	fake_leave(&r.v);
+	helper_join(&h);
+	EXPECT_EQ(reset_result, 1);
 	stop(64 * PAGE);
 }
 
@@ -343,11 +344,9 @@ static void ignore_signal(int sig)
 /* Threads of the library have all signals blocked; a VMM's has not. */
 static void reset_with_signals(void *arg)
 {
-	sigset_t none;
-
-	sigemptyset(&none);
-	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	host_signals_restore(0);
 	reset(arg);
+	host_signals_block();
 }
 
 TEST(a_signal_ends_a_reset_early_without_an_error)

@@ -186,10 +186,10 @@ TEST(I20_no_vcpu_has_the_block_any_more_when_its_table_is_there)
 	EXPECT(!helper_ended_within(&h, 20));
 	while (!helper_ended_within(&h, 1))
 		fake_poll(&r.v);
-	helper_join(&h);
 	fake_poll(&r.v);
 	EXPECT(!fake_tlb_find(&r.v, GIB + 3 * PAGE));
 	fake_leave(&r.v);
+	helper_join(&h);
 	EXPECT(rig_stop(&r));
 	munmap(mem, 2 * MIB);
 }

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <time.h>
 
+#include "base/context.h"
 #include "sync/cond.h"
 #include "sync/mutex.h"
 #include "sync/ref.h"
@@ -47,6 +48,7 @@ struct counter {
 
 static void counter_init(struct counter *c)
 {
+	thread_context.signals_blocked = 1;
 	memset(c, 0, sizeof(*c));
 	mutex_init(&c->m, RANK_SLOTS, "m");
 	cond_init(&c->c);

@@ -480,7 +480,7 @@ TEST(released_memory_is_eio)
 	rig_x(r, 0)[1] = HIGH + DATA;
 	rig_start_raw(r, 0, G_count_up, &t);
 	rig_sleep_ms(5);
-	mem_flush_all(&r->mem);
+	mm_release();
 	EXPECT_EQ(rig_join(&t), -EIO);
 	rig_destroy(r);
 }
