@@ -84,8 +84,10 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 	void *p, *q;
 	int ring;
 
-	if (touches_dirty_ring(f->vm, offset, length) &&
-	    ((prot & PROT_EXEC) || !(flags & MAP_SHARED)))
+	/* The kernel's: a descriptor of no file system is never executable, whatever the driver thinks. */
+	if (prot & PROT_EXEC)
+		return (void *)(intptr_t)-EPERM;
+	if (touches_dirty_ring(f->vm, offset, length) && !(flags & MAP_SHARED))
 		return (void *)(intptr_t)-EINVAL;
 	if (offset > at || offset + length <= at)
 		return host_mmap(addr, length, prot, flags, fd, offset);
