@@ -147,8 +147,12 @@ static enum control_result command_help(struct control_client *client, struct ma
 static enum control_result command_info(struct control_client *client, struct machine *m,
 					char *arguments)
 {
-	control_print(client, "accelerator %s\nmemory %llu MiB\nvcpus %u\ndisks %u\n",
-		      m->accel->name, m->options->memory / MIB + 0ull, m->nr_vcpus,
+	const char *state = incoming_is_open(m) ? "waits for a guest"
+			    : m->migration	? "migrates"
+						: "runs";
+
+	control_print(client, "state %s\naccelerator %s\nmemory %llu MiB\nvcpus %u\ndisks %u\n",
+		      state, m->accel->name, m->options->memory / MIB + 0ull, m->nr_vcpus,
 		      m->options->nr_disks);
 	return CONTROL_OK;
 }

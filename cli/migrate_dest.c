@@ -119,10 +119,7 @@ static int receive_state(struct incoming *in, const struct stream_header *header
 
 	if (header->argument != in->nr_sections || in->nr_sections >= state_nr_sections(m))
 		return stream_fail(&in->stream, "state out of order");
-	/* What is typed here follows what was typed there. */
-	pthread_mutex_lock(&m->input_lock);
 	state_section(&state, m, in->nr_sections);
-	pthread_mutex_unlock(&m->input_lock);
 	if (!state_is_good(&state))
 		return stream_fail(&in->stream, "%s: %s",
 				   state_section_name(m, in->nr_sections, name), state.why);
@@ -221,7 +218,7 @@ static int incoming_connect(struct incoming *in)
 		if (poll(wait, 2, -1) < 0 && errno != EINTR)
 			return stream_fail(&in->stream, "poll: %s", strerror(errno));
 		if (wait[1].revents)
-			return stream_fail(&in->stream, "cancelled");
+			return stream_fail(&in->stream, STREAM_CANCELLED);
 		in->stream.fd = accept4(in->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (in->stream.fd >= 0)
 			return 0;
@@ -239,7 +236,7 @@ static int incoming_greet(struct incoming *in)
 		stream->received = stream->sent = 0;
 		if (!receive_hello(in))
 			break;
-		if (stream->received || !strcmp(stream->why, "cancelled"))
+		if (stream->received || !strcmp(stream->why, STREAM_CANCELLED))
 			return -1;
 		stream_close(stream);
 		stream->why[0] = 0;
@@ -257,7 +254,8 @@ static void *incoming_thread(void *argument)
 	if (!incoming_greet(in) && !receive_guest(in) && !make_ready(in) && !receive_commit(in)) {
 		incoming_go(in);
 	} else {
-		cli_say("--incoming %s: %s", in->machine->options->incoming, stream->why);
+		if (strcmp(stream->why, STREAM_CANCELLED))
+			cli_say("--incoming %s: %s", in->machine->options->incoming, stream->why);
 		if (stream->fd >= 0 && !stream->is_file)
 			stream_send(stream, STREAM_FAILED, 0, stream->why, strlen(stream->why),
 				    NULL, 0);

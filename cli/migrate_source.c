@@ -25,8 +25,9 @@
 #include "migrate.h"
 #include "state.h"
 
-#define PATIENCE      10.0
-#define STATE_SECONDS 0.002 /* what state and handshake take of the downtime */
+#define PATIENCE       10.0
+#define REPORT_SECONDS 0.25
+#define STATE_SECONDS  0.002 /* what state and handshake take of the downtime */
 
 struct migration {
 	struct machine *machine;
@@ -43,6 +44,7 @@ struct migration {
 	bool keep; /* the source goes on, too */
 	unsigned round;
 	double start, round_start, rate; /* rate: bytes a second */
+	double reported;		 /* when progress was told last */
 	uint64_t round_bytes;		 /* stream->bytes at its start */
 	double stopped;			 /* when vCPUs parked; 0: they run */
 	double downtime_taken;
@@ -80,16 +82,24 @@ static double estimate(const struct migration *mig, uint64_t pages)
 	return STATE_SECONDS + (mig->rate > 0 ? left_bytes(mig, pages) / mig->rate : 0);
 }
 
-static void report(void *opaque, uint64_t pages_left)
+static void report(struct migration *mig, uint64_t pages_left)
 {
-	struct migration *mig = opaque;
-
+	mig->reported = now();
 	measure(mig);
 	control_print(mig->client,
 		      "{\"round\": %u, \"pages_left\": %llu, \"mib_per_second\": %.1f, "
 		      "\"estimated_downtime_ms\": %.1f}\n",
 		      mig->round, pages_left + 0ull, mig->rate / MIB,
 		      estimate(mig, pages_left) * 1e3);
+}
+
+/* Within a round: often enough for a human. */
+static void report_some(void *opaque, uint64_t pages_left)
+{
+	struct migration *mig = opaque;
+
+	if (now() - mig->reported >= REPORT_SECONDS)
+		report(mig, pages_left);
 }
 
 /* --- steps; 0, or -1 with stream.why set --- */
@@ -410,7 +420,7 @@ static struct migration *migration_create(struct control_client *client, struct 
 		.stream = &mig->stream,
 		.pages = calloc(memory_bitmap_words(&m->ram), sizeof(uint64_t)),
 		.payload = malloc(STREAM_MAX_PAYLOAD),
-		.progress = report,
+		.progress = report_some,
 		.opaque = mig,
 	};
 	mig->start = now();

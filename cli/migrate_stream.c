@@ -85,7 +85,7 @@ static int stream_wait(struct stream *stream, short events)
 		nr = poll(wait, 2, timeout);
 	} while (nr < 0 && errno == EINTR);
 	if (wait[1].revents)
-		return stream_fail(stream, "cancelled");
+		return stream_fail(stream, STREAM_CANCELLED);
 	if (nr < 0)
 		return stream_fail(stream, "poll: %s", strerror(errno));
 	if (!nr)
@@ -138,9 +138,8 @@ int stream_send(struct stream *stream, enum stream_kind kind, uint64_t argument,
 			continue;
 		if (done < 0)
 			return stream_fail(stream, "%s",
-					   errno == EPIPE || errno == ECONNRESET
-						   ? "the other side is gone"
-						   : strerror(errno));
+					   errno == EPIPE || errno == ECONNRESET ? STREAM_GONE
+										 : strerror(errno));
 		nr_fds = 0;
 		for (; first < 2 && (size_t)done >= iov[first].iov_len; first++)
 			done -= iov[first].iov_len;
@@ -207,7 +206,7 @@ static int receive_all(struct stream *stream, void *to, size_t length)
 			continue;
 		if (!got || (got < 0 && errno == ECONNRESET))
 			return stream_fail(stream, stream->is_file ? "the file ends too early"
-								   : "the other side is gone");
+								   : STREAM_GONE);
 		if (got < 0)
 			return stream_fail(stream, "%s", strerror(errno));
 		at += got;
@@ -255,7 +254,7 @@ void stream_hear_reason(struct stream *stream)
 	struct stream_header header;
 	struct stream heard = *stream;
 
-	if (stream->is_file || strcmp(stream->why, "the other side is gone"))
+	if (stream->is_file || strcmp(stream->why, STREAM_GONE))
 		return;
 	heard.why[0] = 0;
 	heard.nr_fds = 0;
@@ -313,36 +312,51 @@ int stream_connect(const char *path)
 	return -1;
 }
 
+/* True, after a message, if the path cannot be ours. */
+static bool path_is_taken(const char *path, const char *what)
+{
+	struct stat there;
+	int other;
+
+	if (lstat(path, &there))
+		return false;
+	if (!S_ISSOCK(there.st_mode)) {
+		cli_say("%s %s: there is something that is no socket", what, path);
+		return true;
+	}
+	other = stream_connect(path);
+	if (other < 0 && errno != EAGAIN)
+		return false;
+	cli_say("%s %s: another machine listens there", what, path);
+	if (other >= 0)
+		close(other);
+	return true;
+}
+
 int stream_listen(const char *path, const char *what)
 {
+	static const char suffix[] = ".new";
 	struct sockaddr_un address;
-	struct stat there;
-	int fd, other;
+	char first_name[sizeof(address.sun_path)];
 	mode_t mask;
+	int fd;
 
-	if (!unix_address(&address, path)) {
-		cli_say("%s %s: the path of a socket has at most %zu bytes", what, path,
-			sizeof(address.sun_path) - 1);
+	if (strlen(path) + sizeof(suffix) > sizeof(first_name)) {
+		cli_say("%s %s: the path of a socket has at most %zu bytes here", what, path,
+			sizeof(first_name) - sizeof(suffix));
 		return -1;
 	}
-	if (!lstat(path, &there)) {
-		if (!S_ISSOCK(there.st_mode)) {
-			cli_say("%s %s: there is something that is no socket", what, path);
-			return -1;
-		}
-		other = stream_connect(path);
-		if (other >= 0 || errno == EAGAIN) {
-			cli_say("%s %s: another machine listens there", what, path);
-			if (other >= 0)
-				close(other);
-			return -1;
-		}
-		unlink(path);
-	}
+	if (path_is_taken(path, what))
+		return -1;
+	/* It gets its name when it listens already, so that who waits for the name can connect; this replaces a stale one, too. */
+	snprintf(first_name, sizeof(first_name), "%s%s", path, suffix);
+	unlink(first_name);
+	unix_address(&address, first_name);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* The mode is right from the first moment on: chmod(2) after bind(2) would be too late. */
 	mask = umask(0177);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 8)) {
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 8) ||
+	    rename(first_name, path)) {
 		cli_say_errno("%s %s", what, path);
 		if (fd >= 0)
 			close(fd);

@@ -29,6 +29,10 @@
 #define STREAM_VERSION 1u
 #define STREAM_FDS     32 /* of disks, with HELLO */
 
+/* Two reasons that are looked for. */
+#define STREAM_CANCELLED "cancelled"
+#define STREAM_GONE	 "the other side is gone"
+
 enum stream_kind {
 	STREAM_HELLO = 1,
 	STREAM_PAGES,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What of a controller moves with a migrating guest. Commands run within the store that rings their doorbell, so none is under way. */
+#include <string.h>
+
 #include "nvme.h"
 
 #define ADMIN_MAX_ENTRIES 4096u /* more than other queues have: what AQA can say */
@@ -64,6 +66,14 @@ void nvme_state(struct nvme *ctrl, struct state *state)
 		ctrl->nr_events = 0;
 		state_fail(state, "too many outstanding events");
 	}
-	if (state->loading && state_is_good(state))
+	if (!state->loading)
+		return;
+	if (state_is_good(state))
 		queues_link(ctrl, state);
+	if (state_is_good(state))
+		return;
+	/* Nothing of it is to be used, not even by mistake. */
+	memset(ctrl->sq, 0, sizeof(ctrl->sq));
+	memset(ctrl->cq, 0, sizeof(ctrl->cq));
+	ctrl->csts = 0;
 }

@@ -107,16 +107,20 @@ static enum machine_end run_once(struct run *run)
 	struct machine m;
 	enum machine_end end = END_FAILED;
 	double start = now();
+	bool here;
 
 	if (!machine_create(&m, options, run->accel, &run->terminal, run->disks)) {
 		if (options->incoming ? incoming_start(&m, run->disks) : machine_start(&m))
 			machine_post_end(&m, END_FAILED);
 		run_wait(&m, run->control, run->deadline);
+		here = !incoming_is_open(&m);
 		migration_end(&m);
 		incoming_end(&m);
 		machine_stop(&m);
 		end = machine_ended(&m);
-		if (end == END_TIMEOUT) {
+		if (end == END_TIMEOUT && !here) {
+			cli_say("no guest has arrived within %g seconds", options->timeout);
+		} else if (end == END_TIMEOUT) {
 			cli_say("the guest still ran after %g seconds", options->timeout);
 			for (unsigned i = 0; i < m.nr_vcpus; i++)
 				report_where(&m.vcpus[i]);

@@ -59,7 +59,10 @@ void state_section(struct state *state, struct machine *m, unsigned section)
 		pl031_state(&m->rtc, state);
 		break;
 	case SECTION_CONSOLE:
+		/* Held, the run loop does not touch it, but it looks whether there is something. */
+		pthread_mutex_lock(&m->input_lock);
 		state_console(state, m->terminal);
+		pthread_mutex_unlock(&m->input_lock);
 		break;
 	default:
 		section -= SECTION_VCPUS;

@@ -21,6 +21,8 @@ static const char *exit_name(unsigned reason)
 		return "internal error";
 	case KVM_EXIT_FAIL_ENTRY:
 		return "fail entry";
+	case KVM_EXIT_DIRTY_RING_FULL:
+		return "ring full";
 	case KVM_EXIT_MEMORY_FAULT:
 		return "memory fault";
 	default:

@@ -244,6 +244,115 @@ TEST(reads_follow_every_shape_of_prps)
 	EXPECT(holds_sectors(PAGES + 0x50000, 56, 8));
 }
 
+/* Forgets what has been marked so far. */
+static void clear_marks(void)
+{
+	memset(ram.dirty, 0, memory_bitmap_words(&ram) * 8);
+}
+
+static bool is_marked(uint64_t gpa)
+{
+	uint64_t page = (gpa - RIG_RAM) >> ram.page_shift;
+
+	return ram.dirty[page / 64] >> page % 64 & 1;
+}
+
+/* KVM does not see what we write; a migration that missed it would lose it. */
+TEST(whatever_the_controller_writes_is_marked_dirty)
+{
+	unsigned nr = 0;
+
+	rig(false);
+	enable();
+	make_io(8);
+	clear_marks();
+	EXPECT_EQ(run(&io, transfer(2, 10, 16, PAGES + 0x8000 + 512, LIST)), NVME_TRANSFER_ERROR);
+	EXPECT(!is_marked(PAGES + 0x8000));
+	clear_marks();
+	EXPECT_EQ(run(&io, transfer(2, 10, 8, PAGES + 0x8000 + 512, PAGES + 0x9000)), 0);
+	EXPECT(is_marked(PAGES + 0x8000) && is_marked(PAGES + 0x9000) && is_marked(IOCQ));
+	EXPECT(!is_marked(PAGES + 0x7000) && !is_marked(PAGES + 0xa000));
+	clear_marks();
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 6, .prp1 = PAGES, .cdw10 = 1}), 0);
+	EXPECT(is_marked(PAGES) && is_marked(ACQ));
+	clear_marks();
+	EXPECT_EQ(run(&io, transfer(1, 64, 8, PAGES, 0)), 0); /* a write to the disk reads memory */
+	EXPECT(!is_marked(PAGES) && is_marked(IOCQ));
+	for (uint64_t i = 0; i < memory_bitmap_words(&ram); i++)
+		nr += __builtin_popcountll(ram.dirty[i]);
+	EXPECT_EQ(nr, 2); /* the completion, and the command that run() stored */
+}
+
+static uint8_t saved[65536];
+
+static struct state save(void)
+{
+	struct state state = {.data = saved, .size = sizeof(saved)};
+
+	nvme_state(&disk_ctrl, &state);
+	EXPECT(state_is_good(&state));
+	return state;
+}
+
+/* Into a controller as new; the memory stays. */
+static bool load(size_t length)
+{
+	struct state state = {.loading = true, .data = saved, .size = length};
+	struct irq_line line = {.accel = &rig_accel, .spi = SPI};
+	static struct bus other_bus;
+
+	other_bus = (struct bus){.nr_regions = 0};
+	pci_init(&pci, &other_bus, ECAM, WINDOW, 0x10000000);
+	nvme_init(&disk_ctrl, &pci, 1, &disk, &ram, line);
+	bus = other_bus;
+	nvme_state(&disk_ctrl, &state);
+	return state_is_good(&state) && state.used == length;
+}
+
+TEST(a_controller_goes_on_where_its_state_is_loaded)
+{
+	size_t length;
+
+	rig(false);
+	enable();
+	make_io(8);
+	for (unsigned i = 0; i < 13; i++) /* around the ends of the queues */
+		EXPECT_EQ(run(&io, transfer(2, i, 1, PAGES, 0)), 0);
+	length = save().used;
+	EXPECT(load(length));
+	EXPECT_EQ(run(&io, transfer(2, 5, 1, PAGES + 0x1000, 0)), 0);
+	EXPECT(holds_sectors(PAGES + 0x1000, 5, 1));
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 4, .cdw10 = 1}), NVME_DELETE_INVALID);
+}
+
+TEST(a_state_that_makes_no_sense_is_refused_and_does_no_harm)
+{
+	uint64_t seed = 1;
+	uint8_t good[sizeof(saved)];
+	size_t length;
+
+	rig(false);
+	enable();
+	make_io(8);
+	length = save().used;
+	memcpy(good, saved, length);
+	for (size_t cut = 0; cut < length; cut += 97)
+		EXPECT(!load(cut));
+	for (unsigned r = 0; r < 20000; r++) {
+		memcpy(saved, good, length);
+		for (unsigned i = 0; i <= (r & 3); i++) {
+			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+			saved[(seed >> 33) % length] = seed >> 20;
+		}
+		/* Good or not: whoever rings doorbells afterwards finds no index outside of a queue. */
+		load(length);
+		for (unsigned i = 0; i < 2 * NVME_QUEUES; i++)
+			rig_store(&bus, BAR + 0x1000 + i * 4, 4, 1);
+	}
+	memcpy(saved, good, length);
+	EXPECT(load(length));
+}
+
 TEST(writes_and_write_zeroes_reach_the_file)
 {
 	uint8_t data[4096], file[4096 * 2];
