@@ -15,7 +15,8 @@
  *
  * Signals: while a thread is in KVM_RUN its asynchronous signals are blocked; a pending one that its mask (or
  * KVM_SET_SIGNAL_MASK) lets through ends KVM_RUN with EINTR, and its handler runs on return. The library has handlers for
- * SIGSEGV and SIGBUS; they pass on what is not theirs. A program may install its own at any time.
+ * SIGSEGV and SIGBUS; they pass on what is not theirs. A program may install its own at any time; those that come after a
+ * thread's first KVM_RUN must likewise pass on what is not theirs.
  *
  * fork: a child has no use of its parent's machines: each request fails with EIO, closing frees nothing of the parent's.
  *
@@ -183,8 +184,8 @@ struct anykvm_invalidate {
  * @inv: filled; handed to anykvm_invalidate_end by the same thread
  *
  * When it returns, no guest accesses the range through an old mapping, and none gets a new one until anykvm_invalidate_end.
- * Between the two calls the thread's asynchronous signals are blocked, and it makes no KVM request and waits for no thread
- * that may be in one. Pairs do not nest.
+ * Between the two calls the thread's asynchronous signals are blocked, its KVM requests fail with EDEADLK, and it waits for no
+ * thread that may be in one. Pairs do not nest.
  *
  * returns: 0, or -1 with errno
  *	EINVAL		length is 0 or the range wraps

@@ -290,6 +290,8 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	role = api_role();
 	if (role == API_CHILD)
 		return result(-EIO);
+	if (unlikely(library_in_pair()))
+		return result(-EDEADLK);
 	library_enter();
 	/* As in the kernel, a handler runs when the request is over; and blocking nests, so this is its only cost. */
 	sigmask = host_signals_block();

@@ -244,7 +244,8 @@ static s64 enable_cap(struct api_call *c)
 	const struct kvm_enable_cap *cap = c->buf;
 	u64 allowed = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
 
-	if (cap->flags)
+	/* Of this one KVM does not look at the flags. */
+	if (cap->flags && cap->cap != KVM_CAP_DIRTY_LOG_RING_ACQ_REL)
 		return -EINVAL;
 	switch (cap->cap) {
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:

@@ -84,8 +84,10 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 	void *p, *q;
 	int ring;
 
-	if (touches_dirty_ring(f->vm, offset, length) &&
-	    ((prot & PROT_EXEC) || !(flags & MAP_SHARED)))
+	/* The kernel's: a descriptor of no file system is never executable, whatever the driver thinks. */
+	if (prot & PROT_EXEC)
+		return (void *)(intptr_t)-EPERM;
+	if (touches_dirty_ring(f->vm, offset, length) && !(flags & MAP_SHARED))
 		return (void *)(intptr_t)-EINVAL;
 	if (offset > at || offset + length <= at)
 		return host_mmap(addr, length, prot, flags, fd, offset);
@@ -387,7 +389,7 @@ static void file_pairs_start(int fd, u64 from, u64 to, struct file_pairs *pairs)
 	if (found.all) {
 		found.nr = 1;
 		found.range[0].start = 0;
-		found.range[0].end = BIT(47);
+		found.range[0].end = BIT(48); /* all that a slot may name, on any host */
 	}
 	pairs->nr = found.nr;
 	for (u32 i = 0; i < found.nr; i++)
@@ -488,6 +490,7 @@ int anykvm_invalidate_start(const void *addr, size_t length, struct anykvm_inval
 	if (!watching())
 		return 0;
 	library_enter();
+	library_pair_begin();
 	pair->active = 1;
 	mem_invalidate_start(start, ALIGN_UP(end, host_page_size()), 0, &pair->t);
 	return 0;
@@ -501,6 +504,7 @@ void anykvm_invalidate_end(struct anykvm_invalidate *inv)
 		return;
 	mem_invalidate_end(&pair->t);
 	pair->active = 0;
+	library_pair_end();
 	library_exit();
 }
 

@@ -5,9 +5,9 @@
  *	snapshot and clear the bits, take away write access, flush, deliver
  *
  * A write after the snapshot through an old translation is covered by the snapshot, which is delivered after the flush; a write
- * after the flush faults and sets the bit anew. The fault path sets the bit (pushes the ring entry) in the same read section
- * that installs the writable leaf, so whoever holds mmu_lock for writing sees neither or both: no page is writable and clean
- * (I-22).
+ * after the flush faults and sets the bit anew. The fault path sets the bit (pushes the ring entry) in the read section that
+ * installs the writable leaf, and before it: whoever holds mmu_lock for writing sees neither or both, and whoever sees a write
+ * sees its bit. No page is writable and clean (I-22).
  *
  * What is clean costs the user's buffer only: the words between are not looked at (dirty_bitmap.h), zeros are written, not
  * copied, and nothing is flushed unless a leaf lost its write access.

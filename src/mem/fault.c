@@ -304,11 +304,15 @@ static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fau
 		/* Nothing is installed that could not be reported; KVM_RUN is left before the guest tries again. */
 		ret = -EAGAIN;
 	} else {
+		/*
+		 * Before the leaf is there: another vCPU may write through it at once, and whoever sees that write asks a
+		 * log that is read without mmu_lock (a ring; GET with manual protection). In the same section: a write
+		 * holder finds both or neither (I-22). If nothing is installed after all, the page is reported once too often.
+		 */
+		if (marks)
+			memslot_mark_dirty(f->slot, mv, f->gfn);
 		ret = map_or_relax(m, mv, f);
 		mem_hook(HOOK_FAULT_INSTALLED, m);
-		/* Before the lock goes: a write holder never sees a writable leaf without its bit (I-22). */
-		if (!ret && marks)
-			memslot_mark_dirty(f->slot, mv, f->gfn);
 	}
 	read_unlock(&m->mmu_lock);
 	mem_hook(HOOK_FAULT_DONE, m);

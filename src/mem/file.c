@@ -11,6 +11,7 @@
 /* What a thread owes. Thread-local, so no lock: the list is run by the thread that made it. */
 struct library_thread {
 	unsigned depth; /* of library_enter */
+	unsigned pairs; /* of library_pair_begin */
 	bool running;	/* the list is being run: a hook's own puts join it */
 	struct file *first, *last;
 };
@@ -124,4 +125,20 @@ void library_exit(void)
 	while (t->depth == 1 && t->first && !t->running)
 		run_deferred(t);
 	t->depth--;
+}
+
+void library_pair_begin(void)
+{
+	library_thread.pairs++;
+}
+
+void library_pair_end(void)
+{
+	BUG_ON(!library_thread.pairs);
+	library_thread.pairs--;
+}
+
+bool library_in_pair(void)
+{
+	return library_thread.pairs;
 }

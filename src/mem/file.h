@@ -44,5 +44,12 @@ void library_enter(void);
 void library_exit(void);
 /* Whether this thread dropped a last reference whose hook has still to run: leave the library soon. */
 bool library_owes(void);
+/*
+ * A program's own pair (anykvm_invalidate_start to _end) on this thread: its requests would wait for locks whose holders wait for
+ * the pair (LO-5).
+ */
+void library_pair_begin(void);
+void library_pair_end(void);
+bool library_in_pair(void);
 
 #endif

@@ -11,7 +11,7 @@
 enum mem_hook {
 	HOOK_FAULT_SLOT_FOUND,	   /* in SRCU, slot in hand, nothing looked at yet */
 	HOOK_FAULT_AFTER_POPULATE, /* in SRCU, host state read, mmu_lock not yet taken */
-	HOOK_FAULT_INSTALLED,	   /* under mmu_lock read: mapped, before the dirty bit */
+	HOOK_FAULT_INSTALLED,	   /* under mmu_lock read: marked dirty and mapped */
 	HOOK_FAULT_DONE,	   /* after unlock, still in SRCU */
 	HOOK_BBM_BROKEN, /* under mmu_lock read: entry LOCKED, flush complete, not made yet */
 	HOOK_WALK_TABLE, /* software walk, in RCU, about to read an entry of the table (arg: level) */

@@ -105,7 +105,7 @@ TEST(rings_are_told_and_refused_as_kvm_does)
 {
 	struct machine m = machine_without_vcpus();
 	struct kvm_enable_cap c = {
-		.cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL, .flags = 1, .args = {BYTES}};
+		.cap = KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, .flags = 1, .args = {BYTES}};
 
 	EXPECT_EQ(ioctl(m.vm, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING_ACQ_REL),
 		  65536 * sizeof(struct kvm_dirty_gfn));
@@ -119,7 +119,9 @@ TEST(rings_are_told_and_refused_as_kvm_does)
 	EXPECT_ERRNO(enable(m.vm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, 3 * BYTES), EINVAL);
 	EXPECT_ERRNO(enable(m.vm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, 64 * 16), EINVAL);
 	EXPECT_ERRNO(enable(m.vm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, 2 * 65536 * 16), E2BIG);
-	EXPECT_EQ(enable(m.vm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, BYTES), 0);
+	/* the flags of this one are not looked at */
+	c.cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL;
+	EXPECT_EQ(ioctl(m.vm, KVM_ENABLE_CAP, &c), 0);
 	EXPECT_ERRNO(enable(m.vm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, BYTES), EINVAL);
 	EXPECT_EQ(ioctl(m.vm, KVM_RESET_DIRTY_RINGS, 0), 0);
 	/* the machine has a slot */
@@ -143,7 +145,9 @@ TEST(a_ring_is_mapped_shared_and_not_executable)
 	EXPECT_ERRNO((long)mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE, m.vcpu[0], at),
 		     EINVAL);
 	EXPECT_ERRNO((long)mmap(NULL, BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, m.vcpu[0], at),
-		     EINVAL);
+		     EPERM);
+	EXPECT_ERRNO((long)mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, m.vcpu[0], 0),
+		     EPERM);
 	q = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, m.vcpu[0], at);
 	ASSERT(q != MAP_FAILED);
 	r.entry[5].offset = 77;

@@ -125,6 +125,29 @@ TEST(a_descriptor_that_arrives_through_a_socket_is_inert)
 	machine_free(&m);
 }
 
+TEST(LO5_a_request_inside_a_pair_of_the_program_is_refused)
+{
+	struct machine m = machine_new(1);
+	struct anykvm_invalidate inv;
+	int copy;
+
+	storer(&m);
+	set_x(m.vcpu[0], 1, RAM + 0x8000);
+	ASSERT_EQ(anykvm_invalidate_start(m.ram, PAGE, &inv), 0);
+	EXPECT_ERRNO(ioctl(m.vm, KVM_CREATE_VCPU, 1), EDEADLK);
+	EXPECT_ERRNO(set_slot(m.vm, 0, 0, RAM, 0, NULL), EDEADLK);
+	EXPECT_ERRNO(ioctl(m.kvm, KVM_CREATE_VM, 0), EDEADLK);
+	EXPECT_ERRNO(run(&m, 0), EDEADLK);
+	/* Descriptors and memory are no requests. */
+	copy = dup(m.vm);
+	EXPECT_CMP(copy, >=, 0);
+	EXPECT_EQ(close(copy), 0);
+	EXPECT_EQ(madvise(m.ram + PAGE, PAGE, MADV_DONTNEED), 0);
+	anykvm_invalidate_end(&inv);
+	EXPECT_REPORT(&m, 0, 0, 0);
+	machine_free(&m);
+}
+
 /* --- files under slots ---------------------------------------------------------------------------------------------------- */
 
 #define MANY 40 /* mappings of one file: more than a pair is made for each */
@@ -143,10 +166,11 @@ static void change_the_file(unsigned views)
 	unsigned char *view[MANY], *shared, *copy;
 
 	ASSERT_EQ(ftruncate(fd, 8 * PAGE), 0);
-	for (unsigned i = 0; i < views; i++)
-		view[i] = map_file(fd, MAP_SHARED, PAGE, 0);
+	/* The slots' own first: later ones get lower addresses, so the list of mappings ends with these. */
 	shared = map_file(fd, MAP_SHARED, 8 * PAGE, 0);
 	copy = map_file(fd, MAP_PRIVATE, 4 * PAGE, 4 * PAGE);
+	for (unsigned i = 0; i < views; i++)
+		view[i] = map_file(fd, MAP_SHARED, 8 * PAGE, 0);
 	storer(&a);
 	storer(&b);
 	ASSERT_EQ(set_slot(a.vm, 1, 0, GPA, 8 * PAGE, shared), 0);
@@ -176,7 +200,7 @@ static void change_the_file(unsigned views)
 	EXPECT_EQ(store_at(&b, GPA, 1), 0);
 
 	for (unsigned i = 0; i < views; i++)
-		munmap(view[i], PAGE);
+		munmap(view[i], 8 * PAGE);
 	machine_free(&a);
 	machine_free(&b);
 	munmap(shared, 8 * PAGE);

@@ -152,6 +152,41 @@ TEST(pages_that_a_pager_protects_are_asked_for_at_each_first_write)
 	munmap(p.memory, BLOCK);
 }
 
+#define LEAF_W (1ull << 7)
+
+/* Else its first write would fault in the host while the vCPU is in guest mode: nobody could wait for that vCPU. */
+TEST(a_page_of_a_pager_that_was_only_read_is_not_writable)
+{
+	struct machine m = machine_new(1);
+	struct pager p = {.memory = aligned_area(-1)};
+	const char *reason;
+	pthread_t t;
+	struct code c = code_at(&m, RAM);
+
+	memset(p.memory, 1, 4 * PAGE);
+	reason = pager_open(&p, UFFD_FEATURE_PAGEFAULT_FLAG_WP, UFFDIO_REGISTER_MODE_WP, BLOCK);
+	if (reason)
+		SKIP(reason);
+	ASSERT_EQ(pthread_create(&t, NULL, pager_main, &p), 0);
+	ASSERT_EQ(set_slot(m.vm, 1, 0, GPA, BLOCK, p.memory), 0);
+	li(&c, 1, GPA);
+	ldr(&c, 8, 0, 1, 0);
+	report(&c, 0, 0);
+	str(&c, 8, 0, 1, 0);
+	report(&c, 0, 0);
+	code_done(&m);
+	EXPECT_REPORT(&m, 0, 0, 0x0101010101010101ull);
+	EXPECT(leaf_of(&m, GPA));
+	EXPECT_EQ(leaf_of(&m, GPA) & LEAF_W, 0);
+	EXPECT_REPORT(&m, 0, 0, 0x0101010101010101ull);
+	EXPECT_EQ(leaf_of(&m, GPA) & LEAF_W, LEAF_W);
+	p.stop = 1;
+	pthread_join(t, NULL);
+	close(p.uffd);
+	machine_free(&m);
+	munmap(p.memory, BLOCK);
+}
+
 TEST(minor_faults_of_a_pager_are_asked_for_page_by_page)
 {
 	struct machine m = machine_new(1);

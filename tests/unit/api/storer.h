@@ -45,6 +45,25 @@ static inline int leaves_in(const struct machine *m, uint64_t gpa, uint64_t size
 	return leaves;
 }
 
+/* The leaf of the page at gpa, or 0. */
+static inline uint64_t leaf_of(const struct machine *m, uint64_t gpa)
+{
+	u64 mask = host_signals_block();
+	char *dump = rig_dump(&vm_of(m)->mem), *save = NULL;
+	uint64_t leaf = 0;
+
+	host_signals_restore(mask);
+	for (char *line = strtok_r(dump, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		unsigned long long ipa, pte;
+		unsigned level;
+
+		if (sscanf(line, "leaf %llx L%u %llx", &ipa, &level, &pte) == 3 && ipa == gpa)
+			leaf = pte;
+	}
+	free(dump);
+	return leaf;
+}
+
 static inline int nr_leaves(const struct machine *m, uint64_t gpa, uint64_t size)
 {
 	int pages;

@@ -84,52 +84,64 @@ static struct vm *vm_of(int fd)
 	return vm;
 }
 
-/* A text to compare; free() it. */
-static char *state_of(struct rig *r)
+static void memory_state(struct rig *r, FILE *out)
 {
 	struct vm *vm = vm_of(r->m.vcpu[0]);
 	u64 mask = host_signals_block();
-	char *memory, *text;
+	char *memory = rig_dump(&vm->mem);
 
-	memory = rig_dump(&vm->mem);
 	host_signals_restore(mask);
-	if (asprintf(&text, "%screated %u online %u mappings %llu userfault %llu fds %d\n", memory,
-		     vm->created_vcpus, a32_load(&vm->group.nr),
-		     (long long)api_process()->mappings.nr, (long long)mem_process()->userfault.nr,
-		     count_fds()) < 0)
-		abort();
+	fprintf(out, "%screated %u online %u mappings %llu userfault %llu\n", memory,
+		vm->created_vcpus, a32_load(&vm->group.nr),
+		(unsigned long long)api_process()->mappings.nr,
+		(unsigned long long)mem_process()->userfault.nr);
 	free(memory);
+}
+
+static bool at_rest(struct rig *r)
+{
+	u64 mask = host_signals_block();
+	bool rest = rig_at_rest(&vm_of(r->m.vcpu[0])->mem);
+
+	host_signals_restore(mask);
+	return rest;
+}
+#else
+static void memory_state(struct rig *r, FILE *out)
+{
+}
+static bool at_rest(struct rig *r)
+{
+	return true;
+}
+#endif
+
+/* A text to compare; free() it. */
+static char *state_of(const struct operation *o, struct rig *r)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (o->strictness != RUNS_A_GUEST)
+		memory_state(r, out);
+	fprintf(out, "descriptors %d\n", count_fds());
+	fclose(out);
 	return text;
 }
 
 static void check_state(const struct operation *o, unsigned long n, struct rig *r,
 			const char *before)
 {
-	u64 mask = host_signals_block();
-	bool rest = rig_at_rest(&vm_of(r->m.vcpu[0])->mem);
-	char *after;
+	char *after = state_of(o, r);
 
-	host_signals_restore(mask);
-	if (!rest)
+	if (!at_rest(r))
 		TEST_FAIL("%s, failure %lu: not at rest", o->name, n);
-	if (o->strictness == RUNS_A_GUEST)
-		return;
-	after = state_of(r);
 	if (strcmp(before, after))
 		TEST_FAIL("%s, failure %lu changed the state\n--- before\n%s--- after\n%s", o->name,
 			  n, before, after);
 	free(after);
 }
-#else
-static char *state_of(struct rig *r)
-{
-	return NULL;
-}
-static void check_state(const struct operation *o, unsigned long n, struct rig *r,
-			const char *before)
-{
-}
-#endif
 
 static void check_after_failure(const struct operation *o, unsigned long n, struct rig *r,
 				int error, int wanted, uint64_t objects, const char *state)
@@ -172,7 +184,7 @@ static uint64_t objects_at_rest(const struct operation *o)
 static bool fail_allocation(const struct operation *o, unsigned long n, unsigned long *failures)
 {
 	struct rig r = rig_new(o);
-	char *state = state_of(&r);
+	char *state = state_of(o, &r);
 	uint64_t objects = host_alloc_objects(), left;
 	int result, error;
 
@@ -215,7 +227,7 @@ static void fail_each_descriptor(const struct operation *o)
 	getrlimit(RLIMIT_NOFILE, &before);
 	for (int room = 0; room < 6; room++) {
 		struct rig r = rig_new(o);
-		char *state = state_of(&r);
+		char *state = state_of(o, &r);
 		uint64_t objects = host_alloc_objects();
 		struct rlimit limit = before;
 		int result, error, highest;

@@ -11,6 +11,7 @@
 #include "host/fd.h"
 #include "host/guarded.h"
 #include "host/identity.h"
+#include "host/process_host.h"
 #include "host/random.h"
 #include "host/signal.h"
 #include "host/vma.h"
@@ -206,6 +207,33 @@ TEST(a_fork_child_has_another_identity_and_threads_the_same)
 	waitpid(pid, &status, 0);
 	EXPECT_EQ(status, 0);
 	EXPECT_EQ(host_pid(), getpid());
+}
+
+/* As under qemu-user, which takes the advice to wipe and does nothing. In a child: the parent keeps the identity that it has. */
+static void identity_by_process_id(void)
+{
+	u64 id;
+	long pid;
+	int status = -1;
+
+	host_mm_id();
+	a32_store(&host_process()->identity_wipes, 2);
+	id = host_mm_id();
+	if (!id || host_mm_id() != id)
+		_exit(1);
+	parent_id = id;
+	EXPECT_NO_ABORT(other_id);
+	pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0)
+		syscall(SYS_exit_group, host_mm_id() == id || !host_mm_id());
+	waitpid(pid, &status, 0);
+	if (test_failed || status || host_mm_id() != id)
+		_exit(2);
+}
+
+TEST(I34_where_the_host_does_not_wipe_the_process_id_tells_a_child)
+{
+	EXPECT_NO_ABORT(identity_by_process_id);
 }
 
 TEST(blocked_signals_are_seen_pending_and_ignored_ones_dropped)

@@ -213,6 +213,48 @@ TEST(I22_the_bit_is_there_as_soon_as_the_page_is_writable)
 	munmap(p, PAGE);
 }
 
+static void write_page_7(void *arg)
+{
+	u32 x = 1;
+
+	EXPECT_EQ(fake_access(arg, 7 * PAGE, FAKE_WRITE, &x), 0);
+}
+
+/* The log is read without mmu_lock here: it does not wait for the fault that opens the page, nor does the other vCPU. */
+TEST(I22_another_vcpu_finds_no_page_open_that_is_not_marked)
+{
+	char *p = rig_map(64 * PAGE, 0);
+	struct fake_vcpu second;
+	struct helper h;
+	struct gate g;
+	u64 page;
+	u32 slot;
+
+	for (unsigned ring = 0; ring < 2; ring++) {
+		rig_start_rings(&r, ring ? 4096 : 0, false);
+		fake_vcpu_init(&second, &r.m);
+		ASSERT_EQ(mem_set_manual_protect(&r.m, 1), 0);
+		ASSERT_EQ(rig_slot(&r.m, 0, 0, 64 * PAGE, p, MEMSLOT_LOG_DIRTY), 0);
+		gate_arm(&g, HOOK_FAULT_INSTALLED, 0);
+		helper_start(&h, write_page_7, &second);
+		ASSERT(gate_wait(&g));
+		write_page(7);
+		if (ring) {
+			EXPECT(rig_collect(&second, &slot, &page));
+			EXPECT_EQ(page, 7);
+		} else {
+			EXPECT_EQ(get(0), 0);
+			EXPECT_EQ(log_bits[0], BIT(7));
+		}
+		gate_open(&g);
+		helper_join(&h);
+		gate_disarm(&g);
+		fake_vcpu_fini(&second);
+		EXPECT(rig_stop(&r));
+	}
+	munmap(p, 64 * PAGE);
+}
+
 /* --- I-22 under load ----------------------------------------------------------------------------------------------- */
 
 #define LOAD_PAGES 128
@@ -281,4 +323,87 @@ TEST(I22_no_write_is_lost_between_snapshot_and_protection)
 			EXPECT_EQ(((u32 *)p)[i * PAGE / 4], seen[i]);
 	EXPECT(rig_stop(&r));
 	munmap(p, LOAD_PAGES * PAGE);
+}
+
+/* --- two levels against a model of one ----------------------------------------------------------------------------- */
+
+#define MODEL_PAGES (5 * 4096u + 37)
+#define MODEL_WORDS ((MODEL_PAGES + 63) / 64)
+
+static u64 model[MODEL_WORDS], got[MODEL_WORDS + 1], asked[MODEL_WORDS];
+
+static void model_write(u64 page)
+{
+	u32 x = 1;
+
+	EXPECT_EQ(mem_write_guest(&r.m, NULL, page * PAGE, &x, 4), 0);
+	model[page / 64] |= BIT(page % 64);
+}
+
+static void model_get(bool takes)
+{
+	memset(got, 0xee, sizeof(got));
+	ASSERT_EQ(mem_get_dirty_log(&r.m, 0, got), 0);
+	EXPECT(!memcmp(got, model, sizeof(model)));
+	EXPECT_EQ(got[MODEL_WORDS], 0xeeeeeeeeeeeeeeee);
+	if (takes)
+		memset(model, 0, sizeof(model));
+}
+
+static void model_clear(u64 *seed)
+{
+	u64 first = next_random(seed) % MODEL_WORDS, left = MODEL_WORDS - first,
+	    words = next_random(seed) % left + 1, pages = MIN(words * 64, MODEL_PAGES - first * 64);
+	u64 kind = next_random(seed) % 3;
+
+	for (u64 i = 0; i < words; i++) {
+		asked[i] = kind ? kind == 1 ? ~0ull : next_random(seed) : BIT(i % 64);
+		model[first + i] &= ~asked[i];
+	}
+	ASSERT_EQ(mem_clear_dirty_log(&r.m, 0, pages, first * 64, asked), 0);
+}
+
+TEST(I22_the_two_levels_of_the_bitmap_say_what_one_would)
+{
+	char *p = rig_map(MODEL_PAGES * PAGE, 0);
+	u64 seed = 4;
+
+	for (u64 manual = 0; manual < 2; manual++) {
+		rig_start(&r);
+		ASSERT_EQ(mem_set_manual_protect(&r.m, manual), 0);
+		ASSERT_EQ(rig_slot(&r.m, 0, 0, MODEL_PAGES * PAGE, p, MEMSLOT_LOG_DIRTY), 0);
+		memset(model, 0, sizeof(model));
+		for (unsigned round = 0; round < test_rounds(300, 30000); round++) {
+			u64 n = next_random(&seed) % 40, near = next_random(&seed) % MODEL_PAGES;
+
+			/* Some far from each other, some side by side. */
+			for (u64 i = 0; i < n; i++)
+				model_write(i % 2 ? next_random(&seed) % MODEL_PAGES
+						  : MIN(near + i, MODEL_PAGES - 1));
+			if (round % 3)
+				model_clear(&seed);
+			model_get(!manual);
+		}
+		EXPECT(rig_stop(&r));
+	}
+	munmap(p, MODEL_PAGES * PAGE);
+}
+
+TEST(an_unreadable_mask_is_an_error_even_where_nothing_is_dirty)
+{
+	const u64 pages = 3 * 4096 * 8;
+	char *p = rig_map(pages * PAGE, 0), *mask = rig_map(3 * PAGE, 0);
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, pages * PAGE, p, MEMSLOT_LOG_DIRTY), 0);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, pages, 0, mask), 0);
+	munmap(mask + PAGE, PAGE);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, pages, 0, mask), -EFAULT);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 4096 * 8, 0, mask), 0);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 4096 * 8, 0, mask + 8), -EFAULT);
+	EXPECT_EQ(mem_get_dirty_log(&r.m, 0, mask), -EFAULT);
+	EXPECT(rig_stop(&r));
+	munmap(p, pages * PAGE);
+	munmap(mask, PAGE);
+	munmap(mask + 2 * PAGE, PAGE);
 }

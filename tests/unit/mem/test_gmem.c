@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* guest_memfd below the API: who may use what while files, slots, faults and holes come and go (mem/gmem.h, G-1 to G-10). */
+#include <sys/wait.h>
+
 #include "host/alloc.h"
 #include "mem/gmem.h"
 #include "mem/gmem_inode.h"
@@ -671,6 +673,38 @@ TEST(a_poisoned_page_is_refused_until_it_is_punched)
 	EXPECT_EQ(guest(GPA + PAGE, FAKE_READ, &x), 0);
 	EXPECT_EQ(x, 0);
 	EXPECT_EQ(slot(0, GPA, 0, NULL, 0), 0);
+	file_put(f);
+	EXPECT(rig_stop(&r));
+}
+
+/* --- fork ---------------------------------------------------------------------------------------------------------- */
+
+/* Whether a fork child has anything mapped at p. */
+static bool child_has(void *p)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(!msync(p, PAGE, MS_ASYNC));
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status);
+}
+
+TEST(I34_a_fork_child_does_not_get_the_storage)
+{
+	void *probe = rig_map(PAGE, 0);
+	struct file *f;
+
+	EXPECT(child_has(probe));
+	EXPECT_EQ(madvise(probe, PAGE, MADV_DONTFORK), 0);
+	if (child_has(probe)) {
+		munmap(probe, PAGE);
+		SKIP("advice has no effect here (an emulator)");
+	}
+	munmap(probe, PAGE);
+	start();
+	f = gmem_new(SIZE);
+	EXPECT(!child_has((void *)(uintptr_t)inode_of(f)->base));
 	file_put(f);
 	EXPECT(rig_stop(&r));
 }

@@ -98,22 +98,22 @@ TEST(LO1_no_outer_lock_inside_an_srcu_section)
 TEST(LO2_no_wait_for_srcu_inside_a_section)
 {
 	CHECKED_ONLY();
-	FORBIDDEN((SRCU, WAIT_SRCU), "waiting for vm->srcu", "holding vm->srcu");
-	FORBIDDEN((OTHER_SRCU, WAIT_SRCU), "waiting for vm->srcu", "holding vm2->srcu");
-	FORBIDDEN((MN_SRCU, WAIT_SRCU), "waiting for vm->srcu", "holding mn_srcu");
-	FORBIDDEN((RCU, WAIT_SRCU), "waiting for vm->srcu", "holding rcu");
+	FORBIDDEN((SRCU, SYNC_SRCU), "waiting for vm->srcu", "holding vm->srcu");
+	FORBIDDEN((OTHER_SRCU, SYNC_SRCU), "waiting for vm->srcu", "holding vm2->srcu");
+	FORBIDDEN((MN_SRCU, SYNC_SRCU), "waiting for vm->srcu", "holding mn_srcu");
+	FORBIDDEN((RCU, SYNC_SRCU), "waiting for vm->srcu", "holding rcu");
 }
 
 TEST(LO3_no_wait_for_srcu_under_locks_that_readers_need)
 {
 	CHECKED_ONLY();
-	FORBIDDEN((SLOTS, ARCH, WAIT_SRCU), "waiting for vm->srcu", "slots_arch_lock");
-	FORBIDDEN((INVAL, WAIT_SRCU), "waiting for vm->srcu", "inval_lock");
-	FORBIDDEN((MMU_R, WAIT_SRCU), "waiting for vm->srcu", "mmu_lock");
-	FORBIDDEN((MMU_W, WAIT_SRCU), "waiting for vm->srcu", "mmu_lock");
-	FORBIDDEN((MN, WAIT_SRCU), "waiting for vm->srcu", "mn_lock");
-	FORBIDDEN((PAGE, WAIT_SRCU), "waiting for vm->srcu", "page lock");
-	ALLOWED((VM, VCPU0, SLOTS, WAIT_SRCU));
+	FORBIDDEN((SLOTS, ARCH, SYNC_SRCU), "waiting for vm->srcu", "slots_arch_lock");
+	FORBIDDEN((INVAL, SYNC_SRCU), "waiting for vm->srcu", "inval_lock");
+	FORBIDDEN((MMU_R, SYNC_SRCU), "waiting for vm->srcu", "mmu_lock");
+	FORBIDDEN((MMU_W, SYNC_SRCU), "waiting for vm->srcu", "mmu_lock");
+	FORBIDDEN((MN, SYNC_SRCU), "waiting for vm->srcu", "mn_lock");
+	FORBIDDEN((PAGE, SYNC_SRCU), "waiting for vm->srcu", "page lock");
+	ALLOWED((VM, VCPU0, SLOTS, SYNC_SRCU));
 }
 
 TEST(LO4_slots_arch_lock_may_be_taken_in_an_srcu_section_but_not_in_a_pair)
@@ -170,7 +170,7 @@ TEST(LO7_a_vcpu_in_guest_mode_holds_its_mutex_at_most_and_waits_for_nobody)
 	FORBIDDEN((GUEST, MN_SRCU), "no lock in guest mode", "taking mn_srcu");
 	FORBIDDEN((GUEST, CONFIG), "no lock in guest mode", "taking config_lock");
 	FORBIDDEN((GUEST, SLEEP_BOUNDED), "no wait in guest mode", "a word");
-	FORBIDDEN((GUEST, WAIT_RCU), "no wait in guest mode", "rcu");
+	FORBIDDEN((GUEST, SYNC_RCU), "no wait in guest mode", "rcu");
 	FORBIDDEN((GUEST, RELEASE_HOOK), "not in guest mode", "release hook");
 }
 
@@ -235,24 +235,24 @@ TEST(LO12_threads_of_the_library_block_signals_for_good)
 TEST(LO10_the_notifiers_srcu_is_waited_for_with_nothing_held)
 {
 	CHECKED_ONLY();
-	FORBIDDEN((VM, WAIT_MN_SRCU), "waiting for mn_srcu", "vm->lock");
-	FORBIDDEN((VCPU0, WAIT_MN_SRCU), "waiting for mn_srcu", "vcpu0->mutex");
-	FORBIDDEN((SLOTS, WAIT_MN_SRCU), "waiting for mn_srcu", "slots_lock");
-	FORBIDDEN((MN_SRCU, WAIT_MN_SRCU), "waiting for mn_srcu", "holding mn_srcu");
-	FORBIDDEN((SRCU, WAIT_MN_SRCU), "waiting for mn_srcu", "vm->srcu");
-	ALLOWED((WAIT_MN_SRCU));
+	FORBIDDEN((VM, SYNC_MN_SRCU), "waiting for mn_srcu", "vm->lock");
+	FORBIDDEN((VCPU0, SYNC_MN_SRCU), "waiting for mn_srcu", "vcpu0->mutex");
+	FORBIDDEN((SLOTS, SYNC_MN_SRCU), "waiting for mn_srcu", "slots_lock");
+	FORBIDDEN((MN_SRCU, SYNC_MN_SRCU), "waiting for mn_srcu", "holding mn_srcu");
+	FORBIDDEN((SRCU, SYNC_MN_SRCU), "waiting for mn_srcu", "vm->srcu");
+	ALLOWED((SYNC_MN_SRCU));
 }
 
 TEST(rcu_is_not_waited_for_in_a_reader_or_under_locks_that_readers_meet)
 {
 	CHECKED_ONLY();
-	FORBIDDEN((RCU, WAIT_RCU), "waiting for rcu", "holding rcu");
-	FORBIDDEN((MMU_W, WAIT_RCU), "waiting for rcu", "mmu_lock");
-	FORBIDDEN((INVAL, WAIT_RCU), "waiting for rcu", "inval_lock");
-	FORBIDDEN((ARCH, WAIT_RCU), "waiting for rcu", "slots_arch_lock");
-	FORBIDDEN((MN, WAIT_RCU), "waiting for rcu", "mn_lock");
+	FORBIDDEN((RCU, SYNC_RCU), "waiting for rcu", "holding rcu");
+	FORBIDDEN((MMU_W, SYNC_RCU), "waiting for rcu", "mmu_lock");
+	FORBIDDEN((INVAL, SYNC_RCU), "waiting for rcu", "inval_lock");
+	FORBIDDEN((ARCH, SYNC_RCU), "waiting for rcu", "slots_arch_lock");
+	FORBIDDEN((MN, SYNC_RCU), "waiting for rcu", "mn_lock");
 	FORBIDDEN((RCU, BARRIER), "waiting for rcu", "holding rcu");
-	ALLOWED((VM, SLOTS, WAIT_RCU, BARRIER));
+	ALLOWED((VM, SLOTS, SYNC_RCU, BARRIER));
 }
 
 TEST(an_rcu_reader_neither_sleeps_nor_takes_outer_locks)

@@ -24,13 +24,13 @@ static struct srcu srcu, mn_srcu, other_srcu;
 static struct cond cond;
 static struct a32 word;
 
+static bool world_made;
+
 static void world(void)
 {
-	static bool made;
-
-	if (made)
+	if (world_made)
 		return;
-	made = true;
+	world_made = true;
 	mutex_init(&vm_list, RANK_VM_LIST, "vm_list_lock");
 	mutex_init(&vm, RANK_VM, "vm->lock");
 	mutex_init(&vcpu0, RANK_VCPU, "vcpu0->mutex");
@@ -75,9 +75,9 @@ enum step {
 	OTHER_SRCU,
 	MN_SRCU,
 	RCU,
-	WAIT_SRCU,
-	WAIT_MN_SRCU,
-	WAIT_RCU,
+	SYNC_SRCU,
+	SYNC_MN_SRCU,
+	SYNC_RCU,
 	BARRIER,
 	SLEEP,
 	SLEEP_ATOMIC,
@@ -119,13 +119,13 @@ static void do_step(enum step s) NO_THREAD_SAFETY_ANALYSIS
 	case RCU:
 		rcu_read_lock();
 		break;
-	case WAIT_SRCU:
+	case SYNC_SRCU:
 		srcu_synchronize(&srcu);
 		break;
-	case WAIT_MN_SRCU:
+	case SYNC_MN_SRCU:
 		srcu_synchronize(&mn_srcu);
 		break;
-	case WAIT_RCU:
+	case SYNC_RCU:
 		rcu_synchronize();
 		break;
 	case BARRIER:
