@@ -161,6 +161,7 @@ cpu_start:
 	msr fpcr, x1
 	msr elr_el1, x0
 	mrs x26, cntvct_el0
+	mov x29, x26 /* the last count seen */
 	add x0, x26, x28
 	msr cntv_cval_el0, x0
 	mov x0, #1
@@ -192,6 +193,10 @@ slice:	mov x9, x25
 	cmp x0, x1
 	csel x26, x0, x26, hi
 3:	mrs x0, cntvct_el0
+	mov x11, #5
+	cmp x0, x29
+	b.lo fail
+	mov x29, x0
 	cmp x0, x26
 	b.hs 4f
 	wfi
