@@ -49,7 +49,8 @@ static void checksum_add(struct checksum *sum, const void *data, size_t length)
 			sum->lane[i] = mix(sum->lane[i], word[i]);
 	}
 	memset(word, 0, sizeof(word));
-	memcpy(word, at, length);
+	if (length) /* a record without payload has no address */
+		memcpy(word, at, length);
 	for (unsigned i = 0; i < 4; i++)
 		sum->lane[i] = mix(sum->lane[i], word[i] + (i ? 0 : (uint64_t)length << 56));
 }
