@@ -82,13 +82,16 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 {
 	u64 page = host_page_size(), at = KVM_COALESCED_MMIO_PAGE_OFFSET * page;
 	void *p, *q;
-	int ring;
+	int ring, r;
 
 	/* The kernel's: a descriptor of no file system is never executable, whatever the driver thinks. */
 	if (prot & PROT_EXEC)
 		return (void *)(intptr_t)-EPERM;
 	if (touches_dirty_ring(f->vm, offset, length) && !(flags & MAP_SHARED))
 		return (void *)(intptr_t)-EINVAL;
+	r = vcpu_map_run(fd, f);
+	if (r)
+		return (void *)(intptr_t)r;
 	if (offset > at || offset + length <= at)
 		return host_mmap(addr, length, prot, flags, fd, offset);
 	ring = coalesced_ring_fd(&f->vm->coalesced);

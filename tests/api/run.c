@@ -20,6 +20,31 @@ TEST(run_needs_an_initialised_vcpu_and_no_argument)
 	machine_free(&m);
 }
 
+TEST(a_vcpu_that_was_never_mapped_runs_and_tells_later)
+{
+	struct machine m = machine_new(0);
+	struct code c = code_at(&m, RAM);
+	int copy;
+
+	li(&c, 2, 7);
+	report(&c, 2, 8);
+	report(&c, 2, 16);
+	code_done(&m);
+	m.vcpu[m.nr++] = ioctl(m.vm, KVM_CREATE_VCPU, 0);
+	init_vcpu(&m, 0, 0);
+	ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), RAM), 0);
+	EXPECT_EQ(run(&m, 0), 0);
+	copy = dup(m.vcpu[0]);
+	m.run[0] = mmap(NULL, ioctl(m.kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
+			MAP_SHARED, copy, 0);
+	ASSERT(m.run[0] != MAP_FAILED);
+	EXPECT_EQ(m.run[0]->exit_reason, KVM_EXIT_MMIO);
+	EXPECT_EQ(m.run[0]->mmio.phys_addr, DEVICE + 8);
+	EXPECT_REPORT(&m, 0, 16, 7);
+	close(copy);
+	machine_free(&m);
+}
+
 TEST(mmio_writes_carry_the_value)
 {
 	struct machine m = machine_new(1);
