@@ -13,6 +13,7 @@
 #include "host/fd.h"
 #include "host/pages.h"
 #include "host/passthrough.h"
+#include "host/signal.h"
 #include "host/vma.h"
 #include "mem/notifier.h"
 #include "mem/userfault.h"
@@ -444,15 +445,18 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 {
 	struct file_pairs pairs;
 	struct file *gmem;
-	u64 end;
+	u64 end, sigmask;
 	int r;
 
 	if (watching() && fd_is_ours(fd)) {
 		library_enter();
+		/* Blocking nests, so this is its only cost. */
+		sigmask = host_signals_block();
 		gmem = gmem_of_fd(fd);
 		r = gmem ? gmem_fallocate(gmem, mode, offset, len) : 0;
 		if (gmem)
 			file_put(gmem);
+		host_signals_restore(sigmask);
 		library_exit();
 		if (gmem)
 			return result(r);

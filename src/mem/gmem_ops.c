@@ -87,13 +87,14 @@ static int allocate_piece(struct gmem_inode *inode, u64 from, u64 to)
 
 int gmem_allocate(struct gmem_inode *inode, u64 from, u64 to)
 {
-	u64 sigmask = host_signals_block();
+	u64 sigmask = host_signals_block(), start = from;
 	int r = 0;
 
 	while (from < to && !r) {
 		u64 next = MIN(to, ALIGN_DOWN(from, PIECE) + PIECE);
 
-		if (host_signals_pending(sigmask))
+		/* What was pending before the first piece was delivered when the caller came here. */
+		if (from != start && host_signals_pending(sigmask))
 			r = -EINTR;
 		else
 			r = allocate_piece(inode, from, next);
