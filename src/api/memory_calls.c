@@ -13,6 +13,7 @@
 #include "host/fd.h"
 #include "host/pages.h"
 #include "host/passthrough.h"
+#include "host/signal.h"
 #include "host/vma.h"
 #include "mem/notifier.h"
 #include "mem/userfault.h"
@@ -82,13 +83,16 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 {
 	u64 page = host_page_size(), at = KVM_COALESCED_MMIO_PAGE_OFFSET * page;
 	void *p, *q;
-	int ring;
+	int ring, r;
 
 	/* The kernel's: a descriptor of no file system is never executable, whatever the driver thinks. */
 	if (prot & PROT_EXEC)
 		return (void *)(intptr_t)-EPERM;
 	if (touches_dirty_ring(f->vm, offset, length) && !(flags & MAP_SHARED))
 		return (void *)(intptr_t)-EINVAL;
+	r = vcpu_map_run(fd, f);
+	if (r)
+		return (void *)(intptr_t)r;
 	if (offset > at || offset + length <= at)
 		return host_mmap(addr, length, prot, flags, fd, offset);
 	ring = coalesced_ring_fd(&f->vm->coalesced);
@@ -441,15 +445,18 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 {
 	struct file_pairs pairs;
 	struct file *gmem;
-	u64 end;
+	u64 end, sigmask;
 	int r;
 
 	if (watching() && fd_is_ours(fd)) {
 		library_enter();
+		/* Blocking nests, so this is its only cost. */
+		sigmask = host_signals_block();
 		gmem = gmem_of_fd(fd);
 		r = gmem ? gmem_fallocate(gmem, mode, offset, len) : 0;
 		if (gmem)
 			file_put(gmem);
+		host_signals_restore(sigmask);
 		library_exit();
 		if (gmem)
 			return result(r);
