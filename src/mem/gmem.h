@@ -7,7 +7,7 @@
  * which of its pages. KVM makes one view for each inode; the list of views is there so that nothing depends on that.
  *
  * A slot names its view by an uncounted pointer to the open file (files pin the VM, the VM pins no file). What keeps that right,
- * and the test in tests/unit/mem/test_gmem.c that breaks it:
+ * and the test in tests/unit/mem/test_gmem.c or test_gmem_holes.c that breaks it:
  *
  *   G-1   slot.gmem.file is not NULL and slots_lock is held: file, view and bindings exist. Only release frees them, and release
  *         has then not been through the slots, which it does under slots_lock.				(I25)
