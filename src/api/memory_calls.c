@@ -84,9 +84,6 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 	void *p, *q;
 	int ring;
 
-	/* The kernel's: a descriptor of no file system is never executable, whatever the driver thinks. */
-	if (prot & PROT_EXEC)
-		return (void *)(intptr_t)-EPERM;
 	if (touches_dirty_ring(f->vm, offset, length) && !(flags & MAP_SHARED))
 		return (void *)(intptr_t)-EINVAL;
 	if (offset > at || offset + length <= at)
@@ -106,6 +103,25 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 	return p;
 }
 
+/* What the system looks at before it asks the file, in its order. */
+static int map_refused(const struct api_file *f, const void *addr, size_t length, int prot,
+		       int flags, u64 offset)
+{
+	u64 page = host_page_size();
+	int type = flags & MAP_TYPE;
+
+	if (!length || !IS_ALIGNED(offset, page))
+		return -EINVAL;
+	if ((flags & MAP_FIXED) && !IS_ALIGNED((uintptr_t)addr, page))
+		return -EINVAL;
+	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+		return -EINVAL;
+	/* A descriptor of no file system is never executable, whatever the driver thinks. */
+	if (prot & PROT_EXEC)
+		return -EPERM;
+	return f->kind == API_VCPU || f->kind == API_GMEM ? 0 : -ENODEV;
+}
+
 static void *map_ours(struct file *file, void *addr, size_t length, int prot, int flags, int fd,
 		      u64 offset)
 {
@@ -115,9 +131,11 @@ static void *map_ours(struct file *file, void *addr, size_t length, int prot, in
 	struct mem_inval_token t;
 	u64 start, end;
 	void *p;
+	int r;
 
-	if (f->kind != API_VCPU && f->kind != API_GMEM)
-		return (void *)(intptr_t)-ENODEV;
+	r = map_refused(f, addr, length, prot, flags, offset);
+	if (r)
+		return (void *)(intptr_t)r;
 	record = mapping_alloc();
 	spare = mapping_alloc();
 	if (!record || !spare) {

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* guest_memfd and its host: mappings of it that come, move and go, children, and a program's own pairs around all that. */
+#include "gmem.h"
+
+#include <sys/wait.h>
+
+/* --- mappings ------------------------------------------------------------------------------------------------------ */
+
+/* What mmap looks at before it asks the file comes first. */
+TEST(gmem_mappings_are_refused_in_the_systems_order)
+{
+	struct machine m = machine_without_vcpus();
+	int plain = gmem_new(m.vm, SIZE, 0), shared = gmem_new(m.vm, SIZE, SHARED);
+
+	EXPECT_ERRNO((intptr_t)mmap(NULL, 0, PROT_READ, MAP_SHARED, plain, 0), EINVAL);
+	EXPECT_ERRNO((intptr_t)mmap(NULL, SIZE, PROT_READ, MAP_SHARED, plain, 1), EINVAL);
+	EXPECT_ERRNO((intptr_t)mmap((void *)1, SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, plain, 0),
+		     EINVAL);
+	EXPECT_ERRNO((intptr_t)mmap(NULL, SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, plain, 0),
+		     EPERM);
+	EXPECT_ERRNO((intptr_t)mmap(NULL, SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE, shared, 0),
+		     EPERM);
+	EXPECT_ERRNO((intptr_t)mmap(NULL, SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, shared, 0),
+		     EPERM);
+	EXPECT_ERRNO((intptr_t)mmap(NULL, SIZE, PROT_READ, MAP_SHARED, plain, 0), ENODEV);
+	close(plain);
+	close(shared);
+	machine_free(&m);
+}
+
+/* A piece goes, the ends stay what they are, and each of them keeps the file. */
+TEST(a_gmem_mapping_with_a_hole_in_the_middle_works_at_both_ends)
+{
+	unsigned char *p;
+	int fd;
+	struct machine m = machine_with_gmem(&fd, &p);
+
+	*(uint64_t *)p = 1;
+	*(uint64_t *)(p + SIZE - PAGE) = 2;
+	EXPECT_EQ(munmap(p + PAGE, SIZE - 2 * PAGE), 0);
+	EXPECT_EQ(mprotect(p + SIZE - PAGE, PAGE, PROT_READ), 0);
+	close(fd);
+	EXPECT_EQ(*(uint64_t *)p, 1);
+	EXPECT_EQ(*(uint64_t *)(p + SIZE - PAGE), 2);
+	restart_at(&m, RAM, GPA + SIZE - PAGE);
+	EXPECT_REPORT(&m, 0, 0, 2);
+	/* its own rights are the host's: the guest goes by the file */
+	EXPECT_EQ(munmap(p, PAGE), 0);
+	restart_at(&m, RAM, GPA);
+	EXPECT_REPORT(&m, 0, 0, 1);
+	/* by something else in its place */
+	EXPECT(mmap(p + SIZE - PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		    0) != MAP_FAILED);
+	expect_memory_fault(&m, GPA, EFAULT);
+	munmap(p + SIZE - PAGE, PAGE);
+	machine_free(&m);
+}
+
+/* --- children ------------------------------------------------------------------------------------------------------ */
+
+#define CHILD_CHECK(c)                          \
+	do {                                    \
+		if (!(c))                       \
+			_exit(__LINE__ & 0x7f); \
+	} while (0)
+
+/* I-34. A mapping is shared memory as any other: the child sees what the guest sees. */
+TEST(i34_a_child_shares_the_mapping_of_its_parent)
+{
+	unsigned char *p;
+	int fd, status = -1;
+	struct machine m = machine_with_gmem(&fd, &p);
+	pid_t pid;
+
+	*(uint64_t *)p = 5;
+	fflush(stdout);
+	pid = fork();
+	ASSERT(pid >= 0);
+	if (!pid) {
+		CHILD_CHECK(*(uint64_t *)p == 5);
+		*(uint64_t *)(p + PAGE) = 6;
+		CHILD_CHECK(!munmap(p, SIZE / 2));
+		CHILD_CHECK(!close(fd));
+		_exit(0);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_EQ(status, 0);
+	restart_at(&m, RAM, GPA + PAGE);
+	EXPECT_REPORT(&m, 0, 0, 6);
+	EXPECT_EQ(fallocate(fd, PUNCH, 0, SIZE), 0);
+	EXPECT_EQ(*(uint64_t *)(p + PAGE), 0);
+	munmap(p, SIZE);
+	close(fd);
+	machine_free(&m);
+}
