@@ -242,7 +242,7 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 {
 	struct mem_inval_token from, to;
 	u64 old_start = 0, old_end = 0, new_start = 0, new_end = 0;
-	bool pair_old, pair_new = false;
+	bool there, pair_old, pair_new = false;
 	struct mapping *spare;
 	void *new_address = NULL, *p;
 	va_list ap;
@@ -256,11 +256,13 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 		return map_result(
 			host_sys_mremap(old_address, old_size, new_size, flags, new_address));
 	library_enter();
+	there = changed_range(old_address, MAX(old_size, 1ul), &old_start, &old_end);
 	/* Old size 0 makes a second mapping of shared memory: nothing goes away at the old place. */
-	pair_old = changed_range(old_address, old_size, &old_start, &old_end);
+	pair_old = there && old_size;
 	if (flags & MREMAP_FIXED)
 		pair_new = changed_range(new_address, new_size, &new_start, &new_end);
-	if (pair_old && mapping_overlaps(old_start, old_end)) {
+	/* A second mapping of ours would be one that nobody here knows of. */
+	if (there && mapping_overlaps(old_start, old_end)) {
 		library_exit();
 		errno = EINVAL;
 		return MAP_FAILED;

@@ -56,6 +56,24 @@ TEST(a_gmem_mapping_with_a_hole_in_the_middle_works_at_both_ends)
 	machine_free(&m);
 }
 
+#ifndef ANYKVM_REAL
+/* Moved or doubled, a mapping would be unknown to the library: it would keep nothing, and holes would miss it. */
+TEST(a_gmem_mapping_is_neither_moved_nor_doubled)
+{
+	struct machine m = machine_without_vcpus();
+	int fd = gmem_new(m.vm, SIZE, SHARED);
+	unsigned char *p = gmem_map(fd, SIZE);
+
+	EXPECT_ERRNO((intptr_t)mremap(p, SIZE, 2 * SIZE, MREMAP_MAYMOVE), EINVAL);
+	EXPECT_ERRNO((intptr_t)mremap(p, SIZE, PAGE, 0), EINVAL);
+	EXPECT_ERRNO((intptr_t)mremap(p, 0, SIZE, MREMAP_MAYMOVE), EINVAL);
+	EXPECT_ERRNO((intptr_t)mremap(p + SIZE / 2, 0, PAGE, MREMAP_MAYMOVE), EINVAL);
+	munmap(p, SIZE);
+	close(fd);
+	machine_free(&m);
+}
+#endif
+
 /* --- children ------------------------------------------------------------------------------------------------------ */
 
 #define CHILD_CHECK(c)                          \
