@@ -98,6 +98,8 @@ struct file *fd_unlink(int fd);
  * In a fork child, where an entry is a mark and no reference: newfd is what oldfd is, ours or not. Takes no lock, needs no memory.
  */
 void fd_mark_copy(int oldfd, int newfd);
+/* In a fork child: fd is a guest_memfd of the parent's. Looks at the child's copy of the table, whose entries keep what they name. */
+bool fd_is_parents_gmem(int fd);
 /* The next number >= fd with an entry, or -1. */
 int fd_next(int fd);
 /*

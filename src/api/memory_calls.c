@@ -194,6 +194,8 @@ void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 	u64 start, end;
 	void *p;
 
+	if (!(flags & MAP_ANONYMOUS) && fd_is_parents_gmem(fd))
+		return map_result((void *)(intptr_t)-EIO);
 	if (!watching())
 		return map_result(host_mmap(addr, length, prot, flags, fd, offset));
 	library_enter();
@@ -440,6 +442,8 @@ int anykvm_ftruncate(int fd, off_t length)
 	struct file *gmem;
 	int r;
 
+	if (fd_is_parents_gmem(fd))
+		return result(-EIO);
 	if (!watching() || length < 0)
 		return result(host_ftruncate(fd, length));
 	library_enter();
@@ -464,6 +468,8 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 	u64 end;
 	int r;
 
+	if (fd_is_parents_gmem(fd))
+		return result(-EIO);
 	if (watching() && fd_is_ours(fd)) {
 		library_enter();
 		gmem = gmem_of_fd(fd);

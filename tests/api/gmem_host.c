@@ -111,3 +111,32 @@ TEST(i34_a_child_shares_the_mapping_of_its_parent)
 	close(fd);
 	machine_free(&m);
 }
+
+#ifndef ANYKVM_REAL
+/* The descriptor itself is of no use to it, and says so: nothing else than the file's memory may come of it. */
+TEST(i34_a_child_cannot_map_or_punch)
+{
+	struct machine m = machine_without_vcpus();
+	int fd = gmem_new(m.vm, SIZE, SHARED), status = -1;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	ASSERT(pid >= 0);
+	if (!pid) {
+		CHILD_CHECK(mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED &&
+			    errno == EIO);
+		CHILD_CHECK(fallocate(fd, ALLOCATE, 0, SIZE) == -1 && errno == EIO);
+		CHILD_CHECK(fallocate(fd, PUNCH, 0, SIZE) == -1 && errno == EIO);
+		CHILD_CHECK(ftruncate(fd, 0) == -1 && errno == EIO);
+		_exit(0);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_EQ(status, 0);
+	close(fd);
+	machine_free(&m);
+}
+
+/* --- a program's own pairs ----------------------------------------------------------------------------------------- */
+
+#endif
