@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/pairs.h"
 #include "host/fd.h"
 #include "host/pages.h"
 #include "host/passthrough.h"
 #include "host/vma.h"
-#include "mem/notifier.h"
 #include "mem/userfault.h"
 
 #ifndef MADV_DONTNEED_LOCKED
@@ -352,77 +352,35 @@ int anykvm_madvise(void *addr, size_t length, int advice)
 
 /* --- files under slots --------------------------------------------------------------------------------------------------- */
 
-/* Above this many mappings of one file the pair covers all memory instead: right, only dearer. */
-#define FILE_RANGES 16
-
-struct file_ranges {
-	u64 dev, inode, from, to; /* what is looked for */
-	u32 nr;
-	bool all;
-	struct {
-		u64 start, end;
-	} range[FILE_RANGES];
+/* Where a change of [from, to) of a file is to be told. */
+struct file_search {
+	u64 dev, inode, from, to;
+	struct pairs *found;
 };
 
-static bool file_ranges_add(void *ctx, const struct host_vma *vma)
+static bool file_search_look(void *ctx, const struct host_vma *vma)
 {
-	struct file_ranges *found = ctx;
+	struct file_search *f = ctx;
 	u64 end = vma->offset + (vma->end - vma->start);
 
-	if (vma->inode != found->inode || vma->dev != found->dev || end <= found->from ||
-	    vma->offset >= found->to)
+	if (vma->inode != f->inode || vma->dev != f->dev || end <= f->from || vma->offset >= f->to)
 		return true;
-	if (found->nr == FILE_RANGES) {
-		found->all = true;
-		return false;
-	}
-	found->range[found->nr].start =
-		vma->start + (found->from > vma->offset ? found->from - vma->offset : 0);
-	found->range[found->nr].end =
-		found->to < end ? vma->start + (found->to - vma->offset) : vma->end;
-	found->nr++;
-	return true;
+	return pairs_add(f->found, vma->start + (f->from > vma->offset ? f->from - vma->offset : 0),
+			 f->to < end ? vma->start + (f->to - vma->offset) : vma->end);
 }
 
-/* Where [from, to) of the file behind fd is mapped in this process. Nowhere, if fd names no file: the call will fail. */
-static void file_ranges_find(int fd, u64 from, u64 to, struct file_ranges *found)
+/* Pairs where [from, to) of the file behind fd is mapped in this process. None, if fd names no file: the call will fail. */
+static void file_pairs_start(int fd, u64 from, u64 to, struct pairs *pairs)
 {
-	found->nr = 0;
-	found->all = false;
-	found->from = ALIGN_DOWN(from, host_page_size());
-	found->to = to;
-	if (host_fd_identity(fd, &found->dev, &found->inode))
+	struct file_search f = {
+		.from = ALIGN_DOWN(from, host_page_size()), .to = to, .found = pairs};
+
+	pairs_init(pairs);
+	if (host_fd_identity(fd, &f.dev, &f.inode))
 		return;
-	if (host_vma_each(file_ranges_add, found))
-		found->all = true; /* not to be found out: assume the worst */
-}
-
-/* Pairs around a change of [from, to) of a file: one for each mapping. */
-struct file_pairs {
-	u32 nr;
-	struct mem_inval_token t[FILE_RANGES];
-};
-
-static void file_pairs_start(int fd, u64 from, u64 to, struct file_pairs *pairs)
-{
-	struct file_ranges found;
-
-	file_ranges_find(fd, from, to, &found);
-	if (found.all) {
-		found.nr = 1;
-		found.range[0].start = 0;
-		found.range[0].end = BIT(48); /* all that a slot may name, on any host */
-	}
-	pairs->nr = found.nr;
-	for (u32 i = 0; i < found.nr; i++)
-		mem_invalidate_start(found.range[i].start, found.range[i].end, MEM_INVAL_KEEP_VMA,
-				     &pairs->t[i]);
-}
-
-static void file_pairs_end(struct file_pairs *pairs)
-{
-	while (pairs->nr)
-		mem_invalidate_end(&pairs->t[--pairs->nr]);
+	if (host_vma_each(file_search_look, &f))
+		pairs_add_all(pairs); /* not to be found out: assume the worst */
+	pairs_start(pairs, MEM_INVAL_KEEP_VMA);
 }
 
 /* Whose file fd is: guest_memfd, counted, or NULL. */
@@ -438,7 +396,7 @@ static struct file *gmem_of_fd(int fd)
 
 int anykvm_ftruncate(int fd, off_t length)
 {
-	struct file_pairs pairs;
+	struct pairs pairs;
 	struct file *gmem;
 	int r;
 
@@ -456,14 +414,14 @@ int anykvm_ftruncate(int fd, off_t length)
 	}
 	file_pairs_start(fd, length, ~0ull, &pairs);
 	r = host_ftruncate(fd, length);
-	file_pairs_end(&pairs);
+	pairs_end(&pairs);
 	library_exit();
 	return result(r);
 }
 
 int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 {
-	struct file_pairs pairs;
+	struct pairs pairs;
 	struct file *gmem;
 	u64 end;
 	int r;
@@ -490,7 +448,7 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 									 : (u64)offset + len;
 	file_pairs_start(fd, offset, end, &pairs);
 	r = host_fallocate(fd, mode, offset, len);
-	file_pairs_end(&pairs);
+	pairs_end(&pairs);
 	library_exit();
 	return result(r);
 }

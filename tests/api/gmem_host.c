@@ -56,6 +56,32 @@ TEST(a_gmem_mapping_with_a_hole_in_the_middle_works_at_both_ends)
 	machine_free(&m);
 }
 
+/* More than a pair is made for each: all of them are told of a hole. */
+TEST(a_hole_reaches_all_of_many_mappings)
+{
+	unsigned char *p, *q[40];
+	int fd;
+	struct machine m = machine_with_gmem(&fd, &p);
+
+	for (unsigned i = 0; i < 40; i++) {
+		q[i] = gmem_map(fd, SIZE);
+		ASSERT_EQ(set_slot(m.vm, 2 + i, 0, GPA + (i + 1) * SIZE, SIZE, q[i]), 0);
+	}
+	for (uint64_t round = 1; round < 3; round++) {
+		for (unsigned i = 0; i < 40; i++) {
+			say(q[i] + i * PAGE, GPA + (i + 1) * SIZE + i * PAGE, round * 100 + i);
+			restart_at(&m, GPA + (i + 1) * SIZE + i * PAGE, 0);
+			EXPECT_REPORT(&m, 0, 0, round * 100 + i);
+		}
+		EXPECT_EQ(fallocate(fd, PUNCH, 0, SIZE), 0);
+	}
+	for (unsigned i = 0; i < 40; i++)
+		munmap(q[i], SIZE);
+	munmap(p, SIZE);
+	close(fd);
+	machine_free(&m);
+}
+
 #ifndef ANYKVM_REAL
 /* Moved or doubled, a mapping would be unknown to the library: it would keep nothing, and holes would miss it. */
 TEST(a_gmem_mapping_is_neither_moved_nor_doubled)
