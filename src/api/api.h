@@ -194,7 +194,7 @@ s64 stats_create_fd(struct vm *vm, struct vcpu *v);
 s64 gmem_create_fd(struct vm *vm, u64 size, u64 flags);
 /* The file behind a number in a slot's request: counted, or NULL and -EBADF or -EINVAL. */
 struct file *gmem_fd_get(u32 fd, int *error);
-/* mmap of a descriptor; the address or -errno. What was mapped there is gone if it succeeds. */
+/* mmap of a descriptor, between gmem_mapping_begin and _end; the address or -errno. What was mapped there is gone if it succeeds. */
 void *gmem_map(struct file *file, void *addr, size_t length, int prot, int flags, u64 offset);
 /* [start, end) was just recorded as a mapping: poisoned pages in it are made inaccessible. */
 void gmem_map_poison(struct file *file, u64 start, u64 end, u64 offset);

@@ -209,6 +209,8 @@ int gmem_fallocate(struct file *file, int mode, s64 offset, s64 len)
 	u64 page = host_page_size(), from = offset, to = from + len;
 	int r;
 
+	if (library_in_pair())
+		return -EDEADLK;
 	if (offset < 0 || len <= 0)
 		return -EINVAL;
 	if (!(mode & FALLOC_FL_KEEP_SIZE) || (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)))
@@ -248,7 +250,7 @@ bool gmem_advise(u64 start, u64 end, int advice, int *r)
 
 	if ((advice != MADV_REMOVE && advice != MADV_HWPOISON) || !all_gmem(start, end))
 		return false;
-	*r = 0;
+	*r = library_in_pair() ? -EDEADLK : 0;
 	for (; start < end && !*r && mapping_find_gmem_at(start, end, &piece); start = piece.end) {
 		struct gmem_inode *inode = gmem_inode_of(piece.file->gmem);
 		u64 to = piece.offset + (piece.end - start);

@@ -103,7 +103,7 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 	return p;
 }
 
-/* What the system looks at before it asks the file, in its order. */
+/* What the system looks at before it asks the file, in its order, and what the file itself refuses. */
 static int map_refused(const struct api_file *f, const void *addr, size_t length, int prot,
 		       int flags, u64 offset)
 {
@@ -119,17 +119,20 @@ static int map_refused(const struct api_file *f, const void *addr, size_t length
 	/* A descriptor of no file system is never executable, whatever the driver thinks. */
 	if (prot & PROT_EXEC)
 		return -EPERM;
-	return f->kind == API_VCPU || f->kind == API_GMEM ? 0 : -ENODEV;
+	if (f->kind == API_GMEM)
+		return library_in_pair() ? -EDEADLK : 0;
+	return f->kind == API_VCPU ? 0 : -ENODEV;
 }
 
 static void *map_ours(struct file *file, void *addr, size_t length, int prot, int flags, int fd,
 		      u64 offset)
 {
 	struct api_file *f = api_file_of(file);
+	struct gmem_inode *inode = file->gmem ? gmem_inode_of(file->gmem) : NULL;
 	struct mapping *record, *spare;
 	bool replaces = (flags & MAP_FIXED) && !(flags & MAP_FIXED_NOREPLACE);
 	struct mem_inval_token t;
-	u64 start, end;
+	u64 start, end, sigmask = 0;
 	void *p;
 	int r;
 
@@ -144,10 +147,12 @@ static void *map_ours(struct file *file, void *addr, size_t length, int prot, in
 	}
 	if (replaces && !changed_range(addr, length, &start, &end))
 		replaces = false; /* refused below */
+	if (inode)
+		sigmask = gmem_mapping_begin(inode);
 	if (replaces)
 		mem_invalidate_start(start, end, 0, &t);
-	p = f->kind == API_GMEM ? gmem_map(file, addr, length, prot, flags, offset)
-				: map_vcpu(f, addr, length, prot, flags, fd, offset);
+	p = inode ? gmem_map(file, addr, length, prot, flags, offset)
+		  : map_vcpu(f, addr, length, prot, flags, fd, offset);
 	if (!host_map_failed(p)) {
 		start = (uintptr_t)p;
 		end = ALIGN_UP(start + length, host_page_size());
@@ -156,11 +161,13 @@ static void *map_ours(struct file *file, void *addr, size_t length, int prot, in
 		file_get(file);
 		mapping_record(record, file, start, end, offset);
 		record = NULL;
-		if (file->gmem)
+		if (inode)
 			gmem_map_poison(file, start, end, offset);
 	}
 	if (replaces)
 		mem_invalidate_end(&t);
+	if (inode)
+		gmem_mapping_end(inode, sigmask);
 free:
 	mapping_free(record);
 	mapping_free(spare);

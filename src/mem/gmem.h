@@ -116,6 +116,13 @@ struct gmem_host_ops {
 };
 
 /*
+ * A host mapping is made, and noted where start looks for it, between begin and end: a hole or an error sees it, or waits for it
+ * and is over when it is made. begin returns the signal mask for end. No lock held, no pair open.
+ */
+u64 gmem_mapping_begin(struct gmem_inode *inode);
+void gmem_mapping_end(struct gmem_inode *inode, u64 sigmask);
+
+/*
  * fallocate: pages of bytes [from, to) are there. Checked by the caller: aligned, inside the inode. -EINTR (a signal of the
  * caller's mask is pending; what was done stays), -ENOMEM. No lock held.
  */

@@ -165,4 +165,28 @@ TEST(i34_a_child_cannot_map_or_punch)
 
 /* --- a program's own pairs ----------------------------------------------------------------------------------------- */
 
+/* They wait for holes and slots, whose threads may wait for the pair (LO-5). */
+TEST(lo5_gmem_calls_inside_a_pair_of_the_program_are_refused)
+{
+	struct anykvm_invalidate inv;
+	unsigned char *p;
+	int fd;
+	struct machine m = machine_with_gmem(&fd, &p);
+
+	*(uint64_t *)p = 7;
+	ASSERT_EQ(anykvm_invalidate_start(p, SIZE, &inv), 0);
+	EXPECT_ERRNO(fallocate(fd, ALLOCATE, 0, SIZE), EDEADLK);
+	EXPECT_ERRNO(fallocate(fd, PUNCH, 0, SIZE), EDEADLK);
+	EXPECT_ERRNO((intptr_t)mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0), EDEADLK);
+	EXPECT_ERRNO((intptr_t)mmap(p, SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0), EDEADLK);
+	EXPECT_ERRNO(madvise(p, PAGE, MADV_REMOVE), EDEADLK);
+	EXPECT_ERRNO(madvise(p, PAGE, MADV_HWPOISON), EDEADLK);
+	EXPECT_EQ(*(uint64_t *)p, 7);
+	EXPECT_EQ(munmap(p, SIZE), 0);
+	EXPECT_EQ(close(fd), 0);
+	/* the last reference: it is put when the pair is over */
+	anykvm_invalidate_end(&inv);
+	expect_memory_fault(&m, GPA, EFAULT);
+	machine_free(&m);
+}
 #endif
