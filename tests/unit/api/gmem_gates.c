@@ -117,3 +117,86 @@ TEST(a_mapping_waits_for_a_memory_error_and_has_it)
 	close(fd);
 	machine_free(&m);
 }
+
+static void on_kick(int sig)
+{
+}
+
+/*
+ * I-32. The library itself reads guest memory for a vCPU (here its record of stolen time). If that is the last use of the file,
+ * the release is the vCPU thread's to run, once it has left: it may neither stay in the guest nor sleep.
+ */
+static void last_reference_in_kvm_run(void (*guest_code)(struct machine *))
+{
+	uint64_t record = GPA;
+	struct kvm_device_attr a = {.group = KVM_ARM_VCPU_PVTIME_CTRL,
+				    .attr = KVM_ARM_VCPU_PVTIME_IPA,
+				    .addr = (uintptr_t)&record};
+	struct sigaction kick = {.sa_handler = on_kick};
+	struct machine m = machine_new(1);
+	int fd = gmem_new(m.vm, SIZE, SHARED);
+	struct runner r;
+
+	sigaction(SIGUSR1, &kick, NULL);
+	guest_code(&m);
+	ASSERT_EQ(gmem_slot(m.vm, 1, GPA, SIZE, fd, 0), 0);
+	ASSERT_EQ(ioctl(m.vcpu[0], KVM_SET_DEVICE_ATTR, &a), 0);
+	arm(HOOK_GMEM_GOT);
+	runner_start(&r, &m, 0);
+	while (!inside)
+		sched_yield();
+	EXPECT_EQ(close(fd), 0);
+	disarm(HOOK_GMEM_GOT);
+	for (int i = 0; i < 5000 && !r.done; i++)
+		sleep_ms(1);
+	EXPECT_EQ(r.done, 1);
+	if (!r.done)
+		runner_interrupt(&r, SIGUSR1);
+	else
+		runner_join(&r);
+	EXPECT_EQ(r.result, -1);
+	EXPECT_EQ(r.error, EINTR);
+	/* and released it was */
+	restart_at(&m, RAM + PAGE, GPA);
+	EXPECT_ERRNO(run(&m, 0), EFAULT);
+	machine_free(&m);
+}
+
+/* What loads from x1 is a page further. */
+static void loader(struct machine *m)
+{
+	struct code c = code_at(m, RAM + PAGE);
+
+	ldr(&c, 8, 2, 1, 0);
+	b_to(&c, RAM + PAGE);
+	code_done(m);
+}
+
+static void spins(struct machine *m)
+{
+	struct code c = code_at(m, RAM);
+
+	loader(m);
+	b_to(&c, RAM);
+	code_done(m);
+}
+
+static void sleeps(struct machine *m)
+{
+	struct code c = code_at(m, RAM);
+
+	loader(m);
+	put(&c, A64_WFI);
+	b_to(&c, RAM);
+	code_done(m);
+}
+
+TEST(I32_a_vcpu_that_owes_a_release_leaves_its_guest)
+{
+	last_reference_in_kvm_run(spins);
+}
+
+TEST(I32_a_vcpu_that_owes_a_release_does_not_sleep)
+{
+	last_reference_in_kvm_run(sleeps);
+}
