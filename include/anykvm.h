@@ -184,8 +184,8 @@ struct anykvm_invalidate {
  * @inv: filled; handed to anykvm_invalidate_end by the same thread
  *
  * When it returns, no guest accesses the range through an old mapping, and none gets a new one until anykvm_invalidate_end.
- * Between the two calls the thread's asynchronous signals are blocked, its KVM requests fail with EDEADLK, and it waits for no
- * thread that may be in one. Pairs do not nest.
+ * Between the two calls the thread's asynchronous signals are blocked, its KVM requests fail with EDEADLK, and so do calls that
+ * map, allocate or punch a guest_memfd, and it waits for no thread that may be in one. Pairs do not nest.
  *
  * returns: 0, or -1 with errno
  *	EINVAL		length is 0 or the range wraps

@@ -7,6 +7,7 @@
  *	calls.c		open, close, dup, fcntl, read
  *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
  *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
+ *	pairs.c		pairs around the change of a file that is mapped in several places
  *	ioctl.c		one table of requests for each kind of descriptor, and the way to a handler
  *	ioctl_*.c	the handlers
  *	caps.c		capabilities
@@ -103,6 +104,8 @@ struct file *fd_unlink(int fd);
  * In a fork child, where an entry is a mark and no reference: newfd is what oldfd is, ours or not. Takes no lock, needs no memory.
  */
 void fd_mark_copy(int oldfd, int newfd);
+/* In a fork child: fd is a guest_memfd of the parent's. Looks at the child's copy of the table, whose entries keep what they name. */
+bool fd_is_parents_gmem(int fd);
 /* The next number >= fd with an entry, or -1. */
 int fd_next(int fd);
 /*
@@ -197,7 +200,7 @@ s64 stats_create_fd(struct vm *vm, struct vcpu *v);
 s64 gmem_create_fd(struct vm *vm, u64 size, u64 flags);
 /* The file behind a number in a slot's request: counted, or NULL and -EBADF or -EINVAL. */
 struct file *gmem_fd_get(u32 fd, int *error);
-/* mmap of a descriptor; the address or -errno. What was mapped there is gone if it succeeds. */
+/* mmap of a descriptor, between gmem_mapping_begin and _end; the address or -errno. What was mapped there is gone if it succeeds. */
 void *gmem_map(struct file *file, void *addr, size_t length, int prot, int flags, u64 offset);
 /* [start, end) was just recorded as a mapping: poisoned pages in it are made inaccessible. */
 void gmem_map_poison(struct file *file, u64 start, u64 end, u64 offset);

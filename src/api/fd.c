@@ -173,6 +173,14 @@ void fd_mark_copy(int oldfd, int newfd)
 		aptr_store_relaxed(to, from ? aptr_load_relaxed(from) : NULL);
 }
 
+bool fd_is_parents_gmem(int fd)
+{
+	struct aptr *entry = api_role() == API_CHILD ? fd_entry(fd) : NULL;
+	const struct file *f = entry ? aptr_load_relaxed(entry) : NULL;
+
+	return f && f->gmem;
+}
+
 int fd_next(int fd)
 {
 	for (fd = MAX(fd, 0); fd < (int)(FD_PAGES * FD_PAGE_SIZE); fd++) {

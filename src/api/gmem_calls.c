@@ -12,11 +12,11 @@
 #include <sys/mman.h>
 
 #include "api/api.h"
+#include "api/pairs.h"
 #include "host/fd.h"
 #include "host/pages.h"
 #include "host/passthrough.h"
 #include "host/vma.h"
-#include "mem/notifier.h"
 
 /* The empty file, made when it is first needed, for the life of the process. A descriptor or -errno. */
 static int empty_file(void)
@@ -135,75 +135,62 @@ void gmem_map_poison(struct file *file, u64 start, u64 end, u64 offset)
 	remap_piece(inode, &piece);
 }
 
-/* Above this many mappings one pair covers all memory instead: right, only dearer. */
-#define MAX_PAIRS 16
-
 struct host_pairs {
 	const struct gmem_inode *inode;
 	struct gmem_host_ops ops;
-	u32 nr;
-	struct mem_inval_token t[MAX_PAIRS];
+	struct pairs pairs;
 };
 
-static void pairs_start(void *ctx, u64 from, u64 to, u32 flags)
+static void host_pairs_start(void *ctx, u64 from, u64 to, u32 flags)
 {
-	struct host_pairs *pairs = ctx;
-	struct mapping_piece piece[MAX_PAIRS];
-	u32 nr = 0;
-	u64 at = 0;
-
-	while (nr <= MAX_PAIRS &&
-	       mapping_next_gmem(pairs->inode, from, to, at, &piece[MIN(nr, MAX_PAIRS - 1)])) {
-		at = piece[MIN(nr, MAX_PAIRS - 1)].end;
-		nr++;
-	}
-	if (nr > MAX_PAIRS) {
-		piece[0] = (struct mapping_piece){.start = 0, .end = BIT(47)};
-		nr = 1;
-	}
-	pairs->nr = nr;
-	for (u32 i = 0; i < nr; i++)
-		mem_invalidate_start(piece[i].start, piece[i].end, flags, &pairs->t[i]);
-}
-
-static void pairs_remap(void *ctx, u64 from, u64 to)
-{
-	struct host_pairs *pairs = ctx;
+	struct host_pairs *h = ctx;
 	struct mapping_piece piece = {.end = 0};
 
-	while (mapping_next_gmem(pairs->inode, from, to, piece.end, &piece))
-		remap_piece(pairs->inode, &piece);
+	while (mapping_next_gmem(h->inode, from, to, piece.end, &piece) &&
+	       pairs_add(&h->pairs, piece.start, piece.end))
+		;
+	pairs_start(&h->pairs, flags);
 }
 
-static void pairs_end(void *ctx)
+static void host_pairs_remap(void *ctx, u64 from, u64 to)
 {
-	struct host_pairs *pairs = ctx;
+	struct host_pairs *h = ctx;
+	struct mapping_piece piece = {.end = 0};
 
-	while (pairs->nr)
-		mem_invalidate_end(&pairs->t[--pairs->nr]);
+	while (mapping_next_gmem(h->inode, from, to, piece.end, &piece))
+		remap_piece(h->inode, &piece);
 }
 
-static void host_pairs_init(struct host_pairs *pairs, const struct gmem_inode *inode)
+static void host_pairs_end(void *ctx)
 {
-	pairs->inode = inode;
-	pairs->nr = 0;
-	pairs->ops = (struct gmem_host_ops){
-		.start = pairs_start, .remap = pairs_remap, .end = pairs_end, .ctx = pairs};
+	struct host_pairs *h = ctx;
+
+	pairs_end(&h->pairs);
+}
+
+static void host_pairs_init(struct host_pairs *h, const struct gmem_inode *inode)
+{
+	h->inode = inode;
+	pairs_init(&h->pairs);
+	h->ops = (struct gmem_host_ops){.start = host_pairs_start,
+					.remap = host_pairs_remap,
+					.end = host_pairs_end,
+					.ctx = h};
 }
 
 /* --- changes of the storage ---------------------------------------------------------------------------------------------- */
 
 static int punch(struct gmem_inode *inode, u64 from, u64 to)
 {
-	struct host_pairs pairs;
+	struct host_pairs host;
 
-	host_pairs_init(&pairs, inode);
-	return gmem_punch(inode, from, to, &pairs.ops);
+	host_pairs_init(&host, inode);
+	return gmem_punch(inode, from, to, &host.ops);
 }
 
 static int poison(struct gmem_inode *inode, u64 from, u64 to)
 {
-	struct host_pairs pairs;
+	struct host_pairs host;
 	int empty = empty_file();
 
 	/* What the host cannot touch cannot be hit either. */
@@ -211,8 +198,8 @@ static int poison(struct gmem_inode *inode, u64 from, u64 to)
 		return -EFAULT;
 	if (empty < 0)
 		return empty;
-	host_pairs_init(&pairs, inode);
-	return gmem_error(inode, from, to, &pairs.ops);
+	host_pairs_init(&host, inode);
+	return gmem_error(inode, from, to, &host.ops);
 }
 
 int gmem_fallocate(struct file *file, int mode, s64 offset, s64 len)
@@ -222,6 +209,8 @@ int gmem_fallocate(struct file *file, int mode, s64 offset, s64 len)
 	u64 page = host_page_size(), from = offset, to = from + len;
 	int r;
 
+	if (library_in_pair())
+		return -EDEADLK;
 	if (offset < 0 || len <= 0)
 		return -EINVAL;
 	if (!(mode & FALLOC_FL_KEEP_SIZE) || (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)))
@@ -261,7 +250,7 @@ bool gmem_advise(u64 start, u64 end, int advice, int *r)
 
 	if ((advice != MADV_REMOVE && advice != MADV_HWPOISON) || !all_gmem(start, end))
 		return false;
-	*r = 0;
+	*r = library_in_pair() ? -EDEADLK : 0;
 	for (; start < end && !*r && mapping_find_gmem_at(start, end, &piece); start = piece.end) {
 		struct gmem_inode *inode = gmem_inode_of(piece.file->gmem);
 		u64 to = piece.offset + (piece.end - start);

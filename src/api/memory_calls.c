@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/pairs.h"
 #include "host/fd.h"
 #include "host/pages.h"
 #include "host/passthrough.h"
 #include "host/signal.h"
 #include "host/vma.h"
-#include "mem/notifier.h"
 #include "mem/userfault.h"
 
 #ifndef MADV_DONTNEED_LOCKED
@@ -85,9 +85,6 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 	void *p, *q;
 	int ring, r;
 
-	/* The kernel's: a descriptor of no file system is never executable, whatever the driver thinks. */
-	if (prot & PROT_EXEC)
-		return (void *)(intptr_t)-EPERM;
 	if (touches_dirty_ring(f->vm, offset, length) && !(flags & MAP_SHARED))
 		return (void *)(intptr_t)-EINVAL;
 	r = vcpu_map_run(fd, f);
@@ -110,18 +107,42 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 	return p;
 }
 
+/* What the system looks at before it asks the file, in its order, and what the file itself refuses. */
+static int map_refused(const struct api_file *f, const void *addr, size_t length, int prot,
+		       int flags, u64 offset)
+{
+	u64 page = host_page_size();
+	int type = flags & MAP_TYPE;
+
+	if (!length || !IS_ALIGNED(offset, page))
+		return -EINVAL;
+	if ((flags & MAP_FIXED) && !IS_ALIGNED((uintptr_t)addr, page))
+		return -EINVAL;
+	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+		return -EINVAL;
+	/* A descriptor of no file system is never executable, whatever the driver thinks. */
+	if (prot & PROT_EXEC)
+		return -EPERM;
+	if (f->kind == API_GMEM)
+		return library_in_pair() ? -EDEADLK : 0;
+	return f->kind == API_VCPU ? 0 : -ENODEV;
+}
+
 static void *map_ours(struct file *file, void *addr, size_t length, int prot, int flags, int fd,
 		      u64 offset)
 {
 	struct api_file *f = api_file_of(file);
+	struct gmem_inode *inode = file->gmem ? gmem_inode_of(file->gmem) : NULL;
 	struct mapping *record, *spare;
 	bool replaces = (flags & MAP_FIXED) && !(flags & MAP_FIXED_NOREPLACE);
 	struct mem_inval_token t;
-	u64 start, end;
+	u64 start, end, sigmask = 0;
 	void *p;
+	int r;
 
-	if (f->kind != API_VCPU && f->kind != API_GMEM)
-		return (void *)(intptr_t)-ENODEV;
+	r = map_refused(f, addr, length, prot, flags, offset);
+	if (r)
+		return (void *)(intptr_t)r;
 	record = mapping_alloc();
 	spare = mapping_alloc();
 	if (!record || !spare) {
@@ -130,10 +151,12 @@ static void *map_ours(struct file *file, void *addr, size_t length, int prot, in
 	}
 	if (replaces && !changed_range(addr, length, &start, &end))
 		replaces = false; /* refused below */
+	if (inode)
+		sigmask = gmem_mapping_begin(inode);
 	if (replaces)
 		mem_invalidate_start(start, end, 0, &t);
-	p = f->kind == API_GMEM ? gmem_map(file, addr, length, prot, flags, offset)
-				: map_vcpu(f, addr, length, prot, flags, fd, offset);
+	p = inode ? gmem_map(file, addr, length, prot, flags, offset)
+		  : map_vcpu(f, addr, length, prot, flags, fd, offset);
 	if (!host_map_failed(p)) {
 		start = (uintptr_t)p;
 		end = ALIGN_UP(start + length, host_page_size());
@@ -142,11 +165,13 @@ static void *map_ours(struct file *file, void *addr, size_t length, int prot, in
 		file_get(file);
 		mapping_record(record, file, start, end, offset);
 		record = NULL;
-		if (file->gmem)
+		if (inode)
 			gmem_map_poison(file, start, end, offset);
 	}
 	if (replaces)
 		mem_invalidate_end(&t);
+	if (inode)
+		gmem_mapping_end(inode, sigmask);
 free:
 	mapping_free(record);
 	mapping_free(spare);
@@ -180,6 +205,8 @@ void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 	u64 start, end;
 	void *p;
 
+	if (!(flags & MAP_ANONYMOUS) && fd_is_parents_gmem(fd))
+		return map_result((void *)(intptr_t)-EIO);
 	if (!watching())
 		return map_result(host_mmap(addr, length, prot, flags, fd, offset));
 	library_enter();
@@ -228,7 +255,7 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 {
 	struct mem_inval_token from, to;
 	u64 old_start = 0, old_end = 0, new_start = 0, new_end = 0;
-	bool pair_old, pair_new = false;
+	bool there, pair_old, pair_new = false;
 	struct mapping *spare;
 	void *new_address = NULL, *p;
 	va_list ap;
@@ -242,11 +269,13 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 		return map_result(
 			host_sys_mremap(old_address, old_size, new_size, flags, new_address));
 	library_enter();
+	there = changed_range(old_address, MAX(old_size, 1ul), &old_start, &old_end);
 	/* Old size 0 makes a second mapping of shared memory: nothing goes away at the old place. */
-	pair_old = changed_range(old_address, old_size, &old_start, &old_end);
+	pair_old = there && old_size;
 	if (flags & MREMAP_FIXED)
 		pair_new = changed_range(new_address, new_size, &new_start, &new_end);
-	if (pair_old && mapping_overlaps(old_start, old_end)) {
+	/* A second mapping of ours would be one that nobody here knows of. */
+	if (there && mapping_overlaps(old_start, old_end)) {
 		library_exit();
 		errno = EINVAL;
 		return MAP_FAILED;
@@ -334,77 +363,35 @@ int anykvm_madvise(void *addr, size_t length, int advice)
 
 /* --- files under slots --------------------------------------------------------------------------------------------------- */
 
-/* Above this many mappings of one file the pair covers all memory instead: right, only dearer. */
-#define FILE_RANGES 16
-
-struct file_ranges {
-	u64 dev, inode, from, to; /* what is looked for */
-	u32 nr;
-	bool all;
-	struct {
-		u64 start, end;
-	} range[FILE_RANGES];
+/* Where a change of [from, to) of a file is to be told. */
+struct file_search {
+	u64 dev, inode, from, to;
+	struct pairs *found;
 };
 
-static bool file_ranges_add(void *ctx, const struct host_vma *vma)
+static bool file_search_look(void *ctx, const struct host_vma *vma)
 {
-	struct file_ranges *found = ctx;
+	struct file_search *f = ctx;
 	u64 end = vma->offset + (vma->end - vma->start);
 
-	if (vma->inode != found->inode || vma->dev != found->dev || end <= found->from ||
-	    vma->offset >= found->to)
+	if (vma->inode != f->inode || vma->dev != f->dev || end <= f->from || vma->offset >= f->to)
 		return true;
-	if (found->nr == FILE_RANGES) {
-		found->all = true;
-		return false;
-	}
-	found->range[found->nr].start =
-		vma->start + (found->from > vma->offset ? found->from - vma->offset : 0);
-	found->range[found->nr].end =
-		found->to < end ? vma->start + (found->to - vma->offset) : vma->end;
-	found->nr++;
-	return true;
+	return pairs_add(f->found, vma->start + (f->from > vma->offset ? f->from - vma->offset : 0),
+			 f->to < end ? vma->start + (f->to - vma->offset) : vma->end);
 }
 
-/* Where [from, to) of the file behind fd is mapped in this process. Nowhere, if fd names no file: the call will fail. */
-static void file_ranges_find(int fd, u64 from, u64 to, struct file_ranges *found)
+/* Pairs where [from, to) of the file behind fd is mapped in this process. None, if fd names no file: the call will fail. */
+static void file_pairs_start(int fd, u64 from, u64 to, struct pairs *pairs)
 {
-	found->nr = 0;
-	found->all = false;
-	found->from = ALIGN_DOWN(from, host_page_size());
-	found->to = to;
-	if (host_fd_identity(fd, &found->dev, &found->inode))
+	struct file_search f = {
+		.from = ALIGN_DOWN(from, host_page_size()), .to = to, .found = pairs};
+
+	pairs_init(pairs);
+	if (host_fd_identity(fd, &f.dev, &f.inode))
 		return;
-	if (host_vma_each(file_ranges_add, found))
-		found->all = true; /* not to be found out: assume the worst */
-}
-
-/* Pairs around a change of [from, to) of a file: one for each mapping. */
-struct file_pairs {
-	u32 nr;
-	struct mem_inval_token t[FILE_RANGES];
-};
-
-static void file_pairs_start(int fd, u64 from, u64 to, struct file_pairs *pairs)
-{
-	struct file_ranges found;
-
-	file_ranges_find(fd, from, to, &found);
-	if (found.all) {
-		found.nr = 1;
-		found.range[0].start = 0;
-		found.range[0].end = BIT(48); /* all that a slot may name, on any host */
-	}
-	pairs->nr = found.nr;
-	for (u32 i = 0; i < found.nr; i++)
-		mem_invalidate_start(found.range[i].start, found.range[i].end, MEM_INVAL_KEEP_VMA,
-				     &pairs->t[i]);
-}
-
-static void file_pairs_end(struct file_pairs *pairs)
-{
-	while (pairs->nr)
-		mem_invalidate_end(&pairs->t[--pairs->nr]);
+	if (host_vma_each(file_search_look, &f))
+		pairs_add_all(pairs); /* not to be found out: assume the worst */
+	pairs_start(pairs, MEM_INVAL_KEEP_VMA);
 }
 
 /* Whose file fd is: guest_memfd, counted, or NULL. */
@@ -420,10 +407,12 @@ static struct file *gmem_of_fd(int fd)
 
 int anykvm_ftruncate(int fd, off_t length)
 {
-	struct file_pairs pairs;
+	struct pairs pairs;
 	struct file *gmem;
 	int r;
 
+	if (fd_is_parents_gmem(fd))
+		return result(-EIO);
 	if (!watching() || length < 0)
 		return result(host_ftruncate(fd, length));
 	library_enter();
@@ -436,18 +425,20 @@ int anykvm_ftruncate(int fd, off_t length)
 	}
 	file_pairs_start(fd, length, ~0ull, &pairs);
 	r = host_ftruncate(fd, length);
-	file_pairs_end(&pairs);
+	pairs_end(&pairs);
 	library_exit();
 	return result(r);
 }
 
 int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 {
-	struct file_pairs pairs;
+	struct pairs pairs;
 	struct file *gmem;
 	u64 end, sigmask;
 	int r;
 
+	if (fd_is_parents_gmem(fd))
+		return result(-EIO);
 	if (watching() && fd_is_ours(fd)) {
 		library_enter();
 		/* Blocking nests, so this is its only cost. */
@@ -471,7 +462,7 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 									 : (u64)offset + len;
 	file_pairs_start(fd, offset, end, &pairs);
 	r = host_fallocate(fd, mode, offset, len);
-	file_pairs_end(&pairs);
+	pairs_end(&pairs);
 	library_exit();
 	return result(r);
 }

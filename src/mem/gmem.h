@@ -11,7 +11,7 @@
  * a hole has nothing to do. See G-11.
  *
  * A slot names its view by an uncounted pointer to the open file (files pin the VM, the VM pins no file). What keeps that right,
- * and the test in tests/unit/mem/test_gmem.c that breaks it:
+ * and the test in tests/unit/mem/test_gmem.c or test_gmem_holes.c that breaks it:
  *
  *   G-1   slot.gmem.file is not NULL and slots_lock is held: file, view and bindings exist. Only release frees them, and release
  *         has then not been through the slots, which it does under slots_lock.				(I25)
@@ -126,6 +126,13 @@ struct gmem_host_ops {
 	void (*end)(void *ctx);
 	void *ctx;
 };
+
+/*
+ * A host mapping is made, and noted where start looks for it, between begin and end: a hole or an error sees it, or waits for it
+ * and is over when it is made. begin returns the signal mask for end. No lock held, no pair open.
+ */
+u64 gmem_mapping_begin(struct gmem_inode *inode);
+void gmem_mapping_end(struct gmem_inode *inode, u64 sigmask);
 
 /*
  * fallocate: pages of bytes [from, to) are there. Checked by the caller: aligned, inside the inode. -EINTR (a signal of the

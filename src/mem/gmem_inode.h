@@ -19,7 +19,7 @@ struct gmem_inode {
 	bool storage;
 	int fd;
 	u64 base; /* hva of its mapping */
-	/* struct a64[], a bit for each page; made by the first error under inval_lock, read by lookups without. */
+	/* struct a64[], a bit for each page. Made by the first error, before its lock; bits change under inval_lock and are read without. */
 	struct aptr poison;
 };
 
@@ -46,7 +46,7 @@ void gmem_zap_file_start(struct gmem_file *gf, u64 from, u64 to);
 void gmem_zap_file_finish(struct gmem_file *gf);
 
 void gmem_poison_free(struct gmem_inode *inode);
-/* The pages around page, inside [*start, *end), before and after which no page is poisoned. */
+/* Narrows [*start, *end), pages around page, to some that hold no poisoned one. */
 void gmem_poison_bounds(const struct gmem_inode *inode, u64 page, u64 *start, u64 *end);
 
 #endif

@@ -126,6 +126,20 @@ static void host_end(const struct gmem_host_ops *host)
 		host->end(host->ctx);
 }
 
+u64 gmem_mapping_begin(struct gmem_inode *inode) NO_THREAD_SAFETY_ANALYSIS
+{
+	u64 sigmask = host_signals_block();
+
+	mutex_lock(&inode->inval_lock);
+	return sigmask;
+}
+
+void gmem_mapping_end(struct gmem_inode *inode, u64 sigmask) NO_THREAD_SAFETY_ANALYSIS
+{
+	mutex_unlock(&inode->inval_lock);
+	host_signals_restore(sigmask);
+}
+
 /* True if there was any. */
 static bool poison_clear(struct gmem_inode *inode, u64 from, u64 to)
 {

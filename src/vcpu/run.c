@@ -20,6 +20,7 @@
 #include "host/clock.h"
 #include "host/guarded.h"
 #include "host/signal.h"
+#include "mem/file.h"
 #include "sync/thread.h"
 #include "sync/wait.h"
 #include "vcpu/idregs.h"
@@ -522,6 +523,11 @@ static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
 			v->last_look_ns = now;
 			v->signal_seen |= exit_wanted(v);
 		}
+		/*
+		 * A last reference dropped for the guest since the last turn: its hook runs when this thread leaves the
+		 * library, so it leaves, as for a signal.
+		 */
+		v->signal_seen |= library_owes();
 		r = check_requests(v);
 		if (r == 1)
 			r = enter_guest(v);

@@ -2,48 +2,28 @@
 /* Memory attributes and pre-faulting: who serves a frame, changes against faults, and memory that runs out. */
 #include <signal.h>
 
+#include "gmem_rig.h"
 #include "host/alloc.h"
 #include "host/signal.h"
 #include "mem/attrs.h"
-#include "mem/gmem.h"
-#include "rig.h"
 #include "sync/rcu.h"
-#include "test.h"
 
-#define SIZE	(4 * MIB)
-#define GPA	(16 * MIB)
 #define PLAIN	(32 * MIB) /* guest address of the slot without guest_memfd */
 #define PRIVATE MEM_ATTRIBUTE_PRIVATE
 
-static struct rig r;
 static char *mem;
 static struct file *file;
 
-static void release(struct file *f)
-{
-	gmem_file_release(f->gmem);
-}
-
-static const struct file_ops ops = {.type = "gmem", .release = release};
-
 /* Slot 0 with guest_memfd of these flags, slot 1 without; both have host memory, filled with 0x11 and 0x22. */
-static void start(u64 gmem_flags)
+static void start_with(u64 gmem_flags)
 {
-	struct mem_region region = {
-		.flags = MEMSLOT_GMEM, .guest_phys_addr = GPA, .memory_size = SIZE, .v2 = true};
-	struct gmem_file *gf;
-
-	rig_start(&r);
+	start();
 	r.m.attributes_on = true;
 	mem = rig_map(2 * SIZE, 2 * MIB);
 	memset(mem, 0x11, SIZE);
 	memset(mem + SIZE, 0x22, SIZE);
-	ASSERT_EQ(gmem_create(&r.m, SIZE, gmem_flags, &gf), 0);
-	file = file_create(&ops, NULL);
-	file->gmem = gf;
-	region.guest_memfd = file;
-	region.userspace_addr = (uintptr_t)mem;
-	ASSERT_EQ(mem_set_region(&r.m, &region), 0);
+	file = gmem_new_flags(SIZE, gmem_flags);
+	ASSERT_EQ(slot_at(0, GPA, SIZE, file, 0, mem), 0);
 	ASSERT_EQ(rig_slot(&r.m, 1, PLAIN, SIZE, mem + SIZE, 0), 0);
 }
 
@@ -69,29 +49,11 @@ static bool is_private(u64 gpa)
 	return attr.private;
 }
 
-static int guest(u64 ipa, enum fake_op op, u32 *x)
-{
-	int ret;
-
-	library_enter();
-	ret = fake_access(&r.v, ipa, op, x);
-	library_exit();
-	return ret;
-}
-
-static int level_at(u64 ipa)
-{
-	struct s2_result out;
-	struct mem_fault f;
-
-	return s2_lookup(&r.m.mmu, ipa, false, false, false, &out, &f) ? 0 : out.level;
-}
-
 /* --- the set ------------------------------------------------------------------------------------------------------- */
 
 TEST(attributes_are_refused_as_kvm_refuses_them)
 {
-	start(GMEM_FLAGS);
+	start_with(GMEM_FLAGS);
 	EXPECT_EQ(set(GPA, PAGE, BIT(0)), -EINVAL);
 	EXPECT_EQ(set(GPA, PAGE, PRIVATE | BIT(4)), -EINVAL);
 	EXPECT_EQ(set(GPA, 0, PRIVATE), -EINVAL);
@@ -112,7 +74,7 @@ TEST(the_set_is_what_was_last_said_of_each_page)
 	static bool is[PAGES];
 	u64 seed = 7;
 
-	start(GMEM_FLAGS);
+	start_with(GMEM_FLAGS);
 	for (unsigned i = 0; i < test_rounds(3000, 300000); i++) {
 		u64 n = next_random(&seed), first = n % PAGES, nr = 1 + (n >> 20) % 16;
 		bool on = n & BIT(50);
@@ -145,7 +107,7 @@ TEST(I17_a_change_without_memory_changes_nothing)
 {
 	u64 objects;
 
-	start(GMEM_FLAGS);
+	start_with(GMEM_FLAGS);
 	EXPECT_EQ(set(GPA, 4 * PAGE, PRIVATE), 0);
 	objects = host_alloc_objects();
 	host_alloc_fail_at(1);
@@ -170,7 +132,7 @@ TEST(the_attribute_decides_between_a_file_that_is_not_mapped_and_host_memory)
 	u32 x;
 	u64 y = 0;
 
-	start(0);
+	start_with(0);
 	EXPECT_EQ(guest(GPA, FAKE_READ, &x), 0);
 	EXPECT_EQ(x, 0x11111111);
 	EXPECT_EQ(level_at(GPA), 2);
@@ -203,7 +165,7 @@ TEST(a_file_that_may_be_mapped_serves_all)
 {
 	u32 x;
 
-	start(GMEM_FLAGS);
+	start_with(GMEM_FLAGS);
 	EXPECT_EQ(guest(GPA, FAKE_READ, &x), 0);
 	EXPECT_EQ(x, 0);
 	EXPECT_EQ(set(GPA, SIZE, PRIVATE), 0);
@@ -216,7 +178,7 @@ TEST(a_private_frame_without_guest_memfd_is_a_fault_told_as_private)
 {
 	u32 x;
 
-	start(0);
+	start_with(0);
 	EXPECT_EQ(guest(PLAIN, FAKE_READ, &x), 0);
 	EXPECT_EQ(set(PLAIN + PAGE, PAGE, PRIVATE), 0);
 	EXPECT_EQ(guest(PLAIN + PAGE + 4, FAKE_WRITE, &x), -EFAULT);
@@ -237,20 +199,6 @@ TEST(a_private_frame_without_guest_memfd_is_a_fault_told_as_private)
 
 /* --- changes against faults ---------------------------------------------------------------------------------------- */
 
-struct job {
-	struct helper h;
-	u64 ipa;
-	u32 value;
-	int ret;
-};
-
-static void do_read(void *arg)
-{
-	struct job *j = arg;
-
-	j->ret = guest(j->ipa, FAKE_READ, &j->value);
-}
-
 static void do_make_private(void *arg)
 {
 	struct job *j = arg;
@@ -260,13 +208,13 @@ static void do_make_private(void *arg)
 
 TEST(I09_a_fault_that_saw_the_old_attribute_installs_nothing)
 {
-	struct job j = {.ipa = GPA};
+	struct job j = {.ipa = GPA, .op = FAKE_READ};
 	struct gate at;
 	u64 retries;
 
-	start(0);
+	start_with(0);
 	gate_arm(&at, HOOK_FAULT_ATTRIBUTE, 0);
-	helper_start(&j.h, do_read, &j);
+	helper_start(&j.h, do_access, &j);
 	EXPECT(gate_wait(&at));
 	retries = a64_load_relaxed(&r.m.stats.retries);
 	EXPECT_EQ(set(GPA, PAGE, PRIVATE), 0);
@@ -281,17 +229,17 @@ TEST(I09_a_fault_that_saw_the_old_attribute_installs_nothing)
 
 TEST(I09_no_fault_installs_while_an_attribute_changes)
 {
-	struct job change = {.ipa = GPA}, read = {.ipa = GPA};
+	struct job change = {.ipa = GPA}, read = {.ipa = GPA, .op = FAKE_READ};
 	struct gate at;
 
-	start(0);
+	start_with(0);
 	EXPECT_EQ(guest(GPA, FAKE_READ, &read.value), 0);
 	gate_arm(&at, HOOK_ATTR_ZAPPED, 0);
 	helper_start(&change.h, do_make_private, &change);
 	EXPECT(gate_wait(&at));
 	EXPECT_EQ(r.m.inv_in_progress, 1);
 	EXPECT_EQ(level_at(GPA), 0);
-	helper_start(&read.h, do_read, &read);
+	helper_start(&read.h, do_access, &read);
 	EXPECT(!helper_ended_within(&read.h, 20));
 	EXPECT_EQ(level_at(GPA), 0);
 	gate_disarm(&at);
@@ -306,7 +254,7 @@ TEST(I37_code_dies_with_the_attribute_it_was_read_by)
 {
 	u32 code = 0, x = 0x44;
 
-	start(0);
+	start_with(0);
 	EXPECT_EQ(guest(GPA, FAKE_EXEC, &code), 0);
 	EXPECT_EQ(code, 0x11111111);
 	/* there and back; what is there was changed meanwhile */
@@ -340,7 +288,7 @@ TEST(pre_faulting_maps_and_tells_what_is_left)
 {
 	u64 gpa = GPA, size = SIZE;
 
-	start(GMEM_FLAGS);
+	start_with(GMEM_FLAGS);
 	EXPECT_EQ(pre_fault(&gpa, &size), 0);
 	EXPECT_EQ(gpa, GPA + SIZE);
 	EXPECT_EQ(size, 0);
@@ -375,7 +323,7 @@ TEST(pre_faulting_copies_nothing)
 	u64 gpa = 0, size = PAGE;
 	char *p;
 
-	start(GMEM_FLAGS);
+	start_with(GMEM_FLAGS);
 	EXPECT_EQ(pwrite(fd, "1", 1, 0), 1);
 	EXPECT_EQ(ftruncate(fd, PAGE), 0);
 	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
@@ -435,7 +383,7 @@ static void interrupted(void *arg)
 
 TEST(a_signal_ends_pre_faulting_and_allocation_after_what_was_done)
 {
-	start(GMEM_FLAGS);
+	start_with(GMEM_FLAGS);
 	r.m.block_policy = BLOCK_NONE;
 	rig_open_to_signals(&r, interrupted, NULL);
 	stop();
