@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Invalidation pairs against faults, slots and VM lifetimes. */
 
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/context.h"
 #include "host/alloc.h"
 #include "host/guarded.h"
+#include "host/signal.h"
 #include "mem/userfault.h"
 #include "mem/vma_cache.h"
 #include "rig.h"
@@ -51,6 +56,56 @@ static void pair_close(struct open_pair *p)
 {
 	a32_store(&p->may_end, 1);
 	helper_join(&p->h);
+}
+
+/* --- fork ------------------------------------------------------------------------------------------------------------- */
+
+static struct a32 lock_taken, may_unlock;
+
+static void hold_mmu_lock(void *arg)
+{
+	u64 sigmask = host_signals_block();
+
+	write_lock(&r.m.mmu_lock);
+	a32_store(&lock_taken, 1);
+	while (!a32_load(&may_unlock))
+		sleep_ms(1);
+	write_unlock(&r.m.mmu_lock);
+	host_signals_restore(sigmask);
+}
+
+/* The program forks between the two calls of a pair of its own: the child ends it, too, on a dead copy. */
+TEST(I34_the_end_of_a_pair_in_a_child_takes_no_lock)
+{
+	char *p = rig_map(PAGE, 0);
+	struct mem_inval_token t;
+	struct helper h;
+	int status = -1;
+	pid_t pid;
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, PAGE, p, 0), 0);
+	mem_invalidate_start((uintptr_t)p, (uintptr_t)p + PAGE, 0, &t);
+	a32_store(&lock_taken, 0);
+	a32_store(&may_unlock, 0);
+	helper_start(&h, hold_mmu_lock, NULL);
+	while (!a32_load(&lock_taken))
+		sleep_ms(1);
+	pid = fork();
+	if (!pid) {
+		mem_invalidate_end(&t);
+		_exit(thread_context.signals_blocked != 1);
+	}
+	for (unsigned i = 0; i < 5000 && !waitpid(pid, &status, WNOHANG); i++)
+		sleep_ms(1);
+	EXPECT_EQ(status, 0);
+	if (status)
+		kill(pid, SIGKILL);
+	a32_store(&may_unlock, 1);
+	mem_invalidate_end(&t);
+	helper_join(&h);
+	EXPECT(rig_stop(&r));
+	munmap(p, PAGE);
 }
 
 /* --- I-05, I-06 ---------------------------------------------------------------------------------------------------- */
@@ -255,6 +310,27 @@ TEST(I08_counts_return_to_zero_whatever_slots_do_meanwhile)
 	EXPECT_EQ(r.m.mn_active, 0);
 	EXPECT(rig_stop(&r));
 	munmap(storm, STORM_PAGES * PAGE);
+}
+
+TEST(the_end_of_a_pair_wakes_a_swap_that_goes_to_sleep)
+{
+	char *p = rig_map(PAGE, 0);
+	struct open_pair pair;
+	struct helper creator;
+	struct gate g;
+
+	rig_start(&r);
+	pair_open(&pair, p, PAGE);
+	gate_arm(&g, HOOK_SWAP_WAITING, 0);
+	helper_start(&creator, create_slot_0, p);
+	ASSERT(gate_wait(&g));
+	/* Between its look at the pairs and its sleep. */
+	pair_close(&pair);
+	gate_disarm(&g);
+	EXPECT(helper_ended_within(&creator, 5000));
+	helper_join(&creator);
+	EXPECT(rig_stop(&r));
+	munmap(p, PAGE);
 }
 
 static struct a32 changes;
@@ -529,6 +605,10 @@ TEST(aging_finds_and_clears_what_was_used)
 	/* Flushed, so the next use is seen. */
 	EXPECT_EQ(fake_access(&r.v, 0, FAKE_READ, &x), 0);
 	EXPECT(mem_age(a, a + PAGE, false, false));
+	/* A range that begins and ends amid pages reaches both. */
+	EXPECT(mem_age(a, a + 2 * PAGE, true, true));
+	EXPECT_EQ(fake_access(&r.v, PAGE, FAKE_READ, &x), 0);
+	EXPECT(mem_age(a + PAGE / 2, a + PAGE + PAGE / 2, true, true));
 	EXPECT(rig_stop(&r));
 	munmap(p, 2 * PAGE);
 }
