@@ -315,7 +315,6 @@ static void migration_succeed(struct migration *mig)
 			mig->keep ? "is also in" : "has moved to", mig->destination,
 			mig->stream.bytes / (double)MIB, now() - mig->start,
 			mig->downtime_taken * 1e3);
-	control_finish(mig->client);
 	if (!mig->keep)
 		machine_post_end(m, END_MIGRATED);
 }
@@ -336,11 +335,12 @@ static void *migration_thread(void *argument)
 			cli_say("the guest stays here: migration to %s: %s", mig->destination,
 				mig->stream.why);
 		control_fail(mig->client, "%s; the guest stays where it is", mig->stream.why);
-		control_finish(mig->client);
 	}
 	/* Only now: an end of the stream without STARTED tells the destination that it is not to run. */
 	stream_close(&mig->stream);
+	/* Before the client's next request, which may be another migration. */
 	__atomic_store_n(&mig->over, true, __ATOMIC_RELEASE);
+	control_finish(mig->client);
 	machine_wake(m);
 	return NULL;
 }
