@@ -118,12 +118,17 @@ static int open_destination(struct migration *mig)
 					     "--incoming"
 					   : "");
 	}
-	if (asprintf(&mig->partial, "%s.partial-%d", mig->path, getpid()) < 0) {
+	if (asprintf(&mig->partial, "%s.partial-XXXXXX", mig->path) < 0) {
 		mig->partial = NULL;
 		return stream_fail(stream, "out of memory");
 	}
-	stream->fd = open(mig->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	return stream->fd < 0 ? stream_fail(stream, "%s: %s", mig->partial, strerror(errno)) : 0;
+	/* A new file, the owner's alone: in a folder of everybody's, another could have made one of that name. */
+	stream->fd = mkostemp(mig->partial, O_CLOEXEC);
+	if (stream->fd >= 0)
+		return 0;
+	free(mig->partial);
+	mig->partial = NULL;
+	return stream_fail(stream, "%s: %s", mig->path, strerror(errno));
 }
 
 static int greet(struct migration *mig)
