@@ -73,13 +73,10 @@ int gmem_storage_make(struct gmem_inode *inode)
 
 int gmem_storage_open(struct gmem_inode *inode)
 {
-	u64 sigmask = host_signals_block();
 	int r;
 
-	mutex_lock(&inode->inval_lock);
+	mutex_assert_held(&inode->inval_lock);
 	r = gmem_storage_make(inode);
-	mutex_unlock(&inode->inval_lock);
-	host_signals_restore(sigmask);
 	return r ? r : inode->fd;
 }
 

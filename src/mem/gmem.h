@@ -73,8 +73,8 @@ struct gmem_inode *gmem_inode_of(const struct gmem_file *gf);
 u64 gmem_size(const struct gmem_inode *inode);
 u64 gmem_flags(const struct gmem_inode *inode);
 /*
- * Of the storage: for host mappings. Never given to anybody. The first call makes it, if no other use did: -ENOMEM, -EMFILE. No
- * lock held.
+ * Of the storage: for host mappings. Never given to anybody. The first call makes it, if no other use did: -ENOMEM, -EMFILE.
+ * Between gmem_mapping_begin and _end.
  */
 int gmem_storage_open(struct gmem_inode *inode);
 /* The same, of a storage that is there. */

@@ -143,6 +143,15 @@ TEST(I17_a_file_whose_birth_fails_leaves_nothing)
 	EXPECT(rig_stop(&r));
 }
 
+static int storage_open(struct gmem_inode *inode)
+{
+	u64 sigmask = gmem_mapping_begin(inode);
+	int fd = gmem_storage_open(inode);
+
+	gmem_mapping_end(inode, sigmask);
+	return fd;
+}
+
 /* The storage is made by whoever needs it first, and the maker's failure changes nothing (G-11). */
 TEST(I17_a_bind_without_storage_leaves_nothing)
 {
@@ -165,11 +174,11 @@ TEST(I17_a_bind_without_storage_leaves_nothing)
 	setrlimit(RLIMIT_NOFILE, &none);
 	EXPECT_EQ(slot(0, GPA, SIZE, f, 0), -EMFILE);
 	EXPECT_EQ(gmem_allocate(inode_of(f), 0, PAGE), -EMFILE);
-	EXPECT_EQ(gmem_storage_open(inode_of(f)), -EMFILE);
+	EXPECT_EQ(storage_open(inode_of(f)), -EMFILE);
 	setrlimit(RLIMIT_NOFILE, &old);
 	EXPECT_EQ(slot(0, GPA, SIZE, huge, 0), -ENOMEM);
 	EXPECT_EQ(gmem_allocate(inode_of(huge), 0, PAGE), -ENOMEM);
-	EXPECT_EQ(gmem_storage_open(inode_of(huge)), -ENOMEM);
+	EXPECT_EQ(storage_open(inode_of(huge)), -ENOMEM);
 	EXPECT(unbound(f->gmem));
 	EXPECT(unbound(huge->gmem));
 	EXPECT_EQ(host_alloc_objects(), objects);
@@ -178,7 +187,7 @@ TEST(I17_a_bind_without_storage_leaves_nothing)
 	EXPECT_EQ(gmem_punch(inode_of(f), 0, SIZE, NULL), 0);
 	EXPECT(!inode_of(f)->storage);
 	EXPECT_EQ(slot(0, GPA, SIZE, f, 0), 0);
-	EXPECT_EQ(gmem_storage_open(inode_of(f)), gmem_storage_fd(inode_of(f)));
+	EXPECT_EQ(storage_open(inode_of(f)), gmem_storage_fd(inode_of(f)));
 	EXPECT_EQ(guest(GPA, FAKE_WRITE, &x), 0);
 	file_put(f);
 	file_put(huge);
