@@ -14,19 +14,20 @@
 
 static const char migrate_help[] =
 	"Usage: anykvm migrate [OPTION]... CONTROL DEST\n"
-	"Moves a guest that runs to another anykvm run, or into a file. CONTROL is what its\n"
-	"anykvm run was given by --control. DEST is where it goes:\n"
+	"Moves a guest that runs to another anykvm run, or into a file. CONTROL is what\n"
+	"its anykvm run was given by --control. DEST is where it goes:\n"
 	"  unix:PATH  a machine that waits there: anykvm run --incoming unix:PATH ...\n"
 	"  file:PATH  a file: anykvm run --incoming file:PATH ... goes on with it\n"
 	"\n"
-	"      --downtime MS    stop the guest when it can be done in that time (default 30)\n"
+	"      --downtime MS    stop it when the rest follows in that time (default 30)\n"
 	"      --max-rounds N   stop it after N rounds in any case (default 30)\n"
 	"      --keep           into a file: the guest goes on here, too\n"
 	"      --json           progress and result as JSON, one object a line\n"
 	"  -h, --help           this text\n"
 	"\n"
-	"The guest runs on while its memory is copied; then it stops, and what is left follows.\n"
-	"Ctrl-C gives up: the guest stays where it is, as it does whenever anything fails.\n"
+	"The guest runs on while its memory is copied; then it stops, and what is left\n"
+	"follows. Ctrl-C gives up: the guest stays where it is, as it does whenever\n"
+	"anything fails.\n"
 	"Exit status: 0 the guest has moved; 1 it has not; 2 bad command line.\n";
 
 struct migrate_options {

@@ -200,8 +200,9 @@ static void incoming_go(struct incoming *in)
 
 	if (status)
 		cli_say("counters: %s", strerror(-status));
-	__atomic_store_n(&in->arrived, true, __ATOMIC_RELEASE);
 	machine_resume(m);
+	/* Only now may the run loop let it migrate again: that one's pause would end by our resuming. */
+	__atomic_store_n(&in->arrived, true, __ATOMIC_RELEASE);
 	if (!m->options->quiet)
 		cli_say("the guest has arrived");
 }
@@ -225,6 +226,16 @@ static int incoming_connect(struct incoming *in)
 	}
 }
 
+/* The socket is for one guest: another may wait there for its own from now on, and a second source learns that nobody does. */
+static void incoming_close_socket(struct incoming *in)
+{
+	if (in->listen_fd < 0)
+		return;
+	unlink(in->path);
+	close(in->listen_fd);
+	in->listen_fd = -1;
+}
+
 /* Waits for a source that says HELLO. Whoever says something else, or nothing, has changed nothing here: the next one may come. */
 static int incoming_greet(struct incoming *in)
 {
@@ -243,6 +254,7 @@ static int incoming_greet(struct incoming *in)
 	}
 	if (stream->is_file ? receive_hello(in) : take_disks(in))
 		return -1;
+	incoming_close_socket(in);
 	return stream->is_file ? 0 : stream_send(stream, STREAM_ACCEPT, 0, NULL, 0, NULL, 0);
 }
 
@@ -272,10 +284,7 @@ bool incoming_is_open(const struct machine *m)
 
 static void incoming_free(struct incoming *in)
 {
-	if (in->listen_fd >= 0) {
-		close(in->listen_fd);
-		unlink(in->path);
-	}
+	incoming_close_socket(in);
 	if (in->cancel_fd >= 0)
 		close(in->cancel_fd);
 	stream_close(&in->stream);

@@ -118,12 +118,17 @@ static int open_destination(struct migration *mig)
 					     "--incoming"
 					   : "");
 	}
-	if (asprintf(&mig->partial, "%s.partial-%d", mig->path, getpid()) < 0) {
+	if (asprintf(&mig->partial, "%s.partial-XXXXXX", mig->path) < 0) {
 		mig->partial = NULL;
 		return stream_fail(stream, "out of memory");
 	}
-	stream->fd = open(mig->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	return stream->fd < 0 ? stream_fail(stream, "%s: %s", mig->partial, strerror(errno)) : 0;
+	/* A new file, the owner's alone: in a folder of everybody's, another could have made one of that name. */
+	stream->fd = mkostemp(mig->partial, O_CLOEXEC);
+	if (stream->fd >= 0)
+		return 0;
+	free(mig->partial);
+	mig->partial = NULL;
+	return stream_fail(stream, "%s: %s", mig->path, strerror(errno));
 }
 
 static int greet(struct migration *mig)
@@ -315,7 +320,6 @@ static void migration_succeed(struct migration *mig)
 			mig->keep ? "is also in" : "has moved to", mig->destination,
 			mig->stream.bytes / (double)MIB, now() - mig->start,
 			mig->downtime_taken * 1e3);
-	control_finish(mig->client);
 	if (!mig->keep)
 		machine_post_end(m, END_MIGRATED);
 }
@@ -336,11 +340,12 @@ static void *migration_thread(void *argument)
 			cli_say("the guest stays here: migration to %s: %s", mig->destination,
 				mig->stream.why);
 		control_fail(mig->client, "%s; the guest stays where it is", mig->stream.why);
-		control_finish(mig->client);
 	}
 	/* Only now: an end of the stream without STARTED tells the destination that it is not to run. */
 	stream_close(&mig->stream);
+	/* Before the client's next request, which may be another migration. */
 	__atomic_store_n(&mig->over, true, __ATOMIC_RELEASE);
+	control_finish(mig->client);
 	machine_wake(m);
 	return NULL;
 }

@@ -49,7 +49,8 @@ static void checksum_add(struct checksum *sum, const void *data, size_t length)
 			sum->lane[i] = mix(sum->lane[i], word[i]);
 	}
 	memset(word, 0, sizeof(word));
-	memcpy(word, at, length);
+	if (length) /* a record without payload has no address */
+		memcpy(word, at, length);
 	for (unsigned i = 0; i < 4; i++)
 		sum->lane[i] = mix(sum->lane[i], word[i] + (i ? 0 : (uint64_t)length << 56));
 }
@@ -215,6 +216,18 @@ static int receive_all(struct stream *stream, void *to, size_t length)
 	return 0;
 }
 
+/* What the other side says goes to a terminal: no control characters of its choice. */
+static int stream_fail_theirs(struct stream *stream, const char *why, size_t length)
+{
+	char text[200];
+	size_t nr = 0;
+
+	for (; nr < length && nr < sizeof(text) - 1; nr++)
+		text[nr] = (unsigned char)why[nr] < ' ' || why[nr] == 0x7f ? '?' : why[nr];
+	text[nr] = 0;
+	return stream_fail(stream, "%s", nr ? text : "it does not say why");
+}
+
 int stream_receive(struct stream *stream, struct stream_header *header, void *payload)
 {
 	if (receive_all(stream, header, sizeof(*header)))
@@ -232,10 +245,8 @@ int stream_receive(struct stream *stream, struct stream_header *header, void *pa
 		return stream_fail(stream, "damaged: the checksum of record %u is wrong",
 				   stream->received);
 	stream->received++;
-	if (header->kind != STREAM_FAILED)
-		return 0;
-	return stream_fail(stream, "%.*s", (int)(header->length < 200 ? header->length : 200),
-			   (const char *)payload);
+	return header->kind == STREAM_FAILED ? stream_fail_theirs(stream, payload, header->length)
+					     : 0;
 }
 
 int stream_expect(struct stream *stream, enum stream_kind kind, struct stream_header *header,
@@ -262,6 +273,8 @@ void stream_hear_reason(struct stream *stream)
 	while (!stream_receive(&heard, &header, payload))
 		; /* ACCEPT, if it has not been read yet */
 	memcpy(stream->why, heard.why, sizeof(stream->why));
+	heard.fd = -1;
+	stream_close(&heard); /* descriptors that nobody asked for */
 }
 
 void stream_close(struct stream *stream)

@@ -28,19 +28,19 @@ static const char run_help[] =
 	"      --console-log FILE  also write what the guest prints to FILE\n"
 	"      --dtb-dump FILE   write the device tree to FILE\n"
 	"      --accel NAME      anykvm (default), or kvm: the /dev/kvm of an arm64 host\n"
-	"      --control PATH    listen at the unix socket PATH for commands: help, inspect...\n"
-	"      --memory KIND     where the guest's memory comes from: anon (default), memfd, or\n"
-	"                        gmem (KVM's guest_memfd)\n"
+	"      --control PATH    listen at the unix socket PATH for commands; see help\n"
+	"      --memory KIND     where the guest's memory comes from: anon (default),\n"
+	"                        memfd, or gmem (KVM's guest_memfd)\n"
 	"      --dirty-log MODE  how writes are seen during migration: bitmap (default),\n"
 	"                        manual, ring\n"
-	"      --incoming FROM   wait for a guest that anykvm migrate sends to unix:PATH, or\n"
-	"                        read it from file:PATH; all else as the guest was started\n"
+	"      --incoming FROM   wait for a guest that anykvm migrate sends to unix:PATH,\n"
+	"                        or read it from file:PATH; give the -m, -c and -d it had\n"
 	"      --quiet           no messages about start, reset and power-off\n"
 	"  -h, --help            this text\n"
 	"\n"
-	"Exit status: 0 the guest powered off or Ctrl-A x; 1 it could not go on; 2 bad\n"
-	"command line; 3 it reset itself under --no-reboot; 124 --timeout passed. 0 also means\n"
-	"that the guest has moved elsewhere.\n";
+	"Exit status: 0 the guest powered off, moved elsewhere, or Ctrl-A x; 1 it could\n"
+	"not go on; 2 bad command line; 3 it reset itself under --no-reboot; 124\n"
+	"--timeout passed.\n";
 
 #define LINUX_COMMAND_LINE 2047u /* of arm64 */
 

@@ -245,7 +245,7 @@ struct anykvm_stats {
 	uint64_t block_splits;	     /* blocks split ahead of writes */
 	uint64_t dirty_pages_logged; /* write faults noted in a dirty bitmap or ring */
 	uint64_t dirty_ring_full_exits;
-	uint64_t nested_loads; /* looks for the shadow MMU of a nested guest's translation */
+	uint64_t nested_loads;	  /* looks for the shadow MMU of a nested guest's translation */
 	uint64_t nested_recycles; /* of these, took one from another translation */
 	uint64_t nested_unmaps;	  /* shadow tables emptied as a whole */
 };

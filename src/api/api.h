@@ -87,10 +87,15 @@ enum api_role api_role_exact(void);
 /* Whether the number is ours by the table, without a look at the system. */
 bool fd_is_ours(int fd);
 /*
- * A counted file, or NULL if fd is not ours. Unless trust is set (KVM_RUN), the placeholder's identity is checked; a stale entry
- * (closed behind our back) is dropped.
+ * A counted file, or NULL if fd is not ours. Unless trust is set (KVM_RUN, but for a vCPU whose memory is still to be mapped), the
+ * placeholder's identity is checked; a stale entry (closed behind our back) is dropped.
  */
 struct file *fd_get(int fd, bool trust);
+/*
+ * The memory of a vCPU is ready to be mapped and run with. fd is its number by the table. 0, -ENOMEM, -EMFILE, or -EBADF: the number
+ * names something else by now.
+ */
+int vcpu_map_run(int fd, const struct api_file *f);
 /* Publishes f as fd; takes over the caller's reference. 0, -ENOMEM, -EMFILE (the reference stays the caller's). */
 int fd_install(int fd, struct file *f);
 /* The entry's reference, now the caller's, or NULL. */
@@ -139,6 +144,7 @@ bool mapping_next_gmem(const struct gmem_inode *inode, u64 from, u64 to, u64 at,
 /* --- ioctl.c ------------------------------------------------------------------------------------------------------------- */
 
 struct api_call {
+	int fd; /* the number that named file: by the table; what the system makes of it is another matter */
 	struct file *file;
 	struct api_file *f;
 	struct vm *vm;
@@ -171,7 +177,7 @@ extern const struct ioctl_table ioctl_system_table, ioctl_vm_table, ioctl_vcpu_t
 	ioctl_device_table;
 
 /* The value or -errno. */
-s64 ioctl_dispatch(struct file *file, u32 request, u64 arg);
+s64 ioctl_dispatch(int fd, struct file *file, u32 request, u64 arg);
 
 /* Copies between the VMM's memory and ours: -EFAULT. */
 int user_copy_in(void *dst, u64 user, size_t n);

@@ -296,7 +296,7 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	/* As in the kernel, a handler runs when the request is over; and blocking nests, so this is its only cost. */
 	sigmask = host_signals_block();
 	f = fd_get(fd, (u32)request == KVM_RUN);
-	r = f ? ioctl_dispatch(f, request, arg) : 0;
+	r = f ? ioctl_dispatch(fd, f, request, arg) : 0;
 	if (f)
 		file_put(f);
 	host_signals_restore(sigmask);

@@ -93,6 +93,13 @@ static bool fd_identity_holds(int fd, const struct api_file *f)
 	return !host_fd_identity(fd, &dev, &inode) && dev == f->dev && inode == f->inode;
 }
 
+/* Whether no request changes the file behind the number any more: so it matters little whose that is. */
+static bool file_is_settled(const struct api_file *f)
+{
+	return f->kind != API_VCPU ||
+	       aptr_load_acquire(&container_of(f->v, struct vm_vcpu, v)->run);
+}
+
 struct file *fd_get(int fd, bool trust)
 {
 	struct aptr *entry = fd_entry(fd);
@@ -109,13 +116,30 @@ struct file *fd_get(int fd, bool trust)
 		f = NULL;
 	rcu_read_unlock();
 	host_signals_restore(sigmask);
-	if (!f || trust || fd_identity_holds(fd, api_file_of(f)))
+	if (!f || (trust && file_is_settled(api_file_of(f))) ||
+	    fd_identity_holds(fd, api_file_of(f)))
 		return f;
 	/* The number was closed, and perhaps reused, by other means than ours. Whoever clears the entry puts its reference. */
 	if (aptr_cmpxchg(entry, f, NULL))
 		file_put(f);
 	file_put(f);
 	return NULL;
+}
+
+/* By a copy: the number may be closed and given out anew at any moment, and the file behind it is about to be changed. */
+int vcpu_map_run(int fd, const struct api_file *f)
+{
+	struct vm_vcpu *vv = container_of(f->v, struct vm_vcpu, v);
+	int copy, r;
+
+	if (aptr_load_acquire(&vv->run))
+		return 0;
+	copy = host_fd_dup_high(fd);
+	if (copy < 0)
+		return copy;
+	r = fd_identity_holds(copy, f) ? vm_vcpu_map_run(vv, copy) : -EBADF;
+	host_close(copy);
+	return r;
 }
 
 int fd_install(int fd, struct file *f)

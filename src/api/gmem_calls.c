@@ -67,14 +67,14 @@ struct file *gmem_fd_get(u32 fd, int *error)
 
 void *gmem_map(struct file *file, void *addr, size_t length, int prot, int flags, u64 offset)
 {
-	const struct gmem_inode *inode = gmem_inode_of(file->gmem);
+	struct gmem_inode *inode = gmem_inode_of(file->gmem);
 	int fd;
 
 	if (!(gmem_flags(inode) & GMEM_FLAG_MMAP))
 		return (void *)(intptr_t)-ENODEV;
 	if ((flags & MAP_TYPE) == MAP_PRIVATE)
 		return (void *)(intptr_t)-EINVAL;
-	fd = gmem_flags(inode) & GMEM_FLAG_INIT_SHARED ? gmem_storage_fd(inode) : empty_file();
+	fd = gmem_flags(inode) & GMEM_FLAG_INIT_SHARED ? gmem_storage_open(inode) : empty_file();
 	if (fd < 0)
 		return (void *)(intptr_t)fd;
 	return host_mmap(addr, length, prot, flags, fd, offset);
@@ -96,7 +96,7 @@ static void remap_vma(const struct gmem_inode *inode, const struct host_vma *vma
 	bool is_empty = empty >= 0 && maps_file(vma, empty);
 	u64 page = host_page_size();
 
-	/* Something else by now, by a raw system call: not ours to replace. */
+	/* What was recorded was mapped by gmem_map, so the storage is there. Or something else is, by a raw system call. */
 	if (empty < 0 || (!is_empty && !maps_file(vma, storage)))
 		return;
 	for (; at < end; at += page, offset += page) {

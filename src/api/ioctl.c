@@ -67,10 +67,10 @@ static s64 call_vcpu(const struct ioctl_row *row, struct api_call *c)
 	return r;
 }
 
-s64 ioctl_dispatch(struct file *file, u32 request, u64 arg)
+s64 ioctl_dispatch(int fd, struct file *file, u32 request, u64 arg)
 {
 	struct api_file *f = api_file_of(file);
-	struct api_call c = {.file = file, .f = f, .vm = f->vm, .v = f->v, .arg = arg};
+	struct api_call c = {.fd = fd, .file = file, .f = f, .vm = f->vm, .v = f->v, .arg = arg};
 	const struct ioctl_table *t = ioctl_tables[f->kind];
 	const struct ioctl_row *row;
 

@@ -9,9 +9,22 @@
 #include "mem/attrs.h"
 #include "vcpu/onereg.h"
 
+static s64 map_run(struct api_call *c)
+{
+	int r = vcpu_map_run(c->fd, c->f);
+
+	if (!r)
+		c->v->run = aptr_load_acquire(&container_of(c->v, struct vm_vcpu, v)->run);
+	return r;
+}
+
 static s64 run(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
 {
-	return c->arg ? -EINVAL : vm_run_vcpu(c->vm, c->v);
+	s64 r = c->arg ? -EINVAL : 0;
+
+	if (!r && unlikely(!c->v->run))
+		r = map_run(c);
+	return r ? r : vm_run_vcpu(c->vm, c->v);
 }
 
 static s64 vcpu_init_request(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS

@@ -14,6 +14,7 @@
 #include "host/fd.h"
 #include "host/pages.h"
 #include "host/passthrough.h"
+#include "host/signal.h"
 #include "host/vma.h"
 #include "mem/userfault.h"
 
@@ -82,10 +83,13 @@ static void *map_vcpu(struct api_file *f, void *addr, size_t length, int prot, i
 {
 	u64 page = host_page_size(), at = KVM_COALESCED_MMIO_PAGE_OFFSET * page;
 	void *p, *q;
-	int ring;
+	int ring, r;
 
 	if (touches_dirty_ring(f->vm, offset, length) && !(flags & MAP_SHARED))
 		return (void *)(intptr_t)-EINVAL;
+	r = vcpu_map_run(fd, f);
+	if (r)
+		return (void *)(intptr_t)r;
 	if (offset > at || offset + length <= at)
 		return host_mmap(addr, length, prot, flags, fd, offset);
 	ring = coalesced_ring_fd(&f->vm->coalesced);
@@ -430,17 +434,20 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 {
 	struct pairs pairs;
 	struct file *gmem;
-	u64 end;
+	u64 end, sigmask;
 	int r;
 
 	if (fd_is_parents_gmem(fd))
 		return result(-EIO);
 	if (watching() && fd_is_ours(fd)) {
 		library_enter();
+		/* Blocking nests, so this is its only cost. */
+		sigmask = host_signals_block();
 		gmem = gmem_of_fd(fd);
 		r = gmem ? gmem_fallocate(gmem, mode, offset, len) : 0;
 		if (gmem)
 			file_put(gmem);
+		host_signals_restore(sigmask);
 		library_exit();
 		if (gmem)
 			return result(r);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -98,22 +99,23 @@ int host_memfd_create(const char *name, u64 size)
 	return fd;
 }
 
-int host_memfd_create_fixed(const char *name, u64 size)
+int host_memfd_create_unfixed(const char *name)
 {
-	int fd = raw_syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	long ret;
+	return raw_syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
 
-	if (fd < 0)
-		return fd;
-	ret = raw_syscall(SYS_ftruncate, fd, size);
+int host_memfd_fix(int fd, u64 size)
+{
+	u32 seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
+	long ret = raw_syscall(SYS_ftruncate, fd, size), is;
+
 	if (!ret)
-		ret = raw_syscall(SYS_fcntl, fd, F_ADD_SEALS,
-				  F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW);
-	if (ret) {
-		host_close(fd);
+		ret = raw_syscall(SYS_fcntl, fd, F_ADD_SEALS, seals);
+	if (ret != -EPERM)
 		return ret;
-	}
-	return fd;
+	/* Sealed already: by an earlier call? */
+	is = raw_syscall(SYS_fcntl, fd, F_GET_SEALS);
+	return is >= 0 && (is & seals) == seals ? 0 : -EPERM;
 }
 
 int host_placeholder_create(const char *name, u64 size, bool cloexec)

@@ -12,8 +12,13 @@
 
 /* Lowest free number. size 0 is allowed. */
 int host_memfd_create(const char *name, u64 size);
-/* The same, sealed so that nobody can change its size: a mapping of it never raises SIGBUS. */
-int host_memfd_create_fixed(const char *name, u64 size);
+/* The same, empty, for host_memfd_fix. */
+int host_memfd_create_unfixed(const char *name);
+/*
+ * Gives it its size, for ever: nobody can change it, so a mapping of it never raises SIGBUS. May be done again, by anybody at any
+ * time, with the same size.
+ */
+int host_memfd_fix(int fd, u64 size);
 /*
  * An inert descriptor with its own inode: poll() finds it ready, epoll refuses it (EPERM) and it cannot be written or grown,
  * as with a KVM descriptor. size is what fstat tells; nothing is behind it. Lowest free number.

@@ -45,6 +45,7 @@ bool dirty_ring_push(struct dirty_ring *r, u32 slot, u64 offset)
 	a32_store_relaxed(&r->pushed, at + 1);
 	/* Release pairs with user space's acquire of the flag. */
 	a32_store_release(&e->flags, DIRTY_RING_DIRTY);
+	mem_hook(HOOK_RING_PUSHED, r);
 	r->last_slot = slot;
 	r->last_offset = offset;
 	if (used + 1 >= r->nr - DIRTY_RING_RESERVE)
@@ -120,12 +121,10 @@ static bool batch_add(struct batch *b, u32 slot, u64 offset)
 static void batch_protect(struct vm_mem *m, struct batch *b, struct s2_range *changed)
 	REQUIRES(&m->slots_lock)
 {
-	struct memslot *s = NULL;
+	struct memslot *s = memslot_find_id(memslot_active(m), b->slot);
 	u64 mask = b->mask, first, end;
 
 	b->mask = 0;
-	if (!(b->slot >> 16) && b->slot < MEMSLOT_MAX)
-		s = memslot_find_id(memslot_active(m), b->slot);
 	if (!s || b->offset >= s->npages)
 		return;
 	if (s->npages - b->offset < 64)
@@ -165,6 +164,7 @@ static bool reset_ring(struct vm_mem *m, struct dirty_ring *r, u64 sigmask,
 		a32_store_relaxed(&e->flags, 0);
 		/* Release pairs with the acquire in dirty_ring_used. */
 		a32_store_release(&r->reset, at + 1);
+		mem_hook(HOOK_RING_RESET, e);
 		(*count)++;
 		if (batch_add(&b, slot, offset))
 			continue;

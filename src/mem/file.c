@@ -4,16 +4,18 @@
 #include "base/bug.h"
 #include "base/context.h"
 #include "host/alloc.h"
-#include "host/signal.h"
 #include "mem/file.h"
 #include "sync/thread.h"
 
-/* What a thread owes. Thread-local, so no lock: the list is run by the thread that made it. */
+/*
+ * What a thread owes. Thread-local, so no lock: the list is run by the thread that made it. A handler on this thread may drop a last
+ * reference, too, between any two instructions: so a file is put on the list by one exchange, and the list taken by one.
+ */
 struct library_thread {
 	unsigned depth; /* of library_enter */
 	unsigned pairs; /* of library_pair_begin */
-	bool running;	/* the list is being run: a hook's own puts join it */
-	struct file *first, *last;
+	bool running;	/* the list is being run: a hook's own puts are run after what was taken */
+	struct aptr deferred; /* struct file, the last one put first */
 };
 static THREAD_LOCAL struct library_thread library_thread;
 
@@ -55,42 +57,41 @@ static void file_release(struct file *f)
 	rcu_call(&f->rcu, file_free_callback);
 }
 
-/* Signals are blocked around the list's changes: a handler on this thread may drop a last reference, too. */
-static struct file *pop_deferred(struct library_thread *t)
-{
-	u64 sigmask = host_signals_block();
-	struct file *f = t->first;
-
-	if (f)
-		t->first = f->next_deferred;
-	if (!t->first)
-		t->last = NULL;
-	host_signals_restore(sigmask);
-	return f;
-}
-
 static void push_deferred(struct library_thread *t, struct file *f)
 {
-	u64 sigmask = host_signals_block();
+	struct file *first;
 
-	f->next_deferred = NULL;
-	if (t->last)
-		t->last->next_deferred = f;
-	else
-		t->first = f;
-	t->last = f;
-	host_signals_restore(sigmask);
+	do {
+		first = aptr_load_relaxed(&t->deferred);
+		f->next_deferred = first;
+	} while (!aptr_cmpxchg(&t->deferred, first, f));
+}
+
+/* All that is owed by now, in the order of the puts. */
+static struct file *take_deferred(struct library_thread *t)
+{
+	struct file *f = aptr_xchg(&t->deferred, NULL), *list = NULL, *next;
+
+	for (; f; f = next) {
+		next = f->next_deferred;
+		f->next_deferred = list;
+		list = f;
+	}
+	return list;
 }
 
 static void run_deferred(struct library_thread *t)
 {
-	struct file *f;
+	struct file *f, *next;
 
 	if (t->running)
 		return;
 	t->running = true;
-	while ((f = pop_deferred(t)))
-		file_release(f);
+	while ((f = take_deferred(t)))
+		for (; f; f = next) {
+			next = f->next_deferred;
+			file_release(f);
+		}
 	t->running = false;
 }
 
@@ -113,7 +114,7 @@ void library_enter(void)
 
 bool library_owes(void)
 {
-	return library_thread.first;
+	return aptr_load_relaxed(&library_thread.deferred);
 }
 
 void library_exit(void)
@@ -122,7 +123,7 @@ void library_exit(void)
 
 	BUG_ON(!t->depth);
 	/* Again, if a handler left one behind while the list was run. */
-	while (t->depth == 1 && t->first && !t->running)
+	while (t->depth == 1 && aptr_load_relaxed(&t->deferred) && !t->running)
 		run_deferred(t);
 	t->depth--;
 }

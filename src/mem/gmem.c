@@ -53,25 +53,46 @@ static int map_storage(struct gmem_inode *inode)
 	return 0;
 }
 
-static int create_storage(struct gmem_inode *inode)
+int gmem_storage_make(struct gmem_inode *inode)
 {
-	int fd = host_memfd_create("anykvm-gmem-storage", inode->size), r;
+	int fd, r;
 
+	if (likely(inode->storage))
+		return 0;
+	fd = host_memfd_create("anykvm-gmem-storage", inode->size);
 	if (fd < 0)
 		return fd == -EFBIG ? -ENOMEM : fd;
 	inode->fd = host_fd_move_high(fd);
 	r = map_storage(inode);
 	if (r)
 		host_close(inode->fd);
+	else
+		inode->storage = true;
 	return r;
+}
+
+int gmem_storage_open(struct gmem_inode *inode)
+{
+	int r;
+
+	mutex_assert_held(&inode->inval_lock);
+	r = gmem_storage_make(inode);
+	return r ? r : inode->fd;
+}
+
+int gmem_storage_fd(const struct gmem_inode *inode)
+{
+	return inode->fd;
 }
 
 static void inode_put(struct gmem_inode *inode)
 {
 	if (!ref_put(&inode->users))
 		return;
-	host_munmap((void *)(uintptr_t)inode->base, inode->size);
-	host_close(inode->fd);
+	if (inode->storage) {
+		host_munmap((void *)(uintptr_t)inode->base, inode->size);
+		host_close(inode->fd);
+	}
 	gmem_poison_free(inode);
 	mutex_fini(&inode->inval_lock);
 	DELETE(inode);
@@ -100,7 +121,6 @@ struct gmem_file *gmem_file_open(struct vm_mem *m, struct gmem_inode *inode)
 int gmem_create(struct vm_mem *m, u64 size, u64 flags, struct gmem_file **out)
 {
 	struct gmem_inode *inode;
-	int r;
 
 	if (flags & ~GMEM_FLAGS)
 		return -EINVAL;
@@ -114,12 +134,6 @@ int gmem_create(struct vm_mem *m, u64 size, u64 flags, struct gmem_file **out)
 	list_init(&inode->files);
 	inode->size = size;
 	inode->flags = flags;
-	r = create_storage(inode);
-	if (r) {
-		mutex_fini(&inode->inval_lock);
-		DELETE(inode);
-		return r;
-	}
 	*out = gmem_file_open(m, inode);
 	/* The view has a count of its own. */
 	inode_put(inode);
@@ -139,11 +153,6 @@ u64 gmem_size(const struct gmem_inode *inode)
 u64 gmem_flags(const struct gmem_inode *inode)
 {
 	return inode->flags;
-}
-
-int gmem_storage_fd(const struct gmem_inode *inode)
-{
-	return inode->fd;
 }
 
 /* --- zap ---------------------------------------------------------------------------------------------------------------- */
@@ -206,7 +215,7 @@ int gmem_bind(struct vm_mem *m, struct memslot *s, struct file *f, u64 offset)
 	struct gmem_file *gf = f->gmem;
 	u64 page = offset / 4096, size = s->npages * 4096;
 	struct gmem_inode *inode;
-	int r = 0;
+	int r;
 
 	if (!gf || gf->mem != m)
 		return -EINVAL;
@@ -214,9 +223,11 @@ int gmem_bind(struct vm_mem *m, struct memslot *s, struct file *f, u64 offset)
 	if (offset + size > inode->size)
 		return -EINVAL;
 	mutex_lock(&inode->inval_lock);
-	if (itree_first_overlap(&gf->bindings, page, page + s->npages)) {
+	if (itree_first_overlap(&gf->bindings, page, page + s->npages))
 		r = -EEXIST;
-	} else {
+	else
+		r = gmem_storage_make(inode);
+	if (!r) {
 		/* The node is the slot's own, so there is nothing here that could fail. */
 		itree_insert(&gf->bindings, &s->gmem.node, page, page + s->npages);
 		/* Release pairs with the acquire in gmem_page_get: the node comes with the pointer. */

@@ -6,6 +6,10 @@
  * output address is an address in that mapping. A gmem_file is one VM's view of an inode: which slots take their memory from
  * which of its pages. KVM makes one view for each inode; the list of views is there so that nothing depends on that.
  *
+ * The memory file and its mapping are made under inval_lock by the first call that needs them (a bind, an allocation, a host
+ * mapping), which is the one to fail if they cannot be had, and stay as long as the inode. Until then no page was ever there, so
+ * a hole has nothing to do. See G-11.
+ *
  * A slot names its view by an uncounted pointer to the open file (files pin the VM, the VM pins no file). What keeps that right,
  * and the test in tests/unit/mem/test_gmem.c or test_gmem_holes.c that breaks it:
  *
@@ -29,6 +33,9 @@
  *         the inode's list, without a reference to the file, and walks the bindings of a file that is dying. So unbind takes
  *         the lock through the view's own reference to the inode, and never looks at the count.		(I28)
  *
+ *   G-11  A binding exists: the storage is there. Its bind made it, before anything else and under inval_lock, or saw it there.
+ *         So lookups that got the slot's pointer, zaps and whoever holds slots_lock read fd and base without a look.	(I17)
+ *
  * Zero once (I-36): the storage's pages come zeroed from the host, which makes a page under its own page lock. There is nothing
  * to initialise here, hence no page lock either.
  *
@@ -51,7 +58,7 @@ struct gmem_file;
 #define GMEM_FLAG_INIT_SHARED BIT(1)
 #define GMEM_FLAGS	      (GMEM_FLAG_MMAP | GMEM_FLAG_INIT_SHARED)
 
-/* KVM_CREATE_GUEST_MEMFD: an inode with one view, for m. -EINVAL, -ENOMEM, -EMFILE. */
+/* KVM_CREATE_GUEST_MEMFD: an inode with one view, for m. -EINVAL, -ENOMEM. */
 int gmem_create(struct vm_mem *m, u64 size, u64 flags, struct gmem_file **out);
 /* One more view of the same storage, for the same VM or another. NULL: no memory. */
 struct gmem_file *gmem_file_open(struct vm_mem *m, struct gmem_inode *inode);
@@ -65,14 +72,19 @@ void gmem_file_release(struct gmem_file *gf);
 struct gmem_inode *gmem_inode_of(const struct gmem_file *gf);
 u64 gmem_size(const struct gmem_inode *inode);
 u64 gmem_flags(const struct gmem_inode *inode);
-/* Of the storage: for host mappings. Never given to anybody. */
+/*
+ * Of the storage: for host mappings. Never given to anybody. The first call makes it, if no other use did: -ENOMEM, -EMFILE.
+ * Between gmem_mapping_begin and _end.
+ */
+int gmem_storage_open(struct gmem_inode *inode);
+/* The same, of a storage that is there. */
 int gmem_storage_fd(const struct gmem_inode *inode);
 
 /* --- slots -------------------------------------------------------------------------------------------------------------- */
 
 /*
  * s, not visible yet, takes its memory from f (the caller has a reference) at byte offset, which is aligned and wraps nowhere.
- * -EINVAL, -EEXIST.
+ * -EINVAL, -EEXIST, -ENOMEM, -EMFILE.
  */
 int gmem_bind(struct vm_mem *m, struct memslot *s, struct file *f, u64 offset)
 	REQUIRES(&m->slots_lock);
@@ -127,7 +139,7 @@ void gmem_mapping_end(struct gmem_inode *inode, u64 sigmask);
 
 /*
  * fallocate: pages of bytes [from, to) are there. Checked by the caller: aligned, inside the inode. -EINTR (a signal of the
- * caller's mask is pending; what was done stays), -ENOMEM. No lock held.
+ * caller's mask is pending; what was done stays), -ENOMEM, -EMFILE. No lock held.
  */
 int gmem_allocate(struct gmem_inode *inode, u64 from, u64 to);
 /*

@@ -15,8 +15,10 @@ struct gmem_inode {
 	struct mutex inval_lock;
 	struct list files; /* inval_lock: struct gmem_file.on_inode */
 	u64 size, flags;   /* constant */
-	int fd;		   /* constant: the storage */
-	u64 base;	   /* constant: hva of its mapping */
+	/* inval_lock until storage is set, constant from then on. Whoever has a binding need not look (G-11). */
+	bool storage;
+	int fd;
+	u64 base; /* hva of its mapping */
 	/* struct a64[], a bit for each page. Made by the first error, before its lock; bits change under inval_lock and are read without. */
 	struct aptr poison;
 };
@@ -29,6 +31,9 @@ struct gmem_file {
 		bindings; /* slots_lock and inval_lock to change, one of them to read: pages -> memslot.gmem.node */
 	bool raised; /* inval_lock: inval_raise is owed an inval_lower */
 };
+
+/* The storage is there from now on: 0, -ENOMEM, -EMFILE. */
+int gmem_storage_make(struct gmem_inode *inode) REQUIRES(&inode->inval_lock);
 
 /*
  * Takes the pages of bytes [from, to) from all guests: each VM's count is raised once, however many slots are concerned, and

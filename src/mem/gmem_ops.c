@@ -64,29 +64,37 @@ void gmem_poison_bounds(const struct gmem_inode *inode, u64 page, u64 *start, u6
 
 #define PIECE (2 * MIB)
 
+static int populate(const struct gmem_inode *inode, u64 from, u64 to)
+{
+	/* A piece of a whole huge page, if the host can be talked into it: twice as fast to make, many times to give back. */
+	if (to - from == PIECE &&
+	    !host_file_populate_huge(inode->fd, from, inode->base + from, PIECE))
+		return 0;
+	return host_fallocate(inode->fd, FALLOC_FL_KEEP_SIZE, from, to - from);
+}
+
 static int allocate_piece(struct gmem_inode *inode, u64 from, u64 to)
 {
 	int r;
 
 	mutex_lock(&inode->inval_lock);
-	/* A piece of a whole huge page, if the host can be talked into it: twice as fast to make, many times to give back. */
-	r = to - from == PIECE ? host_file_populate_huge(inode->fd, from, inode->base + from, PIECE)
-			       : -EOPNOTSUPP;
-	if (r)
-		r = host_fallocate(inode->fd, FALLOC_FL_KEEP_SIZE, from, to - from);
+	r = gmem_storage_make(inode);
+	if (!r)
+		r = populate(inode, from, to);
 	mutex_unlock(&inode->inval_lock);
 	return r == -ENOSPC ? -ENOMEM : r;
 }
 
 int gmem_allocate(struct gmem_inode *inode, u64 from, u64 to)
 {
-	u64 sigmask = host_signals_block();
+	u64 sigmask = host_signals_block(), start = from;
 	int r = 0;
 
 	while (from < to && !r) {
 		u64 next = MIN(to, ALIGN_DOWN(from, PIECE) + PIECE);
 
-		if (host_signals_pending(sigmask))
+		/* What was pending before the first piece was delivered when the caller came here. */
+		if (from != start && host_signals_pending(sigmask))
 			r = -EINTR;
 		else
 			r = allocate_piece(inode, from, next);
@@ -147,6 +155,15 @@ static bool poison_clear(struct gmem_inode *inode, u64 from, u64 to)
 	return any;
 }
 
+static int punch_storage(const struct gmem_inode *inode, u64 from, u64 to)
+{
+	/* Without a storage there is no page to give back. */
+	if (!inode->storage)
+		return 0;
+	return host_fallocate(inode->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from,
+			      to - from);
+}
+
 int gmem_punch(struct gmem_inode *inode, u64 from, u64 to, const struct gmem_host_ops *host)
 {
 	u64 sigmask, end = MIN(to, inode->size);
@@ -160,7 +177,7 @@ int gmem_punch(struct gmem_inode *inode, u64 from, u64 to, const struct gmem_hos
 	gmem_zap_start(inode, from, end);
 	host_start(host, from, end, poison_map(inode));
 	mem_hook(HOOK_GMEM_PUNCH, inode);
-	r = host_fallocate(inode->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, end - from);
+	r = punch_storage(inode, from, end);
 	was_poisoned = !r && poison_clear(inode, from, end);
 	if (was_poisoned)
 		host_remap(host, from, end);

@@ -14,6 +14,7 @@ enum mem_hook {
 	HOOK_FAULT_INSTALLED,	   /* under mmu_lock read: marked dirty and mapped */
 	HOOK_FAULT_DONE,	   /* after unlock, still in SRCU */
 	HOOK_BBM_BROKEN, /* under mmu_lock read: entry LOCKED, flush complete, not made yet */
+	HOOK_ATTR_READ, /* under mmu_lock read, in RCU: a leaf was read, not yet changed (arg: struct s2_visit *) */
 	HOOK_WALK_TABLE, /* software walk, in RCU, about to read an entry of the table (arg: level) */
 	HOOK_SWAP_WAITING,     /* slot set not yet published, mn_active was not 0 */
 	HOOK_SWAP_PUBLISHED,   /* before the SRCU wait */
@@ -32,7 +33,9 @@ enum mem_hook {
 	HOOK_GMEM_RELEASE, /* no lock: release is about to begin */
 	HOOK_GMEM_PUNCH,   /* inval_lock: zapped, pages not yet removed */
 	HOOK_GMEM_ERROR,   /* inval_lock: zapped, page not yet marked */
-	HOOK_RING_TAKEN,   /* in slots_lock: entries given back, their pages not protected yet */
+	HOOK_RING_PUSHED, /* no lock, or mmu_lock read: user space sees the entry (arg: struct dirty_ring *) */
+	HOOK_RING_RESET, /* in slots_lock: an entry was given back (arg: struct dirty_ring_entry *) */
+	HOOK_RING_TAKEN, /* in slots_lock: entries given back, their pages not protected yet */
 	HOOK_SPLIT_BROKEN, /* under mmu_lock write: block LOCKED, flush complete, table not made yet */
 	HOOK_SPLIT_UNLOCKED, /* in slots_lock: mmu_lock dropped amid a split, cache not yet refilled */
 	HOOK_FLUSH_DETACHED, /* after it, before the tables are given to RCU */

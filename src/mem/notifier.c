@@ -158,6 +158,11 @@ void mem_invalidate_end(struct mem_inval_token *t) NO_THREAD_SAFETY_ANALYSIS
 
 	if (!ts->active)
 		return;
+	/* The program forked within its pair: what start raised here is a dead copy, but the mask is this thread's (I-34). */
+	if (unlikely(a64_load_relaxed(&mem_process()->mm_id) != host_mm_id())) {
+		host_signals_restore(t->sigmask);
+		return;
+	}
 	for (u32 i = 0; list && t->start < t->end && i < list->nr; i++)
 		end_vm(list->vm[i], ts->flags, token_raised(ts, i));
 	srcu_read_unlock(&mem_process()->mn_srcu, t->cookie);
@@ -177,11 +182,12 @@ static bool age_vm(struct vm_mem *m, u64 start, u64 end, bool clear, bool flush)
 	memslot_for_each_hva(s, set, start, end)
 	{
 		u64 hva = MAX(start, s->userspace_addr), hva_end = MIN(end, memslot_hva_end(s));
-		u64 ipa = s->base_gfn * 4096 + ALIGN_DOWN(hva - s->userspace_addr, 4096);
+		u64 first = ALIGN_DOWN(hva - s->userspace_addr, 4096),
+		    end_offset = ALIGN_UP(hva_end - s->userspace_addr, 4096),
+		    ipa = s->base_gfn * 4096;
 
 		write_lock(&m->mmu_lock);
-		young |= stage2_age(m, &m->mmu, ipa, ipa + ALIGN_UP(hva_end - hva, 4096), clear,
-				    &changed);
+		young |= stage2_age(m, &m->mmu, ipa + first, ipa + end_offset, clear, &changed);
 		write_unlock(&m->mmu_lock);
 	}
 	if (flush && changed.end)

@@ -2,6 +2,7 @@
 /* Changes of a leaf that need no break-before-make: rights added, access flag set or cleared. */
 #include <errno.h>
 
+#include "mem/hook.h"
 #include "mem/stage2.h"
 #include "mem/stage2_range.h"
 
@@ -21,6 +22,7 @@ static int attr_visit(struct s2_visit *v, enum s2_visit_kind kind)
 		return -EAGAIN;
 	if (req->level && (v->old & S2_OA) != req->oa)
 		return -ESTALE;
+	mem_hook(HOOK_ATTR_READ, v);
 	new = (v->old & ~req->clear) | req->set;
 	if (new != v->old && !stage2_try_replace(v, new))
 		return -EAGAIN;

@@ -79,7 +79,7 @@ struct vcpu {
 	bool has_run;
 	u32 target;
 	u64 features;	     /* KVM_ARM_VCPU_* bits */
-	struct kvm_run *run; /* shared page */
+	struct kvm_run *run; /* shared page; mutex: may be NULL before the first KVM_RUN */
 	const struct vcpu_irq_ops *irq_ops;
 	void *irq; /* irq/'s part (struct irq_cpu) */
 	void *hvc; /* hvc/'s part (struct hvc_cpu) */

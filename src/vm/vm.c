@@ -113,8 +113,8 @@ static void vm_free_vcpu(struct vm_vcpu *vv)
 	hvc_vcpu_fini(v);
 	irq_vcpu_fini(v);
 	vcpu_fini(v);
-	if (v->run)
-		host_munmap(v->run, host_page_size());
+	if (aptr_load_relaxed(&vv->run))
+		host_munmap(aptr_load_relaxed(&vv->run), host_page_size());
 	if (vv->ring)
 		host_munmap(vv->ring, vv->vm->mem.ring_bytes);
 	DELETE(vv);
@@ -177,25 +177,28 @@ struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id)
 /*
  * The vCPU's descriptor is the memory file that holds its kvm_run page; page 1 of it is a placeholder for the ring of coalesced
  * accesses, which is the VM's; the dirty ring, if the VM has them, is further on.
+ *
+ * It is empty at first: a size and a mapping cost more than the rest of a vCPU, and many a vCPU never runs. What is done here may
+ * be done by several threads at once: the size is a constant by then (rings cannot be enabled any more), one mapping stays.
  */
-static int vm_map_run(struct vm_vcpu *vv)
+int vm_vcpu_map_run(struct vm_vcpu *vv, int fd)
 {
 	u64 page = host_page_size(), start, end;
 	void *run;
-	int fd;
+	int r;
 
+	if (aptr_load_acquire(&vv->run))
+		return 0;
 	vm_ring_extent(vv->vm, &start, &end);
-	fd = host_memfd_create_fixed("anykvm-vcpu", start < end ? end : 2 * page);
-
-	if (fd < 0)
-		return fd;
+	r = host_memfd_fix(fd, start < end ? end : 2 * page);
+	if (r)
+		return r;
 	run = host_mmap(NULL, page, 3 /* PROT_READ | PROT_WRITE */, 1 /* MAP_SHARED */, fd, 0);
-	if (host_map_failed(run)) {
-		host_close(fd);
+	if (host_map_failed(run))
 		return host_map_error(run);
-	}
-	vv->v.run = run;
-	vv->run_fd_at_birth = fd;
+	/* The exchange releases, which pairs with the acquire above: who sees the mapping sees the size. */
+	if (!aptr_cmpxchg(&vv->run, NULL, run))
+		host_munmap(run, page);
 	return 0;
 }
 
@@ -204,10 +207,14 @@ static int vm_map_dirty_ring(struct vm_vcpu *vv)
 {
 	u64 start, end;
 	void *ring;
+	int r;
 
 	vm_ring_extent(vv->vm, &start, &end);
 	if (start == end)
 		return 0;
+	r = vm_vcpu_map_run(vv, vv->run_fd_at_birth);
+	if (r)
+		return r;
 	ring = host_mmap(NULL, end - start, 3 /* PROT_READ | PROT_WRITE */, 1 /* MAP_SHARED */,
 			 vv->run_fd_at_birth, start);
 	if (host_map_failed(ring))
@@ -276,12 +283,12 @@ int vm_create_vcpu(struct vm *vm, u64 id, vm_install_vcpu *install, void *ctx)
 		goto uncount;
 	}
 	vv->vm = vm;
-	r = vm_map_run(vv);
-	if (r)
+	r = vv->run_fd_at_birth = host_memfd_create_unfixed("anykvm-vcpu");
+	if (r < 0)
 		goto free;
 	r = vcpu_init(&vv->v, &vm->group, id, 0, vm_engine);
 	if (r)
-		goto unmap;
+		goto close;
 	r = vm_map_dirty_ring(vv);
 	if (!r) {
 		mutex_lock(&vm->lock);
@@ -294,8 +301,7 @@ int vm_create_vcpu(struct vm *vm, u64 id, vm_install_vcpu *install, void *ctx)
 	host_close(vv->run_fd_at_birth);
 	vm_free_vcpu(vv);
 	goto uncount;
-unmap:
-	host_munmap(vv->v.run, host_page_size());
+close:
 	host_close(vv->run_fd_at_birth);
 free:
 	DELETE(vv);

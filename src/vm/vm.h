@@ -33,7 +33,8 @@
 struct vm_vcpu {
 	struct vcpu v;
 	struct vm *vm;
-	int run_fd_at_birth; /* number of the memfd behind v.run, for the installer only */
+	int run_fd_at_birth; /* number of the vCPU's memory file, for the installer only */
+	struct aptr run;     /* our mapping of its first page, NULL until vm_vcpu_map_run */
 	void *ring;	     /* mapping of the dirty ring, NULL without */
 };
 
@@ -73,13 +74,19 @@ void vm_file_closed(struct vm *vm);
 typedef int vm_install_vcpu(void *ctx, struct vm_vcpu *vv);
 int vm_create_vcpu(struct vm *vm, u64 id, vm_install_vcpu *install, void *ctx) EXCLUDES(&vm->lock);
 
+/*
+ * The memory of vv, behind fd (its descriptor or a copy), has its size and is mapped here. By whoever is first to map it or to run
+ * the vCPU; needs no lock. 0 or -ENOMEM.
+ */
+int vm_vcpu_map_run(struct vm_vcpu *vv, int fd);
+
 /* Where the dirty ring lies in a vCPU's descriptor: [start, end), empty without rings. */
 void vm_ring_extent(const struct vm *vm, u64 *start, u64 *end);
 
 /* By the id given at creation, NULL if there is none (or not yet online). */
 struct vcpu *vm_vcpu_by_id(struct vm *vm, u32 id);
 
-/* KVM_RUN, its argument checked. As vcpu_run, and the errors of settling devices before the first run. */
+/* KVM_RUN, its argument checked, the vCPU's memory mapped. As vcpu_run, and the errors of settling devices before the first run. */
 int vm_run_vcpu(struct vm *vm, struct vcpu *v) REQUIRES(&v->mutex);
 
 /* The creator's address space, alive: else ioctls answer EIO. Takes no lock. */

@@ -20,6 +20,86 @@ TEST(run_needs_an_initialised_vcpu_and_no_argument)
 	machine_free(&m);
 }
 
+TEST(a_vcpu_that_was_never_mapped_runs_and_tells_later)
+{
+	struct machine m = machine_new(0);
+	struct code c = code_at(&m, RAM);
+	int copy;
+
+	li(&c, 2, 7);
+	report(&c, 2, 8);
+	report(&c, 2, 16);
+	code_done(&m);
+	m.vcpu[m.nr++] = ioctl(m.vm, KVM_CREATE_VCPU, 0);
+	init_vcpu(&m, 0, 0);
+	ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), RAM), 0);
+	EXPECT_EQ(run(&m, 0), 0);
+	copy = dup(m.vcpu[0]);
+	m.run[0] = mmap(NULL, ioctl(m.kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
+			MAP_SHARED, copy, 0);
+	ASSERT(m.run[0] != MAP_FAILED);
+	EXPECT_EQ(m.run[0]->exit_reason, KVM_EXIT_MMIO);
+	EXPECT_EQ(m.run[0]->mmio.phys_addr, DEVICE + 8);
+	EXPECT_REPORT(&m, 0, 16, 7);
+	close(copy);
+	machine_free(&m);
+}
+
+struct first_user {
+	pthread_barrier_t *together;
+	struct machine *m;
+	int i;
+	bool runs;
+	struct kvm_run *run;
+	int result;
+};
+
+static void *use_first(void *arg)
+{
+	struct first_user *u = arg;
+
+	pthread_barrier_wait(u->together);
+	if (u->runs)
+		u->result = run(u->m, u->i);
+	else
+		u->run = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, u->m->vcpu[u->i],
+			      0);
+	return NULL;
+}
+
+TEST(a_vcpu_may_be_mapped_and_run_for_the_first_time_by_several_threads)
+{
+	for (unsigned round = 0; round < test_rounds(20, 2000); round++) {
+		struct machine m = machine_new(0);
+		struct code c = code_at(&m, RAM);
+		pthread_barrier_t together;
+		struct first_user u[3];
+		pthread_t thread[3];
+
+		report(&c, 31, 8);
+		code_done(&m);
+		m.vcpu[0] = ioctl(m.vm, KVM_CREATE_VCPU, 0);
+		init_vcpu(&m, 0, 0);
+		ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), RAM), 0);
+		pthread_barrier_init(&together, NULL, 3);
+		for (int i = 0; i < 3; i++) {
+			u[i] = (struct first_user){.together = &together, .m = &m, .runs = i == 2};
+			pthread_create(&thread[i], NULL, use_first, &u[i]);
+		}
+		for (int i = 0; i < 3; i++)
+			pthread_join(thread[i], NULL);
+		EXPECT_EQ(u[2].result, 0);
+		for (int i = 0; i < 2; i++) {
+			ASSERT(u[i].run != MAP_FAILED);
+			EXPECT_EQ(u[i].run->exit_reason, KVM_EXIT_MMIO);
+			munmap(u[i].run, 2 * PAGE);
+		}
+		pthread_barrier_destroy(&together);
+		close(m.vcpu[0]);
+		machine_free(&m);
+	}
+}
+
 TEST(mmio_writes_carry_the_value)
 {
 	struct machine m = machine_new(1);

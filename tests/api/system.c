@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The system handle: versions, capabilities, kinds of VM, and what wrong descriptors and requests answer. */
+#include <sys/stat.h>
+
 #include "vmm.h"
 
 TEST(version_and_mmap_size_are_kvms)
@@ -278,6 +280,35 @@ TEST(a_number_reused_behind_the_library_is_the_new_file)
 	EXPECT_EQ(c, 'x');
 	close(pipes[0]);
 	close(pipes[1]);
+	close(kvm);
+}
+
+/* Nor is it treated as a vCPU's memory, which has still to get its size. */
+TEST(a_vcpus_number_reused_behind_the_library_is_left_alone)
+{
+	int kvm = open_kvm(), vm = ioctl(kvm, KVM_CREATE_VM, 0), vcpu, file;
+	struct stat st;
+
+	for (int i = 0; i < 2; i++) {
+		char *p;
+
+		vcpu = ioctl(vm, KVM_CREATE_VCPU, i);
+		ASSERT(vcpu >= 0);
+		syscall(SYS_close, vcpu);
+		file = memfd_create("other", 0);
+		ASSERT(file == vcpu);
+		EXPECT_EQ(write(file, "hello", 5), 5);
+		if (i)
+			EXPECT_ERRNO(ioctl(file, KVM_RUN, 0), ENOTTY);
+		p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
+		ASSERT(p != MAP_FAILED);
+		EXPECT_EQ(p[4], 'o');
+		EXPECT_EQ(fstat(file, &st), 0);
+		EXPECT_EQ(st.st_size, 5);
+		munmap(p, PAGE);
+		close(file);
+	}
+	close(vm);
 	close(kvm);
 }
 

@@ -3,7 +3,8 @@
  * A guest that notices if it is moved badly. Each CPU owns a region of memory and a running checksum of it in a register: it writes
  * random words at a given rate, and now and then adds up the whole region and compares. Registers of all kinds hold known values
  * meanwhile; a timer ticks 1000 times a second (its count must never go back), CPU 0 sends an SGI to the last CPU every 16 ticks,
- * and the UART's receive interrupt brings commands: `s` prints a line of counters, `q` prints one and powers off.
+ * and the UART's receive interrupt brings commands: `s` prints a line of counters, `q` prints one and powers off, `h` keeps that
+ * interrupt off for HOLD ms after it, and says `u` when it is on again: what was typed meanwhile must be heard at once.
  *
  *	s CHECKS0 CHECKS1 TICKS0 TICKS1 SGIS WRITES0		all hexadecimal
  *	BAD code						and power off, whatever is wrong
@@ -30,6 +31,11 @@ check_mask:	.quad 31 /* milliseconds between checks, less one; a power of two le
 	.set GICR, 0x08010000
 	.set REGIONS, 0x84000000
 	.set D8_VALUE, 0x0123456789abcdef
+	.set HOLD_MS, 1024
+	.set HEARD_MS, 64
+	.set TIMER_PRIORITY, 0xa0
+	.set UART_PRIORITY, 0xb0
+	.set BINARY_POINT, 5
 
 /* Offsets in `shared`. */
 	.set CHECKS, 0
@@ -39,6 +45,8 @@ check_mask:	.quad 31 /* milliseconds between checks, less one; a power of two le
 	.set COMMAND, 48
 	/* count at the last tick, by CPU */
 	.set LAST, 56
+	/* milliseconds until what was typed must have been heard; 0: nothing is held */
+	.set HOLD, 72
 
 start:
 	mov x19, #0
@@ -89,12 +97,16 @@ cpu_start:
 	str w1, [x0, #0x80] /* group 1 */
 	ldr w1, =(1 << 27 | 1 << 1)
 	str w1, [x0, #0x100]
+	mov w1, #TIMER_PRIORITY
+	strb w1, [x0, #(0x400 + 27)]
 	mrs x0, s3_0_c12_c12_5 /* ICC_SRE_EL1 */
 	orr x0, x0, #1
 	msr s3_0_c12_c12_5, x0
 	isb
 	mov x0, #0xf0
 	msr s3_0_c4_c6_0, x0 /* ICC_PMR_EL1 */
+	mov x0, #BINARY_POINT
+	msr s3_0_c12_c12_3, x0 /* ICC_BPR1_EL1 */
 	mov x0, #1
 	msr s3_0_c12_c12_7, x0 /* ICC_IGRPEN1_EL1 */
 	isb
@@ -108,6 +120,8 @@ cpu_start:
 	str w1, [x0, #0x84]
 	mov w1, #2
 	str w1, [x0, #0x104] /* 33: the UART */
+	mov w1, #UART_PRIORITY
+	strb w1, [x0, #(0x400 + 33)]
 	add x1, x0, #0x6000
 	str xzr, [x1, #(33 * 8)]
 	ldr x0, =UART
@@ -161,6 +175,7 @@ cpu_start:
 	msr fpcr, x1
 	msr elr_el1, x0
 	mrs x26, cntvct_el0
+	mov x29, x26 /* the last count seen */
 	add x0, x26, x28
 	msr cntv_cval_el0, x0
 	mov x0, #1
@@ -192,8 +207,20 @@ slice:	mov x9, x25
 	cmp x0, x1
 	csel x26, x0, x26, hi
 3:	mrs x0, cntvct_el0
+	mov x11, #5
+	cmp x0, x29
+	b.lo fail
+	mov x29, x0
 	cmp x0, x26
 	b.hs 4f
+	/* With these wrong it might sleep for ever. */
+	mov x11, #6
+	mrs x0, s3_0_c4_c6_0
+	cmp x0, #0xf0
+	b.ne fail
+	mrs x0, s3_0_c12_c12_3
+	cmp x0, #BINARY_POINT
+	b.ne fail
 	wfi
 	b 3b
 4:	add x27, x27, #1
@@ -201,10 +228,18 @@ slice:	mov x9, x25
 	cbnz x19, 5f
 	ldr x0, [x10, #BAD]
 	cbnz x0, bad
+	bl held
 	ldr x0, [x10, #COMMAND]
 	cbz x0, 5f
 	str xzr, [x10, #COMMAND]
-	bl status
+	cmp x0, #'h'
+	b.ne 1f
+	mov x1, #(HOLD_MS + HEARD_MS)
+	str x1, [x10, #HOLD]
+	ldr x1, =GICD
+	mov w2, #2
+	str w2, [x1, #0x184]
+1:	bl status
 	cmp x0, #'q'
 	b.eq off
 5:	ldr x0, check_mask
@@ -246,6 +281,16 @@ slice:	mov x9, x25
 	mrs x1, fpcr
 	cmp x1, #0x400000
 	b.ne fail
+	mov x11, #7
+	ldr x0, =(GICR + 0x10400 + 27)
+	add x0, x0, x19, lsl #17
+	ldrb w1, [x0]
+	cmp w1, #TIMER_PRIORITY
+	b.ne fail
+	ldr x0, =(GICD + 0x400 + 33)
+	ldrb w1, [x0]
+	cmp w1, #UART_PRIORITY
+	b.ne fail
 	add x0, x10, #CHECKS
 	ldr x1, [x0, x19, lsl #3]
 	add x1, x1, #1
@@ -272,6 +317,30 @@ bad:	msr daifset, #2
 off:	ldr w0, =0x84000008 /* SYSTEM_OFF */
 	hvc #0
 	b .
+
+/* A millisecond of `h` passes. */
+held:	ldr x0, [x10, #HOLD]
+	cbz x0, 1f
+	sub x0, x0, #1
+	str x0, [x10, #HOLD]
+	cbz x0, 2f
+	cmp x0, #HEARD_MS
+	b.ne 1f
+	mov x15, x30
+	ldr x1, =GICD
+	mov w2, #2
+	str w2, [x1, #0x104]
+	mov w0, #'u'
+	bl putc
+	mov w0, #'\n'
+	bl putc
+	mov x30, x15
+1:	ret
+2:	mov x11, #8
+	ldr x1, =UART
+	ldr w2, [x1, #0x18]
+	tbz w2, #4, fail /* it still waits to be read */
+	ret
 
 /* x0 survives; x12 to x15 and x30 do not. */
 status:	mov x15, x30

@@ -10,6 +10,8 @@
 
 #include "host/alloc.h"
 #include "host/signal.h"
+#include "mem/dirty_bitmap.h"
+#include "mem/vma_cache.h"
 #include "rig.h"
 #include "sync/wait.h"
 
@@ -125,6 +127,20 @@ int rig_slot(struct vm_mem *m, u32 id, u64 gpa, u64 size, const void *hva, u32 f
 
 /* --- at rest ------------------------------------------------------------------------------------------------------- */
 
+/* G-BITS: the summary misses no word. */
+static bool same_levels(const struct memslot *s)
+{
+	for (u64 i = 0; i < memslot_bitmap_words(s); i++) {
+		if (a64_load(&s->dirty_bitmap[i]) &&
+		    !(a64_load(&bitmap_summary(s)[i / 64]) & BIT(i % 64))) {
+			printf("# slot %u: dirty word %llu is not in the summary\n", s->id,
+			       (long long)i);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool same_slots(struct vm_mem *m) REQUIRES(&m->slots_lock)
 {
 	struct memslot_set *a = &m->slots->set[0], *b = &m->slots->set[1];
@@ -159,6 +175,11 @@ static bool same_slots(struct vm_mem *m) REQUIRES(&m->slots_lock)
 		nr++;
 		t = memslot_next(b, t);
 	}
+	memslot_for_each(s, a)
+	{
+		if (s->dirty_bitmap && !same_levels(s))
+			return false;
+	}
 	if (t || pages != m->slots->nr_pages || nr != m->slots->nr_slots || a->by_id.nr != nr ||
 	    b->by_id.nr != nr || a->by_hva.nr != nr || b->by_hva.nr != nr) {
 		printf("# slot counters are off\n");
@@ -180,6 +201,11 @@ bool rig_at_rest(struct vm_mem *m)
 	ok = same_slots(m);
 	if (m->inv_in_progress || m->mn_active) {
 		printf("# %u pairs raised, %u active at rest\n", m->inv_in_progress, m->mn_active);
+		ok = false;
+	}
+	if (a32_load(&m->inv_waiters) || m->vmas->pairs || m->swap_waits) {
+		printf("# at rest %u faults wait, %u pairs keep facts away, %u swaps wait\n",
+		       a32_load(&m->inv_waiters), m->vmas->pairs, m->swap_waits);
 		ok = false;
 	}
 	write_lock(&m->mmu_lock);

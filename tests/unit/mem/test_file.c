@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Counted files and the deferred put. */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
 #include "host/alloc.h"
 #include "mem/file.h"
 #include "rig.h"
@@ -133,6 +137,100 @@ TEST(I32_a_hook_that_puts_the_next_file_does_not_nest)
 	file_put(chain[0]);
 	library_exit();
 	EXPECT_EQ(n, 3);
+}
+
+static struct file *of_handler;
+static unsigned in_handler;
+
+/* As a handler of the program does that closes a descriptor. */
+static void handler_puts(int signo)
+{
+	library_enter();
+	if (of_handler)
+		file_put(of_handler);
+	of_handler = NULL;
+	in_handler++;
+	library_exit();
+}
+
+static void release_is_interrupted(struct file *f)
+{
+	struct fake_vm *vm = f->priv;
+
+	of_handler = pinning_file(vm);
+	raise(SIGUSR1);
+	EXPECT_EQ(vm->released, 0);
+}
+
+static const struct file_ops interrupted_ops = {.type = "interrupted",
+						.release = release_is_interrupted};
+
+TEST(I32_a_handlers_put_joins_the_list_that_is_being_run)
+{
+	struct sigaction sa = {.sa_handler = handler_puts}, old;
+	struct fake_vm vm = {0};
+
+	ref_init(&vm.users, 1);
+	sigaction(SIGUSR1, &sa, &old);
+	library_enter();
+	file_put(file_create(&interrupted_ops, &vm));
+	library_exit();
+	sigaction(SIGUSR1, &old, NULL);
+	EXPECT_EQ(vm.released, 1);
+}
+
+struct sender {
+	pthread_t target;
+	unsigned nr;
+	struct a32 done;
+};
+
+static void *send_signals(void *arg)
+{
+	struct sender *s = arg;
+
+	for (unsigned i = 0; i < s->nr; i++) {
+		pthread_kill(s->target, SIGUSR1);
+		sched_yield();
+	}
+	a32_store(&s->done, 1);
+	return NULL;
+}
+
+/* Wherever in a put or a run the handler comes, no file is lost. */
+TEST(I32_handlers_put_files_at_any_moment)
+{
+	struct sigaction sa = {.sa_handler = handler_puts}, old;
+	struct sender s = {.target = pthread_self(), .nr = test_rounds(500, 20000)};
+	struct fake_vm vm = {0};
+	unsigned made = 0;
+	pthread_t thread;
+
+	ref_init(&vm.users, 1);
+	sigaction(SIGUSR1, &sa, &old);
+	pthread_create(&thread, NULL, send_signals, &s);
+	while (!a32_load(&s.done)) {
+		struct file *f[3];
+
+		for (unsigned i = 0; i < 3; i++, made++)
+			f[i] = pinning_file(&vm);
+		if (!*(struct file *volatile *)&of_handler) {
+			struct file *another = pinning_file(&vm);
+
+			made++;
+			*(struct file *volatile *)&of_handler = another;
+		}
+		library_enter();
+		for (unsigned i = 0; i < 3; i++)
+			file_put(f[i]);
+		library_exit();
+	}
+	pthread_join(thread, NULL);
+	handler_puts(0);
+	sigaction(SIGUSR1, &old, NULL);
+	EXPECT_CMP(in_handler, >, 0);
+	EXPECT_EQ(vm.released, made);
+	EXPECT(!library_owes());
 }
 
 /* Misuse on purpose: the child dies of it before it could let go. */

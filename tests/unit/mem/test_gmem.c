@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* guest_memfd below the API: who may use what while files, slots and faults come and go (mem/gmem.h, G-1 to G-9). */
+/* guest_memfd below the API: who may use what while files, slots and faults come and go (mem/gmem.h, G-1 to G-11). */
 #include <dirent.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "gmem_rig.h"
@@ -138,8 +139,6 @@ TEST(I17_a_file_whose_birth_fails_leaves_nothing)
 	}
 	EXPECT_EQ(failed, 2);
 	gmem_file_release(gf);
-	/* larger than any address space */
-	EXPECT_EQ(gmem_create(&r.m, BIT(62), 0, &gf), -ENOMEM);
 	EXPECT_EQ(gmem_create(&r.m, PAGE, BIT(2), &gf), -EINVAL);
 	EXPECT_EQ(gmem_create(&r.m, BIT(63), 0, &gf), -EINVAL);
 	EXPECT(rig_stop(&r));
@@ -189,6 +188,57 @@ TEST(I17_a_file_leaves_neither_descriptors_nor_mappings)
 	}
 	EXPECT_EQ(ret, -ENOMEM);
 	EXPECT_EQ(count_fds(), fds);
+	EXPECT(rig_stop(&r));
+}
+
+static int storage_open(struct gmem_inode *inode)
+{
+	u64 sigmask = gmem_mapping_begin(inode);
+	int r = gmem_storage_open(inode);
+
+	gmem_mapping_end(inode, sigmask);
+	return r;
+}
+
+/* The storage is made by whoever needs it first, and the maker's failure changes nothing (G-11). */
+TEST(I17_a_bind_without_storage_leaves_nothing)
+{
+	struct rlimit old, none = {0};
+	struct file *f, *huge;
+	u64 objects;
+	u32 x = 1;
+
+	start();
+	getrlimit(RLIMIT_NOFILE, &old);
+	none.rlim_max = old.rlim_max;
+	f = gmem_new(SIZE);
+	/* larger than any address space */
+	huge = gmem_new(BIT(62));
+	ASSERT_EQ(slot(1, GPA + SIZE, SIZE, f, 0), 0);
+	ASSERT_EQ(slot(1, GPA + SIZE, 0, NULL, 0), 0);
+	file_put(f);
+	f = gmem_new(SIZE);
+	objects = host_alloc_objects();
+	setrlimit(RLIMIT_NOFILE, &none);
+	EXPECT_EQ(slot(0, GPA, SIZE, f, 0), -EMFILE);
+	EXPECT_EQ(gmem_allocate(inode_of(f), 0, PAGE), -EMFILE);
+	EXPECT_EQ(storage_open(inode_of(f)), -EMFILE);
+	setrlimit(RLIMIT_NOFILE, &old);
+	EXPECT_EQ(slot(0, GPA, SIZE, huge, 0), -ENOMEM);
+	EXPECT_EQ(gmem_allocate(inode_of(huge), 0, PAGE), -ENOMEM);
+	EXPECT_EQ(storage_open(inode_of(huge)), -ENOMEM);
+	EXPECT(unbound(f->gmem));
+	EXPECT(unbound(huge->gmem));
+	EXPECT_EQ(host_alloc_objects(), objects);
+	EXPECT_EQ(mem_read_guest(&r.m, GPA, &x, 4), -EFAULT);
+	/* Nothing is there to be punched yet. */
+	EXPECT_EQ(gmem_punch(inode_of(f), 0, SIZE, NULL), 0);
+	EXPECT(!inode_of(f)->storage);
+	EXPECT_EQ(slot(0, GPA, SIZE, f, 0), 0);
+	EXPECT_EQ(storage_open(inode_of(f)), gmem_storage_fd(inode_of(f)));
+	EXPECT_EQ(guest(GPA, FAKE_WRITE, &x), 0);
+	file_put(f);
+	file_put(huge);
 	EXPECT(rig_stop(&r));
 }
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What signal handlers may do to a thread that is in the library. */
+/* What signal handlers and forks may do to a thread that is in the library. */
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 
+#include "base/context.h"
 #include "host/alloc.h"
+#include "host/signal.h"
 #include "mem/userfault.h"
 #include "rig.h"
 #include "test.h"
@@ -73,4 +76,54 @@ TEST(a_signal_handler_may_unmap_whatever_its_thread_does_in_the_library)
 	/* Only now the last of them has come. */
 	sigaction(SIGUSR1, &old, NULL);
 	munmap(p, 2 * PAGE);
+}
+
+/* --- fork ------------------------------------------------------------------------------------------------------------- */
+
+static struct a32 lock_taken, may_unlock;
+
+static void hold_mmu_lock(void *arg)
+{
+	u64 sigmask = host_signals_block();
+
+	write_lock(&r.m.mmu_lock);
+	a32_store(&lock_taken, 1);
+	while (!a32_load(&may_unlock))
+		sleep_ms(1);
+	write_unlock(&r.m.mmu_lock);
+	host_signals_restore(sigmask);
+}
+
+/* The program forks between the two calls of a pair of its own: the child ends it, too, on a dead copy. */
+TEST(I34_the_end_of_a_pair_in_a_child_takes_no_lock)
+{
+	char *p = rig_map(PAGE, 0);
+	struct mem_inval_token t;
+	struct helper h;
+	int status = -1;
+	pid_t pid;
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, PAGE, p, 0), 0);
+	mem_invalidate_start((uintptr_t)p, (uintptr_t)p + PAGE, 0, &t);
+	a32_store(&lock_taken, 0);
+	a32_store(&may_unlock, 0);
+	helper_start(&h, hold_mmu_lock, NULL);
+	while (!a32_load(&lock_taken))
+		sleep_ms(1);
+	pid = fork();
+	if (!pid) {
+		mem_invalidate_end(&t);
+		_exit(thread_context.signals_blocked != 1);
+	}
+	for (unsigned i = 0; i < 5000 && !waitpid(pid, &status, WNOHANG); i++)
+		sleep_ms(1);
+	EXPECT_EQ(status, 0);
+	if (status)
+		kill(pid, SIGKILL);
+	a32_store(&may_unlock, 1);
+	mem_invalidate_end(&t);
+	helper_join(&h);
+	EXPECT(rig_stop(&r));
+	munmap(p, PAGE);
 }

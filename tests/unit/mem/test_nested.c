@@ -203,6 +203,9 @@ TEST(I29_whoever_loads_a_recycled_context_finds_it_empty)
 	EXPECT(second.mem.nested->pending_unmap && second.mem.unmap_nested);
 	EXPECT_EQ(a32_load(&second.mem.nested->refcnt), 2);
 	fake_put(&r.v);
+	/* On the canonical MMU it owes nothing. */
+	nested_mmu_sync(&r.m, &r.v.mem);
+	EXPECT(second.mem.nested->pending_unmap);
 	EXPECT_EQ(fake_access(&second, 0x5000, FAKE_READ, &x), 0);
 	EXPECT_EQ(x, 4);
 	EXPECT(!second.mem.nested->pending_unmap);

@@ -257,6 +257,27 @@ TEST(I08_counts_return_to_zero_whatever_slots_do_meanwhile)
 	munmap(storm, STORM_PAGES * PAGE);
 }
 
+TEST(the_end_of_a_pair_wakes_a_swap_that_goes_to_sleep)
+{
+	char *p = rig_map(PAGE, 0);
+	struct open_pair pair;
+	struct helper creator;
+	struct gate g;
+
+	rig_start(&r);
+	pair_open(&pair, p, PAGE);
+	gate_arm(&g, HOOK_SWAP_WAITING, 0);
+	helper_start(&creator, create_slot_0, p);
+	ASSERT(gate_wait(&g));
+	/* Between its look at the pairs and its sleep. */
+	pair_close(&pair);
+	gate_disarm(&g);
+	EXPECT(helper_ended_within(&creator, 5000));
+	helper_join(&creator);
+	EXPECT(rig_stop(&r));
+	munmap(p, PAGE);
+}
+
 static struct a32 changes;
 
 static void change_slots(void *arg)
@@ -529,6 +550,10 @@ TEST(aging_finds_and_clears_what_was_used)
 	/* Flushed, so the next use is seen. */
 	EXPECT_EQ(fake_access(&r.v, 0, FAKE_READ, &x), 0);
 	EXPECT(mem_age(a, a + PAGE, false, false));
+	/* A range that begins and ends amid pages reaches both. */
+	EXPECT(mem_age(a, a + 2 * PAGE, true, true));
+	EXPECT_EQ(fake_access(&r.v, PAGE, FAKE_READ, &x), 0);
+	EXPECT(mem_age(a + PAGE / 2, a + PAGE + PAGE / 2, true, true));
 	EXPECT(rig_stop(&r));
 	munmap(p, 2 * PAGE);
 }

@@ -238,6 +238,30 @@ TEST(clear_splits_what_it_clears_if_all_was_set_initially)
 	munmap(mem, GIB);
 }
 
+TEST(a_reset_splits_what_it_protects_if_all_was_set_initially)
+{
+	u32 x = 1, slot;
+	u64 page;
+
+	mem = rig_map(4 * MIB, 4 * MIB);
+	rig_start_rings(&r, 4096, true);
+	ASSERT_EQ(mem_set_split_chunk(&r.m, 2 * MIB), 0);
+	ASSERT_EQ(mem_set_manual_protect(&r.m, 3), 0);
+	ASSERT_EQ(rig_slot(&r.m, 0, GIB, 4 * MIB, mem, 0), 0);
+	write_at(GIB);
+	write_at(GIB + 2 * MIB);
+	ASSERT_EQ(log_on(4 * MIB), 0);
+	expect_leaves(0, 2, 0);
+	/* A write of the library's own on the vCPU's thread: the guest's do not fault yet. */
+	EXPECT_EQ(mem_write_guest(&r.m, &r.v.mem, GIB + 5 * PAGE, &x, 4), 0);
+	ASSERT(rig_collect(&r.v, &slot, &page));
+	EXPECT_EQ(page, 5);
+	EXPECT_EQ(mem_reset_dirty_rings(&r.m), 1);
+	expect_leaves(0, 1, 512);
+	EXPECT(rig_stop(&r));
+	munmap(mem, 4 * MIB);
+}
+
 TEST(manual_protection_alone_splits_when_logging_begins)
 {
 	start_with_block(2 * MIB, GIB);
@@ -298,7 +322,8 @@ TEST(a_clear_whose_split_finds_no_memory_has_cleared_all_the_same)
 
 /* --- whose the cache is (I-03) -------------------------------------------------------------------------------------- */
 
-static void drain_without_the_lock(void)
+/* The mistake that the analysis would find. */
+static void drain_without_the_lock(void) NO_THREAD_SAFETY_ANALYSIS
 {
 	split_cache_drain(&r.m);
 }
@@ -387,7 +412,7 @@ TEST(T3_release_amid_the_split_of_a_clear)
 	helper_start(&h, clear_all, NULL);
 	ASSERT(gate_wait(&g));
 	/* It has slots_lock, an empty cache and no mmu_lock. */
-	EXPECT(!mutex_trylock(&r.m.slots_lock));
+	EXPECT(a32_load(&r.m.slots_lock.state));
 	mem_flush_all(&r.m);
 	/* The table itself is gone. */
 	rcu_barrier();

@@ -34,7 +34,7 @@ static int map(u64 ipa, unsigned level, u64 hva, unsigned prot)
 	return ret;
 }
 
-static void unmap(u64 start, u64 end)
+static struct s2_range unmap(u64 start, u64 end)
 {
 	struct s2_range gone = {0, 0};
 
@@ -43,6 +43,7 @@ static void unmap(u64 start, u64 end)
 	if (gone.end)
 		stage2_flush(&r.m, &r.m.mmu, gone.start, gone.end, 0, 0);
 	write_unlock(&r.m.mmu_lock);
+	return gone;
 }
 
 static bool look(u64 ipa, struct s2_result *out)
@@ -105,14 +106,22 @@ static void op_map(u64 ipa, unsigned level, u64 hva, unsigned prot)
 
 static void op_unmap(u64 start, u64 end)
 {
-	unmap(start, end);
+	struct s2_range gone = unmap(start, end);
+	u64 leaves = 0;
+
 	for (u64 ipa = start; ipa < end;) {
 		struct flat *f = flat_at(ipa);
-		u64 size = f->hva ? s2_size(f->level) : PAGE;
+		u64 size = f->hva ? s2_size(f->level) : PAGE, first = ALIGN_DOWN(ipa, size);
 
+		/* Told, so that it is flushed, whether as a leaf or with its table. */
+		if (f->hva) {
+			EXPECT(gone.start <= first && first + size <= gone.end);
+			leaves++;
+		}
 		flat_drop_leaf(ipa);
-		ipa = ALIGN_DOWN(ipa, size) + size;
+		ipa = first + size;
 	}
+	EXPECT_EQ(gone.leaves, leaves);
 }
 
 static void op_write_protect(u64 start, u64 end)
@@ -460,5 +469,115 @@ TEST(I21_a_table_is_not_freed_under_a_walk)
 	EXPECT_EQ(walk_found.level, 3);
 	rcu_barrier();
 	EXPECT_EQ(host_alloc_objects(), objects - 2);
+	EXPECT(rig_stop(&r));
+}
+
+/* --- two shared walks at one entry ----------------------------------------------------------------------------------- */
+
+static int map_result;
+
+static void wait_for_rcu(void *arg)
+{
+	rcu_barrier();
+}
+
+static void map_page_0(void *arg)
+{
+	map_result = map(0, 3, GIB, S2_PROT_R);
+}
+
+static int map_other(u64 ipa, unsigned level, u64 hva)
+{
+	int ret = page_cache_topup(&other.mem, 3);
+
+	if (ret)
+		return ret;
+	read_lock(&r.m.mmu_lock);
+	ret = stage2_map(&r.m, &r.m.mmu, &other.mem, ipa, level, hva, S2_PROT_R);
+	read_unlock(&r.m.mmu_lock);
+	return ret;
+}
+
+TEST(I21_a_table_that_a_block_displaces_stays_for_the_map_that_is_below)
+{
+	struct helper h, barrier;
+	struct s2_result out;
+	struct gate g;
+
+	rig_start(&r);
+	fake_vcpu_init(&other, &r.m);
+	ASSERT_EQ(map(PAGE, 3, GIB + PAGE, S2_PROT_R), 0);
+	gate_arm(&g, HOOK_BBM_BROKEN, 0);
+	helper_start(&h, map_page_0, NULL);
+	ASSERT(gate_wait(&g));
+	/* The block takes the place of the table in which the other map is at work. */
+	EXPECT_EQ(map_other(0, 2, GIB), 0);
+	helper_start(&barrier, wait_for_rcu, NULL);
+	EXPECT(!helper_ended_within(&barrier, 50));
+	gate_disarm(&g);
+	helper_join(&h);
+	helper_join(&barrier);
+	/* What it installed there is lost, and nobody misses it. */
+	EXPECT_EQ(map_result, 0);
+	ASSERT(look(0, &out));
+	EXPECT_EQ(out.level, 2);
+	EXPECT_EQ(recount(), 1);
+	fake_vcpu_fini(&other);
+	EXPECT(rig_stop(&r));
+}
+
+TEST(a_map_that_comes_second_keeps_its_table_page)
+{
+	struct helper h;
+	struct gate g;
+	unsigned pages;
+
+	rig_start(&r);
+	fake_vcpu_init(&other, &r.m);
+	gate_arm(&g, HOOK_BBM_BROKEN, 0);
+	helper_start(&h, map_page_0, NULL);
+	ASSERT(gate_wait(&g));
+	ASSERT_EQ(page_cache_topup(&other.mem, 3), 0);
+	pages = other.mem.nr_pages;
+	/* LOCKED is in the way. */
+	EXPECT_EQ(map_other(0, 3, GIB), -EAGAIN);
+	EXPECT_EQ(other.mem.nr_pages, pages);
+	gate_disarm(&g);
+	helper_join(&h);
+	EXPECT_EQ(map_result, 0);
+	fake_vcpu_fini(&other);
+	EXPECT(rig_stop(&r));
+}
+
+static int relax_result;
+
+static void relax_block_0(void *arg)
+{
+	read_lock(&r.m.mmu_lock);
+	relax_result = stage2_relax(&r.m, &r.m.mmu, 0, 2, GIB, S2_PROT_W);
+	read_unlock(&r.m.mmu_lock);
+}
+
+TEST(rights_are_not_added_to_what_another_vcpu_has_replaced)
+{
+	struct s2_result out;
+	struct helper h;
+	struct gate g;
+
+	rig_start(&r);
+	fake_vcpu_init(&other, &r.m);
+	ASSERT_EQ(map(0, 2, GIB, S2_PROT_R), 0);
+	gate_arm(&g, HOOK_ATTR_READ, 0);
+	helper_start(&h, relax_block_0, NULL);
+	ASSERT(gate_wait(&g));
+	EXPECT_EQ(map_other(0, 3, GIB), 0);
+	gate_disarm(&g);
+	helper_join(&h);
+	EXPECT_EQ(relax_result, -EAGAIN);
+	ASSERT(look(0, &out));
+	EXPECT_EQ(out.level, 3);
+	EXPECT(!out.w);
+	EXPECT_EQ(recount(), 1);
+	fake_vcpu_fini(&other);
 	EXPECT(rig_stop(&r));
 }
