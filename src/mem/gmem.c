@@ -220,8 +220,7 @@ int gmem_bind(struct vm_mem *m, struct memslot *s, struct file *f, u64 offset)
 	if (!gf || gf->mem != m)
 		return -EINVAL;
 	inode = gf->inode;
-	if (!IS_ALIGNED(offset, MAX(4096ull, host_page_size())) || offset + size < offset ||
-	    offset + size > inode->size)
+	if (offset + size > inode->size)
 		return -EINVAL;
 	mutex_lock(&inode->inval_lock);
 	if (itree_first_overlap(&gf->bindings, page, page + s->npages))
@@ -254,7 +253,10 @@ void gmem_unbind(struct vm_mem *m, struct memslot *s)
 	mutex_unlock(&inode->inval_lock);
 }
 
-/* Slots first, so that no lookup that starts now gets anything; what lookups before have installed goes with the zap. */
+/*
+ * Slots first, so that no lookup that starts now gets anything; what lookups before have installed goes with the zap. Bindings go
+ * with the view: a slot that names no file is unbound.
+ */
 static void release_bindings(struct gmem_inode *inode, struct gmem_file *gf)
 	REQUIRES(&inode->inval_lock)
 {
@@ -263,8 +265,6 @@ static void release_bindings(struct gmem_inode *inode, struct gmem_file *gf)
 	itree_for_each(n, &gf->bindings) aptr_store_relaxed(&SLOT_OF_NODE(n)->gmem.file, NULL);
 	gmem_zap_file_start(gf, 0, inode->size);
 	gmem_zap_file_finish(gf);
-	while ((n = itree_first(&gf->bindings)))
-		itree_remove(&gf->bindings, n);
 }
 
 void gmem_file_release(struct gmem_file *gf)

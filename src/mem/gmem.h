@@ -82,7 +82,10 @@ int gmem_storage_fd(const struct gmem_inode *inode);
 
 /* --- slots -------------------------------------------------------------------------------------------------------------- */
 
-/* s, not visible yet, takes its memory from f (the caller has a reference) at byte offset. -EINVAL, -EEXIST, -ENOMEM, -EMFILE. */
+/*
+ * s, not visible yet, takes its memory from f (the caller has a reference) at byte offset, which is aligned and wraps nowhere.
+ * -EINVAL, -EEXIST, -ENOMEM, -EMFILE.
+ */
 int gmem_bind(struct vm_mem *m, struct memslot *s, struct file *f, u64 offset)
 	REQUIRES(&m->slots_lock);
 /* s is visible no more, or never was. Nothing happens if release was first. */

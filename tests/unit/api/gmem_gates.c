@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* guest_memfd at the API with a thread stopped in the middle: host mappings against holes and memory errors. */
-#include "mem/hook.h"
 #include "../../api/gmem.h"
+#include "host/alloc.h"
+#include "mem/hook.h"
+#include "sync/rcu.h"
 
 #include <sched.h>
 
@@ -116,6 +118,24 @@ TEST(a_mapping_waits_for_a_memory_error_and_has_it)
 	munmap(q, SIZE);
 	close(fd);
 	machine_free(&m);
+}
+
+TEST(I01_a_slot_that_names_another_kind_of_descriptor_keeps_nothing)
+{
+	uint64_t objects = 0;
+
+	/* the first round makes what the library keeps for good */
+	for (int round = 0; round < 3; round++) {
+		struct machine m = machine_new(1);
+
+		EXPECT_ERRNO(gmem_slot(m.vm, 1, GPA, SIZE, m.vm, 0), EINVAL);
+		EXPECT_ERRNO(gmem_slot(m.vm, 1, GPA, SIZE, m.vcpu[0], 0), EINVAL);
+		machine_free(&m);
+		rcu_barrier();
+		if (round == 1)
+			objects = host_alloc_objects();
+	}
+	EXPECT_EQ(host_alloc_objects(), objects);
 }
 
 static void on_kick(int sig)

@@ -251,6 +251,30 @@ TEST(facts_about_mappings_are_dropped_over_the_range_of_a_pair_only)
 	munmap(p, 8 * PAGE);
 }
 
+/* The mapping of a poisoned page is another one: what is known of the old one, and how large a block may be, is void. */
+TEST(facts_about_a_mapping_of_guest_memfd_go_when_an_error_changes_it)
+{
+	struct kvm_create_guest_memfd a = {
+		.size = 8 * PAGE, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED};
+	struct machine m = machine_new(1);
+	struct vma_cache *facts = vm_of(&m)->mem.vmas;
+	int fd = ioctl(m.vm, KVM_CREATE_GUEST_MEMFD, &a);
+	unsigned char *p = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	ASSERT(p != MAP_FAILED);
+	storer(&m);
+	ASSERT_EQ(set_slot(m.vm, 1, 0, GPA, 8 * PAGE, p), 0);
+	EXPECT_EQ(store_at(&m, GPA, 1), 0);
+	EXPECT(itree_find(&facts->tree, (uintptr_t)p));
+	ASSERT_EQ(madvise(p + PAGE, PAGE, MADV_HWPOISON), 0);
+	EXPECT(!itree_find(&facts->tree, (uintptr_t)p));
+	EXPECT_EQ(store_at(&m, GPA, 2), 0);
+	EXPECT_ERRNO(store_at(&m, GPA + PAGE, 1), EFAULT);
+	munmap(p, 8 * PAGE);
+	close(fd);
+	machine_free(&m);
+}
+
 /* --- hosts that offer less ------------------------------------------------------------------------------------------------ */
 
 static void guest_on_this_host(void)

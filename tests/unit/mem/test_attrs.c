@@ -250,6 +250,53 @@ TEST(I09_no_fault_installs_while_an_attribute_changes)
 	stop();
 }
 
+static void do_look(void *arg)
+{
+	struct job *j = arg;
+
+	j->ret = is_private(j->ipa);
+}
+
+/* G-ATTR-A: one change at a time, made where no reader looks. */
+TEST(the_set_is_changed_and_read_under_its_locks)
+{
+	struct job change = {.ipa = GPA}, second = {.ipa = GPA + PAGE}, look = {.ipa = GPA};
+	struct gate at;
+
+	start_with(0);
+	gate_arm(&at, HOOK_ATTR_ZAPPED, 0);
+	helper_start(&change.h, do_make_private, &change);
+	EXPECT(gate_wait(&at));
+	helper_start(&second.h, do_make_private, &second);
+	EXPECT(!helper_ended_within(&second.h, 30));
+	read_lock(&r.m.mmu_lock);
+	gate_disarm(&at);
+	EXPECT(!helper_ended_within(&change.h, 30));
+	read_unlock(&r.m.mmu_lock);
+	helper_join(&change.h);
+	helper_join(&second.h);
+	write_lock(&r.m.mmu_lock);
+	helper_start(&look.h, do_look, &look);
+	EXPECT(!helper_ended_within(&look.h, 30));
+	write_unlock(&r.m.mmu_lock);
+	helper_join(&look.h);
+	EXPECT_EQ(look.ret, true);
+	stop();
+}
+
+static void set_and_unset(void *arg)
+{
+	EXPECT_EQ(set(GPA, PAGE, PRIVATE), 0);
+	EXPECT_EQ(set(GPA, PAGE, 0), 0);
+}
+
+TEST(LO12_attributes_change_with_signals_blocked)
+{
+	start_with(0);
+	rig_open_to_signals(&r, set_and_unset, NULL);
+	stop();
+}
+
 TEST(I37_code_dies_with_the_attribute_it_was_read_by)
 {
 	u32 code = 0, x = 0x44;

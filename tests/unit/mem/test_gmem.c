@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* guest_memfd below the API: who may use what while files, slots, faults and holes come and go (mem/gmem.h, G-1 to G-11). */
+/* guest_memfd below the API: who may use what while files, slots and faults come and go (mem/gmem.h, G-1 to G-11). */
+#include <dirent.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -143,13 +144,60 @@ TEST(I17_a_file_whose_birth_fails_leaves_nothing)
 	EXPECT(rig_stop(&r));
 }
 
+static bool is_mapped(u64 hva)
+{
+	return !msync((void *)(uintptr_t)hva, PAGE, MS_ASYNC);
+}
+
+static unsigned count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+TEST(I17_a_file_leaves_neither_descriptors_nor_mappings)
+{
+	unsigned fds = count_fds();
+	struct gmem_file *gf;
+	struct file *f;
+	u64 base, poison;
+	int ret;
+
+	start();
+	/* so large that the map of its poisoned pages is a mapping, too */
+	f = gmem_new(4 * GIB);
+	EXPECT_EQ(gmem_allocate(inode_of(f), 0, PAGE), 0);
+	EXPECT_EQ(gmem_error(inode_of(f), PAGE, 2 * PAGE, NULL), 0);
+	base = inode_of(f)->base;
+	poison = (uintptr_t)aptr_load_relaxed(&inode_of(f)->poison);
+	EXPECT(is_mapped(base));
+	EXPECT(is_mapped(poison));
+	file_put(f);
+	EXPECT(!is_mapped(base));
+	EXPECT(!is_mapped(poison));
+	/* larger than any address space: it cannot be made, or not be used */
+	ret = gmem_create(&r.m, BIT(62), GMEM_FLAGS, &gf);
+	if (!ret) {
+		ret = gmem_allocate(gmem_inode_of(gf), 0, PAGE);
+		gmem_file_release(gf);
+	}
+	EXPECT_EQ(ret, -ENOMEM);
+	EXPECT_EQ(count_fds(), fds);
+	EXPECT(rig_stop(&r));
+}
+
 static int storage_open(struct gmem_inode *inode)
 {
 	u64 sigmask = gmem_mapping_begin(inode);
-	int fd = gmem_storage_open(inode);
+	int r = gmem_storage_open(inode);
 
 	gmem_mapping_end(inode, sigmask);
-	return fd;
+	return r;
 }
 
 /* The storage is made by whoever needs it first, and the maker's failure changes nothing (G-11). */
@@ -312,10 +360,16 @@ TEST(I27_release_waits_for_the_lookup_and_runs_after_it)
 	EXPECT(rig_stop(&r));
 }
 
+static void do_barrier(void *arg)
+{
+	rcu_barrier();
+}
+
 /* G-6: between load and try nothing but RCU keeps the file object. */
 TEST(G6_a_lookup_may_find_a_file_that_is_being_freed)
 {
 	struct job j = {.ipa = GPA, .op = FAKE_READ};
+	struct helper freed;
 	struct gate at;
 	struct file *f;
 
@@ -327,8 +381,11 @@ TEST(G6_a_lookup_may_find_a_file_that_is_being_freed)
 	EXPECT(gate_wait(&at));
 	file_put(f);
 	EXPECT_EQ(a32_load(&released), 1);
+	helper_start(&freed, do_barrier, NULL);
+	EXPECT(!helper_ended_within(&freed, 30));
 	gate_disarm(&at);
 	helper_join(&j.h);
+	helper_join(&freed);
 	EXPECT_EQ(j.ret, -EFAULT);
 	EXPECT_EQ(slot(0, GPA, 0, NULL, 0), 0);
 	EXPECT(rig_stop(&r));

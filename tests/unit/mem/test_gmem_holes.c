@@ -97,6 +97,77 @@ TEST(I28_a_slot_of_a_dying_file_does_not_go_under_a_hole)
 	EXPECT(rig_stop(&r));
 }
 
+static void do_bind(void *arg)
+{
+	struct job *j = arg;
+
+	library_enter();
+	j->ret = slot(j->id, j->ipa, MIB, j->f, j->from);
+	library_exit();
+}
+
+static void do_allocate(void *arg)
+{
+	struct job *j = arg;
+
+	library_enter();
+	j->ret = gmem_allocate(j->inode, 0, SIZE);
+	library_exit();
+}
+
+static void do_open_view(void *arg)
+{
+	struct job *j = arg;
+
+	library_enter();
+	j->f = file_of(gmem_file_open(&r.m, j->inode));
+	library_exit();
+}
+
+/* A hole ends with the views and bindings that it began with, and with no page: what would change that waits for it. */
+TEST(I28_bindings_views_and_pages_stand_still_under_a_hole)
+{
+	static void (*const change[])(void *) = {do_bind, do_open_view, do_allocate, do_put};
+	struct file *f;
+	u32 x = 1;
+
+	start();
+	f = gmem_new(SIZE);
+	ASSERT_EQ(slot(0, GPA, MIB, f, 0), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(change); i++) {
+		struct job punch = {.from = 0, .to = SIZE, .inode = inode_of(f)};
+		struct job j = {.id = 1, .ipa = 2 * GPA, .from = MIB, .inode = inode_of(f)};
+		struct file *view = file_of(gmem_file_open(&r.m, inode_of(f)));
+		struct gate at;
+
+		ASSERT_EQ(slot(2, 3 * GPA, MIB, view, 0), 0);
+		j.f = change[i] == do_bind ? f : view;
+		gate_arm(&at, HOOK_GMEM_PUNCH, 0);
+		helper_start(&punch.h, do_punch, &punch);
+		EXPECT(gate_wait(&at));
+		helper_start(&j.h, change[i], &j);
+		EXPECT(!helper_ended_within(&j.h, 30));
+		gate_disarm(&at);
+		helper_join(&punch.h);
+		helper_join(&j.h);
+		EXPECT_EQ(j.ret, 0);
+		ASSERT_EQ(r.m.inv_in_progress, 0);
+		EXPECT_EQ(slot(2, 0, 0, NULL, 0), 0);
+		if (change[i] == do_bind)
+			EXPECT_EQ(slot(1, 0, 0, NULL, 0), 0);
+		if (change[i] == do_open_view)
+			file_put(j.f);
+		if (change[i] != do_put)
+			file_put(view);
+		/* no view that has gone is walked any more */
+		EXPECT_EQ(gmem_punch(inode_of(f), 0, SIZE, NULL), 0);
+	}
+	EXPECT_EQ(guest(GPA, FAKE_WRITE, &x), 0);
+	EXPECT_EQ(slot(0, GPA, 0, NULL, 0), 0);
+	file_put(f);
+	EXPECT(rig_stop(&r));
+}
+
 /* A page found before the hole is not installed after it. */
 TEST(I36_a_fault_that_raced_with_a_hole_runs_again)
 {
@@ -240,7 +311,8 @@ TEST(a_poisoned_page_is_refused_until_it_is_punched)
 	EXPECT_EQ(level_at(GPA), 3);
 	EXPECT_EQ(guest(GPA + PAGE, FAKE_WRITE, &x), -EHWPOISON);
 	EXPECT_EQ(mem_read_guest(&r.m, GPA + PAGE, &x, 4), -EFAULT);
-	EXPECT_EQ(gmem_punch(inode_of(f), 0, SIZE, NULL), 0);
+	/* as far as anybody likes: what lies behind its end is nobody's */
+	EXPECT_EQ(gmem_punch(inode_of(f), 0, 64 * GIB, NULL), 0);
 	EXPECT_EQ(guest(GPA + PAGE, FAKE_READ, &x), 0);
 	EXPECT_EQ(x, 0);
 	EXPECT_EQ(slot(0, GPA, 0, NULL, 0), 0);
