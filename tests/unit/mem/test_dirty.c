@@ -119,6 +119,45 @@ TEST(turning_logging_on_protects_what_was_mapped_and_off_lets_blocks_return)
  * A page fault that began while the range was mapped by pages, and goes on when another vCPU, which saw the slot before logging
  * began, has put a block there: opening the block would let every page of it be written and mark one.
  */
+static bool is_mapped(const void *p)
+{
+	return !msync((void *)ALIGN_DOWN((uintptr_t)p, PAGE), PAGE, MS_ASYNC);
+}
+
+static const void *bitmap_of_slot_0(void)
+{
+	return memslot_find_id(memslot_active(&r.m), 0)->dirty_bitmap;
+}
+
+/* Mapped, not allocated: no count of objects would miss one. */
+TEST(a_bitmap_lives_as_long_as_its_slot_logs)
+{
+	const u64 size = 16 * GIB;
+	const void *bitmap;
+
+	rig_start(&r);
+	/* Nothing need be mapped there. */
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, size, (void *)GIB, MEMSLOT_LOG_DIRTY), 0);
+	bitmap = bitmap_of_slot_0();
+	ASSERT_EQ(rig_slot(&r.m, 0, size, size, (void *)GIB, MEMSLOT_LOG_DIRTY), 0);
+	EXPECT(bitmap_of_slot_0() == bitmap && is_mapped(bitmap));
+	ASSERT_EQ(rig_slot(&r.m, 0, size, size, (void *)GIB, 0), 0);
+	EXPECT(!bitmap_of_slot_0() && !is_mapped(bitmap));
+	ASSERT_EQ(rig_slot(&r.m, 0, size, size, (void *)GIB, MEMSLOT_LOG_DIRTY), 0);
+	bitmap = bitmap_of_slot_0();
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, size, (void *)GIB, 0), 0);
+	EXPECT(!is_mapped(bitmap));
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, size, (void *)GIB, MEMSLOT_LOG_DIRTY), 0);
+	bitmap = bitmap_of_slot_0();
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, 0, NULL, 0), 0);
+	EXPECT(!is_mapped(bitmap));
+	/* Also where the VM goes with the slot. */
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, size, (void *)GIB, MEMSLOT_LOG_DIRTY), 0);
+	bitmap = bitmap_of_slot_0();
+	EXPECT(rig_stop(&r));
+	EXPECT(!is_mapped(bitmap));
+}
+
 TEST(I22_a_fault_on_a_page_does_not_make_a_block_writable)
 {
 	char *p = rig_map(2 * MIB, 2 * MIB);

@@ -142,6 +142,17 @@ TEST(store_then_load_on_both_sides_one_sees_the_other)
 	run(store_then_load, load_behind_store, neither_saw);
 }
 
+/* A fault that counts itself and then looks at the word, against the end of a pair that changes it and then counts (mem/inval.c). */
+static void count_then_look(void)
+{
+	a64_fetch_add(&l.x, 1);
+	l.r0 = a64_load(&l.y);
+}
+TEST(rmw_then_load_on_both_sides_one_sees_the_other)
+{
+	run(count_then_look, count_then_load, neither_saw);
+}
+
 /* The same with a read-modify-write and fence_after_rmw: the SRCU reader's side. */
 static void enter_rmw(void)
 {
