@@ -118,6 +118,7 @@ cpu_start:
 	str w1, [x0]
 	mov w1, #-1
 	str w1, [x0, #0x84]
+	str wzr, [x0, #0xc08] /* levels */
 	mov w1, #2
 	str w1, [x0, #0x104] /* 33: the UART */
 	mov w1, #UART_PRIORITY
