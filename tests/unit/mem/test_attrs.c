@@ -272,6 +272,7 @@ TEST(the_set_is_changed_and_read_under_its_locks)
 	read_lock(&r.m.mmu_lock);
 	gate_disarm(&at);
 	EXPECT(!helper_ended_within(&change.h, 30));
+	EXPECT(!itree_find(&r.m.attributes, GPA / PAGE));
 	read_unlock(&r.m.mmu_lock);
 	helper_join(&change.h);
 	helper_join(&second.h);

@@ -365,6 +365,31 @@ static void do_barrier(void *arg)
 	rcu_barrier();
 }
 
+/* Who looks keeps nothing. */
+TEST(I27_facts_about_a_slot_hold_no_reference)
+{
+	struct gmem_slot_facts facts;
+	struct file *f;
+	int cookie;
+
+	start();
+	f = gmem_new(SIZE);
+	ASSERT_EQ(slot(0, GPA, MIB, f, MIB), 0);
+	cookie = srcu_read_lock(&r.m.srcu);
+	EXPECT(gmem_slot_facts(memslot_find_id(memslot_active(&r.m), 0), &facts));
+	srcu_read_unlock(&r.m.srcu, cookie);
+	EXPECT_EQ(facts.offset, MIB);
+	EXPECT_EQ(facts.hva, inode_of(f)->base + MIB);
+	EXPECT_EQ(facts.size, SIZE);
+	file_put(f);
+	EXPECT_EQ(a32_load(&released), 1);
+	cookie = srcu_read_lock(&r.m.srcu);
+	EXPECT(!gmem_slot_facts(memslot_find_id(memslot_active(&r.m), 0), &facts));
+	srcu_read_unlock(&r.m.srcu, cookie);
+	EXPECT_EQ(slot(0, GPA, 0, NULL, 0), 0);
+	EXPECT(rig_stop(&r));
+}
+
 /* G-6: between load and try nothing but RCU keeps the file object. */
 TEST(G6_a_lookup_may_find_a_file_that_is_being_freed)
 {
