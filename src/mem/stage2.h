@@ -200,7 +200,7 @@ void stage2_make_young(struct vm_mem *m, struct s2_mmu *mmu, u64 ipa) REQUIRES_S
 
 /*
  * What a change took away: the covering range of the entries that lost something (end == 0: nothing), and how many these were,
- * in leaves and in pages of 4 KiB.
+ * in leaves and in pages of 4 KiB (unmap alone counts those).
  */
 struct s2_range {
 	u64 start, end;
