@@ -225,14 +225,13 @@ int machine_create(struct machine *m, const struct run_options *options, const s
 		.pause_cond = PTHREAD_COND_INITIALIZER,
 		.input_lock = PTHREAD_MUTEX_INITIALIZER,
 	};
-	if (options->incoming)
-		return machine_create_parts(
-			m); /* what a booted machine would find in memory comes in */
-	/* The files first: most mistakes are there. */
+	if (!options->kernel)
+		return machine_create_parts(m); /* all of its memory comes in */
+	/* The files first: most mistakes are there. With --incoming, too, where only a reset will boot them. */
 	status = boot_images_read(&images, options);
 	if (!status)
 		status = machine_create_parts(m);
-	if (!status)
+	if (!status && !options->incoming)
 		status = boot_load(m, &images);
 	boot_images_free(&images);
 	return status;
