@@ -248,7 +248,8 @@ int machine_start(struct machine *m)
 void machine_post_end(struct machine *m, enum machine_end end)
 {
 	pthread_mutex_lock(&m->end_lock);
-	if (m->end == END_NONE)
+	/* A guest that has moved is not here, whatever else has ended the wait for that. */
+	if (m->end == END_NONE || end == END_MIGRATED)
 		m->end = end;
 	pthread_mutex_unlock(&m->end_lock);
 	machine_wake(m);
