@@ -225,14 +225,13 @@ int machine_create(struct machine *m, const struct run_options *options, const s
 		.pause_cond = PTHREAD_COND_INITIALIZER,
 		.input_lock = PTHREAD_MUTEX_INITIALIZER,
 	};
-	if (options->incoming)
-		return machine_create_parts(
-			m); /* what a booted machine would find in memory comes in */
-	/* The files first: most mistakes are there. */
+	if (!options->kernel)
+		return machine_create_parts(m); /* all of its memory comes in */
+	/* The files first: most mistakes are there. With --incoming, too, where only a reset will boot them. */
 	status = boot_images_read(&images, options);
 	if (!status)
 		status = machine_create_parts(m);
-	if (!status)
+	if (!status && !options->incoming)
 		status = boot_load(m, &images);
 	boot_images_free(&images);
 	return status;
@@ -249,7 +248,8 @@ int machine_start(struct machine *m)
 void machine_post_end(struct machine *m, enum machine_end end)
 {
 	pthread_mutex_lock(&m->end_lock);
-	if (m->end == END_NONE)
+	/* A guest that has moved is not here, whatever else has ended the wait for that. */
+	if (m->end == END_NONE || end == END_MIGRATED)
 		m->end = end;
 	pthread_mutex_unlock(&m->end_lock);
 	machine_wake(m);

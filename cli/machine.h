@@ -101,7 +101,7 @@ int machine_create(struct machine *machine, const struct run_options *options,
 		   const struct accel *accel, struct terminal *terminal,
 		   const struct nvme_disk *disks);
 int machine_start(struct machine *machine);
-/* Any thread: the machine is to end. The first caller's reason counts. */
+/* Any thread: the machine is to end. The first caller's reason counts, but for END_MIGRATED. */
 void machine_post_end(struct machine *machine, enum machine_end end);
 /* Any thread: the run loop looks around. */
 void machine_wake(void *machine);

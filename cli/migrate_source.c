@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -104,20 +105,15 @@ static void report_some(void *opaque, uint64_t pages_left)
 
 /* --- steps; 0, or -1 with stream.why set --- */
 
-static int open_destination(struct migration *mig)
+static int open_file(struct migration *mig)
 {
 	struct stream *stream = &mig->stream;
+	struct stat there;
 
-	if (!stream->is_file) {
-		stream->fd = stream_connect(mig->path);
-		if (stream->fd >= 0)
-			return 0;
-		return stream_fail(stream, "unix:%s: %s%s", mig->path, strerror(errno),
-				   errno == ENOENT || errno == ECONNREFUSED
-					   ? "; start the destination first, by anykvm run "
-					     "--incoming"
-					   : "");
-	}
+	/* It would be noticed, or replaced, only when all is copied. */
+	if (!stat(mig->path, &there) && !S_ISREG(there.st_mode))
+		return stream_fail(stream, "%s: there is something that is no regular file",
+				   mig->path);
 	if (asprintf(&mig->partial, "%s.partial-XXXXXX", mig->path) < 0) {
 		mig->partial = NULL;
 		return stream_fail(stream, "out of memory");
@@ -129,6 +125,21 @@ static int open_destination(struct migration *mig)
 	free(mig->partial);
 	mig->partial = NULL;
 	return stream_fail(stream, "%s: %s", mig->path, strerror(errno));
+}
+
+static int open_destination(struct migration *mig)
+{
+	struct stream *stream = &mig->stream;
+	bool absent;
+
+	if (stream->is_file)
+		return open_file(mig);
+	stream->fd = stream_connect(mig->path);
+	if (stream->fd >= 0)
+		return 0;
+	absent = errno == ENOENT || errno == ECONNREFUSED;
+	return stream_fail(stream, "unix:%s: %s%s", mig->path, strerror(errno),
+			   absent ? "; start the destination first, by anykvm run --incoming" : "");
 }
 
 static int greet(struct migration *mig)

@@ -16,7 +16,7 @@ SOURCE = os.path.abspath(sys.argv[2])
 TMP = tempfile.mkdtemp(prefix='anykvm-migrate-')
 SOAK_PERCENT = int(os.environ.get('ANYKVM_SOAK') or ([word[8:] for word in sys.argv if word.startswith('percent:')] + [0])[0])
 PATIENCE = 60
-ACCEPT, READY, STARTED, FAILED = 7, 8, 9, 10  # enum stream_kind
+COMMIT, ACCEPT, READY, STARTED, FAILED = 6, 7, 8, 9, 10  # enum stream_kind
 
 
 class Failed(Exception):
