@@ -218,6 +218,8 @@ TEST(I17_a_bind_without_storage_leaves_nothing)
 	ASSERT_EQ(slot(1, GPA + SIZE, 0, NULL, 0), 0);
 	file_put(f);
 	f = gmem_new(SIZE);
+	/* The first file's memory goes by RCU. */
+	rcu_barrier();
 	objects = host_alloc_objects();
 	setrlimit(RLIMIT_NOFILE, &none);
 	EXPECT_EQ(slot(0, GPA, SIZE, f, 0), -EMFILE);
