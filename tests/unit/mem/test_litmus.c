@@ -15,9 +15,9 @@
 
 #if defined(ANYKVM_SANITIZED)
 #define ROUNDS ((u32)test_rounds(1000, 100000))
-#define STEPS  (INSTANCES * (u32)test_rounds(20, 1000))
+#define STEPS  (INSTANCES * (u32)test_rounds(8, 1000))
 #else
-#define ROUNDS ((u32)test_rounds(5000, 1000000))
+#define ROUNDS ((u32)test_rounds(2000, 1000000))
 #define STEPS  (INSTANCES * (u32)test_rounds(40, 10000))
 #endif
 
@@ -34,7 +34,7 @@ static void meet(struct a32 *w, u32 round)
 	a32_fetch_add(w, 1);
 	for (int i = 0; a32_load(w) < 2 * round; i++) {
 		cpu_relax();
-		if (i > 5000)
+		if (i > 2000)
 			sched_yield();
 	}
 }
