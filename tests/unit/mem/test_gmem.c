@@ -470,6 +470,9 @@ TEST(I34_a_fork_child_does_not_get_the_storage)
 	munmap(probe, PAGE);
 	start();
 	f = gmem_new(SIZE);
+	/* made when it is first needed */
+	ASSERT_EQ(gmem_allocate(inode_of(f), 0, PAGE), 0);
+	EXPECT(is_mapped(inode_of(f)->base));
 	EXPECT(!child_has((void *)(uintptr_t)inode_of(f)->base));
 	file_put(f);
 	EXPECT(rig_stop(&r));
