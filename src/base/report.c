@@ -126,7 +126,7 @@ static void put_text_cell(struct report *r, enum report_kind kind, unsigned widt
 		put(r, "%*s", width, size_text(c->value, buf));
 		break;
 	case REPORT_TEXT:
-		put(r, "%-*s", width, c->text);
+		put(r, "%-*s", width, c->text ? c->text : "");
 		break;
 	}
 }
@@ -147,7 +147,7 @@ static void put_json_cell(struct report *r, const char *name, enum report_kind k
 		    (unsigned long long)c->value, name, (unsigned long long)c->end);
 		break;
 	case REPORT_TEXT:
-		put(r, "\"%s\": \"%s\"", name, c->text);
+		put(r, "\"%s\": \"%s\"", name, c->text ? c->text : "");
 		break;
 	}
 }
