@@ -17,13 +17,17 @@ u64 host_signals_block(void)
 	struct thread_context *t = &thread_context;
 	u64 block = ~NEVER_BLOCKED, old = 0;
 
-	/* A handler that comes before the system call undoes what it does here; after it none comes. */
-	if (!t->signals_blocked) {
-		raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &block, &old, SIGSET_SIZE);
-		t->signals_mask = old;
+	if (t->signals_blocked) {
+		t->signals_blocked++;
+		return t->signals_mask;
 	}
-	t->signals_blocked++;
-	return t->signals_mask;
+	/* A handler that comes before the system call undoes what it does here; after it only those for faults come. */
+	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &block, &old, SIGSET_SIZE);
+	/* The count first: one for a fault that somebody sent would else take the mask of now for the program's. */
+	t->signals_blocked = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	t->signals_mask = old;
+	return old;
 }
 
 void host_signals_restore(u64 mask)
