@@ -4,11 +4,11 @@
  * the memory under the slots changes. Nothing may crash, hang or abort; when all is closed, nothing is left. The sequence of
  * each thread is given by its seed (FUZZ_SEED, default 1); how the threads meet is not.
  */
-#include <dirent.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
 #include "../../api/vmm.h"
+#include "../../fds.h"
 #include "api/api.h"
 #include "host/alloc.h"
 #include "sync/rcu.h"
@@ -382,17 +382,6 @@ static void *worker_main(void *arg)
 
 static void on_signal(int sig)
 {
-}
-
-static int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 static void fuzz_round(uint64_t seed, unsigned steps, unsigned long answered[2])

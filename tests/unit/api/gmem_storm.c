@@ -6,11 +6,11 @@
  * Each page is only ever written with the mark of its file and its number (a host, at offset 0) or with a constant (the guest, at
  * 8). So whatever anybody reads is one of these or 0, or some page was given out with what another had left in it (I-36).
  */
+#include "../../fds.h"
 #include "../../api/gmem.h"
 #include "host/alloc.h"
 #include "sync/rcu.h"
 
-#include <dirent.h>
 #include <sched.h>
 
 #define FILES	   2
@@ -251,17 +251,6 @@ static void check_files(void)
 		munmap(p, STORM_SIZE);
 		close(fds[i]);
 	}
-}
-
-static int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 TEST(I36_a_storm_leaves_nothing_of_one_page_in_another)

@@ -12,10 +12,10 @@
 #ifndef ANYKVM_TESTS_SWEEP_ENGINE_H
 #define ANYKVM_TESTS_SWEEP_ENGINE_H
 
-#include <dirent.h>
 #include <sys/resource.h>
 
 #include "../../api/vmm.h"
+#include "../../fds.h"
 #include "api/api.h"
 #include "host/alloc.h"
 #include "host/guarded.h"
@@ -54,17 +54,6 @@ struct operation {
 
 static struct rig rig_new(const struct operation *o);
 static void rig_free(struct rig *r);
-
-static int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 /* --- state ---------------------------------------------------------------------------------------------------------------- */
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* guest_memfd below the API: who may use what while files, slots and faults come and go (mem/gmem.h, G-1 to G-11). */
-#include <dirent.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "../../fds.h"
 #include "gmem_rig.h"
 #include "host/alloc.h"
 #include "sync/rcu.h"
@@ -149,20 +149,9 @@ static bool is_mapped(u64 hva)
 	return !msync((void *)(uintptr_t)hva, PAGE, MS_ASYNC);
 }
 
-static unsigned count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 TEST(I17_a_file_leaves_neither_descriptors_nor_mappings)
 {
-	unsigned fds = count_fds();
+	int fds = count_fds();
 	struct gmem_file *gf;
 	struct file *f;
 	u64 base, poison;
