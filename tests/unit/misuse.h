@@ -33,7 +33,7 @@ static inline struct child_result child_run(void (*fn)(void))
 		signal(SIGABRT, SIG_DFL);
 		dup2(p[1], 2);
 		close(p[0]);
-		alarm(60);
+		alarm(30);
 		fn();
 		_exit(0);
 	}
