@@ -78,7 +78,7 @@ static bool refused(const struct fault *f, const struct nested_walk *w)
 }
 
 /*
- * Step 1. The address is one of the guest's guest: its hypervisor says what it means, how large the piece is that it gave, and
+ * The address is one of the guest's guest: its hypervisor says what it means, how large the piece is that it gave, and
  * with which rights. The hypervisor's own level is kept in the leaf, for its invalidations.
  */
 static int fault_nested(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
@@ -105,7 +105,7 @@ static int fault_nested(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 	return 0;
 }
 
-/* Steps 3 and 4. */
+/* Which slot, and what happens where there is none. */
 static void fault_slot(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 		       enum mem_fault_action *action) REQUIRES_SHARED(&m->srcu)
 {
@@ -166,7 +166,7 @@ static unsigned block_level(struct vm_mem *m, const struct fault *f, const struc
 	return 3;
 }
 
-/* Steps 7 and 9. -EFAULT: no mapping, or not of the kind the access needs. */
+/* -EFAULT: no mapping, or not of the kind the access needs. */
 static int fault_plan(struct vm_mem *m, struct fault *f)
 {
 	struct host_vma vma;
@@ -188,7 +188,7 @@ static int fault_plan(struct vm_mem *m, struct fault *f)
 }
 
 /*
- * Steps 7 to 9 of a slot with guest_memfd. Its storage is all ours: nothing is asked of the host. The reference keeps it until
+ * A slot with guest_memfd. Its storage is all ours: nothing is asked of the host. The reference keeps it until
  * the page is present; that it is still the right one is the retry rule's business.
  */
 static int fault_gmem(struct vm_mem *m, struct fault *f)
@@ -223,7 +223,7 @@ static void fault_report(struct vm_mem *m, struct mem_vcpu *mv, const struct fau
 					  .flags = f->attr.private ? MEM_FAULT_FLAG_PRIVATE : 0};
 }
 
-/* Steps 7 to 9. What the cache said may be out of date if a mapping changed unannounced: ask the host before saying no. */
+/* What the cache said may be out of date if a mapping changed unannounced: ask the host before saying no. */
 static int fault_populate(struct vm_mem *m, struct fault *f)
 {
 	int ret;
@@ -240,7 +240,7 @@ static int fault_populate(struct vm_mem *m, struct fault *f)
 	return ret;
 }
 
-/* Steps 7 to 9: which memory it is. The attribute is read after inv_seq, as all that a pair may change. */
+/* Which memory it is. The attribute is read after inv_seq, as all that a pair may change. */
 static int fault_memory(struct vm_mem *m, struct fault *f)
 {
 	mem_attr_at(m, f->gfn, &f->attr);
@@ -250,7 +250,7 @@ static int fault_memory(struct vm_mem *m, struct fault *f)
 	return f->attr.private ? -EFAULT : fault_populate(m, f);
 }
 
-/* Step 10. */
+/* The retry rule. */
 static bool must_retry(struct vm_mem *m, const struct fault *f) REQUIRES_SHARED(&m->mmu_lock)
 {
 	if (m->inv_in_progress)
@@ -287,7 +287,7 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 	return ret;
 }
 
-/* Steps 10 to 12. 0, -EAGAIN (raced: run again), -EIO, -ENOMEM. */
+/* 0, -EAGAIN (raced: run again), -EIO, -ENOMEM. */
 static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f,
 			 bool *in_flight) REQUIRES_SHARED(&m->srcu)
 {

@@ -44,7 +44,7 @@ enum mem_fault_action {
 };
 
 /*
- * Handles one fault (memory lifetimes: fault path steps 1 to 12, docs/memory.md). The calling vCPU thread is OUTSIDE and holds
+ * Handles one fault (docs/memory.md, "A fault"). The calling vCPU thread is OUTSIDE and holds
  * vcpu->mutex only. f->ipa is an address of the MMU in force; what it is to the VM after a guest hypervisor's stage 2 is in
  * mem_vcpu.walk.ipa. Returns 0 and *action, or -EFAULT (no or insufficient backing), -EHWPOISON, -ENOMEM, -EIO (VM memory torn
  * down), -EINTR.

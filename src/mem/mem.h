@@ -144,7 +144,7 @@ struct vm_mem {
 /* ipa_bits 32..48. 0, -ENOMEM. Registers with the notifier and waits for pairs in flight (I-06). No lock held. */
 int mem_init(struct vm_mem *m, unsigned ipa_bits);
 /*
- * VM destroy, split as the order needs (memory-lifetimes 1.4): stop_notifier before anything is freed; fini after the vCPUs.
+ * VM destroy, split as the order needs (vm/vm.c): stop_notifier before anything is freed; fini after the vCPUs.
  */
 void mem_stop_notifier(struct vm_mem *m);
 void mem_fini(struct vm_mem *m);
@@ -152,7 +152,7 @@ int mem_vcpu_init(struct vm_mem *m, struct mem_vcpu *mv, struct tlb_client *tlb)
 void mem_vcpu_fini(struct mem_vcpu *mv);
 /* Detach every table; afterwards faults answer EIO. Idempotent, callable concurrently (I-02): teardown.c. */
 void mem_flush_all(struct vm_mem *m) EXCLUDES(&m->mmu_lock);
-/* The process's memory goes away: flush_all on every VM (1.5). */
+/* The process's memory goes away: flush_all on every VM (docs/memory.md, "Teardown"). */
 void mm_release(void);
 
 /* Guest memory access by library code (pvtime, tables): through slots, guarded, marks dirty. -EFAULT if not all accessible. */

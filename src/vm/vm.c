@@ -120,7 +120,7 @@ static void vm_free_vcpu(struct vm_vcpu *vv)
 	DELETE(vv);
 }
 
-/* memory-lifetimes 1.4: no lock held, nobody can find the VM any more. */
+/* No lock held, nobody can find the VM any more. */
 static void vm_destroy(struct vm *vm)
 {
 	u32 nr = a32_load_relaxed(&vm->group.nr);

@@ -355,7 +355,7 @@ TEST(I04_the_flush_meets_loads_faults_tlbis_pairs_and_growth)
 	}
 }
 
-/* --- mm exit (E) against last close (C): the rows of memory-lifetimes 1.5 ---------------------------------------------- */
+/* --- mm exit (E) against last close (C), in the orders that docs/memory.md names ---------------------------- */
 
 static struct vm_mem *closing;
 
