@@ -307,7 +307,7 @@ static const char *next_option(void *arg, size_t i)
 	return long_options[i].name;
 }
 
-static void complain(char **argv, int at)
+static void complain(const char *word)
 {
 	char near[256], name[64];
 
@@ -316,10 +316,10 @@ static void complain(char **argv, int at)
 		return;
 	}
 	if (optopt) {
-		say("%s: takes no value; see --help", argv[at]);
+		say("%s: takes no value; see --help", word);
 		return;
 	}
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(argv[at], "="), argv[at]);
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
 	nearest_names(name + strspn(name, "-"), next_option, NULL, near, sizeof(near));
 	say("%s: no such option%s; see --help", name, near);
 }
@@ -335,15 +335,15 @@ static unsigned processors(void)
 int options_parse(int argc, char **argv, struct options *o)
 {
 	const char *command = argv[0];
-	int c, at = 1;
+	int c, at;
 
 	o->faults = -1;
 	o->jobs = processors();
 	opterr = 0;
 	optind = 0; /* glibc: start afresh */
-	for (; (c = getopt_long(argc, argv, ":j:qh", long_options, NULL)) != -1; at = optind) {
+	while (at = -1, (c = getopt_long(argc, argv, ":j:qh", long_options, &at)) != -1) {
 		if (c == '?') {
-			complain(argv, at);
+			complain(argv[optind - 1]);
 			return STATUS_MISUSE;
 		}
 		if (c == ':') {
@@ -351,7 +351,8 @@ int options_parse(int argc, char **argv, struct options *o)
 			return STATUS_MISUSE;
 		}
 		if (!option_fits(command, c)) {
-			say("%s: %s takes no such option; see --help", argv[at], command);
+			say("%s%s: %s takes no such option; see --help", at < 0 ? "-" : "--",
+			    at < 0 ? (char[]){c, 0} : long_options[at].name, command);
 			return STATUS_MISUSE;
 		}
 		if (c == 'h') {
@@ -363,6 +364,8 @@ int options_parse(int argc, char **argv, struct options *o)
 	}
 	o->word = (const char **)argv + optind;
 	o->nr_words = argc - optind;
+	if (o->json && !strcmp(o->json, "-"))
+		o->out = stderr; /* standard output is for the JSON alone */
 	return -1;
 }
 

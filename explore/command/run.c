@@ -138,7 +138,7 @@ int run_main(struct options *o)
 	for (; r.printed < r.nr; r.printed++)
 		output_item(o, &r.item[r.printed], r.nr == 1);
 	if (r.nr > 1)
-		output_tally(&r.tally);
+		output_tally(o, &r.tally);
 	written = output_files(o, r.item, r.nr);
 	for (size_t i = 0; i < r.nr; i++)
 		item_free(&r.item[i]);
