@@ -4,7 +4,7 @@
  *
  * The arena is one reservation, cut into as many parts as there are fibers. Each part is a bump allocator, so that an address
  * depends on what its fiber allocated before and on nothing else. An execution's blocks have numbers; a map of the arena's
- * 16-byte granules gives the number for an address. Nothing of this is cleared between executions: granules below the bump
+ * 16-byte granules, and one of its pages for large blocks, gives the number for an address. Nothing of this is cleared between executions: granules below the bump
  * pointer were written by this execution, and a shadow cell counts only if it carries the number of this execution.
  */
 #ifndef ANYKVM_EXPLORE_HEAP_H
@@ -20,6 +20,8 @@
 #define ARENA_SIZE    (PART_SIZE * MAX_FIBERS)
 #define GRANULE_SHIFT 4
 #define GRANULE	      (1ul << GRANULE_SHIFT)
+#define PAGE_SHIFT    12
+#define PAGE	      (1ul << PAGE_SHIFT)
 #define WORD_SHIFT    3
 #define WORD	      (1ul << WORD_SHIFT)
 #define MAX_BLOCKS    (1u << 20)
@@ -94,6 +96,7 @@ struct heap {
 	uintptr_t base;	     /* of the arena */
 	uint32_t run;	     /* number of this execution: 1, 2... */
 	struct cell *cell;   /* of the arena's words */
+	uint32_t *page;	     /* block of each page that is all of one block, 0: see the granule */
 	uint32_t *granule;   /* block of each granule, 0: none */
 	struct block *block; /* 1... */
 	uint32_t nr_blocks;
