@@ -13,6 +13,7 @@
 
 /* Free in every address space of 39 bits or more, and far from where programs and the kernel put things. */
 #define PREFERRED_BASE 0x2000000000ul
+#define NR_SIZES       256
 #define READY_STEP     (1ul << 20)
 #define LARGE	       (128ul << 10)
 
@@ -163,6 +164,31 @@ static void zero(uintptr_t start, uintptr_t end, uintptr_t dirty)
 	memset((void *)to, 0, end - to);
 }
 
+/*
+ * Where memory is handed out again, freeing and allocating one size do not commute: operations on one object, the free memory of
+ * that size.
+ */
+static void announce_reuse(struct fiber *f, size_t size, const char *name, uintptr_t pc)
+{
+	static char free_memory[NR_SIZES];
+	char *m = &free_memory[(size + GRANULE - 1) / GRANULE % NR_SIZES];
+	struct object *o;
+	struct op op;
+
+	if (!engine_concurrent || !(heap.scenario->flags & EXPLORE_REUSE))
+		return;
+	explore_name(m, "free memory of %zu bytes", size);
+	o = engine_object(m);
+	op = (struct op){.kind = OP_WRITE,
+			 .access = ACCESS_WRITE,
+			 .object = o->id,
+			 .addr = (uintptr_t)m,
+			 .pc = pc,
+			 .name = name,
+			 .key = o->key};
+	engine_point(&op, NULL, NULL);
+}
+
 /* The most recently freed block of that size, taken off the list; NULL if there is none or a fresh one was chosen. */
 static struct block *take_freed(size_t size, size_t align)
 {
@@ -242,6 +268,7 @@ void *explore_alloc(size_t size, size_t align, const char *type, bool fallible)
 	void *p = NULL;
 
 	f->in_runtime++;
+	announce_reuse(f, size, "allocate", pc);
 	if (!fallible || !engine_concurrent || !heap.scenario->faults ||
 	    !explore_choose(2, "allocation fails"))
 		p = allocate(f, size, align, type, pc);
@@ -265,6 +292,7 @@ void explore_free(void *p)
 
 		blame_wild(f, &a);
 	}
+	announce_reuse(f, b->size, "free", pc);
 	op.key = heap_key(addr);
 	op.name = b->type->name;
 	engine_note(&op);

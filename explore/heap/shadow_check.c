@@ -65,6 +65,15 @@ void engine_violation(struct violation *v)
 	longjmp(violated, 1);
 }
 
+void engine_point(struct op *op, bool (*enabled)(const struct op *op, struct fiber *f, void *arg),
+		  void *arg)
+{
+}
+
+void explore_name(const void *addr, const char *fmt, ...)
+{
+}
+
 unsigned explore_choose(unsigned n, const char *what)
 {
 	return 0;
