@@ -68,6 +68,7 @@ void heap_init(const struct explore_suite *suite)
 	heap.granule = heap_reserve(ARENA_SIZE / GRANULE * sizeof(*heap.granule));
 	heap.block = heap_reserve(MAX_BLOCKS * sizeof(*heap.block));
 	heap_types_init();
+	context_init();
 	shadow_init();
 }
 

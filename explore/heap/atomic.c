@@ -13,8 +13,7 @@
 
 #include "heap/heap.h"
 
-#define HOOK __attribute__((visibility("default"), used))
-#define PC   ((uintptr_t)__builtin_return_address(0))
+#define PC ((uintptr_t)__builtin_return_address(0))
 
 /* What fences of a fiber did to relaxed operations: those before an acquire fence, those after a release fence. */
 static struct fences {
