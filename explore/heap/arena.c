@@ -75,7 +75,12 @@ void heap_init(const struct explore_suite *suite)
 void heap_begin(const struct explore_scenario *s)
 {
 	heap.scenario = s;
-	heap.run++;
+	if (!++heap.run) {
+		heap.run = 1;
+		shadow_forget();
+		types_forget();
+		atomics_forget();
+	}
 	heap.nr_blocks = heap.nr_live = heap.freed = 0;
 	for (int i = 0; i < MAX_FIBERS; i++) {
 		struct arena_part *part = &heap.part[i];

@@ -32,6 +32,11 @@ static struct fences *fences_of(const struct fiber *f)
 	return s;
 }
 
+void atomics_forget(void)
+{
+	memset(fences, 0, sizeof(fences));
+}
+
 static bool acquires(int order)
 {
 	return order != __ATOMIC_RELAXED && order != __ATOMIC_RELEASE;

@@ -135,6 +135,10 @@ void context_init(void);
 
 void shadow_init(void);
 void shadow_begin(void);
+/* Numbers of executions start again. */
+void shadow_forget(void);
+void types_forget(void);
+void atomics_forget(void);
 
 /* An access by f to a block whose type has guards. */
 void guard_access(struct fiber *f, const struct use *a);

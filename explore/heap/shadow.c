@@ -13,6 +13,8 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "heap/heap.h"
 
@@ -25,6 +27,13 @@ struct more {
 
 static struct more *more; /* 1... */
 static uint32_t nr_more;
+
+static size_t region_words(const struct explore_region *r)
+{
+	uintptr_t start = (uintptr_t)r->start & ~(WORD - 1);
+
+	return ((uintptr_t)r->start + r->size - start + WORD - 1) / WORD;
+}
 
 void shadow_init(void)
 {
@@ -41,7 +50,7 @@ void shadow_init(void)
 		uintptr_t end = (uintptr_t)suite->region[i].start + suite->region[i].size;
 
 		heap.region_cell[i] =
-			heap_reserve(((end - start) / WORD + 1) * sizeof(struct cell));
+			heap_reserve(region_words(&suite->region[i]) * sizeof(struct cell));
 		if (start < heap.region_start)
 			heap.region_start = start;
 		if (end > heap.region_end)
@@ -52,6 +61,16 @@ void shadow_init(void)
 void shadow_begin(void)
 {
 	nr_more = 0;
+}
+
+void shadow_forget(void)
+{
+	const struct explore_suite *suite = heap.suite;
+
+	madvise(heap.cell, ARENA_SIZE / WORD * sizeof(*heap.cell), MADV_DONTNEED);
+	for (size_t i = 0; i < suite->nr_regions; i++)
+		memset(heap.region_cell[i], 0,
+		       region_words(&suite->region[i]) * sizeof(struct cell));
 }
 
 static uint32_t take_more(void)
