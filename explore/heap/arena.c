@@ -13,8 +13,9 @@
 
 /* Free in every address space of 39 bits or more, and far from where programs and the kernel put things. */
 #define PREFERRED_BASE 0x2000000000ul
+#define NR_SIZES       256
 #define READY_STEP     (1ul << 20)
-#define LARGE	       (256ul << 10)
+#define LARGE	       (128ul << 10)
 
 struct heap heap;
 
@@ -63,16 +64,23 @@ void heap_init(const struct explore_suite *suite)
 		heap.part[i].dirty = heap.part[i].ready = heap.part[i].next =
 			heap.base + i * PART_SIZE;
 	}
+	heap.page = heap_reserve(ARENA_SIZE / PAGE * sizeof(*heap.page));
 	heap.granule = heap_reserve(ARENA_SIZE / GRANULE * sizeof(*heap.granule));
 	heap.block = heap_reserve(MAX_BLOCKS * sizeof(*heap.block));
 	heap_types_init();
+	context_init();
 	shadow_init();
 }
 
 void heap_begin(const struct explore_scenario *s)
 {
 	heap.scenario = s;
-	heap.run++;
+	if (!++heap.run) {
+		heap.run = 1;
+		shadow_forget();
+		types_forget();
+		atomics_forget();
+	}
 	heap.nr_blocks = heap.nr_live = heap.freed = 0;
 	for (int i = 0; i < MAX_FIBERS; i++) {
 		struct arena_part *part = &heap.part[i];
@@ -92,8 +100,29 @@ struct block *heap_block(uintptr_t addr)
 
 	if (off >= ARENA_SIZE || addr >= heap.part[off >> PART_SHIFT].next)
 		return NULL;
-	nr = heap.granule[off >> GRANULE_SHIFT];
+	nr = heap.page[off >> PAGE_SHIFT];
+	if (!nr)
+		nr = heap.granule[off >> GRANULE_SHIFT];
 	return nr ? &heap.block[nr] : NULL;
+}
+
+/* Notes whose memory it is from start to end. A page that is not all of one block is looked up by its granules. */
+static void mark(uintptr_t start, uintptr_t end, uint32_t nr)
+{
+	uintptr_t off = start - heap.base, last = end - heap.base;
+
+	while (off < last) {
+		uintptr_t next = (off | (PAGE - 1)) + 1;
+
+		if (!(off & (PAGE - 1)) && next <= last && nr) {
+			heap.page[off >> PAGE_SHIFT] = nr;
+			off = next;
+			continue;
+		}
+		heap.page[off >> PAGE_SHIFT] = 0;
+		for (; off < next && off < last; off += GRANULE)
+			heap.granule[off >> GRANULE_SHIFT] = nr;
+	}
 }
 
 /* Fresh memory of the part; 0 without. The gap to the block before is marked, and one behind it. */
@@ -101,7 +130,7 @@ static uintptr_t take_fresh(struct arena_part *part, uintptr_t end_of_part, size
 			    size_t align, uint32_t nr)
 {
 	uintptr_t start = (part->next + align - 1) & ~(align - 1);
-	uintptr_t end, gap, next;
+	uintptr_t end, next;
 
 	if (size > PART_SIZE || start + size + 2 * GRANULE > end_of_part)
 		return 0;
@@ -116,24 +145,22 @@ static uintptr_t take_fresh(struct arena_part *part, uintptr_t end_of_part, size
 			return 0;
 		part->ready = ready;
 	}
-	for (gap = part->next; gap < start; gap += GRANULE)
-		heap.granule[(gap - heap.base) >> GRANULE_SHIFT] = 0;
-	for (gap = start; gap < end; gap += GRANULE)
-		heap.granule[(gap - heap.base) >> GRANULE_SHIFT] = nr;
-	heap.granule[(end - heap.base) >> GRANULE_SHIFT] = 0;
+	mark(part->next, start, 0);
+	mark(start, end, nr);
+	mark(end, next, 0);
 	part->next = next;
 	return start;
 }
 
 static void zero(uintptr_t start, uintptr_t end, uintptr_t dirty)
 {
-	uintptr_t from = (start + 4095) & ~4095ul, to;
+	uintptr_t from = (start + PAGE - 1) & ~(PAGE - 1), to;
 
 	if (end > dirty)
 		end = dirty;
 	if (start >= end)
 		return;
-	to = end & ~4095ul;
+	to = end & ~(PAGE - 1);
 	if (to < from + LARGE) {
 		memset((void *)start, 0, end - start);
 		return;
@@ -141,6 +168,31 @@ static void zero(uintptr_t start, uintptr_t end, uintptr_t dirty)
 	memset((void *)start, 0, from - start);
 	madvise((void *)from, to - from, MADV_DONTNEED);
 	memset((void *)to, 0, end - to);
+}
+
+/*
+ * Where memory is handed out again, freeing and allocating one size do not commute: operations on one object, the free memory of
+ * that size.
+ */
+static void announce_reuse(struct fiber *f, size_t size, const char *name, uintptr_t pc)
+{
+	static char free_memory[NR_SIZES];
+	char *m = &free_memory[(size + GRANULE - 1) / GRANULE % NR_SIZES];
+	struct object *o;
+	struct op op;
+
+	if (!engine_concurrent || !(heap.scenario->flags & EXPLORE_REUSE))
+		return;
+	explore_name(m, "free memory of %zu bytes", size);
+	o = engine_object(m);
+	op = (struct op){.kind = OP_WRITE,
+			 .access = ACCESS_WRITE,
+			 .object = o->id,
+			 .addr = (uintptr_t)m,
+			 .pc = pc,
+			 .name = name,
+			 .key = o->key};
+	engine_point(&op, NULL, NULL);
 }
 
 /* The most recently freed block of that size, taken off the list; NULL if there is none or a fresh one was chosen. */
@@ -164,7 +216,7 @@ static struct block *take_freed(size_t size, size_t align)
 static uintptr_t take(struct arena_part *part, int fiber, size_t size, size_t align, uint32_t nr)
 {
 	struct block *old = NULL;
-	uintptr_t start, g;
+	uintptr_t start;
 
 	if (engine_concurrent && (heap.scenario->flags & EXPLORE_REUSE))
 		old = take_freed(size, align);
@@ -175,8 +227,7 @@ static uintptr_t take(struct arena_part *part, int fiber, size_t size, size_t al
 		return start;
 	}
 	start = old->start;
-	for (g = start; g < start + size; g += GRANULE)
-		heap.granule[(g - heap.base) >> GRANULE_SHIFT] = nr;
+	mark(start, (start + size + GRANULE - 1) & ~(GRANULE - 1), nr);
 	memset((void *)start, 0, size);
 	return start;
 }
@@ -223,6 +274,7 @@ void *explore_alloc(size_t size, size_t align, const char *type, bool fallible)
 	void *p = NULL;
 
 	f->in_runtime++;
+	announce_reuse(f, size, "allocate", pc);
 	if (!fallible || !engine_concurrent || !heap.scenario->faults ||
 	    !explore_choose(2, "allocation fails"))
 		p = allocate(f, size, align, type, pc);
@@ -246,6 +298,7 @@ void explore_free(void *p)
 
 		blame_wild(f, &a);
 	}
+	announce_reuse(f, b->size, "free", pc);
 	op.key = heap_key(addr);
 	op.name = b->type->name;
 	engine_note(&op);

@@ -13,8 +13,7 @@
 
 #include "heap/heap.h"
 
-#define HOOK __attribute__((visibility("default"), used))
-#define PC   ((uintptr_t)__builtin_return_address(0))
+#define PC ((uintptr_t)__builtin_return_address(0))
 
 /* What fences of a fiber did to relaxed operations: those before an acquire fence, those after a release fence. */
 static struct fences {
@@ -31,6 +30,11 @@ static struct fences *fences_of(const struct fiber *f)
 	if (s->run != heap.run)
 		*s = (struct fences){.run = heap.run};
 	return s;
+}
+
+void atomics_forget(void)
+{
+	memset(fences, 0, sizeof(fences));
 }
 
 static bool acquires(int order)
@@ -237,3 +241,33 @@ ATOMICS(32, uint32_t)
 ATOMICS(64, uint64_t)
 __extension__ typedef unsigned __int128 uint128;
 ATOMICS(128, uint128)
+
+/*
+ * Accesses through volatile, where the compiler was asked to tell them apart (gcc: --param tsan-distinguish-volatile=1, clang:
+ * -mllvm -tsan-distinguish-volatile): marked accesses, which are relaxed loads and stores. The access itself follows the hook.
+ */
+#define MARKED(name, type, kind, how, clock) \
+	HOOK void name(const type *p);       \
+	void name(const type *p)             \
+	{                                    \
+		ENTER(kind, how)             \
+		if (f)                       \
+			clock;               \
+	}
+
+#define MARKED_LOAD(name, type) \
+	MARKED(name, type, OP_LOAD, HOW_READ, load_clock(f, (uintptr_t)p, __ATOMIC_RELAXED))
+#define MARKED_STORE(name, type)                \
+	MARKED(name, type, OP_STORE, HOW_WRITE, \
+	       store_clock(f, (uintptr_t)p, __ATOMIC_RELAXED, false))
+#define MARKED_SIZE(size, type)                                 \
+	MARKED_LOAD(__tsan_volatile_read##size, type)           \
+	MARKED_LOAD(__tsan_unaligned_volatile_read##size, type) \
+	MARKED_STORE(__tsan_volatile_write##size, type)         \
+	MARKED_STORE(__tsan_unaligned_volatile_write##size, type)
+
+MARKED_SIZE(1, uint8_t)
+MARKED_SIZE(2, uint16_t)
+MARKED_SIZE(4, uint32_t)
+MARKED_SIZE(8, uint64_t)
+MARKED_SIZE(16, uint128)

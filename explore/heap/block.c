@@ -63,6 +63,12 @@ struct type *heap_type(const char *name)
 	return t;
 }
 
+void types_forget(void)
+{
+	for (unsigned i = 0; i < nr_types; i++)
+		type_table[i].run = 0;
+}
+
 /* Guards name types before any object of them exists. */
 void heap_types_init(void)
 {
@@ -71,6 +77,7 @@ void heap_types_init(void)
 	if (!heap.suite->nr_guards)
 		return;
 	heap.next_guard = heap_reserve((heap.suite->nr_guards + 1) * sizeof(*heap.next_guard));
+	heap.guard_checks = heap_reserve(heap.suite->nr_guards * sizeof(*heap.guard_checks));
 	for (size_t i = heap.suite->nr_guards; i > 0; i--) {
 		struct type *t = heap_type(guard[i - 1].type);
 

@@ -66,7 +66,13 @@ void guard_access(struct fiber *f, const struct use *a)
 
 		if (!needed || !overlaps(a, b->start + g->offset, g->size))
 			continue;
+		heap.guard_checks[i - 1]++;
 		if (explore_lock_held((void *)(b->start + g->lock_offset)) < needed)
 			blame_guard(f, b, g, a);
 	}
+}
+
+uint64_t heap_guard_checks(size_t guard)
+{
+	return heap.guard_checks[guard];
 }

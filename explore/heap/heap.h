@@ -4,7 +4,7 @@
  *
  * The arena is one reservation, cut into as many parts as there are fibers. Each part is a bump allocator, so that an address
  * depends on what its fiber allocated before and on nothing else. An execution's blocks have numbers; a map of the arena's
- * 16-byte granules gives the number for an address. Nothing of this is cleared between executions: granules below the bump
+ * 16-byte granules, and one of its pages for large blocks, gives the number for an address. Nothing of this is cleared between executions: granules below the bump
  * pointer were written by this execution, and a shadow cell counts only if it carries the number of this execution.
  */
 #ifndef ANYKVM_EXPLORE_HEAP_H
@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 
 #define LIKELY(c)   __builtin_expect(!!(c), 1)
+#define HOOK	    __attribute__((visibility("default"), used)) /* called by compilers */
 #define UNLIKELY(c) __builtin_expect(!!(c), 0)
 
 #define PART_SHIFT    28
@@ -20,6 +21,8 @@
 #define ARENA_SIZE    (PART_SIZE * MAX_FIBERS)
 #define GRANULE_SHIFT 4
 #define GRANULE	      (1ul << GRANULE_SHIFT)
+#define PAGE_SHIFT    12
+#define PAGE	      (1ul << PAGE_SHIFT)
 #define WORD_SHIFT    3
 #define WORD	      (1ul << WORD_SHIFT)
 #define MAX_BLOCKS    (1u << 20)
@@ -62,7 +65,7 @@ enum {
 struct cell {
 	uint32_t run; /* execution it is of */
 	uint32_t clock[2];
-	uint32_t pc[2]; /* from the program's start: 32 bits are enough for one program */
+	uint32_t context[2]; /* call stack */
 	uint8_t who[2];
 	uint8_t mask[2]; /* bytes; 0: unused */
 	uint8_t valid;	 /* bytes that are in the block */
@@ -94,6 +97,7 @@ struct heap {
 	uintptr_t base;	     /* of the arena */
 	uint32_t run;	     /* number of this execution: 1, 2... */
 	struct cell *cell;   /* of the arena's words */
+	uint32_t *page;	     /* block of each page that is all of one block, 0: see the granule */
 	uint32_t *granule;   /* block of each granule, 0: none */
 	struct block *block; /* 1... */
 	uint32_t nr_blocks;
@@ -103,6 +107,7 @@ struct heap {
 	const struct explore_scenario *scenario;
 	const struct explore_suite *suite;
 	uint32_t *next_guard; /* for the same type */
+	uint64_t *guard_checks;
 	/* process-wide state: each region has cells of its own */
 	uintptr_t region_start, region_end; /* around all */
 	struct cell **region_cell;
@@ -123,18 +128,26 @@ void shadow_access(struct fiber *f, const struct use *a);
 void shadow_range(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uintptr_t pc);
 /* The block goes: each use of it must come before. */
 void shadow_free(struct fiber *f, struct block *b, uintptr_t pc);
+/* The running call stack by number, with pc as innermost; and back. */
+uint32_t context_of(const struct fiber *f, uintptr_t pc);
+void context_site(uint32_t context, int fiber, struct site *out);
+void context_init(void);
+
 void shadow_init(void);
 void shadow_begin(void);
+/* Numbers of executions start again. */
+void shadow_forget(void);
+void types_forget(void);
+void atomics_forget(void);
 
 /* An access by f to a block whose type has guards. */
 void guard_access(struct fiber *f, const struct use *a);
 uint8_t guard_flags(const struct block *b, uintptr_t word);
 
-/* A word was used by what is in a cell: who, clock, pc. */
+/* A word was used by what is in a cell: who, from where. */
 struct past_use {
 	uint8_t who;
-	uint32_t clock;
-	uintptr_t pc;
+	uint32_t context;
 };
 __attribute__((noreturn)) void blame_race(struct fiber *f, const struct use *a,
 					  const struct past_use *past);
