@@ -221,7 +221,7 @@ static void draw_edge(const struct picture *p, const char *class, size_t a, size
 	int x1 = p->compact ? f->lane : right || same ? f->x + f->w : f->x;
 	int x2 = p->compact ? t->lane : right && !same ? t->x : t->x + t->w;
 	int y1 = f->y + (p->compact ? 8 : f->h / 2), y2 = t->y + (p->compact ? 8 : t->h / 2);
-	int bend = p->compact ? 0 : same ? 40 : right ? 30 : -30;
+	int bend = p->compact ? 0 : same ? 22 : right ? 30 : -30;
 
 	if (p->compact && same)
 		bend = p->lane_width;
@@ -310,11 +310,10 @@ static void draw_missing(const struct picture *p)
 		return;
 	f = &p->place[from];
 	t = &p->place[to];
-	fprintf(p->out, "<text class=\"label\" x=\"%d\" y=\"%d\">missing order</text>\n",
-		f->lane < t->lane   ? t->x - 40
-		: f->lane > t->lane ? f->x - 40
-				    : f->x + f->w - 60,
-		(f->y + f->h / 2 + t->y + t->h / 2) / 2);
+	if (f->lane != t->lane)
+		fprintf(p->out, "<text class=\"label\" x=\"%d\" y=\"%d\"%s>missing order</text>\n",
+			f->lane < t->lane ? f->x + f->w + 10 : f->x - 10, f->y + f->h / 2 + 16,
+			f->lane < t->lane ? "" : " text-anchor=\"end\"");
 }
 
 static void put_marker(const struct picture *p, const char *class)
