@@ -12,7 +12,7 @@
 #include "mem/gmem_inode.h"
 #include "scenarios.h"
 
-#define GPA 0x20000000ull
+#define GPA 0x20000ull
 
 static int vm, vcpu, gmem;
 static int deleted, ran, punched;
@@ -72,18 +72,19 @@ static void finish_dying_and_fault(void)
 	kit_close(vm);
 }
 
-static const struct explore_scenario dying_file = {
+const struct explore_scenario scenario_gmem_dying_file = {
 	.name = "gmem-dying-file",
 	.summary = "close of a guest_memfd against deletion of its slot",
 	.property = "when a slot is freed no binding names it, whatever the file's count is",
-	.source = "discussion \"Elaborate on how release() vs. get_pfn() is safe against UAF\", June 2026; ae431059e75d",
+	.source = "discussion \"Elaborate on how release() vs. get_pfn() is safe against UAF\", "
+		  "June 2026; ae431059e75d",
 	.mutants = "mem-I26-unbind-gives-up-on-a-dying-file,mem-I25-release-without-slots-lock",
 	.setup = machine,
 	.thread = {{"close(gmem)", close_gmem}, {"delete slot", delete_slot}},
 	.finish = finish_dying,
 };
 
-static const struct explore_scenario dying_file_and_fault = {
+const struct explore_scenario scenario_gmem_dying_file_and_fault = {
 	.name = "gmem-dying-file-and-fault",
 	.summary = "close of a guest_memfd, deletion of its slot, and a guest that stores to it",
 	.property = "as gmem-dying-file, with a lookup that may hold the last reference",
@@ -103,12 +104,14 @@ static void finish_fault(void)
 	kit_close(vm);
 }
 
-static const struct explore_scenario fault_and_close = {
+const struct explore_scenario scenario_gmem_fault_and_close = {
 	.name = "gmem-fault-and-close",
 	.summary = "a guest's fault on guest_memfd against the last close of the file",
-	.property = "a lookup uses nothing of a file that is being released, and the file object outlives the try",
+	.property = "a lookup uses nothing of a file that is being released, and the file object "
+		    "outlives the try",
 	.source = "the same discussion; 67b43038ce14",
-	.mutants = "mem-I27-lookup-without-reference,mem-G6-file-freed-at-once,mem-G6-lookup-outside-rcu",
+	.mutants = "mem-I27-lookup-without-reference,mem-G6-file-freed-at-once,mem-G6-lookup-"
+		   "outside-rcu",
 	.setup = machine_with_vcpu,
 	.thread = {{"vCPU", run}, {"close(gmem)", close_gmem}},
 	.finish = finish_fault,
@@ -126,12 +129,16 @@ static void finish_put(void)
 }
 
 /* The close is over or has not begun when the other two meet: what matters is who drops the last reference. */
-static const struct explore_scenario put_in_section = {
+const struct explore_scenario scenario_gmem_put_in_section = {
 	.name = "gmem-put-in-section",
-	.summary = "a lookup that drops the last reference inside SRCU, against deletion of the slot",
-	.property = "release runs with no lock and outside of sections, so slots_lock and SRCU close no circle",
-	.source = "own, from the same discussion: in a library a put is an ordinary call and runs the release where it stands",
-	.mutants = "mem-I32-gmem-release-under-srcu,mem-I32-release-at-once,mem-I32-release-in-section-unchecked",
+	.summary =
+		"a lookup that drops the last reference inside SRCU, against deletion of the slot",
+	.property = "release runs with no lock and outside of sections, so slots_lock and SRCU "
+		    "close no circle",
+	.source = "own, from the same discussion: in a library a put is an ordinary call and runs "
+		  "the release where it stands",
+	.mutants = "mem-I32-gmem-release-under-srcu,mem-I32-release-at-once,mem-I32-release-in-"
+		   "section-unchecked",
 	.setup = machine_with_vcpu,
 	.thread = {{"vCPU", run}, {"delete slot", delete_slot}, {"close(gmem)", close_gmem}},
 	.finish = finish_put,
@@ -171,11 +178,13 @@ static void finish_guess(void)
 	kit_close(vm);
 }
 
-static const struct explore_scenario create_and_close = {
+const struct explore_scenario scenario_gmem_create_and_close = {
 	.name = "gmem-create-and-close",
 	.summary = "creation of a guest_memfd against a thread that closes the number it guesses",
-	.property = "a descriptor that can be reached is complete, and references to the VM balance on every path",
-	.source = "design: KVM takes the VM's reference and completes the object before fd_install()",
+	.property = "a descriptor that can be reached is complete, and references to the VM "
+		    "balance on every path",
+	.source =
+		"design: KVM takes the VM's reference and completes the object before fd_install()",
 	.mutants = "api-gmem-reference-after-descriptor",
 	.setup = setup_guess,
 	.thread = {{"create", create_gmem}, {"guess", guess_and_close}},
@@ -194,12 +203,14 @@ static void finish_punch(void)
 	kit_close(vm);
 }
 
-static const struct explore_scenario punch_and_fault = {
+const struct explore_scenario scenario_gmem_punch_and_fault = {
 	.name = "gmem-punch-and-fault",
 	.summary = "a hole is punched while a guest stores to the page",
 	.property = "when the punch returns no translation leads to the page that was removed",
-	.source = "guest_memfd's own comments: invalidation brackets removal, a fault retries by sequence and count",
-	.mutants = "mem-I09-gmem-sequence-read-late,mem-I09-no-retry-check,mem-I09-no-count-check,mem-I11-no-flush-at-start",
+	.source = "guest_memfd's own comments: invalidation brackets removal, a fault retries by "
+		  "sequence and count",
+	.mutants = "mem-I09-gmem-sequence-read-late,mem-I09-no-retry-check,mem-I09-no-count-check,"
+		   "mem-I11-no-flush-at-start",
 	.setup = machine_with_vcpu,
 	.thread = {{"punch", punch}, {"vCPU", run}},
 	.finish = finish_punch,
@@ -225,11 +236,12 @@ static void finish_punch_and_bind(void)
 	kit_close(vm);
 }
 
-static const struct explore_scenario punch_and_bind = {
+const struct explore_scenario scenario_gmem_punch_and_bind = {
 	.name = "gmem-punch-and-bind",
 	.summary = "a hole is punched while a slot is bound to the page",
 	.property = "start and end of a punch see the same bindings: the count returns to 0",
-	.source = "guest_memfd: the invalidate lock is held from start to end, and by whoever changes bindings",
+	.source = "guest_memfd: the invalidate lock is held from start to end, and by whoever "
+		  "changes bindings",
 	.mutants = "mem-I28-bind-under-a-hole,mem-I28-finish-keeps-the-count",
 	.setup = setup_punch_and_bind,
 	.thread = {{"punch", punch}, {"bind", bind_slot}},
@@ -285,28 +297,28 @@ static void finish_two_views(void)
 	kit_close(other_vm);
 }
 
-static const struct explore_scenario two_views = {
+const struct explore_scenario scenario_gmem_two_views = {
 	.name = "gmem-two-views",
-	.summary = "a hole through one VM's file against the release of another VM's file of the same inode",
+	.summary = "a hole through one VM's file against the release of another VM's file of the "
+		   "same inode",
 	.property = "a punch walks no view that is being freed, and raises and lowers the same VMs",
-	.source = "guest_memfd keeps a list of files of each inode, walked under the mapping's invalidate lock",
+	.source = "guest_memfd keeps a list of files of each inode, walked under the mapping's "
+		  "invalidate lock",
 	.mutants = "mem-I28-release-under-a-hole,mem-I25-released-view-stays-listed",
 	.setup = setup_two_views,
 	.thread = {{"punch", punch}, {"close(other)", close_other}},
 	.finish = finish_two_views,
 };
 
-static const struct explore_scenario two_views_dying = {
+const struct explore_scenario scenario_gmem_two_views_dying = {
 	.name = "gmem-two-views-dying",
-	.summary = "a hole through one VM's file, close of the other's, and deletion of the slot it served",
+	.summary = "a hole through one VM's file, close of the other's, and deletion of the slot "
+		   "it served",
 	.property = "unbind of a dying file keeps out of a punch that came by the inode",
-	.source = "the June 2026 discussion claims that a dying file has one user left; the inode's list is another",
+	.source = "the June 2026 discussion claims that a dying file has one user left; the "
+		  "inode's list is another",
 	.mutants = "mem-I28-unbind-skips-the-invalidate-lock,mem-I28-release-under-a-hole",
 	.setup = setup_two_views,
 	.thread = {{"punch", punch}, {"close(other)", close_other}, {"delete slot", delete_other}},
 	.finish = finish_two_views,
 };
-
-const struct explore_scenario *const gmem_scenarios[] = {
-	&dying_file,	   &dying_file_and_fault, &fault_and_close, &put_in_section,  &create_and_close,
-	&punch_and_fault, &punch_and_bind,	 &two_views,	   &two_views_dying, NULL};

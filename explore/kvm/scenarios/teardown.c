@@ -12,7 +12,7 @@
 #include "mem/nested_mmu.h"
 #include "scenarios.h"
 
-#define GPA 0x10000000ull
+#define GPA 0x10000ull
 
 static int vm, vcpu;
 static void *ram;
@@ -73,23 +73,27 @@ static void finish_flush_twice(void)
 	kit_free(ram, 2);
 }
 
-static const struct explore_scenario flush_twice = {
+const struct explore_scenario scenario_teardown_flush_twice = {
 	.name = "teardown-flush-twice",
 	.summary = "the end of the mm against the last close of the VM",
 	.property = "tables, shadow MMUs and split cache are freed once, and not used afterwards",
-	.source = "discussion \"Grab KVM MMU write lock in kvm_arch_flush_shadow_all()\", May 2026; faults of e7bf7a490c68 and 4f128f8e1aaa",
-	.mutants = "mem-A0-close-flushes-as-well,mem-A1-shadow-mmus-freed-twice,mem-A2-split-cache-freed-twice,mem-I05-unregister-without-wait",
+	.source = "discussion \"Grab KVM MMU write lock in kvm_arch_flush_shadow_all()\", May "
+		  "2026; faults of e7bf7a490c68 and 4f128f8e1aaa",
+	.mutants = "mem-A0-close-flushes-as-well,mem-A1-shadow-mmus-freed-twice,mem-A2-split-cache-"
+		   "freed-twice,mem-I05-unregister-without-wait",
 	.setup = setup_flush_twice,
 	.thread = {{"mm exit", mm_exit}, {"close(vm)", last_close}},
 	.finish = finish_flush_twice,
 };
 
-static const struct explore_scenario two_releases = {
+const struct explore_scenario scenario_teardown_two_releases = {
 	.name = "teardown-two-releases",
 	.summary = "two ends of the mm at once (library unload and a test's own)",
-	.property = "the first caller takes everything out of reach, the second nothing; both return after the shootdown",
+	.property = "the first caller takes everything out of reach, the second nothing; both "
+		    "return after the shootdown",
 	.source = "the same discussion; docs/memory.md, \"Teardown\"",
-	.mutants = "mem-I02-two-detach,mem-T1-flush-frees-the-split-cache,mem-I03-cache-freed-in-flush-all,mem-I04-flush-frees-shadow-mmus",
+	.mutants = "mem-I02-two-detach,mem-T1-flush-frees-the-split-cache,mem-I03-cache-freed-in-"
+		   "flush-all,mem-I04-flush-frees-shadow-mmus",
 	.setup = machine_with_everything,
 	.thread = {{"mm exit", mm_exit}, {"unload", mm_exit}},
 	.finish = close_all,
@@ -112,12 +116,15 @@ static void finish_cache_guard(void)
 	close_all();
 }
 
-static const struct explore_scenario cache_guard = {
+const struct explore_scenario scenario_teardown_cache_guard = {
 	.name = "teardown-cache-guard",
 	.summary = "turning a slot's log off against the end of the mm",
-	.property = "the split cache is touched under slots_lock only (a test of guards, not of search)",
-	.source = "the same discussion: a commit of a slot change frees the cache under slots_lock, the flush without it",
-	.mutants = "mem-T1-flush-frees-the-split-cache,mem-I03-cache-freed-in-flush-all,mem-A3-commit-frees-the-split-cache",
+	.property = "the split cache is touched under slots_lock only (a test of guards, not of "
+		    "search)",
+	.source = "the same discussion: a commit of a slot change frees the cache under "
+		  "slots_lock, the flush without it",
+	.mutants = "mem-T1-flush-frees-the-split-cache,mem-I03-cache-freed-in-flush-all,mem-A3-"
+		   "commit-frees-the-split-cache",
 	.setup = machine_with_everything,
 	.thread = {{"log off", log_off}, {"mm exit", mm_exit}},
 	.finish = finish_cache_guard,
@@ -131,11 +138,12 @@ static void delete_slot(void)
 	changed = kit_slot(vm, 0, GPA, 0, ram, 0);
 }
 
-static const struct explore_scenario tempting_fix = {
+const struct explore_scenario scenario_teardown_release_and_slot_change = {
 	.name = "teardown-release-and-slot-change",
 	.summary = "deleting a slot (holds slots_lock, waits for SRCU) against the end of the mm",
 	.property = "no wait closes a circle: teardown takes no slots_lock",
-	.source = "the same discussion: slots_lock cannot be taken by the release, which holds SRCU",
+	.source =
+		"the same discussion: slots_lock cannot be taken by the release, which holds SRCU",
 	.mutants = "mem-LO1-release-takes-slots-lock",
 	.setup = machine_with_everything,
 	.thread = {{"delete slot", delete_slot}, {"mm exit", mm_exit}},
@@ -168,17 +176,17 @@ static void finish_callers(void)
 	kit_close(vm);
 }
 
-static const struct explore_scenario over_asserting = {
+const struct explore_scenario scenario_teardown_assert_callers = {
 	.name = "teardown-assert-callers",
-	.summary = "creating a VM with each allocation failing, destroying it, and the end of the mm",
-	.property = "what a helper asserts holds for all its callers: failed creation, destroy and teardown",
-	.source = "the same discussion: lockdep_assert_held_write in kvm_uninit_stage2_mmu() forgot its other callers",
+	.summary =
+		"creating a VM with each allocation failing, destroying it, and the end of the mm",
+	.property = "what a helper asserts holds for all its callers: failed creation, destroy and "
+		    "teardown",
+	.source = "the same discussion: lockdep_assert_held_write in kvm_uninit_stage2_mmu() "
+		  "forgot its other callers",
 	.mutants = "mem-A4-helper-asserts-mmu-lock,mem-T2-cache-forgotten-at-destroy",
 	.setup = setup_callers,
 	.thread = {{"create VM", create_vm}, {"mm exit", mm_exit}},
 	.finish = finish_callers,
 	.faults = 1,
 };
-
-const struct explore_scenario *const teardown_scenarios[] = {
-	&flush_twice, &two_releases, &cache_guard, &tempting_fix, &over_asserting, NULL};
