@@ -96,7 +96,7 @@ const struct explore_scenario scenario_irqfd_assign_and_deassign = {
 		"an irqfd is complete when it can be found, and unknown to all when it is freed",
 	.source =
 		"\"KVM: irqfd: fix race between EPOLLHUP and irq_bypass_register_consumer\", 2024",
-	.mutants = "irq-fires-without-irq-lock,irq-deassign-forgets-the-poller",
+	.mutants = "irq-fires-without-irq-lock,irq-added-without-irq-lock",
 	.setup = setup_irqfd,
 	.thread = {{"assign", assign}, {"deassign", deassign}, {"signal", signal_event}},
 	.finish = finish_irqfd,

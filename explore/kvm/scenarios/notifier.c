@@ -65,7 +65,7 @@ const struct explore_scenario scenario_notifier_and_fault = {
 	.property = "when the call returns, no translation leads to the page that was there",
 	.source = "13ec9308a857: arm64 sampled the sequence after the mmap lock was dropped",
 	.mutants = "mem-I09-no-retry-check,mem-I09-no-count-check,mem-I09-sequence-read-after-the-"
-		   "page,mem-I10-count-before-sequence",
+		   "page",
 	.setup = machine_with_vcpu,
 	.thread = {{"discard", discard}, {"vCPU", run}},
 	.finish = finish_discard,
