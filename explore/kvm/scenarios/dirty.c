@@ -197,11 +197,13 @@ static void map_below(void)
 
 static void finish_walkers(void)
 {
+	u64 sigmask = host_signals_block();
 	s64 leaves;
 
 	write_lock(&m->mmu_lock);
 	leaves = stage2_check(aptr_load_relaxed(&m->mmu.pgt));
 	write_unlock(&m->mmu_lock);
+	host_signals_restore(sigmask);
 	explore_check(leaves >= 0);
 	kit_close(second);
 	close_machine();
@@ -248,9 +250,8 @@ static void setup_ring(void)
 	explore_check(!kit_slot(vm, 0, GPA, 2, ram, KVM_MEM_LOG_DIRTY_PAGES));
 	vcpu = kit_vcpu(vm, 0);
 	kit_guest(vm, vcpu, GPA, true);
-	ring = anykvm_mmap(NULL, 4096, 3 /* PROT_READ | PROT_WRITE */, 1 /* MAP_SHARED */, vcpu,
-			   KVM_DIRTY_LOG_PAGE_OFFSET * 4096);
-	explore_check(ring != (void *)-1);
+	/* By the library's own mapping: the program's would be the same memory. */
+	ring = (void *)kit_vcpu_of(vcpu)->mem.ring.entry;
 	/* One entry is there. */
 	explore_check(!kit_run(vcpu));
 	explore_check(ring[0].flags == KVM_DIRTY_GFN_F_DIRTY);
@@ -296,7 +297,6 @@ static void finish_ring(void)
 	/* Entries that were given back are empty, those in use say so. */
 	for (u32 i = 0; i < a32_load(&r->pushed); i++)
 		explore_check(i < a32_load(&r->reset) ? !ring[i].flags : !!ring[i].flags);
-	explore_check(!anykvm_munmap(ring, 4096));
 	close_machine();
 	kit_free(ram, 2);
 }

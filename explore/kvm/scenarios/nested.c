@@ -51,6 +51,7 @@ static void machine(unsigned cpus)
 /* The VM first: its end may still look at its vCPUs, as the vCPUs of a machine end after the notifier. */
 static void close_machine(void)
 {
+	u64 sigmask = host_signals_block();
 	u32 users = 0;
 
 	for (unsigned i = 0; i < nr_cpus; i++) {
@@ -61,6 +62,7 @@ static void close_machine(void)
 	for (u32 i = 0; i < m->nested.nr; i++)
 		explore_check(!a32_load(&nested_mmu_at(m, i)->refcnt));
 	read_unlock(&m->mmu_lock);
+	host_signals_restore(sigmask);
 	explore_check(!users || m->nested.nr);
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		mem_vcpu_fini(&cpu[i]->mem);
@@ -75,6 +77,7 @@ static void close_machine(void)
 static void map(struct cpu *c, u64 ipa)
 {
 	struct s2_mmu *mmu = mem_vcpu_mmu(m, &c->mem);
+	u64 sigmask = host_signals_block();
 
 	explore_check(!page_cache_topup(&c->mem, stage2_cache_min(mmu->ipa_bits)));
 	read_lock(&m->mmu_lock);
@@ -82,6 +85,7 @@ static void map(struct cpu *c, u64 ipa)
 		explore_check(
 			!stage2_map(m, mmu, &c->mem, ipa, 3, (u64)(uintptr_t)ram, S2_PROT_ALL));
 	read_unlock(&m->mmu_lock);
+	host_signals_restore(sigmask);
 }
 
 /* Enters the inner guest of that key: what it sees must be its own. */
@@ -154,10 +158,13 @@ const struct explore_scenario scenario_nested_growth = {
 /* After a flush no shadow MMU has a table. */
 static void finish_growth_and_flush(void)
 {
+	u64 sigmask = host_signals_block();
+
 	write_lock(&m->mmu_lock);
 	for (u32 i = 0; i < m->nested.nr; i++)
 		explore_check(!aptr_load_relaxed(&nested_mmu_at(m, i)->mmu.pgt));
 	write_unlock(&m->mmu_lock);
+	host_signals_restore(sigmask);
 	close_machine();
 }
 

@@ -13,7 +13,7 @@ static void setup_next(void)
 {
 	vm = kit_vm();
 	/* The number that will be given out next. */
-	next = kit_vm();
+	next = kit_gmem(vm, 1);
 	kit_close(next);
 }
 
