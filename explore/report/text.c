@@ -157,8 +157,7 @@ static void put_sites(const struct sheet *sheet, const struct story *s)
 	char head[160];
 
 	for (unsigned i = 0; i < s->nr_sites; i++) {
-		snprintf(head, sizeof(head), "%s %s", s->site[i].what,
-			 story_fiber(s, s->site[i].fiber));
+		story_site_head(s, &s->site[i], head, sizeof(head));
 		sheet_cell(sheet, 0, sheet->width, INK_BOLD, head, NULL);
 		put_stack(sheet, &s->site[i].stack);
 	}
