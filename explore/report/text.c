@@ -146,9 +146,12 @@ static void put_stack(const struct sheet *sheet, const struct stack *stack)
 	for (unsigned i = 0; i < stack->nr; i++) {
 		const struct frame *f = &stack->frame[i];
 
-		snprintf(text, sizeof(text), f->file ? "%-*s  %s:%u" : "%-*s", (int)longest,
-			 f->function, f->file, f->line);
-		fprintf(sheet->out, "    %s\n", text);
+		if (f->file)
+			snprintf(text, sizeof(text), "%-*s  %s:%u", (int)longest, f->function,
+				 f->file, f->line);
+		else
+			snprintf(text, sizeof(text), "%s", f->function);
+		sheet_cell(sheet, 4, sheet->width - 4, INK_PLAIN, text, NULL);
 	}
 }
 
