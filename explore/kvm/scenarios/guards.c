@@ -4,7 +4,7 @@
  * seen the object, is a violation in any scenario. Fields that are read without a lock by design (atomics) are not here.
  */
 #include "mem/nested_mmu.h"
-#include "scenarios.h"
+#include "explore/kvm/scenarios/scenarios.h"
 #include "vm/vm.h"
 
 #define GUARD(object, member, by, name_of_lock)                                             \
