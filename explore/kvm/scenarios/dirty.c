@@ -3,11 +3,11 @@
 #include <errno.h>
 
 #include "explore/kvm/kit.h"
+#include "explore/kvm/scenarios/scenarios.h"
+#include "host/signal.h"
 #include "mem/memslot.h"
 #include "mem/page_cache.h"
 #include "mem/stage2.h"
-#include "explore/kvm/scenarios/scenarios.h"
-#include "host/signal.h"
 
 static int vm, vcpu, ret;
 static struct vm_mem *m;

@@ -9,8 +9,8 @@
 
 #include "api/api.h"
 #include "explore/kvm/kit.h"
-#include "mem/gmem_inode.h"
 #include "explore/kvm/scenarios/scenarios.h"
+#include "mem/gmem_inode.h"
 
 #define GPA 0x20000ull
 

@@ -3,9 +3,9 @@
 #include <errno.h>
 
 #include "explore/kvm/kit.h"
-#include "mem/memslot.h"
 #include "explore/kvm/scenarios/scenarios.h"
 #include "host/signal.h"
+#include "mem/memslot.h"
 
 #define GPA 0x10000ull
 

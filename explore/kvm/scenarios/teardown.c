@@ -9,8 +9,8 @@
 #include <errno.h>
 
 #include "explore/kvm/kit.h"
-#include "mem/nested_mmu.h"
 #include "explore/kvm/scenarios/scenarios.h"
+#include "mem/nested_mmu.h"
 
 #define GPA 0x10000ull
 
