@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arena: allocation and freeing. Freed memory is not handed out again within an execution, so that each stale pointer is
+ * known as one; with EXPLORE_REUSE it may be, as a choice, which shows what a program does when the address is taken again.
+ * Memory is zeroed when it is handed out, and only where an earlier execution used it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "heap/heap.h"
+
+/* Free in every address space of 39 bits or more, and far from where programs and the kernel put things. */
+#define PREFERRED_BASE 0x2000000000ul
+#define NR_SIZES       256
+#define READY_STEP     (1ul << 20)
+#define LARGE	       (128ul << 10)
+
+struct heap heap;
+
+void *heap_reserve(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED) {
+		perror("explore: cannot reserve memory");
+		exit(2);
+	}
+	return p;
+}
+
+static void reserve_arena(void)
+{
+	void *p = mmap((void *)PREFERRED_BASE, ARENA_SIZE, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (p != MAP_FAILED && p != (void *)PREFERRED_BASE) {
+		munmap(p, ARENA_SIZE);
+		p = MAP_FAILED;
+	}
+	if (p == MAP_FAILED) {
+		fprintf(stderr,
+			"explore: the heap's addresses from %#lx on are taken: programs that order "
+			"by address may run "
+			"differently in another process\n",
+			PREFERRED_BASE);
+		p = mmap(NULL, ARENA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			 -1, 0);
+	}
+	if (p == MAP_FAILED) {
+		perror("explore: cannot reserve the heap");
+		exit(2);
+	}
+	heap.base = (uintptr_t)p;
+}
+
+void heap_init(const struct explore_suite *suite)
+{
+	heap.suite = suite;
+	reserve_arena();
+	for (int i = 0; i < MAX_FIBERS; i++) {
+		heap.part[i].dirty = heap.part[i].ready = heap.part[i].next =
+			heap.base + i * PART_SIZE;
+	}
+	heap.page = heap_reserve(ARENA_SIZE / PAGE * sizeof(*heap.page));
+	heap.granule = heap_reserve(ARENA_SIZE / GRANULE * sizeof(*heap.granule));
+	heap.block = heap_reserve(MAX_BLOCKS * sizeof(*heap.block));
+	heap_types_init();
+	shadow_init();
+}
+
+void heap_begin(const struct explore_scenario *s)
+{
+	heap.scenario = s;
+	heap.run++;
+	heap.nr_blocks = heap.nr_live = heap.freed = 0;
+	for (int i = 0; i < MAX_FIBERS; i++) {
+		struct arena_part *part = &heap.part[i];
+
+		if (part->next > part->dirty)
+			part->dirty = part->next;
+		part->next = heap.base + i * PART_SIZE;
+		part->seq = 0;
+	}
+	shadow_begin();
+}
+
+struct block *heap_block(uintptr_t addr)
+{
+	uintptr_t off = addr - heap.base;
+	uint32_t nr;
+
+	if (off >= ARENA_SIZE || addr >= heap.part[off >> PART_SHIFT].next)
+		return NULL;
+	nr = heap.page[off >> PAGE_SHIFT];
+	if (!nr)
+		nr = heap.granule[off >> GRANULE_SHIFT];
+	return nr ? &heap.block[nr] : NULL;
+}
+
+/* Notes whose memory it is from start to end. A page that is not all of one block is looked up by its granules. */
+static void mark(uintptr_t start, uintptr_t end, uint32_t nr)
+{
+	uintptr_t off = start - heap.base, last = end - heap.base;
+
+	while (off < last) {
+		uintptr_t next = (off | (PAGE - 1)) + 1;
+
+		if (!(off & (PAGE - 1)) && next <= last && nr) {
+			heap.page[off >> PAGE_SHIFT] = nr;
+			off = next;
+			continue;
+		}
+		heap.page[off >> PAGE_SHIFT] = 0;
+		for (; off < next && off < last; off += GRANULE)
+			heap.granule[off >> GRANULE_SHIFT] = nr;
+	}
+}
+
+/* Fresh memory of the part; 0 without. The gap to the block before is marked, and one behind it. */
+static uintptr_t take_fresh(struct arena_part *part, uintptr_t end_of_part, size_t size,
+			    size_t align, uint32_t nr)
+{
+	uintptr_t start = (part->next + align - 1) & ~(align - 1);
+	uintptr_t end, next;
+
+	if (size > PART_SIZE || start + size + 2 * GRANULE > end_of_part)
+		return 0;
+	end = (start + size + GRANULE - 1) & ~(GRANULE - 1);
+	next = end + GRANULE;
+	if (next > part->ready) {
+		uintptr_t ready = (next + READY_STEP - 1) & ~(READY_STEP - 1);
+
+		if (ready > end_of_part)
+			ready = end_of_part;
+		if (mprotect((void *)part->ready, ready - part->ready, PROT_READ | PROT_WRITE))
+			return 0;
+		part->ready = ready;
+	}
+	mark(part->next, start, 0);
+	mark(start, end, nr);
+	mark(end, next, 0);
+	part->next = next;
+	return start;
+}
+
+static void zero(uintptr_t start, uintptr_t end, uintptr_t dirty)
+{
+	uintptr_t from = (start + PAGE - 1) & ~(PAGE - 1), to;
+
+	if (end > dirty)
+		end = dirty;
+	if (start >= end)
+		return;
+	to = end & ~(PAGE - 1);
+	if (to < from + LARGE) {
+		memset((void *)start, 0, end - start);
+		return;
+	}
+	memset((void *)start, 0, from - start);
+	madvise((void *)from, to - from, MADV_DONTNEED);
+	memset((void *)to, 0, end - to);
+}
+
+/*
+ * Where memory is handed out again, freeing and allocating one size do not commute: operations on one object, the free memory of
+ * that size.
+ */
+static void announce_reuse(struct fiber *f, size_t size, const char *name, uintptr_t pc)
+{
+	static char free_memory[NR_SIZES];
+	char *m = &free_memory[(size + GRANULE - 1) / GRANULE % NR_SIZES];
+	struct object *o;
+	struct op op;
+
+	if (!engine_concurrent || !(heap.scenario->flags & EXPLORE_REUSE))
+		return;
+	explore_name(m, "free memory of %zu bytes", size);
+	o = engine_object(m);
+	op = (struct op){.kind = OP_WRITE,
+			 .access = ACCESS_WRITE,
+			 .object = o->id,
+			 .addr = (uintptr_t)m,
+			 .pc = pc,
+			 .name = name,
+			 .key = o->key};
+	engine_point(&op, NULL, NULL);
+}
+
+/* The most recently freed block of that size, taken off the list; NULL if there is none or a fresh one was chosen. */
+static struct block *take_freed(size_t size, size_t align)
+{
+	uint32_t *link = &heap.freed;
+
+	for (; *link; link = &heap.block[*link].older) {
+		struct block *b = &heap.block[*link];
+
+		if (b->size != size || (b->start & (align - 1)))
+			continue;
+		if (!explore_choose(2, "freed memory is handed out again"))
+			return NULL;
+		*link = b->older;
+		return b;
+	}
+	return NULL;
+}
+
+static uintptr_t take(struct arena_part *part, int fiber, size_t size, size_t align, uint32_t nr)
+{
+	struct block *old = NULL;
+	uintptr_t start;
+
+	if (engine_concurrent && (heap.scenario->flags & EXPLORE_REUSE))
+		old = take_freed(size, align);
+	if (!old) {
+		start = take_fresh(part, heap.base + (fiber + 1) * PART_SIZE, size, align, nr);
+		if (start)
+			zero(start, start + size, part->dirty);
+		return start;
+	}
+	start = old->start;
+	mark(start, (start + size + GRANULE - 1) & ~(GRANULE - 1), nr);
+	memset((void *)start, 0, size);
+	return start;
+}
+
+static void *allocate(struct fiber *f, size_t size, size_t align, const char *type_name,
+		      uintptr_t pc)
+{
+	struct arena_part *part = &heap.part[f->id];
+	struct op op = {.kind = OP_ALLOC, .pc = pc, .name = type_name};
+	struct block *b;
+	uintptr_t start;
+
+	if (heap.nr_blocks + 1 >= MAX_BLOCKS)
+		return NULL;
+	if (align < GRANULE)
+		align = GRANULE;
+	start = take(part, f->id, size ? size : 1, align, heap.nr_blocks + 1);
+	if (!start)
+		return NULL;
+	b = &heap.block[++heap.nr_blocks];
+	b->start = start;
+	b->size = size ? size : 1;
+	b->type = heap_type(type_name);
+	b->seq = ++part->seq;
+	b->number = ++b->type->count[f->id];
+	b->lo = UINT32_MAX;
+	b->hi = 0;
+	b->fiber = f->id;
+	b->owner = engine_concurrent ? f->id : NOBODY;
+	b->live = true;
+	b->published = false;
+	heap.nr_live++;
+	engine_site(f, pc, &b->allocated);
+	op.addr = start;
+	op.key = heap_key(start);
+	engine_note(&op);
+	return (void *)start;
+}
+
+void *explore_alloc(size_t size, size_t align, const char *type, bool fallible)
+{
+	struct fiber *f = engine_current;
+	uintptr_t pc = (uintptr_t)__builtin_return_address(0);
+	void *p = NULL;
+
+	f->in_runtime++;
+	announce_reuse(f, size, "allocate", pc);
+	if (!fallible || !engine_concurrent || !heap.scenario->faults ||
+	    !explore_choose(2, "allocation fails"))
+		p = allocate(f, size, align, type, pc);
+	f->in_runtime--;
+	return p;
+}
+
+void explore_free(void *p)
+{
+	struct fiber *f = engine_current;
+	uintptr_t addr = (uintptr_t)p, pc = (uintptr_t)__builtin_return_address(0);
+	struct op op = {.kind = OP_FREE, .addr = addr, .pc = pc};
+	struct block *b;
+
+	if (!p)
+		return;
+	f->in_runtime++;
+	b = heap_block(addr);
+	if (!b || b->start != addr) {
+		struct use a = {.word = addr, .how = HOW_WRITE, .pc = pc};
+
+		blame_wild(f, &a);
+	}
+	announce_reuse(f, b->size, "free", pc);
+	op.key = heap_key(addr);
+	op.name = b->type->name;
+	engine_note(&op);
+	shadow_free(f, b, pc);
+	b->live = false;
+	heap.nr_live--;
+	engine_site(f, pc, &b->freed);
+	engine_objects_freed(b->start, b->start + b->size);
+	if (heap.scenario->flags & EXPLORE_REUSE) {
+		b->older = heap.freed;
+		heap.freed = b - heap.block;
+	}
+	f->in_runtime--;
+}
+
+bool explore_is_live(const void *p)
+{
+	struct block *b = heap_block((uintptr_t)p);
+
+	return b && b->live && (uintptr_t)p - b->start < b->size;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Atomic operations of the code under test. Each is a point: another fiber may go on before it. The operation itself is then done
+ * plainly, as nobody else runs, and what it orders is computed as the language says: an acquiring load of what a releasing store
+ * wrote, release sequences by read-modify-writes, fences on either side of relaxed operations. A relaxed store ends a release
+ * sequence, so what it publishes without a fence is reported as a race.
+ *
+ * Fences are no points: under sequential consistency they change nothing but this order.
+ *
+ * Operations on one word of eight bytes are about one object for the search. Clocks are kept for the exact address.
+ */
+#include <string.h>
+
+#include "heap/heap.h"
+
+#define HOOK __attribute__((visibility("default"), used))
+#define PC   ((uintptr_t)__builtin_return_address(0))
+
+/* What fences of a fiber did to relaxed operations: those before an acquire fence, those after a release fence. */
+static struct fences {
+	uint32_t run;
+	bool acquires, releases;
+	struct clock acquired; /* by relaxed loads so far */
+	struct clock released; /* at the last release fence */
+} fences[MAX_FIBERS];
+
+static struct fences *fences_of(const struct fiber *f)
+{
+	struct fences *s = &fences[f->id];
+
+	if (s->run != heap.run)
+		*s = (struct fences){.run = heap.run};
+	return s;
+}
+
+static bool acquires(int order)
+{
+	return order != __ATOMIC_RELAXED && order != __ATOMIC_RELEASE;
+}
+
+static bool releases(int order)
+{
+	return order == __ATOMIC_RELEASE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
+}
+
+/* The running fiber, if its atomic operations count. */
+static struct fiber *explored_fiber(void)
+{
+	struct fiber *f = engine_current;
+
+	return f && !f->in_runtime ? f : NULL;
+}
+
+/* Waits until the operation is to be done. */
+static void announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind kind, uint8_t how,
+		     uintptr_t pc)
+{
+	if (engine_concurrent) {
+		struct object *o = engine_object((void *)(addr & ~(WORD - 1)));
+		struct op op = {.kind = kind,
+				.access = how & HOW_WRITE ? ACCESS_WRITE : ACCESS_READ,
+				.object = o->id,
+				.addr = addr,
+				.pc = pc,
+				.key = o->key};
+
+		engine_point(&op, NULL, NULL);
+	}
+	shadow_range(f, addr, size, how | HOW_ATOMIC, pc);
+}
+
+static void load_clock(struct fiber *f, uintptr_t addr, int order)
+{
+	struct object *o;
+
+	if (!engine_concurrent)
+		return;
+	o = engine_object((void *)addr);
+	if (acquires(order)) {
+		clock_join(&f->sync, &o->sync);
+		return;
+	}
+	fences_of(f)->acquires = true;
+	clock_join(&fences_of(f)->acquired, &o->sync);
+}
+
+/* modify: part of a read-modify-write, which goes on with the release sequence that it found. */
+static void store_clock(struct fiber *f, uintptr_t addr, int order, bool modify)
+{
+	struct fences *s = fences_of(f);
+	struct object *o;
+
+	if (!engine_concurrent)
+		return;
+	o = engine_object((void *)addr);
+	if (!modify)
+		memset(&o->sync, 0, sizeof(o->sync));
+	if (releases(order)) {
+		clock_join(&o->sync, &f->sync);
+		f->sync.t[f->id]++;
+	} else if (s->releases) {
+		clock_join(&o->sync, &s->released);
+	}
+}
+
+static void fence(struct fiber *f, int order)
+{
+	struct fences *s = fences_of(f);
+
+	if (acquires(order) && s->acquires)
+		clock_join(&f->sync, &s->acquired);
+	if (releases(order)) {
+		s->releases = true;
+		s->released = f->sync;
+		f->sync.t[f->id]++;
+	}
+}
+
+HOOK void __tsan_atomic_thread_fence(int order);
+HOOK void __tsan_atomic_signal_fence(int order);
+
+void __tsan_atomic_thread_fence(int order)
+{
+	struct fiber *f = explored_fiber();
+
+	if (f && engine_concurrent)
+		fence(f, order);
+	else
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Between a thread and its own signal handlers: no other fiber sees it. */
+void __tsan_atomic_signal_fence(int order)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+#define ENTER(kind, how)                    \
+	struct fiber *f = explored_fiber(); \
+	if (f)                              \
+		announce(f, (uintptr_t)p, sizeof(*p), kind, how, PC);
+
+#define LOAD(bits, type)                                                         \
+	HOOK type __tsan_atomic##bits##_load(const volatile type *p, int order); \
+	type __tsan_atomic##bits##_load(const volatile type *p, int order)       \
+	{                                                                        \
+		ENTER(OP_LOAD, HOW_READ)                                         \
+		if (f)                                                           \
+			load_clock(f, (uintptr_t)p, order);                      \
+		return *p;                                                       \
+	}
+
+#define STORE(bits, type)                                                           \
+	HOOK void __tsan_atomic##bits##_store(volatile type *p, type v, int order); \
+	void __tsan_atomic##bits##_store(volatile type *p, type v, int order)       \
+	{                                                                           \
+		ENTER(OP_STORE, HOW_WRITE)                                          \
+		if (f)                                                              \
+			store_clock(f, (uintptr_t)p, order, false);                 \
+		*p = v;                                                             \
+	}
+
+/* next: of the old value and v. */
+#define MODIFY(bits, type, name, next)                                               \
+	HOOK type __tsan_atomic##bits##_##name(volatile type *p, type v, int order); \
+	type __tsan_atomic##bits##_##name(volatile type *p, type v, int order)       \
+	{                                                                            \
+		type old;                                                            \
+		ENTER(OP_RMW, HOW_WRITE)                                             \
+		if (f) {                                                             \
+			load_clock(f, (uintptr_t)p, order);                          \
+			store_clock(f, (uintptr_t)p, order, true);                   \
+		}                                                                    \
+		old = *p;                                                            \
+		*p = (type)(next);                                                   \
+		return old;                                                          \
+	}
+
+#define COMPARE_CORE(bits, type)                                                                \
+	static type exchange_if_equal##bits(volatile type *p, type expected, type v, int order, \
+					    int failure, uintptr_t pc)                          \
+	{                                                                                       \
+		struct fiber *f = explored_fiber();                                             \
+		type old;                                                                       \
+		if (f)                                                                          \
+			announce(f, (uintptr_t)p, sizeof(*p), OP_RMW, HOW_WRITE, pc);           \
+		old = *p;                                                                       \
+		if (f)                                                                          \
+			load_clock(f, (uintptr_t)p, old == expected ? order : failure);         \
+		if (old != expected)                                                            \
+			return old;                                                             \
+		if (f)                                                                          \
+			store_clock(f, (uintptr_t)p, order, true);                              \
+		*p = v;                                                                         \
+		return old;                                                                     \
+	}
+
+#define COMPARE(bits, type, name)                                                                 \
+	HOOK bool __tsan_atomic##bits##_compare_exchange_##name(volatile type *p, type *expected, \
+								type v, int order, int failure);  \
+	bool __tsan_atomic##bits##_compare_exchange_##name(volatile type *p, type *expected,      \
+							   type v, int order, int failure)        \
+	{                                                                                         \
+		type old = exchange_if_equal##bits(p, *expected, v, order, failure, PC);          \
+		bool done = old == *expected;                                                     \
+		*expected = old;                                                                  \
+		return done;                                                                      \
+	}
+
+#define COMPARE_VALUE(bits, type)                                                                \
+	HOOK type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected,    \
+							     type v, int order, int failure);    \
+	type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type v, \
+							int order, int failure)                  \
+	{                                                                                        \
+		return exchange_if_equal##bits(p, expected, v, order, failure, PC);              \
+	}
+
+#define ATOMICS(bits, type)                        \
+	LOAD(bits, type)                           \
+	STORE(bits, type)                          \
+	MODIFY(bits, type, exchange, v)            \
+	MODIFY(bits, type, fetch_add, old + v)     \
+	MODIFY(bits, type, fetch_sub, old - v)     \
+	MODIFY(bits, type, fetch_and, old &v)      \
+	MODIFY(bits, type, fetch_or, old | v)      \
+	MODIFY(bits, type, fetch_xor, old ^ v)     \
+	MODIFY(bits, type, fetch_nand, ~(old & v)) \
+	COMPARE_CORE(bits, type)                   \
+	COMPARE(bits, type, strong)                \
+	COMPARE(bits, type, weak)                  \
+	COMPARE_VALUE(bits, type)
+
+ATOMICS(8, uint8_t)
+ATOMICS(16, uint16_t)
+ATOMICS(32, uint32_t)
+ATOMICS(64, uint64_t)
+__extension__ typedef unsigned __int128 uint128;
+ATOMICS(128, uint128)
+
+/*
+ * Accesses through volatile, where the compiler was asked to tell them apart (gcc: --param tsan-distinguish-volatile=1, clang:
+ * -mllvm -tsan-distinguish-volatile): marked accesses, which are relaxed loads and stores. The access itself follows the hook.
+ */
+#define MARKED(name, type, kind, how, clock) \
+	HOOK void name(const type *p);       \
+	void name(const type *p)             \
+	{                                    \
+		ENTER(kind, how)             \
+		if (f)                       \
+			clock;               \
+	}
+
+#define MARKED_LOAD(name, type) \
+	MARKED(name, type, OP_LOAD, HOW_READ, load_clock(f, (uintptr_t)p, __ATOMIC_RELAXED))
+#define MARKED_STORE(name, type)                \
+	MARKED(name, type, OP_STORE, HOW_WRITE, \
+	       store_clock(f, (uintptr_t)p, __ATOMIC_RELAXED, false))
+#define MARKED_SIZE(size, type)                                 \
+	MARKED_LOAD(__tsan_volatile_read##size, type)           \
+	MARKED_LOAD(__tsan_unaligned_volatile_read##size, type) \
+	MARKED_STORE(__tsan_volatile_write##size, type)         \
+	MARKED_STORE(__tsan_unaligned_volatile_write##size, type)
+
+MARKED_SIZE(1, uint8_t)
+MARKED_SIZE(2, uint16_t)
+MARKED_SIZE(4, uint32_t)
+MARKED_SIZE(8, uint64_t)
+MARKED_SIZE(16, uint128)

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guards: fields that the suite declares to be protected by a lock of their object. A write without it is wrong once a second
+ * thread has used the object; until then, nobody else has found it and its maker may fill it in.
+ */
+#include <stdio.h>
+
+#include "heap/heap.h"
+
+uint8_t guard_flags(const struct block *b, uintptr_t word)
+{
+	uint8_t flags = 0;
+
+	for (uint32_t i = b->type->guards; i; i = heap.next_guard[i]) {
+		const struct explore_guard *g = &heap.suite->guard[i - 1];
+		uintptr_t start = b->start + g->offset;
+
+		flags |= CELL_TRACKED;
+		if (word + WORD > start && word < start + g->size)
+			flags |= CELL_GUARDED;
+	}
+	return flags;
+}
+
+static bool overlaps(const struct use *a, uintptr_t start, size_t size)
+{
+	for (unsigned i = 0; i < WORD; i++)
+		if ((a->mask & (1u << i)) && a->word + i - start < size)
+			return true;
+	return false;
+}
+
+__attribute__((noreturn)) static void blame_guard(struct fiber *f, const struct block *b,
+						  const struct explore_guard *g,
+						  const struct use *a)
+{
+	struct violation v = {.kind = BAD_GUARD};
+	char name[80];
+
+	heap_block_name(b, name, sizeof(name));
+	snprintf(v.object, sizeof(v.object), "%s", name);
+	snprintf(v.message, sizeof(v.message), "%s of %s is used without %s", g->field, name,
+		 g->lock);
+	engine_site(f, a->pc, &v.site);
+	v.other[0] = b->allocated;
+	v.other_what[0] = "allocated by";
+	v.nr_others = 1;
+	engine_violation(&v);
+}
+
+void guard_access(struct fiber *f, const struct use *a)
+{
+	struct block *b = heap_block(a->word);
+
+	if (!engine_concurrent || !b)
+		return;
+	if (b->owner == NOBODY)
+		b->owner = f->id;
+	else if (b->owner != f->id)
+		b->published = true;
+	if (!b->published || (a->how & HOW_ATOMIC))
+		return;
+	for (uint32_t i = b->type->guards; i; i = heap.next_guard[i]) {
+		const struct explore_guard *g = &heap.suite->guard[i - 1];
+		int needed = a->how & HOW_WRITE ? 2 : g->read_too;
+
+		if (!needed || !overlaps(a, b->start + g->offset, g->size))
+			continue;
+		heap.guard_checks[i - 1]++;
+		if (explore_lock_held((void *)(b->start + g->lock_offset)) < needed)
+			blame_guard(f, b, g, a);
+	}
+}
+
+uint64_t heap_guard_checks(size_t guard)
+{
+	return heap.guard_checks[guard];
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the heap: the arena, its blocks, the shadow of its words.
+ *
+ * The arena is one reservation, cut into as many parts as there are fibers. Each part is a bump allocator, so that an address
+ * depends on what its fiber allocated before and on nothing else. An execution's blocks have numbers; a map of the arena's
+ * 16-byte granules, and one of its pages for large blocks, gives the number for an address. Nothing of this is cleared between executions: granules below the bump
+ * pointer were written by this execution, and a shadow cell counts only if it carries the number of this execution.
+ */
+#ifndef ANYKVM_EXPLORE_HEAP_H
+#define ANYKVM_EXPLORE_HEAP_H
+
+#include "engine/engine.h"
+
+#define LIKELY(c)   __builtin_expect(!!(c), 1)
+#define UNLIKELY(c) __builtin_expect(!!(c), 0)
+
+#define PART_SHIFT    28
+#define PART_SIZE     (1ul << PART_SHIFT)
+#define ARENA_SIZE    (PART_SIZE * MAX_FIBERS)
+#define GRANULE_SHIFT 4
+#define GRANULE	      (1ul << GRANULE_SHIFT)
+#define PAGE_SHIFT    12
+#define PAGE	      (1ul << PAGE_SHIFT)
+#define WORD_SHIFT    3
+#define WORD	      (1ul << WORD_SHIFT)
+#define MAX_BLOCKS    (1u << 20)
+#define NOBODY	      0xffu
+
+struct type {
+	const char *name;
+	uint32_t run; /* execution that count is of */
+	uint32_t count[MAX_FIBERS];
+	uint32_t guards; /* first of the suite's guards for this type, from 1; 0: none */
+};
+
+struct block {
+	uintptr_t start;
+	size_t size;
+	struct type *type;
+	uint32_t seq;	 /* of that fiber: 1, 2... */
+	uint32_t number; /* of that type and fiber: 1, 2... */
+	uint32_t lo, hi; /* words that have cells in this execution: from, up to */
+	uint32_t older;	 /* freed block that may be handed out again */
+	uint8_t fiber;	 /* that allocated it */
+	uint8_t owner;	 /* the only fiber that used it while threads ran, or NOBODY yet */
+	bool live;
+	bool published; /* a second fiber used it */
+	struct site allocated, freed;
+};
+
+/* How a word was used. Besides the fiber's number in a byte. */
+enum {
+	HOW_READ = 0,
+	HOW_WRITE = 0x40,
+	HOW_ATOMIC = 0x80,
+	HOW_FIBER = 0x0f,
+};
+
+/*
+ * The shadow of one word: who used it last, as far as a later access may race with it. Slot 0 is usually a write, slot 1 a read;
+ * what does not fit is in a list.
+ */
+struct cell {
+	uint32_t run; /* execution it is of */
+	uint32_t clock[2];
+	uint32_t pc[2]; /* from the program's start: 32 bits are enough for one program */
+	uint8_t who[2];
+	uint8_t mask[2]; /* bytes; 0: unused */
+	uint8_t valid;	 /* bytes that are in the block */
+	uint8_t flags;
+	uint16_t reserved;
+	uint32_t more; /* first of the list, 0: none */
+};
+
+enum {
+	CELL_GUARDED = 1, /* some guard is about this word */
+	CELL_TRACKED = 2, /* in a block whose type has guards */
+};
+
+struct use {
+	uintptr_t word; /* address of the word */
+	uint8_t mask;
+	uint8_t how;
+	uintptr_t pc;
+};
+
+struct arena_part {
+	uintptr_t next;	 /* bump pointer */
+	uintptr_t ready; /* accessible up to here */
+	uintptr_t dirty; /* used by some execution up to here */
+	uint32_t seq;
+};
+
+struct heap {
+	uintptr_t base;	     /* of the arena */
+	uint32_t run;	     /* number of this execution: 1, 2... */
+	struct cell *cell;   /* of the arena's words */
+	uint32_t *page;	     /* block of each page that is all of one block, 0: see the granule */
+	uint32_t *granule;   /* block of each granule, 0: none */
+	struct block *block; /* 1... */
+	uint32_t nr_blocks;
+	uint32_t nr_live;
+	uint32_t freed; /* most recently freed block, if memory may be handed out again */
+	struct arena_part part[MAX_FIBERS];
+	const struct explore_scenario *scenario;
+	const struct explore_suite *suite;
+	uint32_t *next_guard; /* for the same type */
+	uint64_t *guard_checks;
+	/* process-wide state: each region has cells of its own */
+	uintptr_t region_start, region_end; /* around all */
+	struct cell **region_cell;
+};
+extern struct heap heap;
+
+/* Memory that costs nothing until it is touched. Ends the process without. */
+void *heap_reserve(size_t size);
+/* The block that addr is in or was in; NULL in a gap or where nothing was allocated. */
+struct block *heap_block(uintptr_t addr);
+struct type *heap_type(const char *name);
+void heap_types_init(void);
+void heap_block_name(const struct block *b, char *buf, size_t size);
+
+/* What an access is about to do to one word: violation or return. */
+void shadow_access(struct fiber *f, const struct use *a);
+/* A range: of any size and alignment. */
+void shadow_range(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uintptr_t pc);
+/* The block goes: each use of it must come before. */
+void shadow_free(struct fiber *f, struct block *b, uintptr_t pc);
+void shadow_init(void);
+void shadow_begin(void);
+
+/* An access by f to a block whose type has guards. */
+void guard_access(struct fiber *f, const struct use *a);
+uint8_t guard_flags(const struct block *b, uintptr_t word);
+
+/* A word was used by what is in a cell: who, clock, pc. */
+struct past_use {
+	uint8_t who;
+	uint32_t clock;
+	uintptr_t pc;
+};
+__attribute__((noreturn)) void blame_race(struct fiber *f, const struct use *a,
+					  const struct past_use *past);
+__attribute__((noreturn)) void blame_unordered_free(struct fiber *f, struct block *b, uintptr_t pc,
+						    const struct past_use *past);
+__attribute__((noreturn)) void blame_freed(struct fiber *f, const struct block *b,
+					   const struct use *a);
+__attribute__((noreturn)) void blame_wild(struct fiber *f, const struct use *a);
+
+static inline bool heap_contains(uintptr_t addr)
+{
+	return addr - heap.base < ARENA_SIZE;
+}
+#endif

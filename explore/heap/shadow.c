@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shadow: for each word, the uses that a later one may race with.
+ *
+ * A use is a fiber, the fiber's own clock when it happened, the bytes, and whether it wrote and was atomic. It came before what
+ * a fiber does now if the fiber's clock of happens-before has caught up with it. Two uses of one byte race if neither came
+ * before the other, one writes, and not both are atomic. A use need not be kept once another one came after it that races with
+ * everything that the first would race with: it writes if the first did, and is plain if the first was. Nothing else is ever
+ * dropped, so no race of this execution is missed.
+ *
+ * Freeing is checked against every use, atomic or not. A block's cells are the ones between its lo and hi; they are given up
+ * when it is freed, so that the next access finds no cell and asks for the block.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "heap/heap.h"
+
+#define MAX_MORE (1u << 22)
+
+struct more {
+	uint32_t clock, pc, next;
+	uint8_t who, mask;
+};
+
+static struct more *more; /* 1... */
+static uint32_t nr_more;
+
+extern const char program_start[] __asm__("__executable_start");
+
+static uint32_t pack_pc(uintptr_t pc)
+{
+	uintptr_t off = pc - (uintptr_t)program_start;
+
+	return off <= UINT32_MAX ? off : 0;
+}
+
+static struct past_use unpack(uint8_t who, uint32_t clock, uint32_t pc)
+{
+	return (struct past_use){who, clock, pc ? (uintptr_t)program_start + pc : 0};
+}
+
+void shadow_init(void)
+{
+	const struct explore_suite *suite = heap.suite;
+
+	heap.cell = heap_reserve(ARENA_SIZE / WORD * sizeof(*heap.cell));
+	more = heap_reserve(MAX_MORE * sizeof(*more));
+	if (!suite->nr_regions)
+		return;
+	heap.region_cell = heap_reserve(suite->nr_regions * sizeof(*heap.region_cell));
+	heap.region_start = UINTPTR_MAX;
+	for (size_t i = 0; i < suite->nr_regions; i++) {
+		uintptr_t start = (uintptr_t)suite->region[i].start & ~(WORD - 1);
+		uintptr_t end = (uintptr_t)suite->region[i].start + suite->region[i].size;
+
+		heap.region_cell[i] =
+			heap_reserve(((end - start) / WORD + 1) * sizeof(struct cell));
+		if (start < heap.region_start)
+			heap.region_start = start;
+		if (end > heap.region_end)
+			heap.region_end = end;
+	}
+}
+
+void shadow_begin(void)
+{
+	nr_more = 0;
+}
+
+static uint32_t take_more(void)
+{
+	if (++nr_more < MAX_MORE)
+		return nr_more;
+	fprintf(stderr, "explore: an execution uses too many words in too many ways\n");
+	exit(2);
+}
+
+static struct cell *region_cell(uintptr_t word)
+{
+	const struct explore_suite *suite = heap.suite;
+
+	for (size_t i = 0; i < suite->nr_regions; i++) {
+		uintptr_t start = (uintptr_t)suite->region[i].start;
+
+		if (word + WORD > start && word < start + suite->region[i].size)
+			return &heap.region_cell[i][(word - (start & ~(WORD - 1))) >> WORD_SHIFT];
+	}
+	return NULL;
+}
+
+static void reset_cell(struct cell *c)
+{
+	c->run = heap.run;
+	c->mask[0] = c->mask[1] = 0;
+	c->more = 0;
+	c->flags = 0;
+	c->valid = 0xff;
+}
+
+/* The first use of a word in this execution. */
+static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
+{
+	struct block *b;
+	uint32_t index;
+	size_t left;
+
+	if (!heap_contains(a->word)) {
+		reset_cell(c);
+		return;
+	}
+	b = heap_block(a->word);
+	if (!b)
+		blame_wild(f, a);
+	if (!b->live)
+		blame_freed(f, b, a);
+	left = b->start + b->size - a->word;
+	/* The last granule of a block may end in words that are not the block's. */
+	if (a->word >= b->start + b->size)
+		blame_wild(f, a);
+	reset_cell(c);
+	if (left < WORD)
+		c->valid = (1u << left) - 1;
+	c->flags = guard_flags(b, a->word);
+	index = (a->word - b->start) >> WORD_SHIFT;
+	if (index < b->lo)
+		b->lo = index;
+	if (index + 1 > b->hi)
+		b->hi = index + 1;
+}
+
+static bool came_before(const struct fiber *f, uint8_t who, uint32_t clock)
+{
+	return (who & HOW_FIBER) == f->id || clock <= f->sync.t[who & HOW_FIBER];
+}
+
+/* Whether the new use makes the old one superfluous: it came before, and all that races with it races with the new one. */
+static bool replaces(uint8_t how, uint8_t who)
+{
+	return ((how & HOW_WRITE) || !(who & HOW_WRITE)) &&
+	       (!(how & HOW_ATOMIC) || (who & HOW_ATOMIC));
+}
+
+static void check_past(struct fiber *f, const struct use *a, uint8_t *mask, uint8_t who,
+		       uint32_t clock, uint32_t pc)
+{
+	if (!(*mask & a->mask))
+		return;
+	if (came_before(f, who, clock)) {
+		if (replaces(a->how, who))
+			*mask &= ~a->mask;
+		return;
+	}
+	if (((a->how | who) & HOW_WRITE) && !(a->how & who & HOW_ATOMIC)) {
+		struct past_use past = unpack(who, clock, pc);
+
+		blame_race(f, a, &past);
+	}
+}
+
+static void check_list(struct fiber *f, const struct use *a, struct cell *c)
+{
+	uint32_t *link = &c->more;
+
+	while (*link) {
+		struct more *m = &more[*link];
+
+		check_past(f, a, &m->mask, m->who, m->clock, m->pc);
+		if (m->mask)
+			link = &m->next;
+		else
+			*link = m->next;
+	}
+}
+
+static void keep_use(struct fiber *f, const struct use *a, struct cell *c)
+{
+	uint8_t who = f->id | a->how;
+	unsigned slot = !(a->how & HOW_WRITE);
+
+	/* The other slot will do, unless it is the one that a use of this kind looks for first. */
+	if (c->mask[slot] && !c->mask[!slot])
+		slot = !slot;
+	if (c->mask[slot] && (c->who[slot] != who || c->clock[slot] != f->sync.t[f->id])) {
+		uint32_t nr = take_more();
+
+		slot = !(a->how & HOW_WRITE);
+		more[nr] = (struct more){c->clock[slot], c->pc[slot], c->more, c->who[slot],
+					 c->mask[slot]};
+		c->more = nr;
+		c->mask[slot] = 0;
+	}
+	c->mask[slot] |= a->mask;
+	c->who[slot] = who;
+	c->clock[slot] = f->sync.t[f->id];
+	c->pc[slot] = pack_pc(a->pc);
+}
+
+static void use_cell(struct fiber *f, struct cell *c, const struct use *a)
+{
+	if (UNLIKELY(c->run != heap.run))
+		enter_cell(f, c, a);
+	if (UNLIKELY(a->mask & ~c->valid))
+		blame_wild(f, a);
+	if (UNLIKELY(c->flags))
+		guard_access(f, a);
+	check_past(f, a, &c->mask[0], c->who[0], c->clock[0], c->pc[0]);
+	check_past(f, a, &c->mask[1], c->who[1], c->clock[1], c->pc[1]);
+	if (UNLIKELY(c->more))
+		check_list(f, a, c);
+	keep_use(f, a, c);
+}
+
+/* The same fiber used these bytes the same way since its clock moved: nothing new can be learnt. */
+static bool seen(const struct cell *c, const struct fiber *f, const struct use *a)
+{
+	uint32_t now = f->sync.t[f->id];
+
+	if (UNLIKELY(c->run != heap.run) || c->flags & CELL_GUARDED)
+		return false;
+	if (c->who[0] == (f->id | HOW_WRITE) && c->clock[0] == now && !(a->mask & ~c->mask[0]))
+		return true;
+	return !a->how && c->who[1] == f->id && c->clock[1] == now && !(a->mask & ~c->mask[1]);
+}
+
+void shadow_access(struct fiber *f, const struct use *a)
+{
+	struct cell *c;
+
+	if (LIKELY(heap_contains(a->word))) {
+		c = &heap.cell[(a->word - heap.base) >> WORD_SHIFT];
+	} else {
+		c = region_cell(a->word);
+		if (!c)
+			return;
+	}
+	if (seen(c, f, a))
+		return;
+	f->in_runtime++;
+	use_cell(f, c, a);
+	f->in_runtime--;
+}
+
+void shadow_range(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uintptr_t pc)
+{
+	struct use a = {.how = how, .pc = pc};
+	uintptr_t end = addr + size;
+
+	while (addr < end) {
+		uintptr_t next = (addr | (WORD - 1)) + 1;
+		unsigned from = addr & (WORD - 1), to = next <= end ? WORD : end & (WORD - 1);
+
+		a.word = addr & ~(WORD - 1);
+		a.mask = (0xffu << from) & (0xffu >> (WORD - to));
+		shadow_access(f, &a);
+		addr = next;
+	}
+}
+
+static void check_free(struct fiber *f, struct block *b, uintptr_t pc, uint8_t mask, uint8_t who,
+		       uint32_t clock, uint32_t use_pc)
+{
+	struct past_use past;
+
+	if (!mask || came_before(f, who, clock))
+		return;
+	past = unpack(who, clock, use_pc);
+	blame_unordered_free(f, b, pc, &past);
+}
+
+void shadow_free(struct fiber *f, struct block *b, uintptr_t pc)
+{
+	struct cell *c = &heap.cell[(b->start - heap.base) >> WORD_SHIFT];
+
+	if (!b->live) {
+		struct use a = {.word = b->start, .how = HOW_WRITE, .pc = pc};
+
+		blame_freed(f, b, &a);
+	}
+	for (uint32_t i = b->lo; i < b->hi; i++) {
+		if (c[i].run != heap.run)
+			continue;
+		check_free(f, b, pc, c[i].mask[0], c[i].who[0], c[i].clock[0], c[i].pc[0]);
+		check_free(f, b, pc, c[i].mask[1], c[i].who[1], c[i].clock[1], c[i].pc[1]);
+		for (uint32_t m = c[i].more; m; m = more[m].next)
+			check_free(f, b, pc, more[m].mask, more[m].who, more[m].clock, more[m].pc);
+		c[i].run = 0;
+	}
+}
+
+void heap_check_access(uintptr_t addr, size_t size, bool write, uintptr_t pc)
+{
+	struct fiber *f = engine_current;
+
+	if (f)
+		shadow_range(f, addr, size, HOW_ATOMIC | (write ? HOW_WRITE : HOW_READ), pc);
+}

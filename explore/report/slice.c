@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which lines of a record matter. A record has hundreds; a reader wants the dozen that explain the violation. Each line gets a rank, and
+ * the highest ranks are shown: the ends of each switch, allocation and freeing of the object that the violation is about, what
+ * happened to the word the interrupted thread was about to use, other uses of the object, the locks held meanwhile, and then whatever
+ * else two threads both touched. Later lines go first among equals: a violation has its cause mostly close before it.
+ */
+#include "report/story.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum rank {
+	RANK_NONE,
+	RANK_SHARED, /* an object that another thread used too */
+	RANK_LOCK,   /* taking or releasing what is held at a line that matters */
+	RANK_OBJECT, /* the object of the violation */
+	RANK_CAUSE,  /* what the others did to the object an interrupted thread was about to use */
+	RANK_SWITCH, /* first and last operation at a switch */
+	RANK_SITE,   /* allocation, freeing, the last operations before the violation */
+	NR_RANKS
+};
+
+/* Lines shown in all down to that rank, but for RANK_SITE and RANK_SWITCH, which are shown always. */
+static const unsigned budget[NR_RANKS] = {0, 22, 36, 44, 60, ~0u, ~0u};
+
+bool slice_mentions(const char *text, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *at = text; n && (at = strstr(at, name)); at++)
+		if (!isalnum((unsigned char)at[n]) &&
+		    (at == text || !isalnum((unsigned char)at[-1])))
+			return true;
+	return false;
+}
+
+static void raise_rank(unsigned char *rank, enum rank to)
+{
+	if (*rank < to)
+		*rank = (unsigned char)to;
+}
+
+static bool takes(const struct record *r)
+{
+	return (r->op.kind >= OP_MUTEX_LOCK && r->op.kind <= OP_WRITE_LOCK) ||
+	       r->op.kind == OP_ENTER;
+}
+
+static bool releases(const struct record *r)
+{
+	return r->op.kind == OP_UNLOCK || r->op.kind == OP_EXIT;
+}
+
+/* The next record of the same fiber after i, or nr. */
+static uint32_t next_of(const struct execution *x, uint32_t i)
+{
+	for (uint32_t j = i + 1; j < x->nr_records; j++)
+		if (x->record[j].fiber == x->record[i].fiber)
+			return j;
+	return x->nr_records;
+}
+
+/* The fiber of record i was left while it could go on, or was not: who came between it and its next operation, and why it matters. */
+static void rank_switch(const struct execution *x, unsigned char *rank, uint32_t i)
+{
+	uint32_t resumed = next_of(x, i);
+	uint32_t object = resumed < x->nr_records ? x->record[resumed].op.object : 0;
+
+	raise_rank(&rank[i], RANK_SWITCH);
+	raise_rank(&rank[i + 1], RANK_SWITCH);
+	if (x->record[i + 1].op.kind == OP_BEGIN && i + 2 < x->nr_records &&
+	    x->record[i + 2].fiber == x->record[i + 1].fiber)
+		raise_rank(&rank[i + 2], RANK_SWITCH);
+	if (resumed == x->nr_records)
+		return;
+	raise_rank(&rank[resumed], RANK_SWITCH);
+	for (uint32_t j = i + 1; object && j < resumed; j++)
+		if (x->record[j].op.object == object)
+			raise_rank(&rank[j], RANK_CAUSE);
+}
+
+static bool is_site(const struct violation *v, const struct record *r)
+{
+	for (unsigned i = 0; i < v->nr_others; i++)
+		if (v->other[i].fiber == r->fiber && v->other[i].pc[0] &&
+		    v->other[i].pc[0] == r->op.pc && v->other[i].step == r->step)
+			return true;
+	return false;
+}
+
+static void rank_record(const struct execution *x, unsigned char *rank, uint32_t i)
+{
+	const struct violation *v = &x->violation;
+	const struct record *r = &x->record[i];
+	bool about = slice_mentions(r->text, v->object);
+
+	if (is_site(v, r) || ((r->op.kind == OP_ALLOC || r->op.kind == OP_FREE) && about))
+		raise_rank(&rank[i], RANK_SITE);
+	if (!r->fiber)
+		return;
+	if (r->shared)
+		raise_rank(&rank[i], RANK_SHARED);
+	if (about && r->shared)
+		raise_rank(&rank[i], RANK_OBJECT);
+	for (unsigned e = 0; e < v->nr_edges; e++)
+		if (v->edge[e].object && v->edge[e].object == r->op.object)
+			raise_rank(&rank[i], takes(r) && v->edge[e].holder == r->fiber
+						     ? RANK_SITE
+						     : RANK_OBJECT);
+	if (i + 1 < x->nr_records && x->record[i + 1].fiber && x->record[i + 1].fiber != r->fiber)
+		rank_switch(x, rank, i);
+}
+
+/* Takes and releases of what r's fiber holds at r, if they matter to another thread. */
+static void rank_locks(const struct execution *x, unsigned char *rank, uint32_t i)
+{
+	int depth = 0;
+
+	for (uint32_t j = i; j-- > 0;) {
+		const struct record *r = &x->record[j];
+
+		if (r->fiber != x->record[i].fiber)
+			continue;
+		if (releases(r))
+			depth++;
+		else if (takes(r) && depth)
+			depth--;
+		else if (takes(r) && r->shared)
+			raise_rank(&rank[j], RANK_LOCK);
+	}
+}
+
+static bool involved(const struct violation *v, int fiber)
+{
+	for (unsigned e = 0; e < v->nr_edges; e++)
+		if (v->edge[e].fiber == fiber)
+			return true;
+	return v->site.fiber == fiber;
+}
+
+/* The last operation of each thread that the violation is about: where it stands. */
+static void rank_last(const struct execution *x, unsigned char *rank)
+{
+	uint32_t seen = 0;
+
+	for (uint32_t i = x->nr_records; i-- > 0;) {
+		int fiber = x->record[i].fiber;
+
+		if (seen & 1u << fiber)
+			continue;
+		seen |= 1u << fiber;
+		if (involved(&x->violation, fiber))
+			raise_rank(&rank[i], RANK_SITE);
+	}
+}
+
+void slice_record(const struct execution *x, bool *keep)
+{
+	unsigned char *rank = calloc(x->nr_records + 1, 1);
+	unsigned shown = 0;
+
+	if (!rank)
+		abort();
+	for (uint32_t i = 0; i < x->nr_records; i++)
+		rank_record(x, rank, i);
+	rank_last(x, rank);
+	for (uint32_t i = 0; i < x->nr_records; i++)
+		if (rank[i] >= RANK_OBJECT && x->record[i].fiber)
+			rank_locks(x, rank, i);
+	for (uint32_t i = 0; i < x->nr_records; i++)
+		if (x->record[i].op.kind == OP_BEGIN || x->record[i].op.kind == OP_END)
+			rank[i] = RANK_NONE;
+	for (int level = NR_RANKS - 1; level > RANK_NONE; level--)
+		for (uint32_t i = x->nr_records; i-- > 0;)
+			if (rank[i] == level && shown < budget[level]) {
+				keep[i] = true;
+				shown++;
+			}
+	free(rank);
+}

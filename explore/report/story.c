@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the record of an execution to the lines of a report. One walk over the record: headings where a thread's plan moves on, the
+ * operations that matter, a fold for each row of those that do not, and a line for each switch, since the switches are what made this
+ * execution differ from an ordinary one. Plain accesses are no operations: those that the violation names are put in where they
+ * happened.
+ */
+#include "report/story.h"
+#include "report/cause.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *line_kind_name(enum line_kind kind)
+{
+	static const char *const name[] = {"plan",   "operation", "access",
+					   "switch", "fold",	  "violation"};
+
+	return name[kind];
+}
+
+const char *story_fiber(const struct story *s, int fiber)
+{
+	const struct execution *x = s->in->x;
+
+	if (fiber > 0 && fiber < MAX_FIBERS)
+		return x->fiber_name[fiber][0] ? x->fiber_name[fiber] : "thread";
+	return x->nr_records && s->nr_lines && !x->record[x->nr_records - 1].fiber &&
+			       x->violation.site.fiber == 0
+		       ? "finish"
+		       : "setup";
+}
+
+void story_place(const struct stack *stack, char *buf, size_t size)
+{
+	const struct frame *f = &stack->frame[0];
+
+	buf[0] = '\0';
+	if (stack->nr && f->file)
+		snprintf(buf, size, "%s (%s:%u)", f->function, f->file, f->line);
+	else if (stack->nr)
+		snprintf(buf, size, "%s", f->function);
+}
+
+static void set_stack(struct stack *out, const struct site *site, uintptr_t pc)
+{
+	struct site only = {.pc = {pc}};
+
+	out->nr = symbols_stack(site->pc[0] ? site : &only, out->frame, MAX_FRAMES);
+}
+
+static struct line *add_line(struct story *s, enum line_kind kind, int fiber)
+{
+	struct line *l;
+
+	if (s->nr_lines == s->size_lines) {
+		s->size_lines = s->size_lines ? s->size_lines * 2 : 64;
+		s->line = realloc(s->line, s->size_lines * sizeof(*s->line));
+		if (!s->line)
+			abort();
+	}
+	l = &s->line[s->nr_lines++];
+	*l = (struct line){
+		.kind = kind, .fiber = fiber, .holds = "", .to = NO_FIBER, .edge_from = -1};
+	if (fiber >= 0 && fiber < MAX_FIBERS && kind != LINE_FOLD)
+		s->column[fiber] = true;
+	return l;
+}
+
+/* The text of an operation without what came of it: "ref_put(count of struct file #1)". */
+static void without_outcome(char *buf, size_t size, const char *text)
+{
+	char *at;
+
+	snprintf(buf, size, "%s", text);
+	at = strstr(buf, " = ");
+	if (at)
+		*at = '\0';
+}
+
+static const struct record *next_record(const struct execution *x, uint32_t i)
+{
+	for (uint32_t j = i + 1; j < x->nr_records; j++)
+		if (x->record[j].fiber == x->record[i].fiber)
+			return &x->record[j];
+	return NULL;
+}
+
+/* Behind record i another thread goes on. */
+static void add_switch(struct story *s, uint32_t i)
+{
+	const struct execution *x = s->in->x;
+	const struct record *old = &x->record[i], *new = &x->record[i + 1],
+			    *next = next_record(x, i);
+	struct line *l = add_line(s, LINE_SWITCH, old->fiber);
+	char what[sizeof(next->text)] = "";
+
+	if (next)
+		without_outcome(what, sizeof(what), next->text);
+	for (unsigned e = 0; !next && e < x->violation.nr_edges; e++)
+		if (x->violation.edge[e].fiber == old->fiber)
+			snprintf(what, sizeof(what), "%s", x->violation.edge[e].text);
+	l->to = new->fiber;
+	l->holds = old->holds;
+	l->preempted = new->step < x->nr_events && (x->event[new->step].enabled & 1u << old->fiber);
+	if (next)
+		set_stack(&l->stack, &next->site, next->op.pc);
+	if (old->op.kind == OP_END)
+		snprintf(l->text, sizeof(l->text), "ends");
+	else if (l->preempted)
+		snprintf(l->text, sizeof(l->text), what[0] ? "preempted before %s" : "preempted",
+			 what);
+	else
+		snprintf(l->text, sizeof(l->text), what[0] ? "has to wait: %s" : "has to wait",
+			 what);
+}
+
+static void add_fold(struct story *s, int fiber, uint32_t n)
+{
+	struct line *l;
+
+	if (!n)
+		return;
+	l = add_line(s, LINE_FOLD, fiber);
+	l->folded = n;
+	snprintf(l->text, sizeof(l->text), "... %u operation%s", (unsigned)n, n == 1 ? "" : "s");
+}
+
+static void add_record(struct story *s, const struct record *r)
+{
+	struct line *l = add_line(s, LINE_OPERATION, r->fiber);
+
+	snprintf(l->text, sizeof(l->text), "%s", r->text);
+	l->holds = r->holds;
+	l->record = r;
+	set_stack(&l->stack, &r->site, r->op.pc);
+}
+
+/* Whether what the violation's other site tells of is an operation of the record (then it has a line already). */
+static bool site_in_record(const struct execution *x, unsigned i)
+{
+	const struct violation *v = &x->violation;
+	const char *what = v->other_what[i] ? v->other_what[i] : "";
+
+	for (uint32_t j = 0; j < x->nr_records; j++) {
+		const struct record *r = &x->record[j];
+
+		if (r->fiber == v->other[i].fiber && r->op.pc == v->other[i].pc[0])
+			return true;
+		if (((strstr(what, "alloc") && r->op.kind == OP_ALLOC) ||
+		     (strstr(what, "free") && r->op.kind == OP_FREE)) &&
+		    slice_mentions(r->text, v->object))
+			return true;
+	}
+	return false;
+}
+
+/* Accesses of the violation's other sites that happened before the first operation of record i's step. */
+static void add_accesses(struct story *s, uint32_t step, bool *done)
+{
+	const struct violation *v = &s->in->x->violation;
+
+	for (unsigned i = 0; i < v->nr_others; i++) {
+		struct line *l;
+
+		if (done[i] || v->other[i].step == ~0u || v->other[i].step > step ||
+		    !v->other[i].pc[0])
+			continue;
+		done[i] = true;
+		if (site_in_record(s->in->x, i))
+			continue;
+		l = add_line(s, LINE_ACCESS, v->other[i].fiber);
+		snprintf(l->text, sizeof(l->text), "%s",
+			 v->other_what[i] ? v->other_what[i] : "access");
+		set_stack(&l->stack, &v->other[i], 0);
+	}
+}
+
+/* Whether record i is the last before another thread goes on. */
+static bool before_switch(const struct execution *x, uint32_t i)
+{
+	return i + 1 < x->nr_records && x->record[i].fiber && x->record[i + 1].fiber &&
+	       x->record[i].fiber != x->record[i + 1].fiber;
+}
+
+static void add_lines(struct story *s, const bool *keep)
+{
+	const struct execution *x = s->in->x;
+	const char *plan[MAX_FIBERS] = {0};
+	bool done[3] = {false};
+	uint32_t folded = 0;
+
+	for (uint32_t i = 0; i < x->nr_records; i++) {
+		const struct record *r = &x->record[i];
+		bool moved =
+			r->plan[0] && (!plan[r->fiber] || strcmp(plan[r->fiber], r->plan) != 0);
+
+		if (i && (keep[i] || moved || r->fiber != x->record[i - 1].fiber)) {
+			add_fold(s, x->record[i - 1].fiber, folded);
+			folded = 0;
+		}
+		add_accesses(s, r->step, done);
+		if (moved)
+			snprintf(add_line(s, LINE_PLAN, r->fiber)->text, MAX_TEXT, "%s", r->plan);
+		plan[r->fiber] = r->plan;
+		if (keep[i])
+			add_record(s, r);
+		else if (r->op.kind != OP_BEGIN && r->op.kind != OP_END)
+			folded++;
+		if (before_switch(x, i)) {
+			add_fold(s, r->fiber, folded);
+			folded = 0;
+			add_switch(s, i);
+		}
+	}
+	if (x->nr_records)
+		add_fold(s, x->record[x->nr_records - 1].fiber, folded);
+	add_accesses(s, ~0u, done);
+}
+
+static void add_violation(struct story *s)
+{
+	const struct violation *v = &s->in->x->violation;
+	struct line *l = add_line(s, LINE_VIOLATION, v->site.fiber);
+
+	snprintf(l->text, sizeof(l->text), "%s: %s", violation_name(v->kind), v->message);
+	set_stack(&l->stack, &v->site, 0);
+}
+
+/* Objects that passed from one thread to another: the later line knows the earlier. */
+static void link_lines(struct story *s)
+{
+	for (size_t i = 0; i < s->nr_lines; i++) {
+		const struct record *b = s->line[i].record;
+
+		for (size_t j = i; b && b->op.object && j-- > 0;) {
+			const struct record *a = s->line[j].record;
+
+			if (!a || a->op.object != b->op.object)
+				continue;
+			if (a->fiber && b->fiber && a->fiber != b->fiber &&
+			    op_dependent(&a->op, &b->op))
+				s->line[i].edge_from = (int)j;
+			break;
+		}
+	}
+}
+
+static void add_site(struct story *s, const char *what, const struct site *site)
+{
+	struct story_site *out = &s->site[s->nr_sites];
+
+	set_stack(&out->stack, site, 0);
+	if (!out->stack.nr && !site->pc[0])
+		return;
+	snprintf(out->what, sizeof(out->what), "%s", what);
+	out->fiber = site->fiber;
+	s->nr_sites++;
+}
+
+static const char *site_word(enum violation_kind kind)
+{
+	switch (kind) {
+	case BAD_USE_AFTER_FREE:
+	case BAD_WILD_ACCESS:
+	case BAD_STALE_TRANSLATION:
+		return "used by";
+	case BAD_DOUBLE_FREE:
+		return "freed again by";
+	case BAD_DATA_RACE:
+		return "accessed by";
+	default:
+		return "shown by";
+	}
+}
+
+static void add_sites(struct story *s)
+{
+	const struct violation *v = &s->in->x->violation;
+
+	add_site(s, site_word(v->kind), &v->site);
+	for (unsigned i = 0; i < v->nr_others && i < 3; i++)
+		add_site(s, v->other_what[i] ? v->other_what[i] : "see", &v->other[i]);
+}
+
+static void want_symbols(const struct execution *x, const bool *keep)
+{
+	const struct violation *v = &x->violation;
+
+	for (uint32_t i = 0; i < x->nr_records; i++) {
+		bool resumed = i && x->record[i - 1].fiber != x->record[i].fiber;
+
+		if (!keep[i] && !resumed && !cause_needs(x, i))
+			continue;
+		symbols_want(x->record[i].op.pc);
+		symbols_want_site(&x->record[i].site);
+	}
+	symbols_want_site(&v->site);
+	for (unsigned i = 0; i < v->nr_others; i++)
+		symbols_want_site(&v->other[i]);
+	symbols_resolve();
+}
+
+struct story *story_new(const struct report_violation *v)
+{
+	struct story *s = calloc(1, sizeof(*s));
+	bool *keep = calloc(v->x->nr_records + 1, sizeof(*keep));
+
+	if (!s || !keep)
+		abort();
+	s->in = v;
+	slice_record(v->x, keep);
+	want_symbols(v->x, keep);
+	add_lines(s, keep);
+	add_violation(s);
+	link_lines(s);
+	add_sites(s);
+	cause_find(s);
+	report_verdict(s->verdict, sizeof(s->verdict), v);
+	report_id(s->id, sizeof(s->id), v);
+	s->replay = identity_replay(v);
+	free(keep);
+	return s;
+}
+
+void story_free(struct story *s)
+{
+	free(s->replay);
+	free(s->missing);
+	free(s->line);
+	free(s);
+}
