@@ -28,7 +28,7 @@ struct options {
 	size_t nr_words;
 	const struct explore_scenario **scenario; /* chosen by names, in the suite's order */
 	size_t nr_scenarios;
-	bool all, details, quiet;
+	bool all, details, quiet, stats;
 	const char *mutant;  /* to be built */
 	const char *mutated; /* this program was built with it */
 	bool mode_given;

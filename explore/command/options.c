@@ -31,6 +31,7 @@ enum {
 	OPT_PART,
 	OPT_RESULT,
 	OPT_LONG,
+	OPT_STATS,
 };
 
 static const struct option long_options[] = {
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
 	{"part", required_argument, NULL, OPT_PART},
 	{"result", required_argument, NULL, OPT_RESULT},
 	{"long", no_argument, NULL, OPT_LONG},
+	{"stats", no_argument, NULL, OPT_STATS},
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -80,6 +82,7 @@ static bool option_fits(const char *command, int option)
 	case 'q':
 		return !strcmp(command, "run") || !strcmp(command, "replay") ||
 		       !strcmp(command, "merge");
+	case OPT_STATS:
 	case 'j':
 		return !strcmp(command, "run");
 	case OPT_MUTANT:
@@ -137,6 +140,8 @@ void help_print(const struct explore_suite *suite)
 	      "      --html FILE     write it as a page with the interleaving as a picture\n"
 	      "      --parts N       of plan\n"
 	      "      --part K/N      of run: only this part, into the file of --result FILE\n"
+	      "      --stats         of run: executions, steps and seconds of each scenario, a\n"
+	      "                      line of JSON each on standard error\n"
 	      "      --long          of list: property, source and mutants of each\n"
 	      "  -q, --quiet         no progress, only violations and the last line\n"
 	      "  -h, --help          this text\n"
@@ -269,6 +274,9 @@ static bool take(struct options *o, int c, const char *arg)
 		return true;
 	case OPT_LONG:
 		o->details = true;
+		return true;
+	case OPT_STATS:
+		o->stats = true;
 		return true;
 	case 'q':
 		o->quiet = true;
