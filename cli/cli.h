@@ -28,5 +28,6 @@ void cli_say_errno(const char *format, ...) __attribute__((format(printf, 1, 2))
 int run_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int migrate_main(int argc, char **argv);
+int explore_main(int argc, char **argv);
 
 #endif

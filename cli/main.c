@@ -18,6 +18,7 @@ static const char help[] =
 	"  run      boot a Linux kernel (anykvm run --help)\n"
 	"  inspect  look into the memory of a running machine (anykvm inspect --help)\n"
 	"  migrate  move a running guest to another anykvm run, or into a file\n"
+	"  explore  run every interleaving of the library's own code (anykvm explore --help)\n"
 	"  info     show capabilities, limits and the CPU that guests see\n"
 	"\n"
 	"  -h, --help     this text\n"
@@ -92,6 +93,8 @@ int main(int argc, char **argv)
 		return inspect_main(argc - 1, argv + 1);
 	if (!strcmp(command, "migrate"))
 		return migrate_main(argc - 1, argv + 1);
+	if (!strcmp(command, "explore"))
+		return explore_main(argc - 1, argv + 1);
 	if (!strcmp(command, "info"))
 		return info_main(argc - 1, argv + 1);
 	if (!strcmp(command, "-h") || !strcmp(command, "--help") || !strcmp(command, "help")) {
@@ -102,7 +105,8 @@ int main(int argc, char **argv)
 		printf("anykvm %s\n", anykvm_version());
 		return CLI_OK;
 	}
-	cli_say("%s: no such command; there are run, inspect, migrate and info, see anykvm --help",
+	cli_say("%s: no such command; there are run, inspect, migrate, explore and info, see "
+		"anykvm --help",
 		command);
 	return CLI_USAGE;
 }

@@ -32,7 +32,7 @@ static unsigned break_at(const char *text, unsigned width)
 	for (unsigned n = width; n > 0; n--)
 		if (text[n] == ' ')
 			return n;
-	for (unsigned n = width; n > width / 2; n--)
+	for (unsigned n = width; n > width / 3; n--)
 		if (strchr("/,(_-:=", text[n - 1]))
 			return n;
 	return width;

@@ -14,7 +14,12 @@
 
 #include "base/types.h"
 
+/* Threads that are explored are fibers of one thread: the explorer changes this section with them. */
+#if defined(ANYKVM_EXPLORED)
+#define THREAD_LOCAL __attribute__((section("explore_tls")))
+#else
 #define THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
+#endif
 
 struct thread_context {
 	u32 atomic_depth;	 /* mmu_lock and mn_lock held */

@@ -9,8 +9,16 @@
 
 #include "base/types.h"
 
+#if defined(ANYKVM_EXPLORED)
+/* The explorer tells objects apart by their type. */
+void *host_alloc_typed(size_t size, const char *type);
+#define host_alloc(size) host_alloc_typed((size), "memory of " __FILE_NAME__)
+#define NEW(type)	 ((type *)host_alloc_typed(sizeof(type), #type))
+#else
 /* Zeroed memory, 16-byte aligned (64 for sizes of 64 and more), or NULL. Never under mmu_lock or mn_lock (LO-6). */
 void *host_alloc(size_t size);
+#define NEW(type) ((type *)host_alloc(sizeof(type)))
+#endif
 /* NULL is allowed. size is what was asked for. May not run under mmu_lock or mn_lock. */
 void host_free(void *p, size_t size);
 /* One zeroed, page-aligned 4 KiB page (a stage-2 table page, for instance), or NULL. */
@@ -25,7 +33,6 @@ u64 host_alloc_fail_at(u64 nth);
 /* Test hook of checked builds: remembers the address of the nth (1 = next) allocation, or forgets it (0). What was remembered. */
 void *host_alloc_note_at(u64 nth);
 
-#define NEW(type) ((type *)host_alloc(sizeof(type)))
 #define DELETE(p) host_free((p), sizeof(*(p)))
 
 #endif

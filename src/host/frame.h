@@ -4,7 +4,8 @@
  * from the page's address alone (what struct page is to a kernel). Translation tables keep their count and RCU head there.
  *
  * Sixteen pages of 64 KiB-aligned memory are a group; its first page holds the 64-byte records of the other fifteen. In
- * sanitizer builds a frame is one malloc of two pages and one free instead, so that ASan sees its lifetime (LO-11).
+ * sanitizer builds a frame is one malloc of two pages and one free instead, so that ASan sees its lifetime (LO-11). Likewise in
+ * explored builds.
  */
 #ifndef ANYKVM_HOST_FRAME_H
 #define ANYKVM_HOST_FRAME_H
@@ -34,7 +35,7 @@ static inline void *host_frame_meta(const void *frame)
 {
 	uintptr_t p = (uintptr_t)frame;
 
-#if defined(ANYKVM_SANITIZED)
+#if defined(ANYKVM_SANITIZED) || defined(ANYKVM_EXPLORED)
 	return (void *)(p + HOST_FRAME_SIZE);
 #else
 	return (void *)(ALIGN_DOWN(p, 16 * HOST_FRAME_SIZE) +

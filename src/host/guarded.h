@@ -37,7 +37,9 @@ void guarded_install(void);
  *   bool guarded_copy_to(void *hva, const void *src, size_t n);
  *   bool guarded_zero(void *hva, size_t n);
  */
-#if defined(__x86_64__)
+#if defined(ANYKVM_EXPLORED)
+#include "host/guarded_explored.h"
+#elif defined(__x86_64__)
 #include "host/guarded_x86.h"
 #elif defined(__aarch64__)
 #include "host/guarded_arm64.h"

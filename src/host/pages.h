@@ -6,7 +6,12 @@
 #include "base/types.h"
 
 /* Page aligned, or NULL. An injection point like host_alloc. */
+#if defined(ANYKVM_EXPLORED)
+void *host_pages_map_typed(u64 size, const char *type);
+#define host_pages_map(size) host_pages_map_typed((size), "pages of " __FILE_NAME__)
+#else
 void *host_pages_map(u64 size);
+#endif
 /* NULL is allowed. */
 void host_pages_unmap(void *p, u64 size);
 /* Back to zero and to no cost; the mapping stays. */

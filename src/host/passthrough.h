@@ -8,6 +8,20 @@
 
 #include <fcntl.h>
 
+#if defined(ANYKVM_EXPLORED)
+#include "base/types.h"
+
+/* Of the simulated host. */
+int host_openat(int dirfd, const char *path, int flags, unsigned mode);
+int host_sys_dup(int fd);
+int host_sys_dup3(int oldfd, int newfd, int flags);
+int host_sys_fcntl(int fd, int cmd, unsigned long arg);
+int host_sys_ioctl(int fd, unsigned long request, unsigned long arg);
+int host_sys_close_range(unsigned first, unsigned last, unsigned flags);
+s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset);
+void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new_address);
+bool host_readable8(const void *p);
+#else
 #include "base/raw.h"
 
 static inline int host_openat(int dirfd, const char *path, int flags, unsigned mode)
@@ -52,5 +66,6 @@ static inline bool host_readable8(const void *p)
 {
 	return p && raw_syscall(SYS_rt_sigprocmask, -1, p, NULL, 8) != -EFAULT;
 }
+#endif
 
 #endif

@@ -231,6 +231,8 @@ void gic_line_levels_set(struct irq_cpu *cpu, u32 first, u32 levels);
 int gic_region_add(struct vm_irq *vi, u32 index, u64 base, u32 count);
 /* Places the redistributor of one vCPU if a region has room. 0 or -EINVAL. vi->config held. */
 int gic_redist_place(struct vm_irq *vi, struct irq_cpu *cpu);
+/* Undoes it for the one that was placed last, which is not in the group. vi->config held. */
+void gic_redist_withdraw(struct vm_irq *vi, struct irq_cpu *cpu);
 int gic_check_range(const struct vm_irq *vi, u64 present, u64 addr, u64 align, u64 size);
 bool gic_check_bases(struct vm_irq *vi);
 struct redist_region *gic_region_find(struct vm_irq *vi, u32 index);

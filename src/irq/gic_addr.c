@@ -112,6 +112,14 @@ int gic_redist_place(struct vm_irq *vi, struct irq_cpu *cpu)
 	return 0;
 }
 
+void gic_redist_withdraw(struct vm_irq *vi, struct irq_cpu *cpu)
+{
+	if (!cpu->region)
+		return;
+	cpu->region->used--;
+	update_last(vi);
+}
+
 static int region_create(struct vm_irq *vi, u32 index, u64 base, u32 count,
 			 struct redist_region **out)
 {

@@ -146,6 +146,16 @@ int irq_vcpu_init(struct vm_irq *vi, struct vcpu *v)
 	return err;
 }
 
+void irq_vcpu_withdraw(struct vcpu *v)
+{
+	struct vm_irq *vi = irq_cpu_of(v)->vi;
+
+	mutex_lock(&vi->config);
+	gic_redist_withdraw(vi, irq_cpu_of(v));
+	mutex_unlock(&vi->config);
+	irq_vcpu_fini(v);
+}
+
 void irq_vcpu_fini(struct vcpu *v)
 {
 	struct irq_cpu *cpu = irq_cpu_of(v);

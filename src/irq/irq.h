@@ -33,7 +33,12 @@ int irq_vcpu_precreate(struct vm_irq *vi);
  * counts the vCPUs of the group without this one.
  */
 int irq_vcpu_init(struct vm_irq *vi, struct vcpu *v);
-/* Also for a vCPU whose creation failed later. NULL v->irq is allowed. */
+/*
+ * Undoes irq_vcpu_init of the vCPU that was made last and never came online: its redistributor's place is free again. Since
+ * irq_vcpu_init vm->lock was held.
+ */
+void irq_vcpu_withdraw(struct vcpu *v);
+/* NULL v->irq is allowed. */
 void irq_vcpu_fini(struct vcpu *v);
 
 /*

@@ -14,6 +14,10 @@
 
 #include "base/types.h"
 
+#if defined(ANYKVM_EXPLORED)
+#include <anykvm/explore.h>
+#endif
+
 #define ATOMIC_DEFINE(name, type)                                                          \
 	struct name {                                                                      \
 		_Atomic(type) v;                                                           \
@@ -107,10 +111,12 @@ static ALWAYS_INLINE void fence_release(void)
 #define fence_after_rmw() fence_full()
 #endif
 
-/* A hint to the core that this thread spins. */
+/* A hint to the core that this thread spins. To the explorer: it goes on when somebody wrote a word that it looked at. */
 static ALWAYS_INLINE void cpu_relax(void)
 {
-#if defined(__x86_64__)
+#if defined(ANYKVM_EXPLORED)
+	explore_spin();
+#elif defined(__x86_64__)
 	__builtin_ia32_pause();
 #else
 	__asm__ volatile("yield" ::: "memory");

@@ -58,31 +58,31 @@ const char *rank_name(enum lock_rank rank)
 
 void rank_at(const char *file, int line)
 {
-	sync_tls.file = file;
-	sync_tls.line = line;
+	sync_self()->file = file;
+	sync_self()->line = line;
 }
 
 NORETURN static void violation(const char *rule, const char *doing, const char *name,
 			       enum lock_rank rank, const struct held *h)
 {
 	log_line("BUG: lock order: %s: %s %s (%s) at %s:%d while holding %s (%s) taken at %s:%d",
-		 rule, doing, name, rank_name(rank), sync_tls.file ? sync_tls.file : "?",
-		 sync_tls.line, h->name, rank_name(h->rank), h->file ? h->file : "?", h->line);
+		 rule, doing, name, rank_name(rank), sync_self()->file ? sync_self()->file : "?",
+		 sync_self()->line, h->name, rank_name(h->rank), h->file ? h->file : "?", h->line);
 	abort();
 }
 
 static bool holds_rank(enum lock_rank rank)
 {
-	for (u32 i = 0; i < sync_tls.nr_held; i++)
-		if (sync_tls.held[i].rank == rank)
+	for (u32 i = 0; i < sync_self()->nr_held; i++)
+		if (sync_self()->held[i].rank == rank)
 			return true;
 	return false;
 }
 
 bool check_holds(const void *lock)
 {
-	for (u32 i = 0; i < sync_tls.nr_held; i++)
-		if (sync_tls.held[i].lock == lock)
+	for (u32 i = 0; i < sync_self()->nr_held; i++)
+		if (sync_self()->held[i].lock == lock)
 			return true;
 	return false;
 }
@@ -128,14 +128,14 @@ static void check_take(const void *lock, const char *name, enum lock_rank rank,
 NORETURN static void violation_of_thread(const char *rule, const char *doing, const char *name)
 {
 	log_line("BUG: lock order: %s: %s %s at %s:%d", rule, doing, name,
-		 sync_tls.file ? sync_tls.file : "?", sync_tls.line);
+		 sync_self()->file ? sync_self()->file : "?", sync_self()->line);
 	abort();
 }
 
 /* What does not depend on the locks held. */
 static void check_thread(enum lock_rank rank, const char *name)
 {
-	if (sync_tls.guests && rank < RANK_RCU)
+	if (sync_self()->guests && rank < RANK_RCU)
 		violation_of_thread("no lock in guest mode", "taking", name);
 	if ((rank == RANK_MMU || rank == RANK_MN) && !thread_context.signals_blocked)
 		violation_of_thread("signals are not blocked", "taking", name);
@@ -143,7 +143,7 @@ static void check_thread(enum lock_rank rank, const char *name)
 
 void check_acquire(const void *lock, enum lock_rank rank, const char *name, enum held_kind kind)
 {
-	struct sync_tls *tls = &sync_tls;
+	struct sync_tls *tls = sync_self();
 
 	check_thread(rank, name);
 	for (u32 i = 0; i < tls->nr_held; i++) {
@@ -178,7 +178,7 @@ void check_acquire(const void *lock, enum lock_rank rank, const char *name, enum
 
 void check_release(const void *lock, const char *name)
 {
-	struct sync_tls *tls = &sync_tls;
+	struct sync_tls *tls = sync_self();
 	u32 i = tls->nr_held;
 
 	while (i && tls->held[i - 1].lock != lock)
@@ -232,37 +232,37 @@ void check_wait(enum wait_kind kind, const void *lock, const char *name)
 	static const enum lock_rank rank[] = {RANK_LEAF, RANK_LEAF,    RANK_LEAF,
 					      RANK_SRCU, RANK_MN_SRCU, RANK_RCU};
 
-	if (sync_tls.guests)
+	if (sync_self()->guests)
 		violation_of_thread("no wait in guest mode", "waiting for", name);
-	for (u32 i = 0; i < sync_tls.nr_held; i++)
-		if (!wait_allowed(kind, lock, &sync_tls.held[i]))
-			violation(rule[kind], "waiting for", name, rank[kind], &sync_tls.held[i]);
+	for (u32 i = 0; i < sync_self()->nr_held; i++)
+		if (!wait_allowed(kind, lock, &sync_self()->held[i]))
+			violation(rule[kind], "waiting for", name, rank[kind], &sync_self()->held[i]);
 }
 
 void thread_enter_guest(void)
 {
-	for (u32 i = 0; i < sync_tls.nr_held; i++)
-		if (sync_tls.held[i].rank != RANK_VCPU)
+	for (u32 i = 0; i < sync_self()->nr_held; i++)
+		if (sync_self()->held[i].rank != RANK_VCPU)
 			violation("no lock in guest mode", "entering", "the guest", RANK_LEAF,
-				  &sync_tls.held[i]);
-	sync_tls.guests++;
+				  &sync_self()->held[i]);
+	sync_self()->guests++;
 }
 
 void thread_leave_guest(void)
 {
-	BUG_ON(!sync_tls.guests);
-	sync_tls.guests--;
+	BUG_ON(!sync_self()->guests);
+	sync_self()->guests--;
 }
 
 void thread_assert_unlocked(const char *where)
 {
 	const struct held *h;
 
-	if (sync_tls.guests)
+	if (sync_self()->guests)
 		violation_of_thread("not in guest mode", "coming to", where);
 	if (!thread_nr_held())
 		return;
-	h = &sync_tls.held[sync_tls.nr_held ? sync_tls.nr_held - 1 : 0];
+	h = &sync_self()->held[sync_self()->nr_held ? sync_self()->nr_held - 1 : 0];
 	log_line("BUG: lock order: %s with %s (%s) held, taken at %s:%d", where, h->name,
 		 rank_name(h->rank), h->file ? h->file : "?", h->line);
 	abort();

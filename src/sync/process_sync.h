@@ -83,13 +83,22 @@ struct sync_tls {
 	struct held held[HELD_MAX];
 #endif
 };
+#if defined(ANYKVM_EXPLORED)
+/* By fiber: larger than what the explorer should carry from one to the next. */
+struct sync_tls *sync_self(void);
+#else
 extern THREAD_LOCAL struct sync_tls sync_tls;
+static inline struct sync_tls *sync_self(void)
+{
+	return &sync_tls;
+}
+#endif
 
 /* Registers the calling thread if need be. */
 struct thread *thread_register_slow(void);
 static inline struct thread *thread_current(void)
 {
-	struct thread *t = sync_tls.self;
+	struct thread *t = sync_self()->self;
 
 	return likely(t != NULL) ? t : thread_register_slow();
 }

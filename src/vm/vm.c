@@ -242,8 +242,10 @@ static int vm_publish_vcpu(struct vm *vm, struct vm_vcpu *vv, vm_install_vcpu *i
 	if (r)
 		return r;
 	r = hvc_vcpu_init(&vm->hvc, v);
-	if (r)
+	if (r) {
+		irq_vcpu_withdraw(v);
 		return r;
+	}
 	mutex_lock(&v->mutex);
 	aptr_store_relaxed(&vm->group.vcpu[index], v);
 	vm_get(vm);
@@ -252,6 +254,7 @@ static int vm_publish_vcpu(struct vm *vm, struct vm_vcpu *vv, vm_install_vcpu *i
 		BUG_ON(ref_put(&vm->users));
 		aptr_store_relaxed(&vm->group.vcpu[index], NULL);
 		mutex_unlock(&v->mutex);
+		irq_vcpu_withdraw(v);
 		return r;
 	}
 	/* From here on nothing fails: shootdowns reach it before it can run. */

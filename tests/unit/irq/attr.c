@@ -166,6 +166,24 @@ TEST(last_looks_at_regions_that_follow_in_memory_not_in_number)
 	rig_destroy(r);
 }
 
+TEST(a_vcpu_that_never_came_online_gives_its_redistributor_back)
+{
+	struct rig *r = rig_create(1);
+	struct vcpu failed = {.id = 1, .index = 1, .group = &r->g};
+
+	create(r, KVM_DEV_TYPE_ARM_VGIC_V3);
+	EXPECT_EQ(set64(r, ADDR, A_REGION, region(0x08100000, 2, 0)), 0);
+	EXPECT_EQ(irq_vcpu_init(&r->vi, &failed), 0);
+	EXPECT_EQ(a64_load(&irq_cpu_of(&failed)->rd_base), 0x08120000);
+	irq_vcpu_withdraw(&failed);
+	EXPECT(!failed.irq);
+	/* The run ends with the first again, and the next vCPU fits in. */
+	EXPECT_EQ(a32_load(&irq_cpu_of(&r->v[0])->rd_last), 1);
+	EXPECT_EQ(rig_add_cpu(r), 0);
+	EXPECT_EQ(a64_load(&irq_cpu_of(&r->v[1])->rd_base), 0x08120000);
+	rig_destroy(r);
+}
+
 TEST(number_of_interrupts_is_chosen_once)
 {
 	struct rig *r = rig_create(1);

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line: each option is checked here, so that the rest sees only what makes sense. */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command/command.h"
+
+enum {
+	OPT_ALL = 256,
+	OPT_MUTANT,
+	OPT_MUTATED,
+	OPT_EXHAUSTIVE,
+	OPT_NAIVE,
+	OPT_SERIAL,
+	OPT_BOUND,
+	OPT_DELAYS,
+	OPT_PCT,
+	OPT_SEED,
+	OPT_RUNS,
+	OPT_SECONDS,
+	OPT_STEPS,
+	OPT_FAULTS,
+	OPT_JSON,
+	OPT_HTML,
+	OPT_PARTS,
+	OPT_PART,
+	OPT_RESULT,
+	OPT_LONG,
+};
+
+static const struct option long_options[] = {
+	{"all", no_argument, NULL, OPT_ALL},
+	{"mutant", required_argument, NULL, OPT_MUTANT},
+	{"mutated", required_argument, NULL, OPT_MUTATED},
+	{"exhaustive", no_argument, NULL, OPT_EXHAUSTIVE},
+	{"naive", no_argument, NULL, OPT_NAIVE},
+	{"serial", no_argument, NULL, OPT_SERIAL},
+	{"bound", required_argument, NULL, OPT_BOUND},
+	{"delays", required_argument, NULL, OPT_DELAYS},
+	{"pct", required_argument, NULL, OPT_PCT},
+	{"seed", required_argument, NULL, OPT_SEED},
+	{"runs", required_argument, NULL, OPT_RUNS},
+	{"seconds", required_argument, NULL, OPT_SECONDS},
+	{"steps", required_argument, NULL, OPT_STEPS},
+	{"faults", required_argument, NULL, OPT_FAULTS},
+	{"jobs", required_argument, NULL, 'j'},
+	{"json", required_argument, NULL, OPT_JSON},
+	{"html", required_argument, NULL, OPT_HTML},
+	{"parts", required_argument, NULL, OPT_PARTS},
+	{"part", required_argument, NULL, OPT_PART},
+	{"result", required_argument, NULL, OPT_RESULT},
+	{"long", no_argument, NULL, OPT_LONG},
+	{"quiet", no_argument, NULL, 'q'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+/* Which options a subcommand takes: one that it would ignore is misuse. */
+static bool option_fits(const char *command, int option)
+{
+	bool searches = !strcmp(command, "run") || !strcmp(command, "plan");
+
+	switch (option) {
+	case 'h':
+		return true;
+	case OPT_LONG:
+		return !strcmp(command, "list");
+	case OPT_PARTS:
+		return !strcmp(command, "plan");
+	case OPT_PART:
+	case OPT_RESULT:
+		return !strcmp(command, "run");
+	case OPT_JSON:
+	case OPT_HTML:
+	case 'q':
+		return !strcmp(command, "run") || !strcmp(command, "replay") ||
+		       !strcmp(command, "merge");
+	case 'j':
+		return !strcmp(command, "run");
+	case OPT_MUTANT:
+	case OPT_MUTATED:
+	case OPT_STEPS:
+	case OPT_FAULTS:
+		return strcmp(command, "list");
+	default:
+		return searches;
+	}
+}
+
+void help_print(const struct explore_suite *suite)
+{
+	const char *p = suite->program;
+
+	printf("Usage: %s list [--long] [SCENARIO]...\n"
+	       "       %s run SCENARIO...|--all [OPTION]...\n"
+	       "       %s replay SCHEDULE|FILE [--json FILE] [--html FILE]\n"
+	       "       %s plan --parts N SCENARIO...|--all [OPTION]...\n"
+	       "       %s merge FILE... [--json FILE] [--html FILE]\n"
+	       "Runs the threads of a scenario over the real code in one order after another.\n"
+	       "Either an order breaks a rule: it is cut down to the fewest switches and shown,\n"
+	       "with the text that replays it. Or what was covered is said: \"proved\" only if\n"
+	       "every order was.\n",
+	       p, p, p, p, p);
+	fputs("\n"
+	      "  list      the scenarios: name, threads, who races whom\n"
+	      "  run       search; SCENARIO may be a shell pattern: 'gmem-*'\n"
+	      "  replay    run one order again: SCHEDULE is what a report gave, FILE its JSON\n"
+	      "  plan      print N commands that do a search in parts, one a line, for xargs,\n"
+	      "            make or Slurm; each writes one file\n"
+	      "  merge     unite those files: the same report for any N\n"
+	      "\n"
+	      "What to search (default: serial orders, then random ones, then all with 0, 1\n"
+	      "and 2 preemptions, then every order, for 60 seconds a scenario):\n"
+	      "      --exhaustive    every order, up to those that cannot differ (DPOR)\n"
+	      "      --bound N       all orders with at most N preemptions\n"
+	      "      --delays N      all orders with at most N delays of round-robin\n"
+	      "      --seed S        random orders from seed S (default 10000 of them)\n"
+	      "      --pct D         random priorities with D - 1 changes, from --seed\n"
+	      "      --serial        one thread after the other, in every order\n"
+	      "      --naive         every order without reduction: to check the reduction\n"
+	      "      --runs N        at most N executions\n"
+	      "      --seconds S     at most S seconds for a scenario\n"
+	      "      --steps N       at most N steps in one execution (default 20000)\n"
+	      "      --faults N      at most N failures (allocations, signals) in one\n"
+	      "                      execution, whatever the scenario says\n"
+	      "      --mutant NAME   with the fault NAME in the code; without SCENARIO those\n"
+	      "                      that should find it\n"
+	      "\n"
+	      "  -j, --jobs N        worker processes (default: processors); the report does\n"
+	      "                      not depend on it unless time runs out\n"
+	      "      --json FILE     write the report as JSON (- for standard output)\n"
+	      "      --html FILE     write it as a page with the interleaving as a picture\n"
+	      "      --parts N       of plan\n"
+	      "      --part K/N      of run: only this part, into the file of --result FILE\n"
+	      "      --long          of list: property, source and mutants of each\n"
+	      "  -q, --quiet         no progress, only violations and the last line\n"
+	      "  -h, --help          this text\n"
+	      "\n"
+	      "Ctrl-C (SIGINT) and SIGTERM stop a search; what was covered is reported.\n"
+	      "Exit status: 0 nothing found; 1 a violation; 2 misuse; 130 or 143 stopped by\n"
+	      "a signal with nothing found until then.\n",
+	      stdout);
+}
+
+static bool parse_number(const char *option, const char *text, uint64_t low, uint64_t high,
+			 uint64_t *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 0);
+	if (text[0] < '0' || text[0] > '9' || *end) {
+		say("%s %s: not a number", option, text);
+		return false;
+	}
+	if (errno || *value < low || *value > high) {
+		say("%s %s: has to be from %llu to %llu", option, text, (unsigned long long)low,
+		    (unsigned long long)high);
+		return false;
+	}
+	return true;
+}
+
+static bool parse_seconds(const char *text, double *value)
+{
+	char *end;
+
+	*value = strtod(text, &end);
+	if (end == text || *end || !isfinite(*value) || *value <= 0) {
+		say("--seconds %s: has to be a number above 0", text);
+		return false;
+	}
+	return true;
+}
+
+/* "3/8" */
+static bool parse_part(const char *text, struct options *o)
+{
+	unsigned part, parts;
+	int n = 0;
+
+	if (sscanf(text, "%u/%u%n", &part, &parts, &n) != 2 || text[n] || !part || part > parts ||
+	    parts > MAX_PARTS) {
+		say("--part %s: has to be K/N with K from 1 to N, N at most %u", text, MAX_PARTS);
+		return false;
+	}
+	o->part = part - 1;
+	o->parts = parts;
+	return true;
+}
+
+static bool set_mode(struct options *o, enum search_mode mode)
+{
+	if (o->mode_given && o->search.mode != mode) {
+		say("one kind of search at a time: --exhaustive, --bound, --delays, --seed, --pct, "
+		    "--serial or --naive");
+		return false;
+	}
+	o->mode_given = true;
+	o->search.mode = mode;
+	return true;
+}
+
+static bool set_bound(struct options *o, enum search_mode mode, const char *name, const char *text,
+		      unsigned low)
+{
+	uint64_t value;
+
+	if (!set_mode(o, mode) || !parse_number(name, text, low, 100, &value))
+		return false;
+	o->search.bound = value;
+	return true;
+}
+
+static bool take_search(struct options *o, int c, const char *arg)
+{
+	uint64_t value;
+
+	switch (c) {
+	case OPT_EXHAUSTIVE:
+		return set_mode(o, SEARCH_DPOR);
+	case OPT_NAIVE:
+		return set_mode(o, SEARCH_NAIVE);
+	case OPT_SERIAL:
+		return set_mode(o, SEARCH_SERIAL);
+	case OPT_BOUND:
+		return set_bound(o, SEARCH_PREEMPTIONS, "--bound", arg, 0);
+	case OPT_DELAYS:
+		return set_bound(o, SEARCH_DELAYS, "--delays", arg, 0);
+	case OPT_PCT:
+		/* A seed beside it is that of the priorities. */
+		if (o->mode_given && o->search.mode == SEARCH_RANDOM)
+			o->mode_given = false;
+		return set_bound(o, SEARCH_PCT, "--pct", arg, 1);
+	case OPT_SEED:
+		if (!parse_number("--seed", arg, 0, UINT64_MAX, &o->search.seed))
+			return false;
+		return (o->mode_given && o->search.mode == SEARCH_PCT) ||
+		       set_mode(o, SEARCH_RANDOM);
+	case OPT_RUNS:
+		return parse_number("--runs", arg, 1, UINT64_MAX, &o->search.runs);
+	case OPT_SECONDS:
+		return parse_seconds(arg, &o->search.seconds);
+	case OPT_STEPS:
+		if (!parse_number("--steps", arg, 1, 100000000, &value))
+			return false;
+		o->search.limits.steps = value;
+		return true;
+	default:
+		if (!parse_number("--faults", arg, 0, 1000, &value))
+			return false;
+		o->faults = value;
+		return true;
+	}
+}
+
+static bool take(struct options *o, int c, const char *arg)
+{
+	uint64_t value;
+
+	switch (c) {
+	case OPT_ALL:
+		o->all = true;
+		return true;
+	case OPT_LONG:
+		o->details = true;
+		return true;
+	case 'q':
+		o->quiet = true;
+		return true;
+	case OPT_MUTANT:
+		o->mutant = arg;
+		return true;
+	case OPT_MUTATED:
+		o->mutated = arg;
+		return true;
+	case OPT_JSON:
+		o->json = arg;
+		return true;
+	case OPT_HTML:
+		o->html = arg;
+		return true;
+	case OPT_RESULT:
+		o->result = arg;
+		return true;
+	case OPT_PART:
+		return parse_part(arg, o);
+	case 'j':
+	case OPT_PARTS:
+		if (!parse_number(c == 'j' ? "--jobs" : "--parts", arg, 1,
+				  c == 'j' ? MAX_JOBS : MAX_PARTS, &value))
+			return false;
+		*(c == 'j' ? &o->jobs : &o->parts) = value;
+		return true;
+	default:
+		return take_search(o, c, arg);
+	}
+}
+
+static const char *next_option(void *arg, size_t i)
+{
+	return long_options[i].name;
+}
+
+static void complain(char **argv, int at)
+{
+	char near[256], name[64];
+
+	if (optopt && optopt < 256) {
+		say("-%c: no such option; see --help", optopt);
+		return;
+	}
+	if (optopt) {
+		say("%s: takes no value; see --help", argv[at]);
+		return;
+	}
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(argv[at], "="), argv[at]);
+	nearest_names(name + strspn(name, "-"), next_option, NULL, near, sizeof(near));
+	say("%s: no such option%s; see --help", name, near);
+}
+
+static unsigned processors(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+
+	return n < 1 ? 1 : n > (int)MAX_JOBS ? MAX_JOBS : (unsigned)n;
+}
+
+int options_parse(int argc, char **argv, struct options *o)
+{
+	const char *command = argv[0];
+	int c, at = 1;
+
+	o->faults = -1;
+	o->jobs = processors();
+	opterr = 0;
+	optind = 0; /* glibc: start afresh */
+	for (; (c = getopt_long(argc, argv, ":j:qh", long_options, NULL)) != -1; at = optind) {
+		if (c == '?') {
+			complain(argv, at);
+			return STATUS_MISUSE;
+		}
+		if (c == ':') {
+			say("%s: needs a value; see --help", argv[optind - 1]);
+			return STATUS_MISUSE;
+		}
+		if (!option_fits(command, c)) {
+			say("%s: %s takes no such option; see --help", argv[at], command);
+			return STATUS_MISUSE;
+		}
+		if (c == 'h') {
+			help_print(o->suite);
+			return STATUS_CLEAN;
+		}
+		if (!take(o, c, optarg))
+			return STATUS_MISUSE;
+	}
+	o->word = (const char **)argv + optind;
+	o->nr_words = argc - optind;
+	return -1;
+}
+
+void options_free(struct options *o)
+{
+	free(o->scenario);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* What run, replay and merge print and write: in the order of the items, whenever each of them ended. */
+#ifndef ANYKVM_EXPLORE_OUTPUT_H
+#define ANYKVM_EXPLORE_OUTPUT_H
+
+#include "command/item.h"
+
+struct tally {
+	size_t violations, broken, proved, searched, stopped;
+};
+
+/* One item: a violation's report, or a line or certificate (if it is the only one). */
+void output_item(const struct options *o, const struct item *it, bool alone);
+void output_count(struct tally *t, const struct item *it);
+/* The last line of more than one item. */
+void output_tally(const struct tally *t);
+/* --json and --html. False after a message. */
+bool output_files(const struct options *o, const struct item *it, size_t nr);
+/* Exit status of it all. */
+int output_status(const struct tally *t);
+
+#endif

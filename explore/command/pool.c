@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "command/command.h"
+#include "command/pool.h"
+
+#define TICK_MS	   200
+#define LARGEST	   (1u << 28) /* of a message: more is a broken stream */
+#define PATIENCE_S 5.0	      /* for a worker that was told to stop */
+
+struct header {
+	uint32_t type, size;
+};
+
+struct worker {
+	pid_t pid; /* 0: slot is free */
+	int fd;
+	size_t piece;
+	char *buf; /* what came and is no whole message yet */
+	size_t used, room;
+	double told; /* when it was told to stop, 0: not yet */
+};
+
+static volatile sig_atomic_t stopped, stops;
+
+static void on_stop(int sig)
+{
+	stopped = sig;
+	stops++;
+}
+
+void stop_watch(void)
+{
+	struct sigaction action = {.sa_handler = on_stop};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+int stop_signal(void)
+{
+	return stopped;
+}
+
+double seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static void write_all(int fd, const void *data, size_t size)
+{
+	const char *p = data;
+
+	while (size) {
+		ssize_t n = write(fd, p, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			_exit(STATUS_MISUSE); /* the parent is gone: nobody left to tell */
+		p += n;
+		size -= n;
+	}
+}
+
+void pool_send(int fd, uint32_t type, const void *data, size_t size)
+{
+	struct header h = {.type = type, .size = size};
+
+	write_all(fd, &h, sizeof(h));
+	write_all(fd, data, size);
+}
+
+static bool worker_start(struct pool *p, struct worker *w, size_t piece)
+{
+	pid_t parent = getpid();
+	int fd[2];
+
+	if (pipe(fd))
+		return false;
+	fflush(stdout);
+	fflush(stderr);
+	w->pid = fork();
+	if (w->pid < 0) {
+		w->pid = 0;
+		close(fd[0]);
+		close(fd[1]);
+		return false;
+	}
+	if (!w->pid) {
+		/* Workers must not outlive a parent that was killed. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(STATUS_MISUSE);
+		close(fd[0]);
+		p->work(p->arg, piece, fd[1]);
+		_exit(0);
+	}
+	close(fd[1]);
+	w->fd = fd[0];
+	w->piece = piece;
+	w->used = 0;
+	w->told = 0;
+	return true;
+}
+
+static void worker_end(struct pool *p, struct worker *w)
+{
+	int status = 0;
+
+	close(w->fd);
+	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	w->pid = 0;
+	free(w->buf);
+	w->buf = NULL;
+	w->used = w->room = 0;
+	p->ended(p->arg, w->piece, WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+		 WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+}
+
+/* Hands on each whole message. */
+static void worker_deliver(struct pool *p, struct worker *w)
+{
+	size_t at = 0;
+	struct header h;
+
+	while (w->used - at >= sizeof(h)) {
+		memcpy(&h, w->buf + at, sizeof(h));
+		if (h.size > LARGEST || w->used - at - sizeof(h) < h.size)
+			break;
+		p->message(p->arg, w->piece, h.type, w->buf + at + sizeof(h), h.size);
+		at += sizeof(h) + h.size;
+	}
+	memmove(w->buf, w->buf + at, w->used - at);
+	w->used -= at;
+}
+
+static void worker_read(struct pool *p, struct worker *w)
+{
+	ssize_t n;
+
+	if (w->room - w->used < 65536) {
+		char *grown = realloc(w->buf, w->room + 262144);
+
+		if (!grown) {
+			kill(w->pid, SIGKILL);
+			worker_end(p, w);
+			return;
+		}
+		w->buf = grown;
+		w->room += 262144;
+	}
+	n = read(w->fd, w->buf + w->used, w->room - w->used);
+	if (n < 0 && errno == EINTR)
+		return;
+	if (n <= 0) {
+		worker_end(p, w);
+		return;
+	}
+	w->used += n;
+	worker_deliver(p, w);
+}
+
+/* A worker that is told to stop and does not (its code loops between two steps) is killed. */
+static void worker_hurry(struct worker *w)
+{
+	double now = seconds_now();
+
+	if (!w->told) {
+		w->told = now;
+		kill(w->pid, stopped);
+	}
+	if (now > w->told + PATIENCE_S || stops > 1)
+		kill(w->pid, SIGKILL);
+}
+
+static unsigned start_more(struct pool *p, struct worker *w, unsigned jobs, unsigned running,
+			   size_t *next)
+{
+	for (unsigned k = 0; k < jobs && *next < p->nr && !stopped; k++) {
+		if (w[k].pid)
+			continue;
+		while (*next < p->nr && p->wanted && !p->wanted(p->arg, *next))
+			p->ended(p->arg, (*next)++, 0, 0);
+		if (*next == p->nr)
+			break;
+		if (worker_start(p, &w[k], *next)) {
+			(*next)++;
+			running++;
+			continue;
+		}
+		if (running)
+			break; /* later, when another one has ended */
+		say("no worker process can be started: %s", strerror(errno));
+		p->ended(p->arg, (*next)++, 0, STATUS_MISUSE);
+	}
+	return running;
+}
+
+static void wait_for_news(struct pool *p, struct worker *w, unsigned jobs)
+{
+	struct pollfd fd[MAX_JOBS];
+	unsigned slot[MAX_JOBS], n = 0;
+
+	for (unsigned k = 0; k < jobs; k++) {
+		if (!w[k].pid)
+			continue;
+		fd[n] = (struct pollfd){.fd = w[k].fd, .events = POLLIN};
+		slot[n++] = k;
+	}
+	if (poll(fd, n, TICK_MS) <= 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		if (fd[i].revents)
+			worker_read(p, &w[slot[i]]);
+}
+
+void pool_run(struct pool *p)
+{
+	unsigned jobs = p->jobs < p->nr ? p->jobs : p->nr, running = 0;
+	struct worker *w = calloc(jobs + 1, sizeof(*w));
+	size_t next = 0;
+
+	if (!w) {
+		say("out of memory");
+		exit(STATUS_MISUSE);
+	}
+	for (;;) {
+		start_more(p, w, jobs, running, &next);
+		running = 0;
+		for (unsigned k = 0; k < jobs; k++)
+			running += w[k].pid != 0;
+		if (!running && (next == p->nr || stopped))
+			break;
+		if (running)
+			wait_for_news(p, w, jobs);
+		for (unsigned k = 0; stopped && k < jobs; k++)
+			if (w[k].pid)
+				worker_hurry(&w[k]);
+		p->tick(p->arg);
+	}
+	free(w);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sync/ on the explorer's primitives. One switch: the rank checker of sync/ can be turned off, so that what the explorer itself
+ * finds (deadlocks through grace periods, lock order, sleeps) can be shown on a fault that the checker would report first.
+ */
+#ifndef ANYKVM_EXPLORE_KVM_BACKEND_H
+#define ANYKVM_EXPLORE_KVM_BACKEND_H
+
+#include <stdbool.h>
+
+#include "sync/process_sync.h"
+
+/* For executions to come; a scenario's setup may change it for its own (kit_rank_checker). */
+extern bool backend_ranks_default;
+/* In this execution. */
+extern bool backend_ranks;
+
+/* Before each execution. */
+void backend_begin(void);
+
+/* What the rank checker does, and what it leaves for host/ to see in thread_context. */
+void backend_acquire(const void *lock, enum lock_rank rank, const char *name, enum held_kind kind);
+void backend_release(const void *lock, enum lock_rank rank, const char *name);
+void backend_wait(enum wait_kind kind, const void *lock, const char *name);
+
+/* Flags of explore_lock_init for a lock of that rank. */
+unsigned backend_lock_flags(enum lock_rank rank);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* Eventfds and pollers of the simulated host. A poller sleeps on a word that every change of what it watches raises. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "explore/kvm/host_sim.h"
+#include "host/eventfd.h"
+#include "host/fd.h"
+#include "host/passthrough.h"
+#include "host/poller.h"
+
+int host_eventfd_create(u32 initial, bool semaphore)
+{
+	struct sim_file *f = sim_file_new(SIM_EVENT, "eventfd");
+
+	if (!f)
+		return -EMFILE;
+	f->counter = initial;
+	f->semaphore = semaphore;
+	return sim_fd_install(f, 0, true);
+}
+
+/* By the file itself and by pollers that watch it; the caller has announced the change. */
+void sim_file_ready(struct sim_file *f)
+{
+	f->word++;
+	explore_wake(&f->word, ~0u);
+	for (unsigned i = 0; i < SIM_FILES; i++) {
+		struct sim_file *p = sim_file(i);
+
+		if (p->kind != SIM_POLLER)
+			continue;
+		for (unsigned w = 0; w < SIM_WATCHES; w++) {
+			if (p->watch[w].file != sim_file_number(f) + 1)
+				continue;
+			p->word++;
+			explore_wake(&p->word, ~0u);
+		}
+	}
+}
+
+void host_eventfd_signal(int fd, u64 value)
+{
+	struct sim_file *f = sim_fd(fd);
+
+	if (!f || f->kind != SIM_EVENT)
+		return;
+	explore_write(f, "eventfd write");
+	f->counter += value;
+	sim_file_ready(f);
+}
+
+/* 0: nothing there. */
+static u64 take(struct sim_file *f)
+{
+	u64 n;
+
+	explore_write(f, "eventfd read");
+	n = f->semaphore ? !!f->counter : f->counter;
+	f->counter -= n;
+	return n;
+}
+
+bool host_eventfd_drain(int fd)
+{
+	struct sim_file *f = sim_fd(fd);
+
+	return f && f->kind == SIM_EVENT && take(f);
+}
+
+s64 host_read(int fd, void *buf, size_t n)
+{
+	struct sim_file *f;
+	u64 value;
+
+	CONTEXT_MAY_BLOCK("read");
+	f = sim_fd(fd);
+	if (!f || f->kind != SIM_EVENT)
+		return f ? -EINVAL : -EBADF;
+	if (n < sizeof(value))
+		return -EINVAL;
+	value = take(f);
+	if (!value)
+		return -EAGAIN;
+	memcpy(buf, &value, sizeof(value));
+	return sizeof(value);
+}
+
+s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset)
+{
+	return sim_fd(fd) ? -ESPIPE : -EBADF;
+}
+
+s64 host_write(int fd, const void *buf, size_t n)
+{
+	struct sim_file *f;
+	u64 value;
+
+	CONTEXT_MAY_BLOCK("write");
+	f = sim_fd(fd);
+	if (!f || f->kind != SIM_EVENT)
+		return f ? -EINVAL : -EBADF;
+	if (n < sizeof(value))
+		return -EINVAL;
+	memcpy(&value, buf, sizeof(value));
+	host_eventfd_signal(fd, value);
+	return sizeof(value);
+}
+
+int host_poll(int fd, short events, int timeout_ms)
+{
+	struct sim_file *f = sim_fd(fd);
+	u64 deadline = timeout_ms < 0 ? EXPLORE_FOREVER : explore_clock() + timeout_ms * 1000000ull;
+
+	CONTEXT_MAY_SLEEP("poll");
+	while (f) {
+		u32 word;
+
+		explore_read(f, "poll");
+		word = f->word;
+		if (f->kind != SIM_EVENT || f->counter || (events & POLLOUT))
+			return events & (POLLIN | POLLOUT);
+		if (!timeout_ms || explore_wait(&f->word, word, deadline))
+			return 0;
+	}
+	return POLLNVAL;
+}
+
+bool host_fd_is_eventfd(int fd)
+{
+	struct sim_file *f = sim_fd(fd);
+
+	return f && f->kind == SIM_EVENT;
+}
+
+bool host_fd_is_userfaultfd(int fd)
+{
+	return false;
+}
+
+int host_eventfd_get(int fd, struct host_eventfd *out)
+{
+	int copy = host_fd_dup_high(fd);
+	struct sim_file *f;
+
+	if (copy < 0)
+		return copy;
+	f = sim_fd(copy);
+	if (f->kind != SIM_EVENT) {
+		host_close(copy);
+		return -EINVAL;
+	}
+	*out = (struct host_eventfd){.fd = copy, .has_id = true, .id = f->inode};
+	return 0;
+}
+
+void host_eventfd_put(struct host_eventfd *e)
+{
+	host_close(e->fd);
+	e->fd = -1;
+}
+
+bool host_eventfd_same(const struct host_eventfd *a, const struct host_eventfd *b)
+{
+	return a->id == b->id;
+}
+
+/* --- pollers --------------------------------------------------------------------------------------------------------------- */
+
+int host_poller_add(struct host_poller *p, int fd, u64 key)
+{
+	struct sim_file *poller = sim_fd(p->epoll_fd), *f = sim_fd(fd);
+	int ret = -ENOMEM;
+
+	if (!poller || !f)
+		return -EBADF;
+	if (f->kind != SIM_EVENT)
+		return -EPERM;
+	explore_write(poller, "epoll_ctl add");
+	for (unsigned w = 0; w < SIM_WATCHES; w++) {
+		if (poller->watch[w].file == sim_file_number(f) + 1)
+			return -EEXIST;
+		if (poller->watch[w].file || !ret)
+			continue;
+		poller->watch[w].file = sim_file_number(f) + 1;
+		poller->watch[w].key = key;
+		ret = 0;
+	}
+	poller->word++;
+	explore_wake(&poller->word, ~0u);
+	return ret;
+}
+
+void host_poller_remove(struct host_poller *p, int fd)
+{
+	struct sim_file *poller = sim_fd(p->epoll_fd), *f = sim_fd(fd);
+
+	if (!poller || !f)
+		return;
+	explore_write(poller, "epoll_ctl remove");
+	for (unsigned w = 0; w < SIM_WATCHES; w++)
+		if (poller->watch[w].file == sim_file_number(f) + 1)
+			poller->watch[w].file = 0;
+}
+
+int host_poller_init(struct host_poller *p)
+{
+	struct sim_file *f = sim_file_new(SIM_POLLER, "epoll");
+
+	if (!f)
+		return -EMFILE;
+	p->epoll_fd = sim_fd_install(f, SIM_FDS_HIGH, true);
+	if (p->epoll_fd < 0)
+		return p->epoll_fd;
+	p->wake_fd = host_fd_move_high(host_eventfd_create(0, false));
+	if (p->wake_fd < 0) {
+		host_close(p->epoll_fd);
+		return p->wake_fd;
+	}
+	return host_poller_add(p, p->wake_fd, 0);
+}
+
+void host_poller_fini(struct host_poller *p)
+{
+	host_close(p->wake_fd);
+	host_close(p->epoll_fd);
+}
+
+void host_poller_wake(struct host_poller *p)
+{
+	host_eventfd_signal(p->wake_fd, 1);
+}
+
+u32 host_poller_wait(struct host_poller *p, u64 *keys, u32 max)
+{
+	struct sim_file *poller = sim_fd(p->epoll_fd);
+	u32 nr = 0, word;
+
+	CONTEXT_MAY_SLEEP("poll");
+	while (poller) {
+		bool woken = false;
+
+		explore_read(poller, "epoll_wait");
+		word = poller->word;
+		for (unsigned w = 0; w < SIM_WATCHES && nr < max; w++) {
+			struct sim_file *f;
+
+			if (!poller->watch[w].file)
+				continue;
+			f = sim_file(poller->watch[w].file - 1);
+			if (!f->counter)
+				continue;
+			if (poller->watch[w].key)
+				keys[nr++] = poller->watch[w].key;
+			else
+				woken = host_eventfd_drain(p->wake_fd);
+		}
+		if (nr || woken)
+			return nr;
+		explore_wait(&poller->word, word, EXPLORE_FOREVER);
+	}
+	return 0;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulated host: descriptors, files, an address space, signals, a clock. No system call is made while an execution runs, and
+ * nothing depends on the order of threads but what does so in a host as well (which number is the lowest free one).
+ *
+ * Addresses, files and inodes come from a zone of the calling fiber, so that two threads that map something get the same addresses
+ * in every order. Nothing is given out twice in an execution, but descriptor numbers; a scenario that wants an address again maps
+ * it with MAP_FIXED.
+ *
+ * Memory of a file has its place in the arena (its window), found by the file's first mapping that is not MAP_FIXED. Other mappings of
+ * the same pages have addresses of their own; guarded accesses through them reach the window, plain pointers do not. Nothing in the
+ * library follows a plain pointer there, and a scenario should not.
+ *
+ * A page of an address is PRESENT once it was populated or touched, and REVOKED once it was present and the program took it away
+ * (munmap, a mapping over it, MADV_DONTNEED, a hole in its file, less rights). An access from guest mode to a page that is REVOKED,
+ * or that forbids it, used a translation that should be gone: the calls of the library that take pages away run inside a notifier
+ * pair, and its start has flushed what led there.
+ */
+#ifndef ANYKVM_EXPLORE_KVM_HOST_SIM_H
+#define ANYKVM_EXPLORE_KVM_HOST_SIM_H
+
+#include "base/types.h"
+
+#include <anykvm/explore.h>
+
+#define SIM_PAGE       4096ull
+#define SIM_BASE       0x060000000000ull
+#define SIM_ZONE_PAGES 4096u /* of one fiber */
+#define SIM_ZONES      EXPLORE_MAX_FIBERS
+#define SIM_PAGES      (SIM_ZONE_PAGES * SIM_ZONES)
+
+/* --- pages ----------------------------------------------------------------------------------------------------------------- */
+
+enum {
+	SIM_MAPPED = 1,
+	SIM_R = 2,
+	SIM_W = 4,
+	SIM_X = 8,
+	SIM_SHARED = 16,
+	SIM_PRESENT = 32,
+	SIM_REVOKED = 64,
+	SIM_CONTENT = 128, /* what is stored there matters to others: stores are operations that do not commute */
+};
+
+struct sim_page {
+	u16 flags;
+	u16 file; /* number + 1, 0: anonymous */
+	u32 file_page;
+	u32 home;  /* index of the page whose memory this is */
+	u16 trace; /* number + 1 in the table of where it was populated and revoked */
+	bool window; /* its own memory is a file's */
+};
+
+void sim_mm_begin(void);
+/* NULL: not of the simulated address space. */
+struct sim_page *sim_page(u64 addr);
+char *sim_memory(const struct sim_page *p);
+/* Present for reading or writing, or -EFAULT. */
+int sim_populate(u64 addr, bool write);
+/* The pages that map [first, last) of a file are taken away. */
+void sim_revoke_file(unsigned file, u64 first, u64 last, const char *how);
+/* Stores to [p, p + pages) matter to other threads. */
+void sim_content(void *p, unsigned pages);
+/* Where a page was made present, or taken away (how: not NULL). */
+void sim_trace(struct sim_page *p, const char *how);
+/* Ends the execution. */
+__attribute__((noreturn)) void sim_stale_access(u64 addr, const struct sim_page *p, bool write);
+
+/* --- files and descriptors ------------------------------------------------------------------------------------------------- */
+
+#define SIM_FDS		    1024
+#define SIM_FDS_HIGH	    768 /* where the library's own begin */
+#define SIM_FILES_PER_FIBER 32
+#define SIM_FILES	    (SIM_FILES_PER_FIBER * EXPLORE_MAX_FIBERS)
+#define SIM_WATCHES	    16
+
+enum sim_kind { SIM_NONE, SIM_MEMORY, SIM_EVENT, SIM_POLLER };
+
+struct sim_file {
+	enum sim_kind kind;
+	u32 refs; /* descriptors, and pages that map it */
+	const char *name;
+	u64 inode;
+	u64 size;
+	bool sealed;
+	u32 window; /* first page of its memory, 0: none yet */
+	u64 counter; /* of an eventfd */
+	bool semaphore;
+	u32 word; /* waited on: changes when it may have become ready */
+	struct {
+		u16 file; /* number + 1 */
+		u64 key;
+	} watch[SIM_WATCHES]; /* of a poller */
+};
+
+void sim_fd_begin(void);
+/* NULL: no such descriptor. A visible read of the table. */
+struct sim_file *sim_fd(int fd);
+struct sim_file *sim_file(unsigned number);
+unsigned sim_file_number(const struct sim_file *f);
+/* With one reference. NULL: too many. */
+struct sim_file *sim_file_new(enum sim_kind kind, const char *name);
+void sim_file_put(struct sim_file *f);
+/* Lowest free number >= from; the table takes over the reference. -EMFILE. */
+int sim_fd_install(struct sim_file *f, int from, bool cloexec);
+/* Descriptors that are open: the name of the lowest, NULL if there is none. */
+const char *sim_fd_left(int *fd);
+/* Somebody who waits for f should look. */
+void sim_file_ready(struct sim_file *f);
+
+/* --- the rest -------------------------------------------------------------------------------------------------------------- */
+
+void sim_signals_begin(void);
+/* A signal for the thread: pending until something takes it; ends its sleep. Before the threads, or from one of them. */
+/* A thread may get one later: until then its looks are steps as well. */
+void sim_signals_expected(void);
+void sim_signal(unsigned fiber, int signo);
+void sim_memory_begin(void);
+void sim_log_begin(void);
+
+/* Before each execution. */
+void sim_begin(void);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* Interrupts from eventfds, the I/O bus, and locks that are taken for all vCPUs at once. */
+#include <errno.h>
+
+#include "kit.h"
+#include "scenarios.h"
+
+#define GICD 0x08000000ull
+#define GICR 0x080a0000ull
+#define GSI  2
+
+static int vm, vcpu, gic, event, ret, ret_too;
+
+static int gic_set(uint32_t group, uint64_t attr, const void *value)
+{
+	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)value};
+
+	return kit_call(gic, KVM_SET_DEVICE_ATTR, (uintptr_t)&a);
+}
+
+static void machine_with_gic(bool init)
+{
+	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+	uint64_t dist = GICD, redist = GICR;
+	uint32_t irqs = 64;
+
+	vm = kit_vm();
+	vcpu = kit_vcpu(vm, 0);
+	explore_check(!kit_call(vm, KVM_CREATE_DEVICE, (uintptr_t)&cd));
+	gic = cd.fd;
+	explore_check(!gic_set(KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs));
+	explore_check(!gic_set(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, &dist));
+	explore_check(!gic_set(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, &redist));
+	if (init)
+		explore_check(
+			!gic_set(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL));
+}
+
+static void close_machine(void)
+{
+	kit_close(gic);
+	kit_close(vcpu);
+	kit_close(vm);
+}
+
+/* --- 26, 30: irqfds ------------------------------------------------------------------------------------------------------- */
+
+static int irqfd(int fd, uint32_t flags)
+{
+	struct kvm_irqfd a = {.fd = fd, .gsi = GSI, .flags = flags};
+
+	return kit_call(vm, KVM_IRQFD, (uintptr_t)&a);
+}
+
+static void assign(void)
+{
+	explore_step("KVM_IRQFD: assign");
+	ret = irqfd(event, 0);
+}
+
+static void deassign(void)
+{
+	explore_step("KVM_IRQFD: deassign");
+	ret_too = irqfd(event, KVM_IRQFD_FLAG_DEASSIGN);
+}
+
+static void signal_event(void)
+{
+	explore_step("write(eventfd)");
+	kit_eventfd_signal(event);
+}
+
+static void close_vm(void)
+{
+	explore_step("close(vm)");
+	kit_close(vm);
+}
+
+static void setup_irqfd(void)
+{
+	machine_with_gic(true);
+	event = kit_eventfd();
+}
+
+static void finish_irqfd(void)
+{
+	explore_check(!ret && !ret_too);
+	close_machine();
+	kit_close(event);
+}
+
+const struct explore_scenario scenario_irqfd_assign_and_deassign = {
+	.name = "irqfd-assign-and-deassign",
+	.summary = "an irqfd is assigned and deassigned while its eventfd is signalled",
+	.property =
+		"an irqfd is complete when it can be found, and unknown to all when it is freed",
+	.source =
+		"\"KVM: irqfd: fix race between EPOLLHUP and irq_bypass_register_consumer\", 2024",
+	.mutants = "irq-fires-without-irq-lock,irq-added-without-irq-lock",
+	.setup = setup_irqfd,
+	.thread = {{"assign", assign}, {"deassign", deassign}, {"signal", signal_event}},
+	.finish = finish_irqfd,
+};
+
+static void setup_assigned(void)
+{
+	setup_irqfd();
+	explore_check(!irqfd(event, 0));
+}
+
+static void finish_closed(void)
+{
+	kit_close(gic);
+	kit_close(vcpu);
+	kit_close(event);
+}
+
+const struct explore_scenario scenario_irqfd_signal_and_close = {
+	.name = "irqfd-signal-and-close",
+	.summary = "an eventfd is signalled while the VM's descriptor is closed",
+	.property =
+		"the helper thread is gone before what it uses; waiting for it closes no circle",
+	.source = "design: KVM flushes the irqfd workqueue; \"KVM: Always flush async #PF "
+		  "workqueue when vCPU is being destroyed\" for the circle",
+	.mutants = "irq-stop-joins-under-irq-lock,irq-stop-frees-before-it-joins",
+	.setup = setup_assigned,
+	.thread = {{"signal", signal_event}, {"close(vm)", close_vm}},
+	.finish = finish_closed,
+};
+
+/* --- 27: the bus without memory ------------------------------------------------------------------------------------------- */
+
+#define ZONE 0x09000000ull
+
+static struct io_bus *bus;
+static int zones(unsigned long request, uint64_t addr, uint32_t size)
+{
+	struct kvm_coalesced_mmio_zone z = {.addr = addr, .size = size};
+
+	return kit_call(vm, request, (uintptr_t)&z);
+}
+
+static void setup_bus(void)
+{
+	vm = kit_vm();
+	bus = &kit_vm_of(vm)->mmio;
+	for (unsigned i = 0; i < 3; i++)
+		explore_check(!zones(KVM_REGISTER_COALESCED_MMIO, ZONE + i * 16, 16));
+}
+
+/* Two zones at once: the second is looked for after the first was removed, with or without memory for a shorter table. */
+static void unregister(void)
+{
+	explore_step("KVM_UNREGISTER_COALESCED_MMIO of zones 0 and 1, perhaps without memory");
+	ret = zones(KVM_UNREGISTER_COALESCED_MMIO, ZONE, 16);
+	ret_too = zones(KVM_UNREGISTER_COALESCED_MMIO, ZONE + 16, 16);
+}
+
+static void write_zone(void)
+{
+	int r;
+
+	explore_step("guest MMIO to zone 0");
+	r = io_bus_write(bus, NULL, ZONE, 4, 1);
+	explore_check(r == 0 || r == -EOPNOTSUPP);
+}
+
+static void finish_bus(void)
+{
+	/* Zone 2 works on. */
+	explore_check(!ret && !ret_too);
+	explore_check(!io_bus_write(bus, NULL, ZONE + 32, 4, 1));
+	explore_check(io_bus_write(bus, NULL, ZONE, 4, 1) == -EOPNOTSUPP);
+	kit_close(vm);
+}
+
+const struct explore_scenario scenario_io_bus_shrinks = {
+	.name = "io-bus-shrinks",
+	.summary = "zones are removed from a bus, with each allocation failing, while a guest's "
+		   "access is dispatched",
+	.property = "a removed device is not used after the call; the others stay",
+	.source = "5d3c4c79384a, 2ee3757424be",
+	.mutants = "io-removed-without-waiting,io-failed-removal-destroys-all",
+	.setup = setup_bus,
+	.thread = {{"unregister", unregister}, {"guest", write_zone}},
+	.finish = finish_bus,
+	.faults = 1,
+};
+
+/* --- 31: the locks of all vCPUs ------------------------------------------------------------------------------------------- */
+
+static void read_all(void)
+{
+	uint32_t value;
+	struct kvm_device_attr a = {
+		.group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS, .attr = 0, .addr = (uintptr_t)&value};
+
+	explore_step("KVM_GET_DEVICE_ATTR: GICD_CTLR (vm->lock, every vCPU's mutex)");
+	ret = kit_call(gic, KVM_GET_DEVICE_ATTR, (uintptr_t)&a);
+}
+
+static void set_timer(void)
+{
+	int32_t irq = 27;
+	struct kvm_device_attr a = {.group = KVM_ARM_VCPU_TIMER_CTRL,
+				    .attr = KVM_ARM_VCPU_TIMER_IRQ_VTIMER,
+				    .addr = (uintptr_t)&irq};
+
+	explore_step("KVM_SET_DEVICE_ATTR of a vCPU (its mutex, then the controller's)");
+	ret_too = kit_call(vcpu, KVM_SET_DEVICE_ATTR, (uintptr_t)&a);
+}
+
+static void setup_all(void)
+{
+	machine_with_gic(true);
+}
+
+static void finish_all(void)
+{
+	explore_check(ret == 0 || ret == -EBUSY);
+	explore_check(!ret_too);
+	close_machine();
+}
+
+const struct explore_scenario scenario_lock_order_all_vcpus = {
+	.name = "lock-order-all-vcpus",
+	.summary = "a request that takes every vCPU's mutex against a vCPU's own request",
+	.property = "lock classes are in one order: vm->lock, vcpu->mutex, config (a test of "
+		    "classes, not of search)",
+	.source = "0acc7239c20a",
+	.mutants = "api-vm-lock-inside-a-vcpu-s",
+	.setup = setup_all,
+	.thread = {{"device", read_all}, {"vCPU", set_timer}},
+	.finish = finish_all,
+};

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* Changes of host memory against the guest's faults, slot changes, and the birth and death of machines. */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "kit.h"
+#include "scenarios.h"
+
+#define GPA 0x10000ull
+
+static int vm, vcpu, ran, ret;
+static char *ram;
+
+static void machine(unsigned pages)
+{
+	vm = kit_vm();
+	ram = kit_memory(pages);
+	explore_check(!kit_slot(vm, 0, GPA, pages, ram, 0));
+}
+
+static void machine_with_vcpu(void)
+{
+	machine(1);
+	vcpu = kit_vcpu(vm, 0);
+	kit_guest(vm, vcpu, GPA, true);
+}
+
+static void run(void)
+{
+	explore_step("KVM_RUN: store");
+	ran = kit_run(vcpu);
+}
+
+static void discard(void)
+{
+	explore_step("madvise(MADV_DONTNEED)");
+	ret = anykvm_madvise(ram, 4096, MADV_DONTNEED);
+}
+
+static void no_pair_left(void)
+{
+	explore_check(!kit_vm_of(vm)->mem.inv_in_progress);
+	explore_check(!kit_vm_of(vm)->mem.mn_active);
+}
+
+static void close_machine(void)
+{
+	no_pair_left();
+	kit_close(vcpu);
+	kit_close(vm);
+	kit_free(ram, 1);
+}
+
+/* --- 11: a fault ---------------------------------------------------------------------------------------------------------- */
+
+static void finish_discard(void)
+{
+	explore_check(!ret && !ran);
+	close_machine();
+}
+
+const struct explore_scenario scenario_notifier_and_fault = {
+	.name = "notifier-and-fault",
+	.summary = "host memory is discarded while a guest stores to it",
+	.property = "when the call returns, no translation leads to the page that was there",
+	.source = "13ec9308a857: arm64 sampled the sequence after the mmap lock was dropped",
+	.mutants = "mem-I09-no-retry-check,mem-I09-no-count-check,mem-I09-sequence-read-after-the-"
+		   "page",
+	.setup = machine_with_vcpu,
+	.thread = {{"discard", discard}, {"vCPU", run}},
+	.finish = finish_discard,
+};
+
+/* The page is in the vCPU's TLB when the discard begins. */
+static void setup_mapped(void)
+{
+	machine_with_vcpu();
+	explore_check(!kit_run(vcpu));
+}
+
+const struct explore_scenario scenario_notifier_and_tlb = {
+	.name = "notifier-and-tlb",
+	.summary = "host memory is discarded while a guest that has it in its TLB stores to it",
+	.property = "no access through a cached translation completes after start has returned",
+	.source =
+		"design: KVM's flush waits for vCPUs in guest mode before the range is given back",
+	.mutants = "mem-I11-no-flush-at-start,mem-I11-post-without-wait,vcpu-I11-keeps-flushed-"
+		   "entries",
+	.setup = setup_mapped,
+	.thread = {{"discard", discard}, {"vCPU", run}},
+	.finish = finish_discard,
+};
+
+/* --- 12: two pairs -------------------------------------------------------------------------------------------------------- */
+
+static void discard_other(void)
+{
+	explore_step("madvise(MADV_DONTNEED) of another page");
+	explore_check(!anykvm_madvise(ram + 4096, 4096, MADV_DONTNEED));
+}
+
+static void setup_two_pairs(void)
+{
+	machine(2);
+	vcpu = kit_vcpu(vm, 0);
+	kit_guest(vm, vcpu, GPA, true);
+}
+
+static void finish_two_pairs(void)
+{
+	explore_check(!ret && !ran);
+	no_pair_left();
+	kit_close(vcpu);
+	kit_close(vm);
+	kit_free(ram, 2);
+}
+
+const struct explore_scenario scenario_notifier_two_pairs = {
+	.name = "notifier-two-pairs",
+	.summary = "two discards of neighbouring pages while a guest stores to one of them",
+	.property = "nothing is installed while any pair that concerns it is in flight; the count "
+		    "is back at 0",
+	.source = "design: count and range of KVM's invalidations change under mmu_lock, together",
+	.mutants = "mem-I08-end-forgets-other-pairs,mem-I09-no-count-check",
+	.setup = setup_two_pairs,
+	.thread = {{"discard", discard}, {"other", discard_other}, {"vCPU", run}},
+	.finish = finish_two_pairs,
+};
+
+/* --- 13: a slot change in the middle -------------------------------------------------------------------------------------- */
+
+static void create_slot(void)
+{
+	explore_step("KVM_SET_USER_MEMORY_REGION: create slot 1");
+	explore_check(!kit_slot(vm, 1, 2 * GPA, 1, ram, 0));
+}
+
+static void delete_slot(void)
+{
+	explore_step("KVM_SET_USER_MEMORY_REGION: delete slot 0");
+	explore_check(!kit_slot(vm, 0, GPA, 0, ram, 0));
+}
+
+static void setup_swap(void)
+{
+	vm = kit_vm();
+	ram = kit_memory(1);
+}
+
+static void finish_swap(void)
+{
+	explore_check(!ret);
+	no_pair_left();
+	kit_close(vm);
+	kit_free(ram, 1);
+}
+
+const struct explore_scenario scenario_notifier_and_slot_creation = {
+	.name = "notifier-and-slot-creation",
+	.summary = "a slot is created over memory that is being discarded",
+	.property = "a slot set is published between pairs only; the updater is woken; the count "
+		    "is balanced",
+	.source = "52ac8b358b0c: slot changes are kept out between start and end",
+	.mutants = "mem-I07-end-of-a-pair-wakes-nobody,mem-I08-end-looks-at-slots-again,mem-LO5-"
+		   "pair-waits-for-the-swap",
+	.setup = setup_swap,
+	.thread = {{"discard", discard}, {"create slot", create_slot}},
+	.finish = finish_swap,
+};
+
+static void setup_swap_deletion(void)
+{
+	machine(1);
+}
+
+const struct explore_scenario scenario_notifier_and_slot_deletion = {
+	.name = "notifier-and-slot-deletion",
+	.summary = "a slot is deleted while its memory is being discarded",
+	.property = "as notifier-and-slot-creation, and the slot that start has found is there "
+		    "until the pair has left it",
+	.source = "52ac8b358b0c",
+	.mutants = "mem-I08-end-looks-at-slots-again,mem-I13-no-srcu-wait",
+	.setup = setup_swap_deletion,
+	.thread = {{"discard", discard}, {"delete slot", delete_slot}},
+	.finish = finish_swap,
+};
+
+static void setup_swap_and_fault(void)
+{
+	vm = kit_vm();
+	ram = kit_memory(1);
+	vcpu = kit_vcpu(vm, 0);
+	kit_guest(vm, vcpu, 2 * GPA, true);
+}
+
+static void finish_swap_and_fault(void)
+{
+	/* Before the slot is there the store is MMIO. */
+	explore_check(!ret && (ran == 0 || ran == 1));
+	close_machine();
+}
+
+const struct explore_scenario scenario_notifier_slot_and_fault = {
+	.name = "notifier-slot-and-fault",
+	.summary = "a slot is created over memory that is being discarded, and a guest stores "
+		   "through it at once",
+	.property = "a slot that start did not see cannot be mapped through before end",
+	.source = "52ac8b358b0c",
+	.mutants = "mem-I07-publish-inside-a-pair",
+	.setup = setup_swap_and_fault,
+	.thread = {{"discard", discard}, {"create slot", create_slot}, {"vCPU", run}},
+	.finish = finish_swap_and_fault,
+};
+
+/* --- 14: the last put in the middle --------------------------------------------------------------------------------------- */
+
+static void last_close(void)
+{
+	explore_step("close(vm)");
+	kit_close(vm);
+}
+
+static void finish_destroy(void)
+{
+	explore_check(!ret);
+	kit_free(ram, 1);
+}
+
+const struct explore_scenario scenario_notifier_and_last_close = {
+	.name = "notifier-and-last-close",
+	.summary = "the last close of a VM while its memory is being discarded",
+	.property = "destroy waits for the pair, terminates, and finds both counts at 0",
+	.source = "design: KVM's destroy copes with an end that never comes; here unregistration "
+		  "waits for the pair",
+	.mutants = "mem-I05-unregister-without-wait,vm-vcpus-freed-before-the-notifier-stops",
+	.setup = setup_swap_deletion,
+	.thread = {{"discard", discard}, {"close(vm)", last_close}},
+	.finish = finish_destroy,
+};
+
+static int born;
+
+static void give_birth(void)
+{
+	explore_step("KVM_CREATE_VM, slot, vCPU");
+	born = kit_vm();
+	explore_check(!kit_slot(born, 0, GPA, 1, ram, 0));
+}
+
+static void setup_birth(void)
+{
+	/* There are machines, so there is a list. */
+	vm = kit_vm();
+	ram = kit_memory(1);
+}
+
+static void finish_birth(void)
+{
+	explore_check(!ret && !kit_vm_of(born)->mem.inv_in_progress &&
+		      !kit_vm_of(born)->mem.mn_active);
+	kit_close(born);
+	kit_close(vm);
+	kit_free(ram, 1);
+}
+
+const struct explore_scenario scenario_notifier_and_creation = {
+	.name = "notifier-and-creation",
+	.summary = "a VM is created, and gets a slot, while its memory-to-be is being discarded",
+	.property = "a pair ends for exactly the machines that it began for",
+	.source =
+		"design: registration with the notifier excludes invalidations that are under way",
+	.mutants = "mem-I06-register-without-wait",
+	.setup = setup_birth,
+	.thread = {{"discard", discard}, {"create", give_birth}},
+	.finish = finish_birth,
+};
