@@ -13,8 +13,7 @@
 
 #include "heap/heap.h"
 
-#define HOOK __attribute__((visibility("default"), used))
-#define PC   ((uintptr_t)__builtin_return_address(0))
+#define PC ((uintptr_t)__builtin_return_address(0))
 
 /* What fences of a fiber did to relaxed operations: those before an acquire fence, those after a release fence. */
 static struct fences {
@@ -31,6 +30,11 @@ static struct fences *fences_of(const struct fiber *f)
 	if (s->run != heap.run)
 		*s = (struct fences){.run = heap.run};
 	return s;
+}
+
+void atomics_forget(void)
+{
+	memset(fences, 0, sizeof(fences));
 }
 
 static bool acquires(int order)

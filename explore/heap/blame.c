@@ -16,8 +16,9 @@ static void add_other(struct violation *v, const char *what, const struct site *
 
 static void add_use(struct violation *v, const char *what, const struct past_use *past)
 {
-	struct site s = {.pc = {past->pc}, .fiber = past->who & HOW_FIBER, .step = ~0u};
+	struct site s;
 
+	context_site(past->context, past->who & HOW_FIBER, &s);
 	add_other(v, what, &s);
 }
 

@@ -13,31 +13,26 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "heap/heap.h"
 
 #define MAX_MORE (1u << 22)
 
 struct more {
-	uint32_t clock, pc, next;
+	uint32_t clock, context, next;
 	uint8_t who, mask;
 };
 
 static struct more *more; /* 1... */
 static uint32_t nr_more;
 
-extern const char program_start[] __asm__("__executable_start");
-
-static uint32_t pack_pc(uintptr_t pc)
+static size_t region_words(const struct explore_region *r)
 {
-	uintptr_t off = pc - (uintptr_t)program_start;
+	uintptr_t start = (uintptr_t)r->start & ~(WORD - 1);
 
-	return off <= UINT32_MAX ? off : 0;
-}
-
-static struct past_use unpack(uint8_t who, uint32_t clock, uint32_t pc)
-{
-	return (struct past_use){who, clock, pc ? (uintptr_t)program_start + pc : 0};
+	return ((uintptr_t)r->start + r->size - start + WORD - 1) / WORD;
 }
 
 void shadow_init(void)
@@ -55,7 +50,7 @@ void shadow_init(void)
 		uintptr_t end = (uintptr_t)suite->region[i].start + suite->region[i].size;
 
 		heap.region_cell[i] =
-			heap_reserve(((end - start) / WORD + 1) * sizeof(struct cell));
+			heap_reserve(region_words(&suite->region[i]) * sizeof(struct cell));
 		if (start < heap.region_start)
 			heap.region_start = start;
 		if (end > heap.region_end)
@@ -66,6 +61,16 @@ void shadow_init(void)
 void shadow_begin(void)
 {
 	nr_more = 0;
+}
+
+void shadow_forget(void)
+{
+	const struct explore_suite *suite = heap.suite;
+
+	madvise(heap.cell, ARENA_SIZE / WORD * sizeof(*heap.cell), MADV_DONTNEED);
+	for (size_t i = 0; i < suite->nr_regions; i++)
+		memset(heap.region_cell[i], 0,
+		       region_words(&suite->region[i]) * sizeof(struct cell));
 }
 
 static uint32_t take_more(void)
@@ -142,7 +147,7 @@ static bool replaces(uint8_t how, uint8_t who)
 }
 
 static void check_past(struct fiber *f, const struct use *a, uint8_t *mask, uint8_t who,
-		       uint32_t clock, uint32_t pc)
+		       uint32_t clock, uint32_t context)
 {
 	if (!(*mask & a->mask))
 		return;
@@ -152,7 +157,7 @@ static void check_past(struct fiber *f, const struct use *a, uint8_t *mask, uint
 		return;
 	}
 	if (((a->how | who) & HOW_WRITE) && !(a->how & who & HOW_ATOMIC)) {
-		struct past_use past = unpack(who, clock, pc);
+		struct past_use past = {who, context};
 
 		blame_race(f, a, &past);
 	}
@@ -165,7 +170,7 @@ static void check_list(struct fiber *f, const struct use *a, struct cell *c)
 	while (*link) {
 		struct more *m = &more[*link];
 
-		check_past(f, a, &m->mask, m->who, m->clock, m->pc);
+		check_past(f, a, &m->mask, m->who, m->clock, m->context);
 		if (m->mask)
 			link = &m->next;
 		else
@@ -185,7 +190,7 @@ static void keep_use(struct fiber *f, const struct use *a, struct cell *c)
 		uint32_t nr = take_more();
 
 		slot = !(a->how & HOW_WRITE);
-		more[nr] = (struct more){c->clock[slot], c->pc[slot], c->more, c->who[slot],
+		more[nr] = (struct more){c->clock[slot], c->context[slot], c->more, c->who[slot],
 					 c->mask[slot]};
 		c->more = nr;
 		c->mask[slot] = 0;
@@ -193,7 +198,7 @@ static void keep_use(struct fiber *f, const struct use *a, struct cell *c)
 	c->mask[slot] |= a->mask;
 	c->who[slot] = who;
 	c->clock[slot] = f->sync.t[f->id];
-	c->pc[slot] = pack_pc(a->pc);
+	c->context[slot] = context_of(f, a->pc);
 }
 
 static void use_cell(struct fiber *f, struct cell *c, const struct use *a)
@@ -204,8 +209,8 @@ static void use_cell(struct fiber *f, struct cell *c, const struct use *a)
 		blame_wild(f, a);
 	if (UNLIKELY(c->flags))
 		guard_access(f, a);
-	check_past(f, a, &c->mask[0], c->who[0], c->clock[0], c->pc[0]);
-	check_past(f, a, &c->mask[1], c->who[1], c->clock[1], c->pc[1]);
+	check_past(f, a, &c->mask[0], c->who[0], c->clock[0], c->context[0]);
+	check_past(f, a, &c->mask[1], c->who[1], c->clock[1], c->context[1]);
 	if (UNLIKELY(c->more))
 		check_list(f, a, c);
 	keep_use(f, a, c);
@@ -258,13 +263,12 @@ void shadow_range(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uin
 }
 
 static void check_free(struct fiber *f, struct block *b, uintptr_t pc, uint8_t mask, uint8_t who,
-		       uint32_t clock, uint32_t use_pc)
+		       uint32_t clock, uint32_t context)
 {
-	struct past_use past;
+	struct past_use past = {who, context};
 
 	if (!mask || came_before(f, who, clock))
 		return;
-	past = unpack(who, clock, use_pc);
 	blame_unordered_free(f, b, pc, &past);
 }
 
@@ -280,10 +284,11 @@ void shadow_free(struct fiber *f, struct block *b, uintptr_t pc)
 	for (uint32_t i = b->lo; i < b->hi; i++) {
 		if (c[i].run != heap.run)
 			continue;
-		check_free(f, b, pc, c[i].mask[0], c[i].who[0], c[i].clock[0], c[i].pc[0]);
-		check_free(f, b, pc, c[i].mask[1], c[i].who[1], c[i].clock[1], c[i].pc[1]);
+		check_free(f, b, pc, c[i].mask[0], c[i].who[0], c[i].clock[0], c[i].context[0]);
+		check_free(f, b, pc, c[i].mask[1], c[i].who[1], c[i].clock[1], c[i].context[1]);
 		for (uint32_t m = c[i].more; m; m = more[m].next)
-			check_free(f, b, pc, more[m].mask, more[m].who, more[m].clock, more[m].pc);
+			check_free(f, b, pc, more[m].mask, more[m].who, more[m].clock,
+				   more[m].context);
 		c[i].run = 0;
 	}
 }
