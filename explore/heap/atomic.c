@@ -55,11 +55,19 @@ static struct fiber *explored_fiber(void)
 	return f && !f->in_runtime ? f : NULL;
 }
 
-/* Waits until the operation is to be done. */
-static void announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind kind, uint8_t how,
+/* A thread's own: no other fiber sees it, and the address is the same for all. */
+static bool is_local(uintptr_t addr)
+{
+	return addr - heap.local_start < heap.local_end - heap.local_start;
+}
+
+/* Waits until the operation is to be done. False: it orders nothing. */
+static bool announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind kind, uint8_t how,
 		     uintptr_t pc)
 {
-	if (engine_concurrent) {
+	bool quiet = is_local(addr) || shadow_is_quiet(addr);
+
+	if (engine_concurrent && !quiet) {
 		struct object *o = engine_object((void *)(addr & ~(WORD - 1)));
 		struct op op = {.kind = kind,
 				.access = how & HOW_WRITE ? ACCESS_WRITE : ACCESS_READ,
@@ -71,6 +79,7 @@ static void announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind 
 		engine_point(&op, NULL, NULL);
 	}
 	shadow_range(f, addr, size, how | HOW_ATOMIC, pc);
+	return !quiet;
 }
 
 static void load_clock(struct fiber *f, uintptr_t addr, int order)
@@ -141,8 +150,8 @@ void __tsan_atomic_signal_fence(int order)
 
 #define ENTER(kind, how)                    \
 	struct fiber *f = explored_fiber(); \
-	if (f)                              \
-		announce(f, (uintptr_t)p, sizeof(*p), kind, how, PC);
+	if (f && !announce(f, (uintptr_t)p, sizeof(*p), kind, how, PC)) \
+		f = NULL;
 
 #define LOAD(bits, type)                                                         \
 	HOOK type __tsan_atomic##bits##_load(const volatile type *p, int order); \
@@ -186,8 +195,8 @@ void __tsan_atomic_signal_fence(int order)
 	{                                                                                       \
 		struct fiber *f = explored_fiber();                                             \
 		type old;                                                                       \
-		if (f)                                                                          \
-			announce(f, (uintptr_t)p, sizeof(*p), OP_RMW, HOW_WRITE, pc);           \
+		if (f && !announce(f, (uintptr_t)p, sizeof(*p), OP_RMW, HOW_WRITE, pc))         \
+			f = NULL;                                                               \
 		old = *p;                                                                       \
 		if (f)                                                                          \
 			load_clock(f, (uintptr_t)p, old == expected ? order : failure);         \
