@@ -55,18 +55,29 @@ static struct fiber *explored_fiber(void)
 	return f && !f->in_runtime ? f : NULL;
 }
 
-/* Waits until the operation is to be done. */
-static void announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind kind, uint8_t how,
+/* A thread's own: no other fiber sees it, and the address is the same for all. */
+static bool is_local(uintptr_t addr)
+{
+	return addr - heap.local_start < heap.local_end - heap.local_start;
+}
+
+/* Waits until the operation is to be done. False: it orders nothing. */
+static bool announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind kind, uint8_t how,
 		     uintptr_t pc)
 {
-	struct op op = {.kind = kind,
-			.access = how & HOW_WRITE ? ACCESS_WRITE : ACCESS_READ,
-			.object = engine_object((void *)(addr & ~(WORD - 1)))->id,
-			.addr = addr,
-			.pc = pc};
+	bool counts = !is_local(addr) && !shadow_is_quiet(addr);
 
-	engine_point(&op, NULL, NULL);
+	if (counts) {
+		struct op op = {.kind = kind,
+				.access = how & HOW_WRITE ? ACCESS_WRITE : ACCESS_READ,
+				.object = engine_object((void *)(addr & ~(WORD - 1)))->id,
+				.addr = addr,
+				.pc = pc};
+
+		engine_point(&op, NULL, NULL);
+	}
 	shadow_range(f, addr, size, how | HOW_ATOMIC, pc);
+	return counts;
 }
 
 /* What was found, for the record. Addresses outside the heap differ from process to process. */
@@ -152,9 +163,8 @@ static struct fiber *begin_load(uintptr_t addr, size_t size, int order, uintptr_
 {
 	struct fiber *f = explored_fiber();
 
-	if (!f)
+	if (!f || !announce(f, addr, size, OP_LOAD, HOW_READ, pc))
 		return NULL;
-	announce(f, addr, size, OP_LOAD, HOW_READ, pc);
 	load_clock(f, addr, order);
 	return f;
 }
@@ -163,19 +173,16 @@ static void begin_store(uintptr_t addr, size_t size, int order, uintptr_t pc)
 {
 	struct fiber *f = explored_fiber();
 
-	if (!f)
-		return;
-	announce(f, addr, size, OP_STORE, HOW_WRITE, pc);
-	store_clock(f, addr, order, false);
+	if (f && announce(f, addr, size, OP_STORE, HOW_WRITE, pc))
+		store_clock(f, addr, order, false);
 }
 
 static struct fiber *begin_modify(uintptr_t addr, size_t size, int order, uintptr_t pc)
 {
 	struct fiber *f = explored_fiber();
 
-	if (!f)
+	if (!f || !announce(f, addr, size, OP_RMW, HOW_WRITE, pc))
 		return NULL;
-	announce(f, addr, size, OP_RMW, HOW_WRITE, pc);
 	load_clock(f, addr, order);
 	store_clock(f, addr, order, true);
 	return f;
@@ -185,9 +192,7 @@ static struct fiber *begin_compare(uintptr_t addr, size_t size, uintptr_t pc)
 {
 	struct fiber *f = explored_fiber();
 
-	if (f)
-		announce(f, addr, size, OP_RMW, HOW_WRITE, pc);
-	return f;
+	return f && announce(f, addr, size, OP_RMW, HOW_WRITE, pc) ? f : NULL;
 }
 
 static void end_compare(struct fiber *f, uintptr_t addr, bool equal, int order, int failure)

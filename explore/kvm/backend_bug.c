@@ -43,6 +43,8 @@ static enum violation_kind kind_of(const char *line)
 	return strstr(line, " while holding ") || strstr(line, " in an RCU section or ") ? BAD_SLEEP : BAD_ASSERTION;
 }
 
+__attribute__((noreturn)) void anykvm_explored_abort(void);
+
 void anykvm_explored_abort(void)
 {
 	const char *line = last_line[0] ? last_line : "BUG: abort()";

@@ -6,6 +6,7 @@
  * the code under test. sync/cond.h is missing: nothing in the library uses it.
  */
 #include "explore/kvm/backend.h"
+#include "sync/mutex.h"
 #include "sync/rwlock.h"
 
 #include <anykvm/explore.h>

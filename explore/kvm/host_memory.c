@@ -1,64 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The library's own memory: the explorer's heap, which knows the type, life and users of each object. Areas of megabytes that are
- * hardly used (decoded code) come from a region of their own, which the heap does not watch; the host zeroes it again before the
- * next execution that used it.
+ * The library's own memory: the explorer's heap, which knows the type, life and users of each object.
  */
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/context.h"
 #include "explore/kvm/host_sim.h"
 #include "host/alloc.h"
 #include "host/frame.h"
 #include "host/pages.h"
-
-#define LAZY_BASE 0x068000000000ull
-#define LAZY_MIN  (256 * KIB)
-#define LAZY_ZONE (32 * MIB) /* of one fiber */
+#include "vm/vm.h"
 
 static struct {
-	bool mapped;
-	u64 used[EXPLORE_MAX_FIBERS];
 	u64 bytes, objects;
 } memory;
 
 void sim_memory_begin(void)
 {
 	memory.bytes = memory.objects = 0;
-	for (unsigned i = 0; i < EXPLORE_MAX_FIBERS; i++) {
-		if (memory.used[i])
-			madvise((void *)(uintptr_t)(LAZY_BASE + i * LAZY_ZONE), memory.used[i],
-				MADV_DONTNEED);
-		memory.used[i] = 0;
-	}
-}
-
-static void *lazy_take(u64 size)
-{
-	u64 *used = &memory.used[explore_self()], at = *used;
-
-	if (!memory.mapped) {
-		void *p = mmap((void *)(uintptr_t)LAZY_BASE, LAZY_ZONE * EXPLORE_MAX_FIBERS,
-			       PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-			       -1, 0);
-
-		if (p != (void *)(uintptr_t)LAZY_BASE)
-			abort();
-		memory.mapped = true;
-	}
-	size = ALIGN_UP(size, SIM_PAGE);
-	if (at + size > LAZY_ZONE)
-		return NULL;
-	*used = at + size;
-	return (void *)(uintptr_t)(LAZY_BASE + explore_self() * LAZY_ZONE + at);
-}
-
-static bool is_lazy(const void *p)
-{
-	return (uintptr_t)p - LAZY_BASE < LAZY_ZONE * EXPLORE_MAX_FIBERS;
 }
 
 static void count(s64 bytes, s64 objects)
@@ -83,11 +42,28 @@ static bool fallible(void)
 	return explore_concurrent();
 }
 
+/* Statistics of a machine: nobody decides by them. */
+static void quiet_vm(struct vm *vm)
+{
+	explore_quiet(&vm->mem.stats, sizeof(vm->mem.stats));
+	explore_quiet(&vm->mem.tlb.shootdowns, sizeof(struct a64));
+	explore_quiet(&vm->mem.tlb.waits, sizeof(struct a64));
+	explore_quiet(&vm->mem.tlb.drains, sizeof(struct a64));
+}
+
 void *host_alloc_typed(size_t size, const char *type)
 {
+	void *p;
+
 	CONTEXT_MAY_BLOCK("allocation");
-	count(size, 1);
-	return explore_alloc(size ? size : 1, size >= 64 ? 64 : 16, type, fallible());
+	if (size != sizeof(struct vm) || strcmp(type, "struct vm")) {
+		count(size, 1);
+		return explore_alloc(size ? size : 1, size >= 64 ? 64 : 16, type, fallible());
+	}
+	p = explore_alloc(size, 64, type, fallible());
+	if (p)
+		quiet_vm(p);
+	return p;
 }
 
 void host_free(void *p, size_t size)
@@ -102,16 +78,13 @@ void host_free(void *p, size_t size)
 void *host_pages_map_typed(u64 size, const char *type)
 {
 	CONTEXT_MAY_BLOCK("mapping");
-	if (size >= LAZY_MIN)
-		return lazy_take(size);
 	return explore_alloc(ALIGN_UP(size, SIM_PAGE), SIM_PAGE, type, fallible());
 }
 
 void host_pages_unmap(void *p, u64 size)
 {
 	CONTEXT_MAY_BLOCK("unmapping");
-	if (p && !is_lazy(p))
-		explore_free(p);
+	explore_free(p);
 }
 
 void host_pages_discard(void *p, u64 size)

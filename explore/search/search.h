@@ -8,12 +8,12 @@
 enum search_mode {
 	SEARCH_PORTFOLIO, /* serial orders; random and PCT d = 1..4; preemption bounds 0, 1, 2; then source-DPOR to exhaustion */
 	SEARCH_SERIAL,
-	SEARCH_RANDOM, /* from seed */
-	SEARCH_PCT,    /* bound: depth d */
+	SEARCH_RANDOM,	    /* from seed */
+	SEARCH_PCT,	    /* bound: depth d */
 	SEARCH_PREEMPTIONS, /* all executions with at most bound switches of a fiber that could go on */
-	SEARCH_DELAYS, /* all with at most bound delays of the round-robin order */
-	SEARCH_DPOR,   /* source-DPOR with sleep sets: one execution at least for each class */
-	SEARCH_NAIVE,  /* every interleaving: for the self-test */
+	SEARCH_DELAYS,	    /* all with at most bound delays of the round-robin order */
+	SEARCH_DPOR,	    /* source-DPOR with sleep sets: one execution at least for each class */
+	SEARCH_NAIVE,	    /* every interleaving: for the self-test */
 };
 
 enum search_verdict {
@@ -29,8 +29,9 @@ struct search_options {
 	enum search_mode mode;
 	unsigned bound;
 	uint64_t seed;
-	uint64_t runs;	 /* at most so many executions (of each part of a portfolio); 0: default of the mode */
-	double seconds;	 /* at most that long; 0: no limit. The verdict of an exhausted search never depends on it */
+	uint64_t
+		runs; /* at most so many executions (of each part of a portfolio); 0: default of the mode */
+	double seconds; /* at most that long; 0: no limit. The verdict of an exhausted search never depends on it */
 	struct engine_limits limits;
 	bool count_classes; /* keep the set of class hashes (always on in DPOR and naive) */
 	/* Called now and then; false stops the search (Ctrl-C). */
@@ -44,10 +45,11 @@ struct search_result {
 	enum search_verdict verdict;
 	enum search_mode mode; /* of a portfolio: the part that ended it */
 	unsigned bound;	       /* highest bound that was exhausted; ~0: none */
-	uint64_t runs, abandoned, events; /* executions, those given up as redundant, events in all */
-	uint64_t classes; /* different dependence orders of executions that ended */
+	uint64_t runs, abandoned,
+		events;	       /* executions, those given up as redundant, events in all */
+	uint64_t classes;      /* different dependence orders of executions that ended */
 	uint64_t classes_hash; /* of the set: order does not matter */
-	double done;	    /* share covered, estimated from the tree of choices (Knuth): 0..1; 1 when exhausted */
+	double done; /* share covered, estimated from the tree of choices (Knuth): 0..1; 1 when exhausted */
 	double seconds;
 	uint32_t max_events; /* of one execution */
 	bool interrupted, out_of_time, limit_hit;
@@ -57,7 +59,8 @@ struct search_result {
 	uint64_t found_at;	  /* number of the execution */
 };
 
-void search_run(const struct explore_scenario *sc, const struct search_options *o, struct search_result *r);
+void search_run(const struct explore_scenario *sc, const struct search_options *o,
+		struct search_result *r);
 void search_result_free(struct search_result *r);
 
 #endif

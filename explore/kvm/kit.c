@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* kit.h. Compiled as the library is: these calls are part of what is explored. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "api/api.h"
+#include "explore/kvm/backend.h"
+#include "explore/kvm/host_sim.h"
+#include "explore/kvm/kit.h"
+#include "host/fd.h"
+
+#define PAGE	    4096u
+#define KIT_SLOT_ID 15u
+#define KIT_BITS    39
+
+/* Only to make a message of what failed. */
+#define NEED(value)                                                                     \
+	({                                                                              \
+		__typeof__(value) v_ = (value);                                         \
+		if (v_ < 0)                                                             \
+			explore_fail("setup: %s gave %lld", #value, (long long)v_);     \
+		v_;                                                                     \
+	})
+
+int kit_call(int fd, unsigned long request, uint64_t arg)
+{
+	int r = anykvm_ioctl(fd, request, arg);
+
+	return r == -1 ? -errno : r;
+}
+
+void kit_close(int fd)
+{
+	anykvm_close(fd);
+}
+
+int kit_open(void)
+{
+	return NEED(anykvm_open("/dev/kvm", O_RDWR | O_CLOEXEC));
+}
+
+static int create_vm(int handle)
+{
+	int vm = NEED(kit_call(handle, KVM_CREATE_VM, KIT_BITS));
+
+	kit_close(handle);
+	return vm;
+}
+
+int kit_vm(void)
+{
+	return create_vm(kit_open());
+}
+
+int kit_vm_ext(unsigned long extensions)
+{
+	return create_vm(NEED(anykvm_open_ext(extensions)));
+}
+
+int kit_vcpu(int vm, unsigned id)
+{
+	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8};
+	int vcpu = NEED(kit_call(vm, KVM_CREATE_VCPU, id));
+
+	init.features[0] = 1u << KVM_ARM_VCPU_PSCI_0_2;
+	NEED(kit_call(vcpu, KVM_ARM_VCPU_INIT, (uintptr_t)&init));
+	return vcpu;
+}
+
+void *kit_memory(unsigned pages)
+{
+	void *p = anykvm_mmap(NULL, (size_t)pages * PAGE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		explore_fail("setup: no memory on the simulated host");
+	return p;
+}
+
+void kit_content(void *p, unsigned pages)
+{
+	sim_content(p, pages);
+}
+
+void kit_free(void *p, unsigned pages)
+{
+	anykvm_munmap(p, (size_t)pages * PAGE);
+}
+
+int kit_slot(int vm, unsigned id, uint64_t gpa, unsigned pages, void *hva, unsigned flags)
+{
+	struct kvm_userspace_memory_region r = {.slot = id,
+						.flags = flags,
+						.guest_phys_addr = gpa,
+						.memory_size = (uint64_t)pages * PAGE,
+						.userspace_addr = (uintptr_t)hva};
+
+	return kit_call(vm, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&r);
+}
+
+int kit_gmem(int vm, unsigned pages)
+{
+	struct kvm_create_guest_memfd a = {
+		.size = (uint64_t)pages * PAGE,
+		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED};
+
+	return NEED(kit_call(vm, KVM_CREATE_GUEST_MEMFD, (uintptr_t)&a));
+}
+
+int kit_gmem_slot(int vm, unsigned id, uint64_t gpa, unsigned pages, int gmem)
+{
+	struct kvm_userspace_memory_region2 r = {.slot = id,
+						 .flags = pages ? KVM_MEM_GUEST_MEMFD : 0,
+						 .guest_phys_addr = gpa,
+						 .memory_size = (uint64_t)pages * PAGE,
+						 .guest_memfd = gmem};
+
+	return kit_call(vm, KVM_SET_USER_MEMORY_REGION2, (uintptr_t)&r);
+}
+
+/* In setup nobody else can drop the file meanwhile; later the caller knows that nobody does. */
+static const struct api_file *file_of(int fd, enum api_kind kind)
+{
+	const struct api_file *f;
+	struct file *file;
+
+	library_enter();
+	file = fd_get(fd, false);
+	if (!file || api_file_of(file)->kind != kind)
+		explore_fail("descriptor %d is not of the kind that the scenario takes it for", fd);
+	f = api_file_of(file);
+	file_put(file);
+	library_exit();
+	return f;
+}
+
+struct vm *kit_vm_of(int vm)
+{
+	return file_of(vm, API_VM)->vm;
+}
+
+struct vcpu *kit_vcpu_of(int vcpu)
+{
+	return file_of(vcpu, API_VCPU)->v;
+}
+
+static void set_core(int vcpu, uint64_t offset, uint64_t value)
+{
+	struct kvm_one_reg r = {.id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | offset,
+				.addr = (uintptr_t)&value};
+
+	NEED(kit_call(vcpu, KVM_SET_ONE_REG, (uintptr_t)&r));
+}
+
+#define STR_X0_X3 0xf9000060u
+#define STR_X1_X2 0xf9000041u
+#define LDR_X4_X2 0xf9400044u
+#define B_BACK_2  0x17fffffeu
+/* Each program has a place of its own in the page. */
+#define STORE_AT  0x100u
+
+static void write_code(uint32_t *code)
+{
+	code[0] = STR_X0_X3;
+	code[1] = LDR_X4_X2;
+	code[2] = B_BACK_2;
+	code[STORE_AT / 4] = STR_X0_X3;
+	code[STORE_AT / 4 + 1] = STR_X1_X2;
+	code[STORE_AT / 4 + 2] = B_BACK_2;
+}
+
+void kit_guest(int vm, int vcpu, uint64_t gpa, bool write)
+{
+	struct vm_mem *m = &kit_vm_of(vm)->mem;
+	const struct memslot *code;
+	uint64_t mmio = KIT_MMIO;
+	uint32_t *page;
+	int cookie;
+
+	cookie = srcu_read_lock(&m->srcu);
+	code = memslot_find_gfn(memslot_active(m), KIT_CODE / PAGE);
+	srcu_read_unlock(&m->srcu, cookie);
+	if (!code) {
+		page = kit_memory(1);
+		write_code(page);
+		NEED(kit_slot(vm, KIT_SLOT_ID, KIT_CODE, 1, page, 0));
+	}
+	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.pc), KIT_CODE + (write ? STORE_AT : 0));
+	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.regs[2]), gpa);
+	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.regs[3]), mmio);
+	NEED(kit_call(vcpu, KVM_RUN, 0));
+}
+
+int kit_run(int vcpu)
+{
+	const struct kvm_run *run = aptr_load_relaxed(
+		&container_of(kit_vcpu_of(vcpu), struct vm_vcpu, v)->run);
+	int r = kit_call(vcpu, KVM_RUN, 0);
+
+	if (r)
+		return r;
+	if (run->exit_reason != KVM_EXIT_MMIO)
+		explore_fail("KVM_RUN ended with exit reason %u", run->exit_reason);
+	return run->mmio.phys_addr != KIT_MMIO;
+}
+
+int kit_eventfd(void)
+{
+	return NEED(host_eventfd_create(0, false));
+}
+
+void kit_eventfd_signal(int fd)
+{
+	host_eventfd_signal(fd, 1);
+}
+
+void kit_rank_checker(bool on)
+{
+	backend_ranks = on;
+}
+
+void kit_signal(unsigned thread, int signo)
+{
+	sim_signal(thread, signo);
+}

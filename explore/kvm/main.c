@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* The program anykvm-explore: the library, the simulated host and the scenarios under the explorer. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "explore/kvm/backend.h"
+#include "explore/kvm/guards.h"
+#include "explore/kvm/host_sim.h"
+#include "explore/kvm/scenarios/scenarios.h"
+#include "host/alloc.h"
+
+/* Sections that the build gathers (gather.py): all that is mutable in the library and the scenarios, and what belongs to a thread. */
+extern char state_start[] __asm__("__start_explore_state"), state_end[] __asm__("__stop_explore_state");
+extern char local_start[] __asm__("__start_explore_tls"), local_end[] __asm__("__stop_explore_tls");
+
+void sim_begin(void)
+{
+	sim_log_begin();
+	sim_memory_begin();
+	sim_mm_begin();
+	sim_fd_begin();
+	sim_signals_begin();
+}
+
+static void begin(void)
+{
+	sim_begin();
+	backend_begin();
+}
+
+/* What the library keeps for the life of a process: its table of descriptors, which must be empty, and the empty file. */
+static void end(void)
+{
+	struct api_process *p = api_process();
+	const char *left;
+	int fd;
+
+	if (p->empty_file.v)
+		host_close(p->empty_file.v - 1);
+	for (u32 i = 0; i < FD_PAGES; i++) {
+		if (!p->fd_page[i].v)
+			continue;
+		host_free(p->fd_page[i].v, FD_PAGE_SIZE * sizeof(struct aptr));
+		p->fd_page[i].v = NULL;
+	}
+	left = sim_fd_left(&fd);
+	if (left)
+		explore_fail("descriptor %d (%s) is left open", fd, left);
+}
+
+int main(int argc, char **argv)
+{
+	struct explore_region state = {state_start, state_end - state_start};
+	struct explore_region local = {local_start, local_end - local_start};
+	struct explore_suite suite = {
+		.program = "anykvm explore",
+		.scenario = kvm_scenarios,
+		.nr_scenarios = nr_kvm_scenarios,
+		.region = &state,
+		.nr_regions = 1,
+		.local = &local,
+		.nr_locals = 1,
+		.guard = explored_guards,
+		.nr_guards = nr_explored_guards,
+		.begin = begin,
+		.end = end,
+	};
+
+	return explore_main(argc, argv, &suite);
+}
