@@ -77,6 +77,7 @@ struct cell {
 enum {
 	CELL_GUARDED = 1, /* some guard is about this word */
 	CELL_TRACKED = 2, /* in a block whose type has guards */
+	CELL_QUIET = 4,	  /* atomic operations on it are none of the explorer's */
 };
 
 struct use {
@@ -111,6 +112,7 @@ struct heap {
 	/* process-wide state: each region has cells of its own */
 	uintptr_t region_start, region_end; /* around all */
 	struct cell **region_cell;
+	uintptr_t local_start, local_end; /* around all that is a thread's own */
 };
 extern struct heap heap;
 
@@ -135,6 +137,7 @@ void context_init(void);
 
 void shadow_init(void);
 void shadow_begin(void);
+bool shadow_is_quiet(uintptr_t addr);
 /* Numbers of executions start again. */
 void shadow_forget(void);
 void types_forget(void);
