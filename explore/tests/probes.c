@@ -197,10 +197,10 @@ static void ordered_twins_setup(void)
 	explore_lock_init(&a, "ordered twin", EXPLORE_SAME_CLASS);
 	explore_lock_init(&b, "ordered twin", EXPLORE_SAME_CLASS);
 }
-PROGRAM(probe_deadlock, "two locks of one class in both orders", twins_setup, ab_finish, {"forward", ab_forward},
-	{"backward", ab_backward});
-PROGRAM(fixed_deadlock, "two locks of one class in one order", ordered_twins_setup, ab_finish, {"forward", ab_forward},
-	{"again", ab_forward});
+PROGRAM(probe_deadlock, "two locks of one class in both orders", twins_setup, ab_finish,
+	{"forward", ab_forward}, {"backward", ab_backward});
+PROGRAM(fixed_deadlock, "two locks of one class in one order", ordered_twins_setup, ab_finish,
+	{"forward", ab_forward}, {"again", ab_forward});
 
 /* One thread alone cannot deadlock: only the order graph sees it. */
 static void inversion_both(void)
@@ -605,8 +605,9 @@ const struct probe probes[] = {
 	PROBE(use_after_free, BAD_USE_AFTER_FREE, "struct thing", "uaf_use", "uaf_free"),
 	PROBE(double_free, BAD_DOUBLE_FREE, "struct thing", "df_free", "df_free"),
 	PROBE(leak, BAD_LEAK, "struct thing", "leak_make", NULL),
-	PROBE(abba, BAD_LOCK_ORDER, "abba A", "ab_backward", "ab_forward"),
-	PROBE(section_cycle, BAD_LOCK_ORDER, "cycle srcu", "cycle_waiter", "cycle_reader"),
+	PROBE(abba, BAD_LOCK_ORDER, "abba A", "ab_backward", "forward of probe_abba"),
+	PROBE(section_cycle, BAD_LOCK_ORDER, "cycle srcu", "cycle_waiter",
+	      "reader of probe_section_cycle"),
 	PROBE(lost_wakeup, BAD_LOST_WAKEUP, "", "lost_sleep", NULL),
 	PROBE(unbalanced, BAD_SECTION, "unbalanced srcu", NULL, NULL),
 	PROBE(stale_translation, BAD_STALE_TRANSLATION, "frame 0", "stale_access", NULL),

@@ -10,6 +10,10 @@ static bool names_site(const struct violation *v, const char *function)
 	for (unsigned i = 0; i < v->nr_others; i++)
 		if (rig_site_names(&v->other[i], function))
 			return true;
+	/* A lock order of before, perhaps of another process: by who had it. */
+	for (unsigned i = 0; i < v->nr_edges; i++)
+		if (strstr(v->edge[i].text, function))
+			return true;
 	return false;
 }
 
