@@ -9,6 +9,7 @@
 #include "explore/kvm/host_sim.h"
 #include "explore/kvm/scenarios/scenarios.h"
 #include "host/alloc.h"
+#include "host/fd.h"
 
 /* Sections that the build gathers (gather.py): all that is mutable in the library and the scenarios, and what belongs to a thread. */
 extern char state_start[] __asm__("__start_explore_state"), state_end[] __asm__("__stop_explore_state");
