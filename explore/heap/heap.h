@@ -77,7 +77,7 @@ struct cell {
 enum {
 	CELL_GUARDED = 1, /* some guard is about this word */
 	CELL_TRACKED = 2, /* in a block whose type has guards */
-	CELL_QUIET = 4, /* atomic operations on it are none of the explorer's */
+	CELL_QUIET = 4,	  /* atomic operations on it are none of the explorer's */
 };
 
 struct use {

@@ -103,6 +103,19 @@ static struct cell *region_cell(uintptr_t word)
 	return NULL;
 }
 
+/* Bytes of the word that belong to the state of the process. */
+static uint8_t region_bytes(uintptr_t word)
+{
+	const struct explore_suite *suite = heap.suite;
+	uint8_t bytes = 0;
+
+	for (size_t i = 0; i < suite->nr_regions; i++)
+		for (unsigned k = 0; k < WORD; k++)
+			if (word + k - (uintptr_t)suite->region[i].start < suite->region[i].size)
+				bytes |= 1u << k;
+	return bytes;
+}
+
 static void reset_cell(struct cell *c)
 {
 	c->run = heap.run;
@@ -121,6 +134,7 @@ static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
 
 	if (!heap_contains(a->word)) {
 		reset_cell(c);
+		c->valid = region_bytes(a->word);
 		return;
 	}
 	b = heap_block(a->word);
@@ -145,8 +159,8 @@ static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
 
 static struct cell *cell_of(uintptr_t word)
 {
-	return heap_contains(word) ? &heap.cell[(word - heap.base) >> WORD_SHIFT] :
-				     region_cell(word);
+	return heap_contains(word) ? &heap.cell[(word - heap.base) >> WORD_SHIFT]
+				   : region_cell(word);
 }
 
 bool shadow_is_quiet(uintptr_t addr)
@@ -163,7 +177,9 @@ void explore_quiet(const void *p, size_t size)
 
 	f->in_runtime++;
 	for (uintptr_t word = start; word < end; word += WORD) {
-		struct use a = {.word = word, .how = HOW_ATOMIC,
+		struct use a = {.word = word,
+				.mask = 0xff,
+				.how = HOW_ATOMIC,
 				.pc = (uintptr_t)__builtin_return_address(0)};
 		struct cell *c = cell_of(word);
 
@@ -243,19 +259,25 @@ static void keep_use(struct fiber *f, const struct use *a, struct cell *c)
 	c->context[slot] = context_of(f, a->pc);
 }
 
-static void use_cell(struct fiber *f, struct cell *c, const struct use *a)
+static void use_cell(struct fiber *f, struct cell *c, const struct use *given)
 {
+	struct use a = *given;
+
 	if (UNLIKELY(c->run != heap.run))
-		enter_cell(f, c, a);
-	if (UNLIKELY(a->mask & ~c->valid))
-		blame_wild(f, a);
+		enter_cell(f, c, &a);
+	if (UNLIKELY(a.mask & ~c->valid)) {
+		if (heap_contains(a.word))
+			blame_wild(f, &a);
+		a.mask &= c->valid;
+	}
 	if (UNLIKELY(c->flags & CELL_TRACKED))
-		guard_access(f, a);
-	check_past(f, a, &c->mask[0], c->who[0], c->clock[0], c->context[0]);
-	check_past(f, a, &c->mask[1], c->who[1], c->clock[1], c->context[1]);
+		guard_access(f, &a);
+	check_past(f, &a, &c->mask[0], c->who[0], c->clock[0], c->context[0]);
+	check_past(f, &a, &c->mask[1], c->who[1], c->clock[1], c->context[1]);
 	if (UNLIKELY(c->more))
-		check_list(f, a, c);
-	keep_use(f, a, c);
+		check_list(f, &a, c);
+	if (LIKELY(a.mask))
+		keep_use(f, &a, c);
 }
 
 /* The same fiber used these bytes the same way since its clock moved: nothing new can be learnt. */

@@ -70,6 +70,10 @@ void engine_point(struct op *op, bool (*enabled)(const struct op *op, struct fib
 {
 }
 
+void engine_outcome(const char *fmt, ...)
+{
+}
+
 void explore_name(const void *addr, const char *fmt, ...)
 {
 }
