@@ -12,7 +12,8 @@
 #include "host/fd.h"
 
 /* Sections that the build gathers (gather.py): all that is mutable in the library and the scenarios, and what belongs to a thread. */
-extern char state_start[] __asm__("__start_explore_state"), state_end[] __asm__("__stop_explore_state");
+extern char state_start[] __asm__("__start_explore_state"), state_end[] __asm__(
+								    "__stop_explore_state");
 extern char local_start[] __asm__("__start_explore_tls"), local_end[] __asm__("__stop_explore_tls");
 
 void sim_begin(void)
