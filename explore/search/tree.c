@@ -288,6 +288,7 @@ bool tree_next(struct tree *t)
 			return true;
 		t->nr--;
 	}
+	t->exhausted = true;
 	return false;
 }
 
@@ -307,16 +308,23 @@ double tree_done(const struct tree *t)
 	return share;
 }
 
-struct schedule tree_schedule(const struct tree *t, const struct execution *x)
+unsigned *tree_choices(const struct tree *t, uint32_t *nr)
 {
-	unsigned *choice = memory_get((t->nr_choices + 1) * sizeof(*choice));
-	struct schedule s;
-	uint32_t nr = 0;
+	unsigned *choice = memory_get(t->pos * sizeof(*choice));
 
+	*nr = 0;
 	for (uint32_t i = 0; i < t->pos; i++)
 		if (t->node[i].choice)
-			choice[nr++] = t->node[i].taken;
-	s = schedule_of(x, choice, nr);
+			choice[(*nr)++] = t->node[i].taken;
+	return choice;
+}
+
+struct schedule tree_schedule(const struct tree *t, const struct execution *x)
+{
+	uint32_t nr;
+	unsigned *choice = tree_choices(t, &nr);
+	struct schedule s = schedule_of(x, choice, nr);
+
 	free(choice);
 	return s;
 }
