@@ -116,6 +116,14 @@ void sim_signals_begin(void);
 /* A thread may get one later: until then its looks are steps as well. */
 void sim_signals_expected(void);
 void sim_signal(unsigned fiber, int signo);
+/* The library's clock is ahead of the explorer's, which begins at 0: long ago is a time, too. */
+#define SIM_EPOCH 1000000000ull
+static inline u64 sim_deadline(u64 ns)
+{
+	if (ns == EXPLORE_FOREVER)
+		return ns;
+	return ns > SIM_EPOCH ? ns - SIM_EPOCH : 0;
+}
 void sim_memory_begin(void);
 void sim_log_begin(void);
 
