@@ -7,7 +7,8 @@
  *
  * Fences are no points: under sequential consistency they change nothing but this order.
  *
- * Operations on one word of eight bytes are about one object for the search. Clocks are kept for the exact address.
+ * For the search, an operation is about the word of four bytes that it is in or begins with; so are sleeping and waking. Code
+ * that uses the second half of a larger word by itself as well is refused. Clocks are kept for the exact address.
  */
 #include <string.h>
 
@@ -68,15 +69,18 @@ static bool announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind 
 	bool counts = !is_local(addr) && !shadow_is_quiet(addr);
 
 	if (counts) {
+		uintptr_t object = size < WORD ? addr & ~3ul : addr;
 		struct op op = {.kind = kind,
 				.access = how & HOW_WRITE ? ACCESS_WRITE : ACCESS_READ,
-				.object = engine_object((void *)(addr & ~(WORD - 1)))->id,
+				.object = engine_object((void *)object)->id,
 				.addr = addr,
 				.pc = pc};
 
 		engine_point(&op, NULL, NULL);
 	}
 	shadow_range(f, addr, size, how | HOW_ATOMIC, pc);
+	if (counts)
+		shadow_note_size(addr, size);
 	return counts;
 }
 

@@ -170,6 +170,21 @@ bool shadow_is_quiet(uintptr_t addr)
 	return c && c->run == heap.run && (c->flags & CELL_QUIET);
 }
 
+void shadow_note_size(uintptr_t addr, size_t size)
+{
+	struct cell *c = cell_of(addr & ~(WORD - 1));
+	uint8_t both = CELL_WHOLE | CELL_HALF;
+
+	if (!c || c->run != heap.run)
+		return;
+	if (size >= WORD)
+		c->flags |= CELL_WHOLE;
+	else if (addr & 4)
+		c->flags |= CELL_HALF;
+	if (UNLIKELY((c->flags & both) == both))
+		blame_sizes(addr);
+}
+
 void explore_quiet(const void *p, size_t size)
 {
 	uintptr_t start = (uintptr_t)p & ~(WORD - 1), end = (uintptr_t)p + size;
