@@ -10,7 +10,7 @@
 #include "engine/engine.h"
 
 struct deviation {
-	uint32_t at; /* event number, or number of the choice */
+	uint32_t at;   /* event number, or number of the choice */
 	uint32_t take; /* fiber, or value */
 	bool choice;
 };
@@ -27,15 +27,18 @@ struct schedule schedule_of(const struct execution *x, const unsigned *choice, u
 /* The text, malloc'ed. */
 char *schedule_format(const char *scenario, const struct schedule *s);
 /* False with a message in err if text is none. scenario gets the name before the colon. */
-bool schedule_parse(const char *text, char *scenario, size_t scenario_size, struct schedule *s, char *err, size_t err_size);
+bool schedule_parse(const char *text, char *scenario, size_t scenario_size, struct schedule *s,
+		    char *err, size_t err_size);
 /* Runs it. A deviation that cannot be followed (the fiber is blocked) is left out; *followed says whether all could. */
 const struct execution *schedule_run(const struct explore_scenario *sc, const struct schedule *s,
-				     const struct engine_limits *limits, bool record, bool *followed);
+				     const struct engine_limits *limits, bool record,
+				     bool *followed);
 /*
  * The fewest switches, then the fewest choices, that show a violation of the same kind and signature: first by bounded search with
  * fewer preemptions than s has, then by leaving deviations out (ddmin). budget: executions. *s is replaced.
  */
-void schedule_shrink(const struct explore_scenario *sc, struct schedule *s, const struct violation *v,
-		     const struct engine_limits *limits, uint64_t budget);
+void schedule_shrink(const struct explore_scenario *sc, struct schedule *s,
+		     const struct violation *v, const struct engine_limits *limits,
+		     uint64_t budget);
 
 #endif
