@@ -68,13 +68,19 @@ void heap_init(const struct explore_suite *suite)
 	heap.granule = heap_reserve(ARENA_SIZE / GRANULE * sizeof(*heap.granule));
 	heap.block = heap_reserve(MAX_BLOCKS * sizeof(*heap.block));
 	heap_types_init();
+	context_init();
 	shadow_init();
 }
 
 void heap_begin(const struct explore_scenario *s)
 {
 	heap.scenario = s;
-	heap.run++;
+	if (!++heap.run) {
+		heap.run = 1;
+		shadow_forget();
+		types_forget();
+		atomics_forget();
+	}
 	heap.nr_blocks = heap.nr_live = heap.freed = 0;
 	for (int i = 0; i < MAX_FIBERS; i++) {
 		struct arena_part *part = &heap.part[i];

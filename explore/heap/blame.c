@@ -16,8 +16,9 @@ static void add_other(struct violation *v, const char *what, const struct site *
 
 static void add_use(struct violation *v, const char *what, const struct past_use *past)
 {
-	struct site s = {.pc = {past->pc}, .fiber = past->who & HOW_FIBER, .step = ~0u};
+	struct site s;
 
+	context_site(past->context, past->who & HOW_FIBER, &s);
 	add_other(v, what, &s);
 }
 
@@ -120,4 +121,15 @@ void blame_wild(struct fiber *f, const struct use *a)
 			 name, b->size, what);
 	add_other(&v, "allocated by", &b->allocated);
 	engine_violation(&v);
+}
+
+void blame_sizes(uintptr_t addr)
+{
+	char name[96];
+
+	engine_describe(addr & ~(WORD - 1), name, sizeof(name));
+	engine_violation_text(BAD_ASSERTION,
+			      "%s is used by atomic operations on all of it and on its second "
+			      "half, which is not supported",
+			      name);
 }

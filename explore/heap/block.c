@@ -63,6 +63,12 @@ struct type *heap_type(const char *name)
 	return t;
 }
 
+void types_forget(void)
+{
+	for (unsigned i = 0; i < nr_types; i++)
+		type_table[i].run = 0;
+}
+
 /* Guards name types before any object of them exists. */
 void heap_types_init(void)
 {

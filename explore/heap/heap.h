@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 
 #define LIKELY(c)   __builtin_expect(!!(c), 1)
+#define HOOK	    __attribute__((visibility("default"), used)) /* called by compilers */
 #define UNLIKELY(c) __builtin_expect(!!(c), 0)
 
 #define PART_SHIFT    28
@@ -64,7 +65,7 @@ enum {
 struct cell {
 	uint32_t run; /* execution it is of */
 	uint32_t clock[2];
-	uint32_t pc[2]; /* from the program's start: 32 bits are enough for one program */
+	uint32_t context[2]; /* call stack */
 	uint8_t who[2];
 	uint8_t mask[2]; /* bytes; 0: unused */
 	uint8_t valid;	 /* bytes that are in the block */
@@ -76,6 +77,9 @@ struct cell {
 enum {
 	CELL_GUARDED = 1, /* some guard is about this word */
 	CELL_TRACKED = 2, /* in a block whose type has guards */
+	CELL_QUIET = 4,	  /* atomic operations on it are none of the explorer's */
+	CELL_WHOLE = 8,	  /* used by atomic operations of its size or more */
+	CELL_HALF = 16,	  /* its second half was used by atomic operations of that half */
 };
 
 struct use {
@@ -110,6 +114,7 @@ struct heap {
 	/* process-wide state: each region has cells of its own */
 	uintptr_t region_start, region_end; /* around all */
 	struct cell **region_cell;
+	uintptr_t local_start, local_end; /* around all that is a thread's own */
 };
 extern struct heap heap;
 
@@ -127,18 +132,29 @@ void shadow_access(struct fiber *f, const struct use *a);
 void shadow_range(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uintptr_t pc);
 /* The block goes: each use of it must come before. */
 void shadow_free(struct fiber *f, struct block *b, uintptr_t pc);
+/* The running call stack by number, with pc as innermost; and back. */
+uint32_t context_of(const struct fiber *f, uintptr_t pc);
+void context_site(uint32_t context, int fiber, struct site *out);
+void context_init(void);
+
 void shadow_init(void);
 void shadow_begin(void);
+bool shadow_is_quiet(uintptr_t addr);
+/* An atomic operation of that size: a violation if the search cannot tell that it depends on others there. */
+void shadow_note_size(uintptr_t addr, size_t size);
+/* Numbers of executions start again. */
+void shadow_forget(void);
+void types_forget(void);
+void atomics_forget(void);
 
 /* An access by f to a block whose type has guards. */
 void guard_access(struct fiber *f, const struct use *a);
 uint8_t guard_flags(const struct block *b, uintptr_t word);
 
-/* A word was used by what is in a cell: who, clock, pc. */
+/* A word was used by what is in a cell: who, from where. */
 struct past_use {
 	uint8_t who;
-	uint32_t clock;
-	uintptr_t pc;
+	uint32_t context;
 };
 __attribute__((noreturn)) void blame_race(struct fiber *f, const struct use *a,
 					  const struct past_use *past);
@@ -146,6 +162,7 @@ __attribute__((noreturn)) void blame_unordered_free(struct fiber *f, struct bloc
 						    const struct past_use *past);
 __attribute__((noreturn)) void blame_freed(struct fiber *f, const struct block *b,
 					   const struct use *a);
+__attribute__((noreturn)) void blame_sizes(uintptr_t addr);
 __attribute__((noreturn)) void blame_wild(struct fiber *f, const struct use *a);
 
 static inline bool heap_contains(uintptr_t addr)

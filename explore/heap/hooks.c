@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What gcc and clang call from code compiled with -fsanitize=thread: before each plain access, and at entry and exit of each
- * function. Only the heap and the registered state of the process are watched; all else returns after a comparison or two.
+ * What gcc and clang call from code compiled with -fsanitize=thread before each plain access. Only the heap and the registered state of the process are watched; all else returns after a comparison or two.
  */
 #include "heap/heap.h"
-
-#define HOOK __attribute__((visibility("default"), used))
 
 static inline bool is_watched(uintptr_t addr)
 {
@@ -57,8 +54,6 @@ PLAIN_SIZE(8)
 PLAIN_SIZE(16)
 
 HOOK void __tsan_init(void);
-HOOK void __tsan_func_entry(void *caller);
-HOOK void __tsan_func_exit(void);
 HOOK void __tsan_read_range(void *p, unsigned long size);
 HOOK void __tsan_write_range(void *p, unsigned long size);
 HOOK void __tsan_vptr_read(void **p);
@@ -67,25 +62,6 @@ HOOK void __tsan_vptr_update(void **p, void *v);
 /* Called by a constructor of each file: the explorer starts later, by engine_init. */
 void __tsan_init(void)
 {
-}
-
-void __tsan_func_entry(void *caller)
-{
-	struct fiber *f = engine_current;
-
-	if (!f)
-		return;
-	if (LIKELY(f->depth < sizeof(f->call) / sizeof(f->call[0])))
-		f->call[f->depth] = (uintptr_t)caller;
-	f->depth++;
-}
-
-void __tsan_func_exit(void)
-{
-	struct fiber *f = engine_current;
-
-	if (f && f->depth)
-		f->depth--;
 }
 
 static void use_range(uintptr_t addr, size_t size, uint8_t how, uintptr_t pc)

@@ -13,31 +13,26 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "heap/heap.h"
 
 #define MAX_MORE (1u << 22)
 
 struct more {
-	uint32_t clock, pc, next;
+	uint32_t clock, context, next;
 	uint8_t who, mask;
 };
 
 static struct more *more; /* 1... */
 static uint32_t nr_more;
 
-extern const char program_start[] __asm__("__executable_start");
-
-static uint32_t pack_pc(uintptr_t pc)
+static size_t region_words(const struct explore_region *r)
 {
-	uintptr_t off = pc - (uintptr_t)program_start;
+	uintptr_t start = (uintptr_t)r->start & ~(WORD - 1);
 
-	return off <= UINT32_MAX ? off : 0;
-}
-
-static struct past_use unpack(uint8_t who, uint32_t clock, uint32_t pc)
-{
-	return (struct past_use){who, clock, pc ? (uintptr_t)program_start + pc : 0};
+	return ((uintptr_t)r->start + r->size - start + WORD - 1) / WORD;
 }
 
 void shadow_init(void)
@@ -46,6 +41,15 @@ void shadow_init(void)
 
 	heap.cell = heap_reserve(ARENA_SIZE / WORD * sizeof(*heap.cell));
 	more = heap_reserve(MAX_MORE * sizeof(*more));
+	for (size_t i = 0; i < suite->nr_locals; i++) {
+		uintptr_t start = (uintptr_t)suite->local[i].start;
+		uintptr_t end = start + suite->local[i].size;
+
+		if (!heap.local_start || start < heap.local_start)
+			heap.local_start = start;
+		if (end > heap.local_end)
+			heap.local_end = end;
+	}
 	if (!suite->nr_regions)
 		return;
 	heap.region_cell = heap_reserve(suite->nr_regions * sizeof(*heap.region_cell));
@@ -55,7 +59,7 @@ void shadow_init(void)
 		uintptr_t end = (uintptr_t)suite->region[i].start + suite->region[i].size;
 
 		heap.region_cell[i] =
-			heap_reserve(((end - start) / WORD + 1) * sizeof(struct cell));
+			heap_reserve(region_words(&suite->region[i]) * sizeof(struct cell));
 		if (start < heap.region_start)
 			heap.region_start = start;
 		if (end > heap.region_end)
@@ -66,6 +70,16 @@ void shadow_init(void)
 void shadow_begin(void)
 {
 	nr_more = 0;
+}
+
+void shadow_forget(void)
+{
+	const struct explore_suite *suite = heap.suite;
+
+	madvise(heap.cell, ARENA_SIZE / WORD * sizeof(*heap.cell), MADV_DONTNEED);
+	for (size_t i = 0; i < suite->nr_regions; i++)
+		memset(heap.region_cell[i], 0,
+		       region_words(&suite->region[i]) * sizeof(struct cell));
 }
 
 static uint32_t take_more(void)
@@ -89,6 +103,19 @@ static struct cell *region_cell(uintptr_t word)
 	return NULL;
 }
 
+/* Bytes of the word that belong to the state of the process. */
+static uint8_t region_bytes(uintptr_t word)
+{
+	const struct explore_suite *suite = heap.suite;
+	uint8_t bytes = 0;
+
+	for (size_t i = 0; i < suite->nr_regions; i++)
+		for (unsigned k = 0; k < WORD; k++)
+			if (word + k - (uintptr_t)suite->region[i].start < suite->region[i].size)
+				bytes |= 1u << k;
+	return bytes;
+}
+
 static void reset_cell(struct cell *c)
 {
 	c->run = heap.run;
@@ -107,6 +134,7 @@ static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
 
 	if (!heap_contains(a->word)) {
 		reset_cell(c);
+		c->valid = region_bytes(a->word);
 		return;
 	}
 	b = heap_block(a->word);
@@ -129,6 +157,56 @@ static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
 		b->hi = index + 1;
 }
 
+static struct cell *cell_of(uintptr_t word)
+{
+	return heap_contains(word) ? &heap.cell[(word - heap.base) >> WORD_SHIFT]
+				   : region_cell(word);
+}
+
+bool shadow_is_quiet(uintptr_t addr)
+{
+	const struct cell *c = cell_of(addr & ~(WORD - 1));
+
+	return c && c->run == heap.run && (c->flags & CELL_QUIET);
+}
+
+void shadow_note_size(uintptr_t addr, size_t size)
+{
+	struct cell *c = cell_of(addr & ~(WORD - 1));
+	uint8_t both = CELL_WHOLE | CELL_HALF;
+
+	if (!c || c->run != heap.run)
+		return;
+	if (size >= WORD)
+		c->flags |= CELL_WHOLE;
+	else if (addr & 4)
+		c->flags |= CELL_HALF;
+	if (UNLIKELY((c->flags & both) == both))
+		blame_sizes(addr);
+}
+
+void explore_quiet(const void *p, size_t size)
+{
+	uintptr_t start = (uintptr_t)p & ~(WORD - 1), end = (uintptr_t)p + size;
+	struct fiber *f = engine_current;
+
+	f->in_runtime++;
+	for (uintptr_t word = start; word < end; word += WORD) {
+		struct use a = {.word = word,
+				.mask = 0xff,
+				.how = HOW_ATOMIC,
+				.pc = (uintptr_t)__builtin_return_address(0)};
+		struct cell *c = cell_of(word);
+
+		if (!c)
+			continue;
+		if (c->run != heap.run)
+			enter_cell(f, c, &a);
+		c->flags |= CELL_QUIET;
+	}
+	f->in_runtime--;
+}
+
 static bool came_before(const struct fiber *f, uint8_t who, uint32_t clock)
 {
 	return (who & HOW_FIBER) == f->id || clock <= f->sync.t[who & HOW_FIBER];
@@ -142,7 +220,7 @@ static bool replaces(uint8_t how, uint8_t who)
 }
 
 static void check_past(struct fiber *f, const struct use *a, uint8_t *mask, uint8_t who,
-		       uint32_t clock, uint32_t pc)
+		       uint32_t clock, uint32_t context)
 {
 	if (!(*mask & a->mask))
 		return;
@@ -152,7 +230,7 @@ static void check_past(struct fiber *f, const struct use *a, uint8_t *mask, uint
 		return;
 	}
 	if (((a->how | who) & HOW_WRITE) && !(a->how & who & HOW_ATOMIC)) {
-		struct past_use past = unpack(who, clock, pc);
+		struct past_use past = {who, context};
 
 		blame_race(f, a, &past);
 	}
@@ -165,7 +243,7 @@ static void check_list(struct fiber *f, const struct use *a, struct cell *c)
 	while (*link) {
 		struct more *m = &more[*link];
 
-		check_past(f, a, &m->mask, m->who, m->clock, m->pc);
+		check_past(f, a, &m->mask, m->who, m->clock, m->context);
 		if (m->mask)
 			link = &m->next;
 		else
@@ -185,7 +263,7 @@ static void keep_use(struct fiber *f, const struct use *a, struct cell *c)
 		uint32_t nr = take_more();
 
 		slot = !(a->how & HOW_WRITE);
-		more[nr] = (struct more){c->clock[slot], c->pc[slot], c->more, c->who[slot],
+		more[nr] = (struct more){c->clock[slot], c->context[slot], c->more, c->who[slot],
 					 c->mask[slot]};
 		c->more = nr;
 		c->mask[slot] = 0;
@@ -193,22 +271,28 @@ static void keep_use(struct fiber *f, const struct use *a, struct cell *c)
 	c->mask[slot] |= a->mask;
 	c->who[slot] = who;
 	c->clock[slot] = f->sync.t[f->id];
-	c->pc[slot] = pack_pc(a->pc);
+	c->context[slot] = context_of(f, a->pc);
 }
 
-static void use_cell(struct fiber *f, struct cell *c, const struct use *a)
+static void use_cell(struct fiber *f, struct cell *c, const struct use *given)
 {
+	struct use a = *given;
+
 	if (UNLIKELY(c->run != heap.run))
-		enter_cell(f, c, a);
-	if (UNLIKELY(a->mask & ~c->valid))
-		blame_wild(f, a);
-	if (UNLIKELY(c->flags))
-		guard_access(f, a);
-	check_past(f, a, &c->mask[0], c->who[0], c->clock[0], c->pc[0]);
-	check_past(f, a, &c->mask[1], c->who[1], c->clock[1], c->pc[1]);
+		enter_cell(f, c, &a);
+	if (UNLIKELY(a.mask & ~c->valid)) {
+		if (heap_contains(a.word))
+			blame_wild(f, &a);
+		a.mask &= c->valid;
+	}
+	if (UNLIKELY(c->flags & CELL_TRACKED))
+		guard_access(f, &a);
+	check_past(f, &a, &c->mask[0], c->who[0], c->clock[0], c->context[0]);
+	check_past(f, &a, &c->mask[1], c->who[1], c->clock[1], c->context[1]);
 	if (UNLIKELY(c->more))
-		check_list(f, a, c);
-	keep_use(f, a, c);
+		check_list(f, &a, c);
+	if (LIKELY(a.mask))
+		keep_use(f, &a, c);
 }
 
 /* The same fiber used these bytes the same way since its clock moved: nothing new can be learnt. */
@@ -227,13 +311,9 @@ void shadow_access(struct fiber *f, const struct use *a)
 {
 	struct cell *c;
 
-	if (LIKELY(heap_contains(a->word))) {
-		c = &heap.cell[(a->word - heap.base) >> WORD_SHIFT];
-	} else {
-		c = region_cell(a->word);
-		if (!c)
-			return;
-	}
+	c = cell_of(a->word);
+	if (UNLIKELY(!c))
+		return;
 	if (seen(c, f, a))
 		return;
 	f->in_runtime++;
@@ -258,13 +338,12 @@ void shadow_range(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uin
 }
 
 static void check_free(struct fiber *f, struct block *b, uintptr_t pc, uint8_t mask, uint8_t who,
-		       uint32_t clock, uint32_t use_pc)
+		       uint32_t clock, uint32_t context)
 {
-	struct past_use past;
+	struct past_use past = {who, context};
 
 	if (!mask || came_before(f, who, clock))
 		return;
-	past = unpack(who, clock, use_pc);
 	blame_unordered_free(f, b, pc, &past);
 }
 
@@ -280,10 +359,11 @@ void shadow_free(struct fiber *f, struct block *b, uintptr_t pc)
 	for (uint32_t i = b->lo; i < b->hi; i++) {
 		if (c[i].run != heap.run)
 			continue;
-		check_free(f, b, pc, c[i].mask[0], c[i].who[0], c[i].clock[0], c[i].pc[0]);
-		check_free(f, b, pc, c[i].mask[1], c[i].who[1], c[i].clock[1], c[i].pc[1]);
+		check_free(f, b, pc, c[i].mask[0], c[i].who[0], c[i].clock[0], c[i].context[0]);
+		check_free(f, b, pc, c[i].mask[1], c[i].who[1], c[i].clock[1], c[i].context[1]);
 		for (uint32_t m = c[i].more; m; m = more[m].next)
-			check_free(f, b, pc, more[m].mask, more[m].who, more[m].clock, more[m].pc);
+			check_free(f, b, pc, more[m].mask, more[m].who, more[m].clock,
+				   more[m].context);
 		c[i].run = 0;
 	}
 }
