@@ -23,25 +23,25 @@ static bool is_violation(const struct item *it)
 
 void output_item(const struct options *o, const struct item *it, bool alone)
 {
-	struct report_style style = report_style_of(STDOUT_FILENO);
+	struct report_style style = report_style_of(fileno(o->out));
 	struct report_search s = search_of(it);
 	char line[1024];
 
 	if (is_violation(it)) {
-		fputs(it->tale.text, stdout);
+		fputs(it->tale.text, o->out);
 		if (!alone)
-			putchar('\n');
+			fputc('\n', o->out);
 	} else if (it->state == ITEM_BROKEN) {
-		printf("%s: %s\n", it->scenario.name, it->broken);
+		fprintf(o->out, "%s: %s\n", it->scenario.name, it->broken);
 	} else if (it->state == ITEM_DONE && alone) {
-		report_certificate(stdout, &s, &style);
+		report_certificate(o->out, &s, &style);
 	} else if (it->state == ITEM_DONE && !o->quiet) {
 		report_search_line(line, sizeof(line), &s);
-		puts(line);
+		fprintf(o->out, "%s\n", line);
 	} else if (it->state != ITEM_DONE && !o->quiet) {
-		printf("%s: stopped before there was a result\n", it->scenario.name);
+		fprintf(o->out, "%s: stopped before there was a result\n", it->scenario.name);
 	}
-	fflush(stdout);
+	fflush(o->out);
 }
 
 void output_count(struct tally *t, const struct item *it)
@@ -58,16 +58,16 @@ void output_count(struct tally *t, const struct item *it)
 		t->searched++;
 }
 
-void output_tally(const struct tally *t)
+void output_tally(const struct options *o, const struct tally *t)
 {
-	printf("%zu violation%s, %zu proved, %zu searched", t->violations,
-	       t->violations == 1 ? "" : "s", t->proved, t->searched);
+	fprintf(o->out, "%zu violation%s, %zu proved, %zu searched", t->violations,
+		t->violations == 1 ? "" : "s", t->proved, t->searched);
 	if (t->broken)
-		printf(", %zu broke down", t->broken);
+		fprintf(o->out, ", %zu broke down", t->broken);
 	if (t->stopped)
-		printf(", %zu not begun or stopped", t->stopped);
-	putchar('\n');
-	fflush(stdout);
+		fprintf(o->out, ", %zu not begun or stopped", t->stopped);
+	fputc('\n', o->out);
+	fflush(o->out);
 }
 
 int output_status(const struct tally *t)

@@ -13,7 +13,7 @@ struct tally {
 void output_item(const struct options *o, const struct item *it, bool alone);
 void output_count(struct tally *t, const struct item *it);
 /* The last line of more than one item. */
-void output_tally(const struct tally *t);
+void output_tally(const struct options *o, const struct tally *t);
 /* --json and --html. False after a message. */
 bool output_files(const struct options *o, const struct item *it, size_t nr);
 /* Exit status of it all. */
