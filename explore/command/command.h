@@ -5,6 +5,8 @@
 
 #include "search/search.h"
 
+#include <stdio.h>
+
 enum command_status {
 	STATUS_CLEAN = 0,     /* nothing found */
 	STATUS_VIOLATION = 1, /* a rule is broken, or a worker broke down */
@@ -18,12 +20,15 @@ enum command_status {
 
 struct options {
 	const struct explore_suite *suite;
-	const char *self;  /* path of this program: what plan prints and what a stopped run names */
+	const char *self; /* path of this program: what plan prints and what a stopped run names */
+	int argc;	  /* the whole command line, unsorted */
+	char **argv;
+	FILE *out;	   /* of reports for people */
 	const char **word; /* arguments that are no options */
 	size_t nr_words;
 	const struct explore_scenario **scenario; /* chosen by names, in the suite's order */
 	size_t nr_scenarios;
-	bool all, details, quiet;
+	bool all, details, quiet, stats;
 	const char *mutant;  /* to be built */
 	const char *mutated; /* this program was built with it */
 	bool mode_given;
@@ -59,7 +64,10 @@ int run_main(struct options *o);
 int replay_main(struct options *o);
 int plan_main(struct options *o);
 int merge_main(struct options *o);
-/* Builds the program with o->mutant in it and becomes it, with the same arguments. Returns the exit status if it cannot. */
-int mutant_exec(struct options *o, int argc, char **argv);
+/*
+ * Builds the program with o->mutant in it and becomes it, with the same arguments but --mutant. Returns the exit status if it
+ * cannot.
+ */
+int mutant_exec(struct options *o);
 
 #endif

@@ -38,6 +38,7 @@ void item_init(struct item *it, const struct options *o, const struct explore_sc
 	it->options = o->search;
 	if (it->options.mode == SEARCH_PORTFOLIO && !it->options.seconds)
 		it->options.seconds = PORTFOLIO_SECONDS;
+	it->out = fileno(o->out);
 	it->want_json = o->json;
 	it->want_html = o->html;
 }
@@ -82,11 +83,16 @@ static char *capture(void (*print)(FILE *f, const struct report_violation *v),
 	return text;
 }
 
-static void print_text(FILE *f, const struct report_violation *v)
+static char *capture_text(const struct report_violation *v, int out)
 {
-	struct report_style style = report_style_of(STDOUT_FILENO);
+	struct report_style style = report_style_of(out);
+	char *text;
+	size_t size;
+	FILE *f = open_text(&text, &size);
 
 	report_text(f, v, &style);
+	fclose(f);
+	return text;
 }
 
 bool tale_make(struct tale *t, const struct item *it, const struct schedule *s)
@@ -104,7 +110,7 @@ bool tale_make(struct tale *t, const struct item *it, const struct schedule *s)
 	t->schedule = schedule_format(it->scenario.name, s);
 	t->verdict = strdup(verdict);
 	t->id = strdup(id);
-	t->text = capture(print_text, &v);
+	t->text = capture_text(&v, it->out);
 	if (it->want_json)
 		t->json = capture(report_json, &v);
 	if (it->want_html)

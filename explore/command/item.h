@@ -29,6 +29,7 @@ struct item {
 	struct search_options options;
 	const char *replay; /* a schedule to tell of instead of a search */
 	bool want_json, want_html;
+	int out; /* file descriptor that the text is for: its width and colours */
 	enum item_state state;
 	bool has_result;
 	struct search_result

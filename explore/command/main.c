@@ -42,7 +42,8 @@ static int misuse(const struct explore_suite *suite, const char *name)
 int explore_main(int argc, char **argv, const struct explore_suite *suite)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
-	struct options o = {.suite = suite, .self = argv[0]};
+	struct options o = {
+		.suite = suite, .self = argv[0], .argc = argc, .argv = argv, .out = stdout};
 	const struct subcommand *command;
 	char **words;
 	int status;
@@ -67,7 +68,7 @@ int explore_main(int argc, char **argv, const struct explore_suite *suite)
 	memcpy(words, argv + 1, (argc - 1) * sizeof(*words));
 	status = options_parse(argc - 1, words, &o);
 	if (status < 0 && o.mutant)
-		status = mutant_exec(&o, argc, argv);
+		status = mutant_exec(&o);
 	if (status < 0)
 		status = command->main(&o);
 	options_free(&o);

@@ -40,28 +40,28 @@ static const char *next_fault(void *arg, size_t i)
 	return i < f->nr ? f->name[i] : NULL;
 }
 
-/* The arguments with "--mutated NAME" for "--mutant NAME" or "--mutant=NAME". */
-static char **rewrite(int argc, char **argv, const char *program, const char *name)
+/* PROGRAM SUBCOMMAND --mutated NAME and the other arguments. */
+static char **rewrite(const struct options *o, char *program)
 {
-	char **made = calloc(argc + 2, sizeof(*made));
+	char **made = calloc(o->argc + 3, sizeof(*made));
 	int n = 0;
 
-	for (int i = 0; made && i < argc; i++) {
-		if (i && !strcmp(argv[i], "--mutant")) {
-			made[n++] = (char *)"--mutated";
-			continue;
-		}
-		if (i && !strncmp(argv[i], "--mutant=", 9)) {
-			made[n++] = (char *)"--mutated";
-			made[n++] = (char *)name;
-			continue;
-		}
-		made[n++] = i ? argv[i] : (char *)program;
+	if (!made)
+		return NULL;
+	made[n++] = program;
+	made[n++] = o->argv[1];
+	made[n++] = (char *)"--mutated";
+	made[n++] = (char *)o->mutant;
+	for (int i = 2; i < o->argc; i++) {
+		if (!strcmp(o->argv[i], "--mutant"))
+			i++;
+		else if (strncmp(o->argv[i], "--mutant=", 9))
+			made[n++] = o->argv[i];
 	}
 	return made;
 }
 
-int mutant_exec(struct options *o, int argc, char **argv)
+int mutant_exec(struct options *o)
 {
 	struct faults *f;
 	char buf[4096] = "", near[512] = "";
@@ -83,7 +83,7 @@ int mutant_exec(struct options *o, int argc, char **argv)
 		free(f);
 		return STATUS_MISUSE;
 	}
-	arguments = rewrite(argc, argv, buf, o->mutant);
+	arguments = rewrite(o, buf);
 	if (arguments)
 		execv(buf, arguments);
 	say("%s: cannot be started: %s", buf, strerror(errno));

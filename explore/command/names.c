@@ -77,7 +77,7 @@ static unsigned remoteness(const char *name, const char *candidate)
 
 	if (strlen(name) >= 3 && (strstr(candidate, name) || strstr(name, candidate)))
 		return 1;
-	return d <= 2 + length / 4 ? d : ~0u;
+	return d <= 1 + length / 3 ? d : ~0u;
 }
 
 void nearest_names(const char *name, const char *(*next)(void *arg, size_t i), void *arg, char *buf,

@@ -31,6 +31,7 @@ enum {
 	OPT_PART,
 	OPT_RESULT,
 	OPT_LONG,
+	OPT_STATS,
 };
 
 static const struct option long_options[] = {
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
 	{"part", required_argument, NULL, OPT_PART},
 	{"result", required_argument, NULL, OPT_RESULT},
 	{"long", no_argument, NULL, OPT_LONG},
+	{"stats", no_argument, NULL, OPT_STATS},
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -80,6 +82,7 @@ static bool option_fits(const char *command, int option)
 	case 'q':
 		return !strcmp(command, "run") || !strcmp(command, "replay") ||
 		       !strcmp(command, "merge");
+	case OPT_STATS:
 	case 'j':
 		return !strcmp(command, "run");
 	case OPT_MUTANT:
@@ -137,6 +140,8 @@ void help_print(const struct explore_suite *suite)
 	      "      --html FILE     write it as a page with the interleaving as a picture\n"
 	      "      --parts N       of plan\n"
 	      "      --part K/N      of run: only this part, into the file of --result FILE\n"
+	      "      --stats         of run: executions, steps and seconds of each scenario, a\n"
+	      "                      line of JSON each on standard error\n"
 	      "      --long          of list: property, source and mutants of each\n"
 	      "  -q, --quiet         no progress, only violations and the last line\n"
 	      "  -h, --help          this text\n"
@@ -270,6 +275,9 @@ static bool take(struct options *o, int c, const char *arg)
 	case OPT_LONG:
 		o->details = true;
 		return true;
+	case OPT_STATS:
+		o->stats = true;
+		return true;
 	case 'q':
 		o->quiet = true;
 		return true;
@@ -307,7 +315,7 @@ static const char *next_option(void *arg, size_t i)
 	return long_options[i].name;
 }
 
-static void complain(char **argv, int at)
+static void complain(const char *word)
 {
 	char near[256], name[64];
 
@@ -316,10 +324,10 @@ static void complain(char **argv, int at)
 		return;
 	}
 	if (optopt) {
-		say("%s: takes no value; see --help", argv[at]);
+		say("%s: takes no value; see --help", word);
 		return;
 	}
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(argv[at], "="), argv[at]);
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
 	nearest_names(name + strspn(name, "-"), next_option, NULL, near, sizeof(near));
 	say("%s: no such option%s; see --help", name, near);
 }
@@ -335,15 +343,15 @@ static unsigned processors(void)
 int options_parse(int argc, char **argv, struct options *o)
 {
 	const char *command = argv[0];
-	int c, at = 1;
+	int c, at;
 
 	o->faults = -1;
 	o->jobs = processors();
 	opterr = 0;
 	optind = 0; /* glibc: start afresh */
-	for (; (c = getopt_long(argc, argv, ":j:qh", long_options, NULL)) != -1; at = optind) {
+	while (at = -1, (c = getopt_long(argc, argv, ":j:qh", long_options, &at)) != -1) {
 		if (c == '?') {
-			complain(argv, at);
+			complain(argv[optind - 1]);
 			return STATUS_MISUSE;
 		}
 		if (c == ':') {
@@ -351,7 +359,8 @@ int options_parse(int argc, char **argv, struct options *o)
 			return STATUS_MISUSE;
 		}
 		if (!option_fits(command, c)) {
-			say("%s: %s takes no such option; see --help", argv[at], command);
+			say("%s%s: %s takes no such option; see --help", at < 0 ? "-" : "--",
+			    at < 0 ? (char[]){c, 0} : long_options[at].name, command);
 			return STATUS_MISUSE;
 		}
 		if (c == 'h') {
@@ -363,6 +372,8 @@ int options_parse(int argc, char **argv, struct options *o)
 	}
 	o->word = (const char **)argv + optind;
 	o->nr_words = argc - optind;
+	if (o->json && !strcmp(o->json, "-"))
+		o->out = stderr; /* standard output is for the JSON alone */
 	return -1;
 }
 

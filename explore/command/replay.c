@@ -12,21 +12,21 @@
 
 #define LARGEST_REPORT (64u << 20)
 
-/* The value of "schedule" in the text of a report, malloc'ed; NULL: there is none. */
-static char *schedule_in(const char *text)
+/* The string that is the value of the first key in the text of a report, malloc'ed; NULL: there is none. */
+static char *value_in(const char *text, const char *key)
 {
-	static const char key[] = "\"schedule\"";
 	const char *p = strstr(text, key);
 
 	if (!p)
 		return NULL;
-	p += sizeof(key) - 1;
+	p += strlen(key);
 	p += strspn(p, ": \t\n");
 	return *p == '"' ? strndup(p + 1, strcspn(p + 1, "\"")) : NULL;
 }
 
-/* The schedule that word is, or that the report in the file word has; malloc'ed, NULL after a message. */
-static char *find_schedule(const char *word)
+/* The schedule that word is, or that the report in the file word has, with the broken form it is of; malloc'ed, NULL after a
+ * message. */
+static char *find_schedule(const char *word, char **mutant)
 {
 	FILE *f = fopen(word, "r");
 	char *text, *found;
@@ -45,7 +45,8 @@ static char *find_schedule(const char *word)
 	if (!text)
 		return NULL;
 	text[n] = 0;
-	found = schedule_in(text);
+	found = value_in(text, "\"schedule\"");
+	*mutant = value_in(text, "\"mutant\"");
 	if (!found)
 		say("%s: no report of a violation in JSON: there is no \"schedule\" in it", word);
 	free(text);
@@ -75,8 +76,8 @@ static int replay(struct options *o, const struct explore_scenario *sc, const st
 		    "the code or of the "
 		    "scenario, or needs another --mutant or --faults");
 	if (x->outcome != RUN_VIOLATION) {
-		printf("%s: this order breaks no rule%s\n", sc->name,
-		       x->outcome == RUN_LIMIT ? ", but is longer than the step limit" : "");
+		fprintf(o->out, "%s: this order breaks no rule%s\n", sc->name,
+			x->outcome == RUN_LIMIT ? ", but is longer than the step limit" : "");
 		return followed ? STATUS_CLEAN : STATUS_MISUSE;
 	}
 	if (!tale_make(&it.tale, &it, s)) {
@@ -87,7 +88,7 @@ static int replay(struct options *o, const struct explore_scenario *sc, const st
 	}
 	output_item(o, &it, true);
 	output_count(&tally, &it);
-	written = output_files(o, &it, 1);
+	written = output_files(o, &it, 1, NULL);
 	item_free(&it);
 	return written ? output_status(&tally) : STATUS_MISUSE;
 }
@@ -97,16 +98,24 @@ int replay_main(struct options *o)
 	char name[128], why[256], near[512];
 	const struct explore_scenario *sc;
 	struct schedule s = {0};
-	char *text;
+	char *text, *mutant = NULL;
 	int status = STATUS_MISUSE;
 
 	if (o->nr_words != 1) {
 		say("replay takes one schedule, or one JSON report");
 		return STATUS_MISUSE;
 	}
-	text = find_schedule(o->word[0]);
+	text = find_schedule(o->word[0], &mutant);
 	if (!text)
 		return STATUS_MISUSE;
+	if (mutant && !o->mutated) {
+		o->mutant = mutant;
+		free(text);
+		status = mutant_exec(o);
+		free(mutant);
+		return status;
+	}
+	free(mutant);
 	if (!schedule_parse(text, name, sizeof(name), &s, why, sizeof(why))) {
 		say("%s: %s", text, why);
 		free(text);

@@ -62,6 +62,22 @@ static void on_message(void *arg, size_t i, uint32_t type, const void *data, siz
 	item_message(&r->item[i], type, data, size);
 }
 
+/* The one place where speed is told: it is another each time, so no report has it. */
+static void print_stats(const struct item *it)
+{
+	const struct search_result *r = &it->result;
+
+	if (!it->has_result)
+		return;
+	fprintf(stderr,
+		"{\"scenario\": \"%s\", \"executions\": %llu, \"redundant\": %llu, \"steps\": "
+		"%llu, "
+		"\"classes\": %llu, \"found_at\": %llu, \"seconds\": %.6f}\n",
+		it->scenario.name, (unsigned long long)r->runs, (unsigned long long)r->abandoned,
+		(unsigned long long)r->events, (unsigned long long)r->classes,
+		(unsigned long long)r->found_at, r->seconds);
+}
+
 static void on_ended(void *arg, size_t i, int signal, int status)
 {
 	struct run *r = arg;
@@ -71,6 +87,8 @@ static void on_ended(void *arg, size_t i, int signal, int status)
 	for (; r->printed < r->nr && r->item[r->printed].state > ITEM_RUNNING; r->printed++) {
 		clear_progress(r);
 		output_item(r->o, &r->item[r->printed], r->nr == 1);
+		if (r->o->stats)
+			print_stats(&r->item[r->printed]);
 	}
 }
 
@@ -118,6 +136,7 @@ int run_main(struct options *o)
 			    .ended = on_ended,
 			    .tick = on_tick,
 			    .wanted = on_wanted};
+	struct order *order;
 	bool written;
 
 	if (!choose(o))
@@ -133,13 +152,21 @@ int run_main(struct options *o)
 	stop_watch();
 	pool_run(&pool);
 	clear_progress(&r);
-	for (size_t i = 0; i < r.nr; i++)
+	order = order_new();
+	for (size_t i = 0; i < r.nr; i++) {
 		output_count(&r.tally, &r.item[i]);
+		if (r.item[i].order)
+			order_add(order, r.item[i].order);
+	}
 	for (; r.printed < r.nr; r.printed++)
 		output_item(o, &r.item[r.printed], r.nr == 1);
-	if (r.nr > 1)
-		output_tally(&r.tally);
-	written = output_files(o, r.item, r.nr);
+	if (r.nr > 1) {
+		r.tally.violations += order_count(order);
+		order_print(order, o->out);
+		output_tally(o, &r.tally);
+	}
+	written = output_files(o, r.item, r.nr, order);
+	order_free(order);
 	for (size_t i = 0; i < r.nr; i++)
 		item_free(&r.item[i]);
 	free(r.item);

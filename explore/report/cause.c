@@ -200,8 +200,8 @@ static void missing_lock_order(struct story *s)
 	name_end(s, &from, a->text, x_text, sizeof(x_text));
 	name_end(s, &to, b->text, y_text, sizeof(y_text));
 	set_missing(s,
-		    "%s and %s must not both be held while their threads wait for each other: all "
-		    "threads must take the two in one order",
+		    "%s and %s must come in the same order in all threads, or the first must be "
+		    "released before its holder waits for the second",
 		    x_text, y_text);
 	s->missing_from = line_of(s, a);
 	s->missing_to = line_of(s, b);

@@ -138,11 +138,10 @@ static void put_sites(FILE *out, const struct story *s)
 	fputs("<h2>Where</h2>\n<div class=\"sites\">\n", out);
 	for (unsigned i = 0; i < s->nr_sites; i++) {
 		const struct stack *stack = &s->site[i].stack;
+		char head[160];
 
-		fputs("<section><h3>", out);
-		html_text(out, s->site[i].what);
-		put_tag(out, " <span class=\"dim\">", story_fiber(s, s->site[i].fiber),
-			"</span></h3><pre>");
+		story_site_head(s, &s->site[i], head, sizeof(head));
+		put_tag(out, "<section><h3>", head, "</h3><pre>");
 		for (unsigned j = 0; j < stack->nr; j++) {
 			char text[600];
 

@@ -42,6 +42,14 @@ void story_place(const struct stack *stack, char *buf, size_t size)
 		snprintf(buf, size, "%s", f->function);
 }
 
+void story_site_head(const struct story *s, const struct story_site *site, char *buf, size_t size)
+{
+	size_t n = strlen(site->what);
+	bool by = n > 3 && !strcmp(site->what + n - 3, " by");
+
+	snprintf(buf, size, "%s %s%s", site->what, by ? "" : "in ", story_fiber(s, site->fiber));
+}
+
 static void set_stack(struct stack *out, const struct site *site, uintptr_t pc)
 {
 	struct site only = {.pc = {pc}};
@@ -270,7 +278,7 @@ static const char *site_word(enum violation_kind kind)
 	case BAD_DATA_RACE:
 		return "accessed by";
 	default:
-		return "shown by";
+		return "seen";
 	}
 }
 

@@ -68,6 +68,8 @@ void story_free(struct story *s);
 
 /* "setup", "finish", or the name of the thread. */
 const char *story_fiber(const struct story *s, int fiber);
+/* "freed by close(gmem)", "lock taken in vCPU". */
+void story_site_head(const struct story *s, const struct story_site *site, char *buf, size_t size);
 /* "gmem_release (src/mem/gmem.c:212)", "" if the stack is empty. */
 void story_place(const struct stack *stack, char *buf, size_t size);
 

@@ -146,9 +146,12 @@ static void put_stack(const struct sheet *sheet, const struct stack *stack)
 	for (unsigned i = 0; i < stack->nr; i++) {
 		const struct frame *f = &stack->frame[i];
 
-		snprintf(text, sizeof(text), f->file ? "%-*s  %s:%u" : "%-*s", (int)longest,
-			 f->function, f->file, f->line);
-		fprintf(sheet->out, "    %s\n", text);
+		if (f->file)
+			snprintf(text, sizeof(text), "%-*s  %s:%u", (int)longest, f->function,
+				 f->file, f->line);
+		else
+			snprintf(text, sizeof(text), "%s", f->function);
+		sheet_cell(sheet, 4, sheet->width - 4, INK_PLAIN, text, NULL);
 	}
 }
 
@@ -157,8 +160,7 @@ static void put_sites(const struct sheet *sheet, const struct story *s)
 	char head[160];
 
 	for (unsigned i = 0; i < s->nr_sites; i++) {
-		snprintf(head, sizeof(head), "%s %s", s->site[i].what,
-			 story_fiber(s, s->site[i].fiber));
+		story_site_head(s, &s->site[i], head, sizeof(head));
 		sheet_cell(sheet, 0, sheet->width, INK_BOLD, head, NULL);
 		put_stack(sheet, &s->site[i].stack);
 	}

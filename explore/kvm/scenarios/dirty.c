@@ -2,11 +2,12 @@
 /* Table pages under walkers, splits and unmaps that let go of mmu_lock, and dirty rings. */
 #include <errno.h>
 
-#include "kit.h"
+#include "explore/kvm/kit.h"
+#include "explore/kvm/scenarios/scenarios.h"
+#include "host/signal.h"
 #include "mem/memslot.h"
 #include "mem/page_cache.h"
 #include "mem/stage2.h"
-#include "scenarios.h"
 
 static int vm, vcpu, ret;
 static struct vm_mem *m;

@@ -8,9 +8,9 @@
 #include <linux/falloc.h>
 
 #include "api/api.h"
-#include "kit.h"
+#include "explore/kvm/kit.h"
+#include "explore/kvm/scenarios/scenarios.h"
 #include "mem/gmem_inode.h"
-#include "scenarios.h"
 
 #define GPA 0x20000ull
 

@@ -3,8 +3,8 @@
  * Fields and their locks, as the comments of src/mem/mem.h and src/irq say. A write without the lock, once a second thread has
  * seen the object, is a violation in any scenario. Fields that are read without a lock by design (atomics) are not here.
  */
+#include "explore/kvm/scenarios/scenarios.h"
 #include "mem/nested_mmu.h"
-#include "scenarios.h"
 #include "vm/vm.h"
 
 #define GUARD(object, member, by, name_of_lock)                                             \

@@ -2,8 +2,8 @@
 /* Interrupts from eventfds, the I/O bus, and locks that are taken for all vCPUs at once. */
 #include <errno.h>
 
-#include "kit.h"
-#include "scenarios.h"
+#include "explore/kvm/kit.h"
+#include "explore/kvm/scenarios/scenarios.h"
 
 #define GICD 0x08000000ull
 #define GICR 0x080a0000ull

@@ -17,7 +17,7 @@
  *
  * mutants names the patches of tests/mutants that a scenario finds; each says so itself ("Explore: scenario kind").
  */
-#include "scenarios.h"
+#include "explore/kvm/scenarios/scenarios.h"
 
 #define ENTRY(name) &name,
 const struct explore_scenario *const kvm_scenarios[] = {KVM_SCENARIOS(ENTRY)};

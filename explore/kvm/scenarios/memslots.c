@@ -2,9 +2,10 @@
 /* Slot changes against those who read the slots. */
 #include <errno.h>
 
-#include "kit.h"
+#include "explore/kvm/kit.h"
+#include "explore/kvm/scenarios/scenarios.h"
+#include "host/signal.h"
 #include "mem/memslot.h"
-#include "scenarios.h"
 
 #define GPA 0x10000ull
 

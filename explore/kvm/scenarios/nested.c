@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 
-#include "kit.h"
+#include "explore/kvm/kit.h"
+#include "explore/kvm/scenarios/scenarios.h"
+#include "host/alloc.h"
+#include "host/signal.h"
 #include "mem/nested_mmu.h"
 #include "mem/page_cache.h"
-#include "scenarios.h"
 
 #define VTCR	  ((64 - 39) | 1ull << 6 | 5ull << 16)
 #define KEY(vmid) ((u64)(vmid) << 48 | 0x1000)

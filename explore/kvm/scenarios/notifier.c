@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "kit.h"
-#include "scenarios.h"
+#include "explore/kvm/kit.h"
+#include "explore/kvm/scenarios/scenarios.h"
 
 #define GPA 0x10000ull
 

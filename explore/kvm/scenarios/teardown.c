@@ -8,9 +8,9 @@
  */
 #include <errno.h>
 
-#include "kit.h"
+#include "explore/kvm/kit.h"
+#include "explore/kvm/scenarios/scenarios.h"
 #include "mem/nested_mmu.h"
-#include "scenarios.h"
 
 #define GPA 0x10000ull
 

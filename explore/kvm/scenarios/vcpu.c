@@ -2,8 +2,8 @@
 /* Birth and death of machines, vCPUs and devices against those who come by their numbers. */
 #include <errno.h>
 
-#include "kit.h"
-#include "scenarios.h"
+#include "explore/kvm/kit.h"
+#include "explore/kvm/scenarios/scenarios.h"
 
 #define GPA 0x10000ull
 

@@ -1,55 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Whole reports of an execution made up here: a slot freed by one thread between two steps of another. */
-#include "report/report.h"
-#include "report/story.h"
-
-#include "test.h"
+#include "made.h"
 
 #define SLOT "struct slot #1"
 
-static const struct explore_suite suite = {.program = "toy explore"};
 static const struct explore_scenario scenario = {
 	.name = "dying-file", .property = "the binding is gone before the slot is freed"};
-static struct record record[64];
-static struct event event[64];
-static struct execution execution;
 static struct deviation deviation = {.at = 7, .take = 2};
 static const struct schedule schedule = {.deviation = &deviation, .nr = 1};
 static const struct report_violation violation = {
 	.suite = &suite, .scenario = &scenario, .x = &execution, .schedule = &schedule};
-
-struct what {
-	int fiber;
-	enum op_kind kind;
-	uint32_t object; /* 0: none */
-	bool shared;
-	const char *text, *holds, *plan;
-};
-
-/* The address is a place in this program, so it has a name. */
-__attribute__((noinline)) static void done(const struct what *w)
-{
-	struct record *r = &record[execution.nr_records++];
-	bool point = w->kind != OP_UNLOCK && w->kind != OP_ALLOC && w->kind != OP_FREE && w->fiber;
-
-	*r = (struct record){
-		.op = {.kind = (unsigned char)w->kind,
-		       .access = ACCESS_WRITE,
-		       .object = w->object,
-		       .pc = (uintptr_t)__builtin_return_address(0)},
-		.fiber = w->fiber,
-		.step = execution.nr_events,
-		.object = w->object,
-		.shared = w->shared,
-	};
-	snprintf(r->text, sizeof(r->text), "%s", w->text);
-	snprintf(r->holds, sizeof(r->holds), "%s", w->holds ? w->holds : "");
-	snprintf(r->plan, sizeof(r->plan), "%s", w->plan ? w->plan : "");
-	r->site = (struct site){.pc = {r->op.pc}, .fiber = w->fiber, .step = r->step};
-	if (point)
-		event[execution.nr_events++] =
-			(struct event){.op = r->op, .fiber = w->fiber, .enabled = 6};
-}
 
 __attribute__((noinline)) static void free_slot(void)
 {
@@ -68,13 +28,7 @@ static void run(void)
 {
 	struct violation *v = &execution.violation;
 
-	execution = (struct execution){.record = record,
-				       .event = event,
-				       .switches = 1,
-				       .nr_fibers = 3,
-				       .scenario = &scenario};
-	snprintf(execution.fiber_name[1], sizeof(execution.fiber_name[1]), "close");
-	snprintf(execution.fiber_name[2], sizeof(execution.fiber_name[2]), "delete <b>");
+	begin(&scenario, "close", "delete <b>");
 	for (int i = 0; i < 5; i++)
 		done(&(struct what){0, OP_READ, 1, true, "read(vm)"});
 	done(&(struct what){0, OP_ALLOC, 7, true, "alloc(" SLOT ")"});
@@ -94,9 +48,7 @@ static void run(void)
 				.object = SLOT,
 				.nr_others = 1};
 	v->site = record[execution.nr_records - 1].site;
-	for (uint32_t i = 0; i < execution.nr_records; i++)
-		if (record[i].op.kind == OP_FREE)
-			v->other[0] = record[i].site;
+	v->other[0] = recorded(OP_FREE)->site;
 	v->other_what[0] = "freed by";
 }
 
