@@ -33,7 +33,7 @@ char *part_run(const struct explore_scenario *sc, const struct search_options *o
  * the search is over. *r has the account so far, as search_run() has it; its violation has only a kind, message and signature: run the
  * schedule again for the rest. False with a message in err: a result is missing, there twice, or of another plan.
  */
-bool part_merge(const char *plan, const char *results, char **next, struct search_result *r, char *err,
-		size_t err_size);
+bool part_merge(const char *plan, const char *results, char **next, struct search_result *r,
+		char *err, size_t err_size);
 
 #endif

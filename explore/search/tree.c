@@ -140,22 +140,19 @@ static void fill_node(struct tree *t, struct node *n, const struct point *p)
 		n->todo = BIT(n->taken);
 }
 
-/* Who sleeps in the branches of n that are tried after those in done. */
-static uint32_t asleep(const struct tree *t, const struct node *n)
+uint32_t tree_asleep(enum tree_kind kind, const struct node *n, uint32_t tried)
 {
-	uint32_t tried = n->done;
-
-	if (t->kind == TREE_NAIVE || t->kind == TREE_DELAYS || n->choice)
+	if (kind == TREE_NAIVE || kind == TREE_DELAYS || n->choice)
 		return n->sleep;
-	if (t->kind == TREE_PREEMPTIONS)
+	if (kind == TREE_PREEMPTIONS)
 		tried &= has(n->enabled, n->before) ? BIT(n->before) : 0;
-	return (n->sleep | tried) & ~BIT(n->taken);
+	return n->sleep | tried;
 }
 
 /* Those of them that still do after the step that p->pending says. */
 static uint32_t asleep_after(const struct tree *t, const struct node *n, const struct point *p)
 {
-	uint32_t set = asleep(t, n);
+	uint32_t set = tree_asleep(t->kind, n, n->done) & ~BIT(n->taken);
 
 	for (uint32_t left = set; left; left &= left - 1)
 		if (op_dependent(&p->pending[n->taken], &p->pending[lowest(left)]))

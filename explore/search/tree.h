@@ -87,6 +87,9 @@ struct schedule tree_schedule(const struct tree *t, const struct execution *x);
 /* Estimated share of the tree that is behind us, 0 to 1: each branch of a node counts the same. */
 double tree_done(const struct tree *t);
 
+/* Who is asleep in a branch of n that is tried after those in tried. */
+uint32_t tree_asleep(enum tree_kind kind, const struct node *n, uint32_t tried);
+
 /* race.c */
 void tree_add_races(struct tree *t, const struct execution *x);
 

@@ -120,6 +120,11 @@ void explore_spin(void);
 /* Heap. Zeroed, 16-byte aligned or as align says. NULL only if a failure was chosen (fallible) or memory is really out. */
 void *explore_alloc(size_t size, size_t align, const char *type, bool fallible);
 void explore_free(void *p);
+/*
+ * Counters for people: atomic operations there order nothing, and nobody decides by what they give. They are no operations of the
+ * explorer, so that two threads that count need not be tried in both orders. Until the memory is freed.
+ */
+void explore_quiet(const void *p, size_t size);
 /* Whether p points into a live object of the explorer's heap. */
 bool explore_is_live(const void *p);
 
@@ -127,6 +132,7 @@ bool explore_is_live(const void *p);
 enum {
 	EXPLORE_ATOMIC = 1, /* nothing may sleep while it is held */
 	EXPLORE_SAME_CLASS = 2, /* several of one class may be held at once (another lock orders them) */
+	EXPLORE_TRY = 4, /* explore_mutex_trylock may be used: what goes on just before an unlock then matters, too */
 };
 void explore_lock_init(void *lock, const char *class_name, unsigned flags);
 void explore_lock_fini(void *lock); /* must be free */
