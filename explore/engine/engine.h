@@ -25,7 +25,7 @@ enum op_kind {
 	OP_MUTEX_TRYLOCK,
 	OP_READ_LOCK,
 	OP_WRITE_LOCK,
-	OP_UNLOCK, /* recorded, no point: nobody is asked who goes on before it */
+	OP_UNLOCK, /* recorded, no point: nobody is asked who goes on before it. A point of EXPLORE_TRY locks */
 	OP_WAIT,   /* looks at the word and sleeps, or goes on */
 	OP_WOKEN,  /* goes on after a sleep; also: deadline passed */
 	OP_WAKE,
@@ -38,7 +38,8 @@ enum op_kind {
 	OP_SYNC_END,   /* they are gone */
 	OP_DEFER,      /* queues a callback; like OP_SYNC_BEGIN */
 	OP_CALLBACK,   /* its grace period is over: like OP_SYNC_END; the callback's own operations follow */
-	OP_BARRIER,
+	OP_BARRIER,	/* the callbacks queued now are those to wait for */
+	OP_BARRIER_END, /* they have run */
 	OP_REF_GET,
 	OP_REF_TRY_GET,
 	OP_REF_PUT,
@@ -62,6 +63,8 @@ enum access {
 	ACCESS_GET,   /* a count raised from above 0: with GET */
 	ACCESS_ENTER, /* a section begins: with all but SYNC */
 	ACCESS_SYNC,  /* a grace period begins: with all but ENTER */
+	ACCESS_DEFER, /* like SYNC, and takes a place in the queue of callbacks: not with DEFER, nor with READ of the queue */
+	ACCESS_WAIT,  /* looks at a word and takes or gives a place in the queue of its sleepers: with READ */
 	NR_ACCESS
 };
 
@@ -224,6 +227,9 @@ const struct execution *engine_run(const struct explore_scenario *s, struct stra
 size_t engine_lock_order_export(char *buf, size_t size);
 void engine_lock_order_import(const char *text);
 
+/* The code under test called abort() or its like: ends the execution. */
+__attribute__((noreturn)) void engine_aborted(const char *text);
+
 /*
  * ---- between the parts of the engine (engine/, heap/) ----
  */
@@ -231,8 +237,8 @@ void engine_lock_order_import(const char *text);
 struct fiber {
 	int id;
 	char name[48];
-	struct op pending;
-	struct clock sync; /* happens-before of memory: for races */
+	/* Happens-before of memory: for races. Own component: raised after each release, so that later accesses are told apart. */
+	struct clock sync;
 	struct clock order; /* dependence order */
 	uint32_t nr_events;
 	/* shadow call stack, from __tsan_func_entry */

@@ -127,6 +127,7 @@ bool explore_is_live(const void *p);
 enum {
 	EXPLORE_ATOMIC = 1, /* nothing may sleep while it is held */
 	EXPLORE_SAME_CLASS = 2, /* several of one class may be held at once (another lock orders them) */
+	EXPLORE_TRY = 4, /* explore_mutex_trylock may be used: what goes on just before an unlock then matters, too */
 };
 void explore_lock_init(void *lock, const char *class_name, unsigned flags);
 void explore_lock_fini(void *lock); /* must be free */

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deferred calls. Each domain has a fiber that runs them one after the other, in order of queueing, each after a grace period that
+ * began when it was queued. Domains do not wait for each other's callbacks.
+ */
+#include <stdio.h>
+
+#include "engine/internal.h"
+
+static bool callback_ready(const struct op *op, struct fiber *f, void *arg)
+{
+	const struct domain *d = arg;
+
+	return d->first && !d->first->grace.readers;
+}
+
+static struct op callback_op(const struct thing *t)
+{
+	struct op op = op_make(OP_CALLBACK, ACCESS_NONE, (void *)t->o.addr, 0);
+
+	op.object = t->o.id;
+	op.key = t->o.key;
+	return op;
+}
+
+static void callback_run(struct fiber *f, struct domain *d)
+{
+	struct callback *cb = d->first;
+
+	order_acquire(f, &cb->sync);
+	order_acquire(f, &cb->grace.sync);
+	f->p->callback_of = d;
+	cb->fn(cb->arg);
+	thread_check_end(f);
+	f->p->callback_of = NULL;
+	cb->order = f->order;
+	cb->sync = f->sync;
+	f->sync.t[f->id]++;
+	cb->done = true;
+	d->first = cb->next;
+	engine.callbacks--;
+}
+
+static void callback_main(void *arg)
+{
+	struct thing *t = arg;
+	struct domain *d = t->domain;
+
+	/* The first time it was chosen for the operation that it was born with. */
+	for (;;) {
+		struct op op = callback_op(t);
+
+		callback_run(engine_current, d);
+		engine_point(&op, callback_ready, d);
+	}
+}
+
+static void callback_fiber_start(struct thing *t, struct domain *d)
+{
+	struct op op = callback_op(t);
+	struct fiber *f;
+	char name[48];
+
+	if (d->fiber == NO_FIBER)
+		d->fiber = fiber_reserve();
+	snprintf(name, sizeof(name), "%.36s callback", class_name(d->class));
+	f = fiber_new(d->fiber, name, callback_main, t, true);
+	engine.about[f->id] = t;
+	point_set(f, &op, callback_ready, d);
+	d->started = true;
+}
+
+void explore_defer(void *domain, void (*fn)(void *arg), void *arg)
+{
+	struct fiber *f = engine_current;
+	struct thing *t = thing_of(domain);
+	struct domain *d = domain_of(t);
+	struct callback *cb;
+
+	op_do(op_make(OP_DEFER, ACCESS_DEFER, domain, PC), NULL, NULL);
+	cb = pool_alloc(sizeof(*cb));
+	cb->fn = fn;
+	cb->arg = arg;
+	grace_begin(f, d, &cb->grace);
+	cb->order = f->order;
+	order_release(f, &cb->sync);
+	if (d->first)
+		d->latest->next = cb;
+	else
+		d->first = cb;
+	d->latest = cb;
+	engine.callbacks++;
+	if (!d->started)
+		callback_fiber_start(t, d);
+}
+
+static bool barrier_over(const struct op *op, struct fiber *f, void *arg)
+{
+	const struct callback *cb = arg;
+
+	return !cb || cb->done;
+}
+
+void explore_barrier(void *domain)
+{
+	struct fiber *f = engine_current;
+	struct thing *t = thing_of(domain);
+	struct domain *d = domain_of(t);
+	struct op op = op_make(OP_BARRIER_END, ACCESS_NONE, domain, PC);
+
+	section_check_outside(f, t, "barrier", PC);
+	held_check_sleep(f, "barrier", PC);
+	op_do(op_make(OP_BARRIER, ACCESS_READ, domain, PC), NULL, NULL);
+	class_acquire(f, d->callback_class, MODE_WRITE, t, PC);
+	f->p->barrier = d->latest;
+	op.object = t->o.id;
+	engine_point(&op, barrier_over, d->latest);
+	if (f->p->barrier)
+		order_acquire(f, &f->p->barrier->sync);
+	f->p->barrier = NULL;
+}
+
+static bool callbacks_idle(const struct op *op, struct fiber *f, void *arg)
+{
+	return !engine.callbacks;
+}
+
+void callbacks_drain(void)
+{
+	struct op op = {.kind = OP_BARRIER_END};
+
+	if (!engine.callbacks)
+		return;
+	engine_point(&op, callbacks_idle, NULL);
+	for (int i = 1; i < engine.nr_fibers; i++)
+		clock_join(&engine_current->sync, &engine.fiber[i].sync);
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of objects: anything whose address an operation names, numbered in order of first use. Chains of a hash over blocks of
+ * 64 bytes, so that the objects in memory that is freed are found by walking its blocks. Heads carry the number of the execution:
+ * nothing is cleared between two.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "engine/internal.h"
+
+#define BUCKETS	   4096u
+#define MAX_THINGS (1u << 18)
+#define POOL_SIZE  ((size_t)256 << 20)
+#define BLOCK_BITS 6
+
+extern const char __ehdr_start[] __attribute__((weak, visibility("hidden")));
+
+static struct {
+	uint32_t generation;
+	uint32_t first;
+} head[BUCKETS];
+static uint32_t generation;
+static struct thing *thing; /* [MAX_THINGS], 0 is none */
+static uint32_t nr_things;
+static char *pool;
+static size_t pool_used;
+
+static void *reserve(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED) {
+		fprintf(stderr, "explorer: no memory for objects\n");
+		exit(2);
+	}
+	return p;
+}
+
+void objects_init(void)
+{
+	thing = reserve(MAX_THINGS * sizeof(*thing));
+	pool = reserve(POOL_SIZE);
+	objects_reset();
+}
+
+void objects_reset(void)
+{
+	if (!++generation) {
+		memset(head, 0, sizeof(head));
+		generation = 1;
+	}
+	nr_things = 1;
+	pool_used = 0;
+}
+
+void *pool_alloc(size_t size)
+{
+	void *p = pool + pool_used;
+
+	size = (size + 15) & ~(size_t)15;
+	if (pool_used + size > POOL_SIZE)
+		engine_violation_text(BAD_ASSERTION, "too many objects for one execution");
+	pool_used += size;
+	return memset(p, 0, size);
+}
+
+char *pool_format(const char *fmt, va_list ap)
+{
+	char buf[128];
+	int n = vsnprintf(buf, sizeof(buf), fmt, ap);
+	size_t size = n < 0 ? 1 : n < (int)sizeof(buf) ? n + 1 : sizeof(buf);
+
+	return memcpy(pool_alloc(size), buf, size);
+}
+
+static uint32_t *bucket_of(uintptr_t addr)
+{
+	uint32_t b = (uint32_t)((addr >> BLOCK_BITS) * 0x9e3779b97f4a7c15ull >> 32) % BUCKETS;
+
+	if (head[b].generation != generation) {
+		head[b].generation = generation;
+		head[b].first = 0;
+	}
+	return &head[b].first;
+}
+
+/* The same for the same object in all executions and processes: no address of this process goes into it. */
+static uint64_t key_of(uintptr_t addr, uint32_t id)
+{
+	const struct explore_suite *s = engine.suite;
+	size_t offset;
+	uint64_t key = heap_key(addr);
+	int fiber;
+
+	if (key)
+		return key;
+	for (size_t i = 0; s && i < s->nr_regions; i++)
+		if (addr - (uintptr_t)s->region[i].start < s->region[i].size)
+			return hash_mix(1000 + i, addr - (uintptr_t)s->region[i].start);
+	fiber = fiber_of_stack(addr, &offset);
+	if (fiber != NO_FIBER)
+		return hash_mix(2000 + fiber, offset);
+	if (__ehdr_start && addr - (uintptr_t)__ehdr_start < (size_t)1 << 30)
+		return hash_mix(3000, addr - (uintptr_t)__ehdr_start);
+	return hash_mix(4000, id);
+}
+
+uint32_t thing_find(uintptr_t addr)
+{
+	uint32_t i = *bucket_of(addr);
+
+	while (i && thing[i].o.addr != addr)
+		i = thing[i].next;
+	return i;
+}
+
+struct thing *thing_of(const void *p)
+{
+	uintptr_t addr = (uintptr_t)p;
+	uint32_t *first = bucket_of(addr);
+	struct thing *t;
+
+	for (uint32_t i = *first; i; i = thing[i].next)
+		if (thing[i].o.addr == addr)
+			return &thing[i];
+	if (nr_things == MAX_THINGS)
+		engine_violation_text(BAD_ASSERTION, "too many objects for one execution");
+	t = &thing[nr_things];
+	t->o = (struct object){.id = nr_things, .addr = addr, .key = key_of(addr, nr_things)};
+	t->next = *first;
+	t->writes = 0;
+	t->users = 0;
+	memset(t->mask, 0, sizeof(t->mask));
+	t->unlocked = NO_EVENT;
+	t->name = NULL;
+	t->lock = NULL;
+	t->domain = NULL;
+	*first = nr_things++;
+	return t;
+}
+
+struct thing *thing_at(uint32_t id)
+{
+	return &thing[id];
+}
+
+struct object *engine_object(const void *addr)
+{
+	return &thing_of(addr)->o;
+}
+
+static void thing_freed(const struct thing *t)
+{
+	char why[200], what[96];
+
+	if (!engine.running || !thing_in_use(t, why, sizeof(why)))
+		return;
+	thing_describe(t, what, sizeof(what));
+	engine_violation_text(t->domain ? BAD_SECTION : BAD_USE_AFTER_FREE, "%s is freed while %s",
+			      what, why);
+}
+
+static void bucket_forget(uint32_t *link, uintptr_t start, uintptr_t end)
+{
+	while (*link) {
+		struct thing *t = &thing[*link];
+
+		if (t->o.addr - start < end - start) {
+			thing_freed(t);
+			*link = t->next;
+		} else {
+			link = &t->next;
+		}
+	}
+}
+
+void engine_objects_freed(uintptr_t start, uintptr_t end)
+{
+	uintptr_t blocks = ((end - 1) >> BLOCK_BITS) - (start >> BLOCK_BITS) + 1;
+
+	if (end <= start)
+		return;
+	if (blocks < BUCKETS) {
+		for (uintptr_t b = start >> BLOCK_BITS; b <= (end - 1) >> BLOCK_BITS; b++)
+			bucket_forget(bucket_of(b << BLOCK_BITS), start, end);
+		return;
+	}
+	for (unsigned b = 0; b < BUCKETS; b++)
+		if (head[b].generation == generation)
+			bucket_forget(&head[b].first, start, end);
+}
+
+/* Where it is, without its own name. */
+static void place_describe(uintptr_t addr, uint32_t id, char *buf, size_t size)
+{
+	const struct explore_suite *s = engine.suite;
+	size_t offset;
+	int fiber;
+
+	if (heap_describe(addr, buf, size))
+		return;
+	for (size_t i = 0; s && i < s->nr_regions; i++) {
+		if (addr - (uintptr_t)s->region[i].start < s->region[i].size) {
+			snprintf(buf, size, "process+0x%zx",
+				 (size_t)(addr - (uintptr_t)s->region[i].start));
+			return;
+		}
+	}
+	fiber = fiber_of_stack(addr, &offset);
+	if (fiber != NO_FIBER)
+		snprintf(buf, size, "a variable of %s", engine.fiber[fiber].name);
+	else
+		snprintf(buf, size, "object #%u", id);
+}
+
+void thing_describe(const struct thing *t, char *buf, size_t size)
+{
+	char place[64];
+	char *plus;
+
+	if (t->name) {
+		snprintf(buf, size, "%s", t->name);
+		return;
+	}
+	place_describe(t->o.addr, t->o.id, place, sizeof(place));
+	if (!t->o.class_name) {
+		snprintf(buf, size, "%s", place);
+		return;
+	}
+	if (!heap_key(t->o.addr)) {
+		snprintf(buf, size, "%s", t->o.class_name);
+		return;
+	}
+	plus = strstr(place, "+0x");
+	if (plus)
+		*plus = 0;
+	snprintf(buf, size, "%s of %s", t->o.class_name, place);
+}
+
+void engine_describe(uintptr_t addr, char *buf, size_t size)
+{
+	uint32_t id = thing_find(addr);
+
+	if (id)
+		thing_describe(&thing[id], buf, size);
+	else
+		place_describe(addr, 0, buf, size);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The dependence order of events, and which pairs could come the other way round.
+ *
+ * Each object remembers the last event of each fiber for each kind of access. An event is ordered after those of them that it does
+ * not commute with. It races with such an event if nothing else orders the two: neither the fiber's own past nor what enabled the
+ * event (the unlock does not count, as the two lockings may swap) nor another of these events. Earlier events of the same fibers
+ * are ordered before the last ones, so they never race immediately.
+ */
+#include <stdlib.h>
+
+#include "engine/internal.h"
+
+uint64_t hash_mix(uint64_t a, uint64_t b)
+{
+	a = (a ^ b ^ 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;
+	a ^= a >> 32;
+	a *= 0xc4ceb9fe1a85ec53ull;
+	return a ^ a >> 29;
+}
+
+void order_release(struct fiber *f, struct clock *c)
+{
+	clock_join(c, &f->sync);
+	f->sync.t[f->id]++;
+}
+
+void order_acquire(struct fiber *f, const struct clock *c)
+{
+	clock_join(&f->sync, c);
+}
+
+struct candidates {
+	uint32_t at[MAX_CANDIDATES];
+	unsigned n;
+};
+
+static bool before(const struct clock *c, const struct event *e)
+{
+	return c->t[e->fiber] >= e->index;
+}
+
+static void candidate_add(struct candidates *c, uint32_t at, int fiber, const struct clock *past)
+{
+	const struct event *e = &engine.x.event[at];
+
+	if (e->fiber != fiber && !before(past, e) && c->n < MAX_CANDIDATES)
+		c->at[c->n++] = at;
+}
+
+static void candidates_of(struct candidates *c, const struct thing *t, uint32_t accesses, int fiber,
+			  const struct clock *past)
+{
+	for (uint32_t a = accesses; a; a &= a - 1) {
+		int access = __builtin_ctz(a);
+
+		for (uint32_t left = t->mask[access] & ~BIT(fiber); left; left &= left - 1)
+			candidate_add(c, t->last[access][__builtin_ctz(left)], fiber, past);
+	}
+}
+
+/* Keeps those that are not ordered before another, most recent first. */
+static void candidates_reduce(struct candidates *c)
+{
+	struct candidates kept = {.n = 0};
+
+	if (c->n < 2)
+		return;
+	for (unsigned i = 0; i < c->n; i++) {
+		const struct event *e = &engine.x.event[c->at[i]];
+		bool covered = false;
+		unsigned k;
+
+		for (unsigned j = 0; j < c->n && !covered; j++)
+			covered = c->at[j] > c->at[i] && before(&engine.x.event[c->at[j]].order, e);
+		if (covered)
+			continue;
+		for (k = kept.n++; k && kept.at[k - 1] < c->at[i]; k--)
+			kept.at[k] = kept.at[k - 1];
+		kept.at[k] = c->at[i];
+	}
+	*c = kept;
+}
+
+static void races_store(struct event *e, const struct candidates *c)
+{
+	if (!c->n)
+		return;
+	e->race = engine.races + engine.nr_races;
+	e->nr_races = c->n;
+	memcpy(e->race, c->at, c->n * sizeof(c->at[0]));
+	engine.nr_races += c->n;
+}
+
+/* The object's memory of what still matters. */
+static void thing_note(struct thing *t, const struct event *e, uint32_t at)
+{
+	unsigned access = e->op.access;
+
+	if (e->op.kind == OP_UNLOCK) {
+		t->mask[ACCESS_READ] = 0;
+		t->unlocked = at;
+		return;
+	}
+	if (access == ACCESS_WRITE) {
+		memset(t->mask, 0, sizeof(t->mask));
+		t->unlocked = NO_EVENT;
+	}
+	t->mask[access] |= BIT(e->fiber);
+	t->last[access][e->fiber] = at;
+}
+
+/* Unlocking gives order to who locks next, but no race. */
+static void unlock_edges(struct clock *c, const struct event *e, const struct thing *t)
+{
+	const struct lock *l = t->lock;
+
+	if (!l)
+		return;
+	switch (e->op.kind) {
+	case OP_MUTEX_TRYLOCK:
+		if (e->op.access == ACCESS_READ)
+			return;
+		clock_join(c, &l->write_order);
+		break;
+	case OP_MUTEX_LOCK:
+	case OP_READ_LOCK:
+		clock_join(c, &l->write_order);
+		break;
+	case OP_WRITE_LOCK:
+		clock_join(c, &l->write_order);
+		clock_join(c, &l->read_order);
+		break;
+	}
+}
+
+/*
+ * A spinning fiber was let go by a write to what it had read. If that was the only one, it just comes before. If there were
+ * several, the fiber could have gone on after another of them: then each of the last ones races.
+ */
+static void spin_order(struct candidates *c, struct fiber *f)
+{
+	uint32_t writes = 0;
+
+	for (unsigned i = 0; i < f->p->nr_watch; i++) {
+		const struct thing *t = f->p->watch[i].t;
+
+		if (t->writes == f->p->watch[i].writes)
+			continue;
+		writes += t->writes - f->p->watch[i].writes;
+		candidates_of(c, t, BIT(ACCESS_WRITE) | BIT(ACCESS_GET) | BIT(ACCESS_WAIT), f->id,
+			      &f->order);
+	}
+	candidates_reduce(c);
+	if (writes > 1)
+		return;
+	for (unsigned i = 0; i < c->n; i++)
+		clock_join(&f->order, &engine.x.event[c->at[i]].order);
+	c->n = 0;
+}
+
+/* What enabled an event, other than through its object: it could not have come earlier. */
+static void cause_edges(struct fiber *f, const struct event *e, const struct thing *t)
+{
+	struct fiber_private *p = f->p;
+
+	if (p->sleep == SLEEP_WOKEN)
+		clock_join(&f->order, &p->wake_order);
+	switch (e->op.kind) {
+	case OP_WOKEN:
+		if (p->sleep != SLEEP_WOKEN)
+			clock_join(&f->order, &engine.clock_order);
+		break;
+	case OP_SYNC_END:
+		clock_join(&f->order, &p->grace->order);
+		break;
+	case OP_CALLBACK: {
+		const struct callback *cb = t->domain->first;
+
+		clock_join(&f->order, &cb->order);
+		clock_join(&f->order, &cb->grace.order);
+		break;
+	}
+	case OP_BARRIER_END:
+		if (p->barrier)
+			clock_join(&f->order, &p->barrier->order);
+		break;
+	case OP_JOIN:
+		clock_join(&f->order, &engine.fiber[p->joins].order);
+		break;
+	}
+}
+
+static void class_add(const struct event *e)
+{
+	uint64_t h = hash_mix((uint64_t)e->fiber << 40 | (uint64_t)e->op.kind << 32 | e->index,
+			      e->op.key);
+
+	for (int i = 1; i < engine.nr_fibers; i++)
+		if (e->order.t[i])
+			h = hash_mix(h + i, e->order.t[i]);
+	engine.x.class_hash += h;
+}
+
+void order_event(struct fiber *f, struct event *e, struct thing *t)
+{
+	struct candidates c = {.n = 0};
+
+	cause_edges(f, e, t);
+	if (e->op.kind == OP_SPIN) {
+		spin_order(&c, f);
+	} else if (e->op.kind == OP_UNLOCK) {
+		candidates_of(&c, t, BIT(ACCESS_READ), f->id, &f->order);
+		candidates_reduce(&c);
+	} else if (t && e->op.access != ACCESS_NONE) {
+		if (e->op.kind == OP_MUTEX_TRYLOCK) {
+			if (!lock_is_free(t->lock, OP_MUTEX_TRYLOCK, f->id))
+				e->op.access = ACCESS_READ;
+			if (t->unlocked != NO_EVENT)
+				candidate_add(&c, t->unlocked, f->id, &f->order);
+		}
+		candidates_of(&c, t, access_conflicts(e->op.access), f->id, &f->order);
+		candidates_reduce(&c);
+	}
+	races_store(e, &c);
+	for (unsigned i = 0; i < c.n; i++)
+		clock_join(&f->order, &engine.x.event[c.at[i]].order);
+	if (t)
+		unlock_edges(&f->order, e, t);
+	f->order.t[f->id] = e->index;
+	e->order = f->order;
+	if (t && e->op.access != ACCESS_NONE)
+		thing_note(t, e, engine.x.nr_events);
+	class_add(e);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The door of every visible operation. The decision who goes on is made here, on the stack of the fiber that announces, and the
+ * event is made before control goes to the chosen one: so nothing happens between the choice and the operation.
+ *
+ * Outside the threads' time (setup, finish) operations are not explored: a fiber goes on until it is blocked, then the lowest
+ * that can. Fiber 0 comes first, so callbacks and created threads run only as far as it waits for them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/internal.h"
+
+/* A serial phase that is longer than that does not end. */
+#define SERIAL_LIMIT 10000000u
+
+static const uint16_t conflict[NR_ACCESS] = {
+	[ACCESS_READ] = BIT(ACCESS_WRITE) | BIT(ACCESS_GET) | BIT(ACCESS_DEFER),
+	[ACCESS_WRITE] = BIT(ACCESS_READ) | BIT(ACCESS_WRITE) | BIT(ACCESS_GET) |
+			 BIT(ACCESS_ENTER) | BIT(ACCESS_SYNC) | BIT(ACCESS_DEFER) |
+			 BIT(ACCESS_WAIT),
+	[ACCESS_GET] = BIT(ACCESS_READ) | BIT(ACCESS_WRITE) | BIT(ACCESS_WAIT),
+	[ACCESS_ENTER] = BIT(ACCESS_WRITE) | BIT(ACCESS_SYNC) | BIT(ACCESS_DEFER),
+	[ACCESS_SYNC] = BIT(ACCESS_WRITE) | BIT(ACCESS_ENTER),
+	[ACCESS_DEFER] =
+		BIT(ACCESS_WRITE) | BIT(ACCESS_READ) | BIT(ACCESS_ENTER) | BIT(ACCESS_DEFER),
+	[ACCESS_WAIT] = BIT(ACCESS_WRITE) | BIT(ACCESS_GET) | BIT(ACCESS_WAIT),
+};
+
+uint32_t access_conflicts(enum access a)
+{
+	return conflict[a];
+}
+
+bool op_dependent(const struct op *a, const struct op *b)
+{
+	return a->object && a->object == b->object && conflict[a->access] & BIT(b->access);
+}
+
+struct op op_make(enum op_kind kind, enum access access, const void *addr, uintptr_t pc)
+{
+	return (struct op){.kind = kind, .access = access, .addr = (uintptr_t)addr, .pc = pc};
+}
+
+void point_set(struct fiber *f, const struct op *op, enabled_fn *check, void *arg)
+{
+	int id = f->id;
+
+	engine.pending[id] = *op;
+	engine.check[id] = check;
+	engine.check_arg[id] = arg;
+	engine.always &= ~BIT(id);
+	engine.asked &= ~BIT(id);
+	*(check ? &engine.asked : &engine.always) |= BIT(id);
+}
+
+static void point_clear(int id)
+{
+	engine.pending[id].kind = OP_NONE;
+	engine.always &= ~BIT(id);
+	engine.asked &= ~BIT(id);
+}
+
+/* Fibers that can go on, without deadlines. */
+static uint32_t enabled_fibers(void)
+{
+	uint32_t mask = engine.always;
+
+	for (uint32_t left = engine.asked; left; left &= left - 1) {
+		int i = __builtin_ctz(left);
+		bool can =
+			engine.check[i](&engine.pending[i], &engine.fiber[i], engine.check_arg[i]);
+
+		engine.pending[i].blocked = !can;
+		mask |= (uint32_t)can << i;
+	}
+	return mask;
+}
+
+/* Those with the earliest deadline of all that sleep. */
+static uint32_t timed_fibers(void)
+{
+	uint64_t first = EXPLORE_FOREVER;
+	uint32_t mask = 0;
+
+	for (uint32_t left = engine.asked; left; left &= left - 1) {
+		int i = __builtin_ctz(left);
+		const struct fiber_private *p = &engine.priv[i];
+
+		if (p->sleep != SLEEP_WORD || p->deadline == EXPLORE_FOREVER || p->deadline > first)
+			continue;
+		if (p->deadline < first)
+			mask = 0;
+		first = p->deadline;
+		mask |= BIT(i);
+	}
+	for (uint32_t left = mask; left; left &= left - 1)
+		engine.pending[__builtin_ctz(left)].blocked = false;
+	return mask;
+}
+
+/* Time jumps to the deadline of that fiber. Everybody was blocked: it is after all that was done. */
+static void clock_jump(int id)
+{
+	engine.clock = engine.priv[id].deadline;
+	if (engine.wants_order)
+		for (int i = 0; i < engine.nr_fibers; i++)
+			clock_join(&engine.clock_order, &engine.fiber[i].order);
+}
+
+static bool threads_ended(void)
+{
+	for (int i = 1; i < engine.nr_fibers; i++)
+		if (!engine.priv[i].ended && !engine.priv[i].daemon)
+			return false;
+	return true;
+}
+
+static void watch_add(struct fiber_private *p, struct thing *t, const struct op *op)
+{
+	if (op->kind == OP_SPIN)
+		return;
+	if (op->access != ACCESS_READ && op->access != ACCESS_NONE) {
+		t->writes++;
+		p->nr_watch = 0;
+	}
+	if (p->nr_watch < MAX_WATCH) {
+		p->watch[p->nr_watch].t = t;
+		p->watch[p->nr_watch++].writes = t->writes;
+	}
+}
+
+static struct event *event_make(int id, uint32_t enabled)
+{
+	struct fiber *f = &engine.fiber[id];
+	struct thing *t = engine.about[id];
+	struct event *e = &engine.x.event[engine.x.nr_events];
+
+	e->op = engine.pending[id];
+	e->op.blocked = false;
+	e->fiber = id;
+	e->index = ++f->nr_events;
+	e->enabled = enabled;
+	e->before = engine.last;
+	e->race = NULL;
+	e->nr_races = 0;
+	if (engine.last != id && engine.last != NO_FIBER && enabled & BIT(engine.last))
+		engine.x.switches++;
+	engine.x.steps_hash =
+		hash_mix(engine.x.steps_hash ^ ((uint64_t)id << 8 | e->op.kind), e->op.key);
+	if (engine.wants_order)
+		order_event(f, e, t);
+	if (t) {
+		t->users |= BIT(id);
+		watch_add(f->p, t, &e->op);
+	}
+	if (engine.recording)
+		record_add(f, &e->op);
+	engine.x.nr_events++;
+	engine.last = id;
+	return e;
+}
+
+/* The fiber that goes on next while the threads run. */
+static int choose_fiber(void)
+{
+	uint32_t mask = enabled_fibers();
+	struct point at;
+	int next;
+
+	if (!mask) {
+		if (threads_ended())
+			return 0;
+		mask = timed_fibers();
+		if (!mask)
+			deadlock_report();
+		clock_jump(__builtin_ctz(mask));
+	}
+	if (engine.x.nr_events >= engine.step_limit)
+		fibers_leave(RUN_LIMIT);
+	at.step = engine.x.nr_events;
+	at.current = engine.last;
+	at.enabled = mask;
+	at.pending = engine.pending;
+	next = engine.strategy->pick(engine.strategy, &at);
+	if (next == NO_FIBER)
+		fibers_leave(RUN_ABANDONED);
+	if (next < 0 || !(mask & BIT(next))) {
+		fprintf(stderr, "explorer: the strategy chose fiber %d of %#x\n", next, mask);
+		abort();
+	}
+	event_make(next, mask);
+	return next;
+}
+
+/* The same in setup and finish: no event, nobody is asked. */
+static int choose_serial(int current)
+{
+	uint32_t mask = enabled_fibers();
+
+	if (!mask) {
+		mask = timed_fibers();
+		if (!mask)
+			deadlock_report();
+		clock_jump(__builtin_ctz(mask));
+	}
+	if (++engine.serial_steps > SERIAL_LIMIT)
+		fibers_leave(RUN_LIMIT);
+	if (current != NO_FIBER && mask & BIT(current))
+		return current;
+	return __builtin_ctz(mask);
+}
+
+static void switch_to(int next)
+{
+	if (next == 0)
+		engine_concurrent = false;
+	fiber_switch(&engine.fiber[next]);
+}
+
+void engine_point(struct op *op, enabled_fn *check, void *arg)
+{
+	struct fiber *f = engine_current;
+	int id = f->id;
+	struct thing *t = NULL;
+
+	if (op->object)
+		t = thing_at(op->object);
+	else if (op->addr)
+		t = thing_of((void *)op->addr);
+	if (t) {
+		op->object = t->o.id;
+		op->key = t->o.key;
+	}
+	if (!engine_concurrent && (!check || check(op, f, arg))) {
+		if (engine.recording)
+			record_add(f, op);
+		return;
+	}
+	f->in_runtime++;
+	engine.about[id] = t;
+	point_set(f, op, check, arg);
+	if (engine_concurrent) {
+		switch_to(choose_fiber());
+	} else {
+		fiber_switch(&engine.fiber[choose_serial(id)]);
+		if (engine.recording && !engine_concurrent)
+			record_add(f, op);
+	}
+	/* Here when somebody chose this fiber. */
+	point_clear(id);
+	f->in_runtime--;
+}
+
+struct thing *op_do(struct op op, enabled_fn *check, void *arg)
+{
+	struct thing *t = thing_of((void *)op.addr);
+
+	op.object = t->o.id;
+	op.key = t->o.key;
+	engine_point(&op, check, arg);
+	heap_check_access(op.addr, 1, false, op.pc);
+	return t;
+}
+
+void point_end(void)
+{
+	engine_current->p->ended = true;
+	point_clear(engine_current->id);
+	if (engine_concurrent)
+		switch_to(choose_fiber());
+	else
+		fiber_switch(&engine.fiber[choose_serial(NO_FIBER)]);
+	__builtin_unreachable();
+}
+
+void point_threads(void)
+{
+	engine.last = NO_FIBER;
+	engine_concurrent = true;
+	point_clear(0);
+	switch_to(choose_fiber());
+}
