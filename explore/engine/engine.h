@@ -293,6 +293,8 @@ void heap_check_access(uintptr_t addr, size_t size, bool write, uintptr_t pc);
 /* "struct vm #1+0x20" and a key that does not depend on the schedule; false if addr is not in the heap. */
 bool heap_describe(uintptr_t addr, char *buf, size_t size);
 uint64_t heap_key(uintptr_t addr);
+/* The last reference to the object is gone: its fields need no guard until another fiber uses it. */
+void heap_own(uintptr_t addr);
 /* How often the lock of that guard of the suite was asked for in this process: 0 means that the guard was never needed. */
 uint64_t heap_guard_checks(size_t guard);
 

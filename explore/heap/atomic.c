@@ -7,7 +7,8 @@
  *
  * Fences are no points: under sequential consistency they change nothing but this order.
  *
- * Operations on one word of eight bytes are about one object for the search. Clocks are kept for the exact address.
+ * For the search, an operation is about the word of four bytes that it is in or begins with; so are sleeping and waking. Code
+ * that uses the second half of a larger word by itself as well is refused. Clocks are kept for the exact address.
  */
 #include <string.h>
 
@@ -55,30 +56,54 @@ static struct fiber *explored_fiber(void)
 	return f && !f->in_runtime ? f : NULL;
 }
 
-/* Waits until the operation is to be done. */
-static void announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind kind, uint8_t how,
+/* A thread's own: no other fiber sees it, and the address is the same for all. */
+static bool is_local(uintptr_t addr)
+{
+	return addr - heap.local_start < heap.local_end - heap.local_start;
+}
+
+/* Waits until the operation is to be done. False: it orders nothing. */
+static bool announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind kind, uint8_t how,
 		     uintptr_t pc)
 {
-	if (engine_concurrent) {
-		struct object *o = engine_object((void *)(addr & ~(WORD - 1)));
+	bool counts = !is_local(addr) && !shadow_is_quiet(addr);
+
+	if (counts) {
+		uintptr_t object = size < WORD ? addr & ~3ul : addr;
 		struct op op = {.kind = kind,
 				.access = how & HOW_WRITE ? ACCESS_WRITE : ACCESS_READ,
-				.object = o->id,
+				.object = engine_object((void *)object)->id,
 				.addr = addr,
-				.pc = pc,
-				.key = o->key};
+				.pc = pc};
 
 		engine_point(&op, NULL, NULL);
 	}
 	shadow_range(f, addr, size, how | HOW_ATOMIC, pc);
+	if (counts)
+		shadow_note_size(addr, size);
+	return counts;
+}
+
+/* What was found, for the record. Addresses outside the heap differ from process to process. */
+static void tell(uint64_t value)
+{
+	const struct block *b;
+
+	if (value <= UINT32_MAX) {
+		engine_outcome("= %u", (unsigned)value);
+		return;
+	}
+	b = heap_block(value);
+	if (b && b->fiber)
+		engine_outcome("= %s #T%u.%u", b->type->name, b->fiber, b->number);
+	else if (b)
+		engine_outcome("= %s #%u", b->type->name, b->number);
 }
 
 static void load_clock(struct fiber *f, uintptr_t addr, int order)
 {
 	struct object *o;
 
-	if (!engine_concurrent)
-		return;
 	o = engine_object((void *)addr);
 	if (acquires(order)) {
 		clock_join(&f->sync, &o->sync);
@@ -94,8 +119,6 @@ static void store_clock(struct fiber *f, uintptr_t addr, int order, bool modify)
 	struct fences *s = fences_of(f);
 	struct object *o;
 
-	if (!engine_concurrent)
-		return;
 	o = engine_object((void *)addr);
 	if (!modify)
 		memset(&o->sync, 0, sizeof(o->sync));
@@ -127,7 +150,7 @@ void __tsan_atomic_thread_fence(int order)
 {
 	struct fiber *f = explored_fiber();
 
-	if (f && engine_concurrent)
+	if (f)
 		fence(f, order);
 	else
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -139,28 +162,70 @@ void __tsan_atomic_signal_fence(int order)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-#define ENTER(kind, how)                    \
-	struct fiber *f = explored_fiber(); \
-	if (f)                              \
-		announce(f, (uintptr_t)p, sizeof(*p), kind, how, PC);
+/* Each of these returns the fiber if the operation is explored: it is to be done now, and what it orders is known. */
+static struct fiber *begin_load(uintptr_t addr, size_t size, int order, uintptr_t pc)
+{
+	struct fiber *f = explored_fiber();
 
-#define LOAD(bits, type)                                                         \
-	HOOK type __tsan_atomic##bits##_load(const volatile type *p, int order); \
-	type __tsan_atomic##bits##_load(const volatile type *p, int order)       \
-	{                                                                        \
-		ENTER(OP_LOAD, HOW_READ)                                         \
-		if (f)                                                           \
-			load_clock(f, (uintptr_t)p, order);                      \
-		return *p;                                                       \
+	if (!f || !announce(f, addr, size, OP_LOAD, HOW_READ, pc))
+		return NULL;
+	load_clock(f, addr, order);
+	return f;
+}
+
+static void begin_store(uintptr_t addr, size_t size, int order, uintptr_t pc)
+{
+	struct fiber *f = explored_fiber();
+
+	if (f && announce(f, addr, size, OP_STORE, HOW_WRITE, pc))
+		store_clock(f, addr, order, false);
+}
+
+static struct fiber *begin_modify(uintptr_t addr, size_t size, int order, uintptr_t pc)
+{
+	struct fiber *f = explored_fiber();
+
+	if (!f || !announce(f, addr, size, OP_RMW, HOW_WRITE, pc))
+		return NULL;
+	load_clock(f, addr, order);
+	store_clock(f, addr, order, true);
+	return f;
+}
+
+static struct fiber *begin_compare(uintptr_t addr, size_t size, uintptr_t pc)
+{
+	struct fiber *f = explored_fiber();
+
+	return f && announce(f, addr, size, OP_RMW, HOW_WRITE, pc) ? f : NULL;
+}
+
+static void end_compare(struct fiber *f, uintptr_t addr, bool equal, int order, int failure)
+{
+	if (!f)
+		return;
+	load_clock(f, addr, equal ? order : failure);
+	if (equal)
+		store_clock(f, addr, order, true);
+	engine_outcome(equal ? "done" : "failed");
+}
+
+#define LOAD(bits, type)                                                           \
+	HOOK type __tsan_atomic##bits##_load(const volatile type *p, int order);   \
+	type __tsan_atomic##bits##_load(const volatile type *p, int order)         \
+	{                                                                          \
+		struct fiber *f = begin_load((uintptr_t)p, sizeof(*p), order, PC); \
+		type v = *p;                                                       \
+                                                                                   \
+		if (f)                                                             \
+			tell(v);                                                   \
+		return v;                                                          \
 	}
 
 #define STORE(bits, type)                                                           \
 	HOOK void __tsan_atomic##bits##_store(volatile type *p, type v, int order); \
 	void __tsan_atomic##bits##_store(volatile type *p, type v, int order)       \
 	{                                                                           \
-		ENTER(OP_STORE, HOW_WRITE)                                          \
-		if (f)                                                              \
-			store_clock(f, (uintptr_t)p, order, false);                 \
+		begin_store((uintptr_t)p, sizeof(*p), order, PC);                   \
 		*p = v;                                                             \
 	}
 
@@ -169,14 +234,12 @@ void __tsan_atomic_signal_fence(int order)
 	HOOK type __tsan_atomic##bits##_##name(volatile type *p, type v, int order); \
 	type __tsan_atomic##bits##_##name(volatile type *p, type v, int order)       \
 	{                                                                            \
-		type old;                                                            \
-		ENTER(OP_RMW, HOW_WRITE)                                             \
-		if (f) {                                                             \
-			load_clock(f, (uintptr_t)p, order);                          \
-			store_clock(f, (uintptr_t)p, order, true);                   \
-		}                                                                    \
-		old = *p;                                                            \
+		struct fiber *f = begin_modify((uintptr_t)p, sizeof(*p), order, PC); \
+		type old = *p;                                                       \
+                                                                                     \
 		*p = (type)(next);                                                   \
+		if (f)                                                               \
+			tell(old);                                                   \
 		return old;                                                          \
 	}
 
@@ -184,18 +247,12 @@ void __tsan_atomic_signal_fence(int order)
 	static type exchange_if_equal##bits(volatile type *p, type expected, type v, int order, \
 					    int failure, uintptr_t pc)                          \
 	{                                                                                       \
-		struct fiber *f = explored_fiber();                                             \
-		type old;                                                                       \
-		if (f)                                                                          \
-			announce(f, (uintptr_t)p, sizeof(*p), OP_RMW, HOW_WRITE, pc);           \
-		old = *p;                                                                       \
-		if (f)                                                                          \
-			load_clock(f, (uintptr_t)p, old == expected ? order : failure);         \
-		if (old != expected)                                                            \
-			return old;                                                             \
-		if (f)                                                                          \
-			store_clock(f, (uintptr_t)p, order, true);                              \
-		*p = v;                                                                         \
+		struct fiber *f = begin_compare((uintptr_t)p, sizeof(*p), pc);                  \
+		type old = *p;                                                                  \
+                                                                                                \
+		if (old == expected)                                                            \
+			*p = v;                                                                 \
+		end_compare(f, (uintptr_t)p, old == expected, order, failure);                  \
 		return old;                                                                     \
 	}
 
@@ -207,6 +264,7 @@ void __tsan_atomic_signal_fence(int order)
 	{                                                                                         \
 		type old = exchange_if_equal##bits(p, *expected, v, order, failure, PC);          \
 		bool done = old == *expected;                                                     \
+                                                                                                  \
 		*expected = old;                                                                  \
 		return done;                                                                      \
 	}
@@ -246,20 +304,20 @@ ATOMICS(128, uint128)
  * Accesses through volatile, where the compiler was asked to tell them apart (gcc: --param tsan-distinguish-volatile=1, clang:
  * -mllvm -tsan-distinguish-volatile): marked accesses, which are relaxed loads and stores. The access itself follows the hook.
  */
-#define MARKED(name, type, kind, how, clock) \
-	HOOK void name(const type *p);       \
-	void name(const type *p)             \
-	{                                    \
-		ENTER(kind, how)             \
-		if (f)                       \
-			clock;               \
+#define MARKED_LOAD(name, type)                                             \
+	HOOK void name(const type *p);                                      \
+	void name(const type *p)                                            \
+	{                                                                   \
+		begin_load((uintptr_t)p, sizeof(*p), __ATOMIC_RELAXED, PC); \
 	}
 
-#define MARKED_LOAD(name, type) \
-	MARKED(name, type, OP_LOAD, HOW_READ, load_clock(f, (uintptr_t)p, __ATOMIC_RELAXED))
-#define MARKED_STORE(name, type)                \
-	MARKED(name, type, OP_STORE, HOW_WRITE, \
-	       store_clock(f, (uintptr_t)p, __ATOMIC_RELAXED, false))
+#define MARKED_STORE(name, type)                                             \
+	HOOK void name(const type *p);                                       \
+	void name(const type *p)                                             \
+	{                                                                    \
+		begin_store((uintptr_t)p, sizeof(*p), __ATOMIC_RELAXED, PC); \
+	}
+
 #define MARKED_SIZE(size, type)                                 \
 	MARKED_LOAD(__tsan_volatile_read##size, type)           \
 	MARKED_LOAD(__tsan_unaligned_volatile_read##size, type) \

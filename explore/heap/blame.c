@@ -122,3 +122,14 @@ void blame_wild(struct fiber *f, const struct use *a)
 	add_other(&v, "allocated by", &b->allocated);
 	engine_violation(&v);
 }
+
+void blame_sizes(uintptr_t addr)
+{
+	char name[96];
+
+	engine_describe(addr & ~(WORD - 1), name, sizeof(name));
+	engine_violation_text(BAD_ASSERTION,
+			      "%s is used by atomic operations on all of it and on its second "
+			      "half, which is not supported",
+			      name);
+}

@@ -72,6 +72,16 @@ void guard_access(struct fiber *f, const struct use *a)
 	}
 }
 
+void heap_own(uintptr_t addr)
+{
+	struct block *b = heap_block(addr);
+
+	if (!b || !engine_concurrent)
+		return;
+	b->owner = engine_current->id;
+	b->published = false;
+}
+
 uint64_t heap_guard_checks(size_t guard)
 {
 	return heap.guard_checks[guard];

@@ -77,6 +77,9 @@ struct cell {
 enum {
 	CELL_GUARDED = 1, /* some guard is about this word */
 	CELL_TRACKED = 2, /* in a block whose type has guards */
+	CELL_QUIET = 4,	  /* atomic operations on it are none of the explorer's */
+	CELL_WHOLE = 8,	  /* used by atomic operations of its size or more */
+	CELL_HALF = 16,	  /* its second half was used by atomic operations of that half */
 };
 
 struct use {
@@ -111,6 +114,7 @@ struct heap {
 	/* process-wide state: each region has cells of its own */
 	uintptr_t region_start, region_end; /* around all */
 	struct cell **region_cell;
+	uintptr_t local_start, local_end; /* around all that is a thread's own */
 };
 extern struct heap heap;
 
@@ -135,6 +139,9 @@ void context_init(void);
 
 void shadow_init(void);
 void shadow_begin(void);
+bool shadow_is_quiet(uintptr_t addr);
+/* An atomic operation of that size: a violation if the search cannot tell that it depends on others there. */
+void shadow_note_size(uintptr_t addr, size_t size);
 /* Numbers of executions start again. */
 void shadow_forget(void);
 void types_forget(void);
@@ -155,6 +162,7 @@ __attribute__((noreturn)) void blame_unordered_free(struct fiber *f, struct bloc
 						    const struct past_use *past);
 __attribute__((noreturn)) void blame_freed(struct fiber *f, const struct block *b,
 					   const struct use *a);
+__attribute__((noreturn)) void blame_sizes(uintptr_t addr);
 __attribute__((noreturn)) void blame_wild(struct fiber *f, const struct use *a);
 
 static inline bool heap_contains(uintptr_t addr)

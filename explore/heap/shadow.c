@@ -41,6 +41,15 @@ void shadow_init(void)
 
 	heap.cell = heap_reserve(ARENA_SIZE / WORD * sizeof(*heap.cell));
 	more = heap_reserve(MAX_MORE * sizeof(*more));
+	for (size_t i = 0; i < suite->nr_locals; i++) {
+		uintptr_t start = (uintptr_t)suite->local[i].start;
+		uintptr_t end = start + suite->local[i].size;
+
+		if (!heap.local_start || start < heap.local_start)
+			heap.local_start = start;
+		if (end > heap.local_end)
+			heap.local_end = end;
+	}
 	if (!suite->nr_regions)
 		return;
 	heap.region_cell = heap_reserve(suite->nr_regions * sizeof(*heap.region_cell));
@@ -94,6 +103,19 @@ static struct cell *region_cell(uintptr_t word)
 	return NULL;
 }
 
+/* Bytes of the word that belong to the state of the process. */
+static uint8_t region_bytes(uintptr_t word)
+{
+	const struct explore_suite *suite = heap.suite;
+	uint8_t bytes = 0;
+
+	for (size_t i = 0; i < suite->nr_regions; i++)
+		for (unsigned k = 0; k < WORD; k++)
+			if (word + k - (uintptr_t)suite->region[i].start < suite->region[i].size)
+				bytes |= 1u << k;
+	return bytes;
+}
+
 static void reset_cell(struct cell *c)
 {
 	c->run = heap.run;
@@ -112,6 +134,7 @@ static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
 
 	if (!heap_contains(a->word)) {
 		reset_cell(c);
+		c->valid = region_bytes(a->word);
 		return;
 	}
 	b = heap_block(a->word);
@@ -132,6 +155,56 @@ static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
 		b->lo = index;
 	if (index + 1 > b->hi)
 		b->hi = index + 1;
+}
+
+static struct cell *cell_of(uintptr_t word)
+{
+	return heap_contains(word) ? &heap.cell[(word - heap.base) >> WORD_SHIFT]
+				   : region_cell(word);
+}
+
+bool shadow_is_quiet(uintptr_t addr)
+{
+	const struct cell *c = cell_of(addr & ~(WORD - 1));
+
+	return c && c->run == heap.run && (c->flags & CELL_QUIET);
+}
+
+void shadow_note_size(uintptr_t addr, size_t size)
+{
+	struct cell *c = cell_of(addr & ~(WORD - 1));
+	uint8_t both = CELL_WHOLE | CELL_HALF;
+
+	if (!c || c->run != heap.run)
+		return;
+	if (size >= WORD)
+		c->flags |= CELL_WHOLE;
+	else if (addr & 4)
+		c->flags |= CELL_HALF;
+	if (UNLIKELY((c->flags & both) == both))
+		blame_sizes(addr);
+}
+
+void explore_quiet(const void *p, size_t size)
+{
+	uintptr_t start = (uintptr_t)p & ~(WORD - 1), end = (uintptr_t)p + size;
+	struct fiber *f = engine_current;
+
+	f->in_runtime++;
+	for (uintptr_t word = start; word < end; word += WORD) {
+		struct use a = {.word = word,
+				.mask = 0xff,
+				.how = HOW_ATOMIC,
+				.pc = (uintptr_t)__builtin_return_address(0)};
+		struct cell *c = cell_of(word);
+
+		if (!c)
+			continue;
+		if (c->run != heap.run)
+			enter_cell(f, c, &a);
+		c->flags |= CELL_QUIET;
+	}
+	f->in_runtime--;
 }
 
 static bool came_before(const struct fiber *f, uint8_t who, uint32_t clock)
@@ -201,19 +274,25 @@ static void keep_use(struct fiber *f, const struct use *a, struct cell *c)
 	c->context[slot] = context_of(f, a->pc);
 }
 
-static void use_cell(struct fiber *f, struct cell *c, const struct use *a)
+static void use_cell(struct fiber *f, struct cell *c, const struct use *given)
 {
+	struct use a = *given;
+
 	if (UNLIKELY(c->run != heap.run))
-		enter_cell(f, c, a);
-	if (UNLIKELY(a->mask & ~c->valid))
-		blame_wild(f, a);
-	if (UNLIKELY(c->flags))
-		guard_access(f, a);
-	check_past(f, a, &c->mask[0], c->who[0], c->clock[0], c->context[0]);
-	check_past(f, a, &c->mask[1], c->who[1], c->clock[1], c->context[1]);
+		enter_cell(f, c, &a);
+	if (UNLIKELY(a.mask & ~c->valid)) {
+		if (heap_contains(a.word))
+			blame_wild(f, &a);
+		a.mask &= c->valid;
+	}
+	if (UNLIKELY(c->flags & CELL_TRACKED))
+		guard_access(f, &a);
+	check_past(f, &a, &c->mask[0], c->who[0], c->clock[0], c->context[0]);
+	check_past(f, &a, &c->mask[1], c->who[1], c->clock[1], c->context[1]);
 	if (UNLIKELY(c->more))
-		check_list(f, a, c);
-	keep_use(f, a, c);
+		check_list(f, &a, c);
+	if (LIKELY(a.mask))
+		keep_use(f, &a, c);
 }
 
 /* The same fiber used these bytes the same way since its clock moved: nothing new can be learnt. */
@@ -232,13 +311,9 @@ void shadow_access(struct fiber *f, const struct use *a)
 {
 	struct cell *c;
 
-	if (LIKELY(heap_contains(a->word))) {
-		c = &heap.cell[(a->word - heap.base) >> WORD_SHIFT];
-	} else {
-		c = region_cell(a->word);
-		if (!c)
-			return;
-	}
+	c = cell_of(a->word);
+	if (UNLIKELY(!c))
+		return;
 	if (seen(c, f, a))
 		return;
 	f->in_runtime++;

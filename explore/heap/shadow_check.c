@@ -59,6 +59,11 @@ void engine_site(const struct fiber *f, uintptr_t pc, struct site *out)
 	*out = (struct site){.pc = {pc}, .fiber = f->id};
 }
 
+void engine_violation_text(enum violation_kind kind, const char *fmt, ...)
+{
+	abort();
+}
+
 void engine_violation(struct violation *v)
 {
 	engine_current->in_runtime = 0;
@@ -67,6 +72,10 @@ void engine_violation(struct violation *v)
 
 void engine_point(struct op *op, bool (*enabled)(const struct op *op, struct fiber *f, void *arg),
 		  void *arg)
+{
+}
+
+void engine_outcome(const char *fmt, ...)
 {
 }
 

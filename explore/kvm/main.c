@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "explore/kvm/backend.h"
+#include "explore/kvm/guards.h"
 #include "explore/kvm/host_sim.h"
 #include "explore/kvm/scenarios/scenarios.h"
 #include "host/alloc.h"
@@ -60,8 +61,8 @@ int main(int argc, char **argv)
 		.nr_regions = 1,
 		.local = &local,
 		.nr_locals = 1,
-		.guard = kvm_guards,
-		.nr_guards = nr_kvm_guards,
+		.guard = explored_guards,
+		.nr_guards = nr_explored_guards,
 		.begin = begin,
 		.end = end,
 	};

@@ -12,11 +12,11 @@
 struct coalesced {
 	struct io_bus *bus
 		[2]; /* MMIO, and the port I/O that arm64 does not have: registration there is legal, never used */
-	struct list zones; /* under bus[pio]->lock: a zone is on the list of its bus */
-	struct list pio_zones;
-	struct mutex ring_lock; /* producers */
-	int fd;			/* memfd of the ring page, -1 until needed */
-	void *ring;		/* NULL until needed; written under ring_lock */
+	struct list zones GUARDED_BY(bus[0]->lock);
+	struct list pio_zones GUARDED_BY(bus[1]->lock);
+	struct mutex ring_lock;			 /* producers */
+	int fd WRITES_GUARDED_BY(ring_lock);	 /* memfd of the ring page, -1 until needed */
+	void *ring WRITES_GUARDED_BY(ring_lock); /* NULL until needed */
 };
 
 void coalesced_init(struct coalesced *c, struct io_bus *mmio, struct io_bus *pio);

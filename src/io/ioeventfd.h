@@ -10,7 +10,8 @@ struct kvm_ioeventfd;
 
 struct ioeventfds {
 	struct io_bus *mmio, *pio;
-	struct list mmio_list, pio_list; /* each under the lock of its bus */
+	struct list mmio_list GUARDED_BY(mmio->lock);
+	struct list pio_list GUARDED_BY(pio->lock);
 };
 
 void ioeventfds_init(struct ioeventfds *set, struct io_bus *mmio, struct io_bus *pio);

@@ -87,19 +87,29 @@ struct irq_cpu {
 	struct vm_irq *vi;
 	_Alignas(64) struct mutex lock;
 	/* --- lock --- */
-	u32 candidate_private; /* enabled, pending, not active, routed here; by INTID */
-	u32 candidate_words;   /* non-zero words of candidate_spi */
-	u64 candidate_spi[GIC_SPI_WORDS];
-	struct gic_irq *best; /* highest priority candidate of an enabled group */
-	bool signalled;	      /* best passes the mask and the running priority: a pin is up */
-	u32 pin_bits;	      /* as last given to vcpu_set_pin */
-	u8 pmr, bpr0, bpr1;   /* as user space restored them; the guest sees them limited
-				 (gic_cpu_pmr...) */
-	bool cbpr, eoimode, grpen0, grpen1;
-	u32 ap0r, ap1r;			/* active priorities, one bit per preemption level */
-	u8 user_pri_bits, user_id_bits; /* what user space restored into ICC_CTLR_EL1 */
-	u64 pendbaser;
-	struct gic_irq priv[GIC_NR_PRIVATE];
+	/* enabled, pending, not active, routed here; by INTID */
+	u32 candidate_private WRITES_GUARDED_BY(lock);
+	u32 candidate_words WRITES_GUARDED_BY(lock); /* non-zero words of candidate_spi */
+	u64 candidate_spi[GIC_SPI_WORDS] WRITES_GUARDED_BY(lock);
+	/* highest priority candidate of an enabled group */
+	struct gic_irq *best WRITES_GUARDED_BY(lock);
+	/* best passes the mask and the running priority: a pin is up */
+	bool signalled WRITES_GUARDED_BY(lock);
+	u32 pin_bits WRITES_GUARDED_BY(lock); /* as last given to vcpu_set_pin */
+	/* as user space restored them; the guest sees them limited (gic_cpu_pmr...) */
+	u8 pmr WRITES_GUARDED_BY(lock);
+	u8 bpr0 WRITES_GUARDED_BY(lock);
+	u8 bpr1 WRITES_GUARDED_BY(lock);
+	bool cbpr WRITES_GUARDED_BY(lock);
+	bool eoimode WRITES_GUARDED_BY(lock);
+	bool grpen0 WRITES_GUARDED_BY(lock);
+	bool grpen1 WRITES_GUARDED_BY(lock);
+	u32 ap0r WRITES_GUARDED_BY(lock);
+	u32 ap1r WRITES_GUARDED_BY(lock); /* active priorities, one bit per preemption level */
+	u8 user_pri_bits WRITES_GUARDED_BY(lock);
+	u8 user_id_bits WRITES_GUARDED_BY(lock); /* what user space restored into ICC_CTLR_EL1 */
+	u64 pendbaser WRITES_GUARDED_BY(lock);
+	struct gic_irq priv[GIC_NR_PRIVATE] WRITES_GUARDED_BY(lock);
 	/* --- v->mutex --- */
 	struct irq_timer timer[NR_TIMERS];
 	/* --- vi->config --- */
@@ -128,17 +138,17 @@ struct vm_irq {
 	/* --- config (RANK_CONFIG) --- */
 	struct mutex config;
 	struct a64 dist_base;
-	struct list regions;
-	u32 nr_spi; /* constant once initialized */
-	u32 mi_intid;
-	u8 ppi[4]; /* of the four timers, by attribute number */
-	bool ppi_fixed;
+	struct list regions WRITES_GUARDED_BY(config);
+	u32 nr_spi WRITES_GUARDED_BY(config); /* constant once initialized */
+	u32 mi_intid WRITES_GUARDED_BY(config);
+	u8 ppi[4] WRITES_GUARDED_BY(config); /* of the four timers, by attribute number */
+	bool ppi_fixed WRITES_GUARDED_BY(config);
 	/* --- dist_lock (RANK_VGIC_DIST) --- */
 	struct mutex dist_lock;
 	struct a32 enabled; /* GICD_CTLR.EnableGrp1; read without lock under the CPUs' locks, which
 			       a change takes in turn */
-	u32 revision;
-	u64 propbaser;
+	u32 revision WRITES_GUARDED_BY(dist_lock);
+	u64 propbaser WRITES_GUARDED_BY(dist_lock);
 	/* --- constant after init --- */
 	struct gic_irq *spi;
 	struct irq_cpu *nobody;
@@ -150,10 +160,10 @@ struct vm_irq {
 	struct mutex irq_lock; /* RANK_IRQ: table replacement, list of irqfds */
 	struct srcu irq_srcu;  /* readers of the routing table */
 	struct aptr routing;   /* struct irq_routing * */
-	struct list irqfds;
-	struct irqfd_thread *irqfd_thread;
+	struct list irqfds GUARDED_BY(irq_lock);
+	struct irqfd_thread *irqfd_thread WRITES_GUARDED_BY(irq_lock);
 	struct mutex resample_lock; /* RANK_LEAF: list of resampling irqfds */
-	struct list resamplers;
+	struct list resamplers GUARDED_BY(resample_lock);
 	struct a32 nr_resamplers;
 };
 

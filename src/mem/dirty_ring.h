@@ -46,7 +46,7 @@ struct dirty_ring {
 	bool full;
 	u32 last_slot;
 	u64 last_offset;
-	struct list node; /* slots_lock: vm_mem.rings */
+	struct list node GUARDED_BY(mem->slots_lock); /* vm_mem.rings */
 	struct vm_mem *mem;
 };
 

@@ -13,12 +13,12 @@ struct gmem_inode {
 	 * could share it: allocation holds it for one piece at a time.
 	 */
 	struct mutex inval_lock;
-	struct list files; /* inval_lock: struct gmem_file.on_inode */
-	u64 size, flags;   /* constant */
+	struct list files GUARDED_BY(inval_lock); /* struct gmem_file.on_inode */
+	u64 size, flags;			  /* constant */
 	/* inval_lock until storage is set, constant from then on. Whoever has a binding need not look (G-11). */
-	bool storage;
-	int fd;
-	u64 base; /* hva of its mapping */
+	bool storage WRITES_GUARDED_BY(inval_lock);
+	int fd WRITES_GUARDED_BY(inval_lock);
+	u64 base WRITES_GUARDED_BY(inval_lock); /* hva of its mapping */
 	/* struct a64[], a bit for each page. Made by the first error, before its lock; bits change under inval_lock and are read without. */
 	struct aptr poison;
 };
@@ -26,10 +26,10 @@ struct gmem_inode {
 struct gmem_file {
 	struct gmem_inode *inode; /* counted */
 	struct vm_mem *mem;
-	struct list on_inode; /* inval_lock of inode */
+	struct list on_inode GUARDED_BY(inode->inval_lock);
 	struct itree
 		bindings; /* slots_lock and inval_lock to change, one of them to read: pages -> memslot.gmem.node */
-	bool raised; /* inval_lock: inval_raise is owed an inval_lower */
+	bool raised GUARDED_BY(inode->inval_lock); /* inval_raise is owed an inval_lower */
 };
 
 /* The storage is there from now on: 0, -ENOMEM, -EMFILE. */

@@ -104,22 +104,26 @@ struct vm_mem {
 	struct mutex slots_lock;
 	struct mutex slots_arch_lock;
 	struct srcu srcu;
+	/* constant; what it holds: slots_lock to change, or srcu to read */
 	struct memslot_sets *slots;
 	/* --- mmu_lock --- */
 	struct rwlock mmu_lock;
 	struct s2_mmu mmu;
-	struct nested_mmus nested;
-	bool s2_dead;		/* flush_all ran: every fault answers EIO */
-	u32 inv_in_progress;	/* raised by start, lowered by end */
-	u64 inv_start, inv_end; /* covering gfn interval while the count is not 0 */
+	struct nested_mmus nested WRITES_GUARDED_BY(mmu_lock);
+	bool s2_dead WRITES_GUARDED_BY(mmu_lock); /* flush_all ran: every fault answers EIO */
+	u32 inv_in_progress WRITES_GUARDED_BY(mmu_lock); /* raised by start, lowered by end */
+	/* covering gfn interval while the count is not 0 */
+	u64 inv_start WRITES_GUARDED_BY(mmu_lock);
+	u64 inv_end WRITES_GUARDED_BY(mmu_lock);
 	struct a64 inv_seq;	/* written under mmu_lock write, read anywhere */
 	struct a32 inv_wake;	/* futex word: faults that must retry sleep here, bounded */
 	struct a32 inv_waiters; /* how many sleep, or are about to */
 	/* --- mn_lock --- */
 	struct mutex mn_lock;
-	u32 mn_active;	      /* notifier pairs in flight */
-	struct a32 mn_wake;   /* futex word of the swap waiter */
-	bool swap_waits;      /* a new pair lets the swap go first, for a bounded time */
+	u32 mn_active WRITES_GUARDED_BY(mn_lock); /* notifier pairs in flight */
+	struct a32 mn_wake;			  /* futex word of the swap waiter */
+	/* a new pair lets the swap go first, for a bounded time */
+	bool swap_waits GUARDED_BY(mn_lock);
 	struct a32 swap_turn; /* futex word of the pairs that do */
 	/* --- constant after init --- */
 	unsigned ipa_bits;
@@ -130,15 +134,18 @@ struct vm_mem {
 	struct vma_cache *vmas; /* what the host said about its mappings: vma_cache.h */
 	bool attributes_on;	/* set before anybody reaches the VM: attrs.h */
 	/* --- slots_lock and mmu_lock to change, either to read --- */
-	struct itree attributes; /* private frames */
+	/* private frames */
+	struct itree attributes WRITES_GUARDED_BY(slots_lock) WRITES_GUARDED_BY(mmu_lock);
 	/* dirty log modes (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) */
-	u64 manual_protect;
+	u64 manual_protect WRITES_GUARDED_BY(slots_lock);
 	/* --- slots_lock --- */
-	u32 ring_bytes; /* of each vCPU's dirty ring, 0: no rings; constant once there are vCPUs */
-	bool ring_with_bitmap;
-	struct list rings; /* struct dirty_ring */
-	u64 split_chunk; /* eager splitting: how much between two looks at mmu_lock's waiters; 0: off */
-	struct split_cache split_cache;
+	/* of each vCPU's dirty ring, 0: no rings; constant once there are vCPUs */
+	u32 ring_bytes WRITES_GUARDED_BY(slots_lock);
+	bool ring_with_bitmap WRITES_GUARDED_BY(slots_lock);
+	struct list rings GUARDED_BY(slots_lock); /* struct dirty_ring */
+	/* eager splitting: how much between two looks at mmu_lock's waiters; 0: off */
+	u64 split_chunk GUARDED_BY(slots_lock);
+	struct split_cache split_cache GUARDED_BY(slots_lock);
 };
 
 /* ipa_bits 32..48. 0, -ENOMEM. Registers with the notifier and waits for pairs in flight (I-06). No lock held. */

@@ -27,9 +27,9 @@ struct vma_fact {
 
 struct vma_cache {
 	struct mutex lock; /* a leaf: nothing is allocated or freed under it */
-	struct itree tree;
-	u32 pairs; /* in flight, of those that change mappings */
-	u64 seq;   /* raised by each invalidation, at both ends of a pair */
+	struct itree tree GUARDED_BY(lock);
+	u32 pairs GUARDED_BY(lock); /* in flight, of those that change mappings */
+	u64 seq GUARDED_BY(lock);   /* raised by each invalidation, at both ends of a pair */
 };
 
 struct vma_cache *vma_cache_create(void);

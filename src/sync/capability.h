@@ -9,8 +9,14 @@
 #define TSA_ATTR(x)
 #endif
 
-#define CAPABILITY(name)	    TSA_ATTR(capability(name))
-#define GUARDED_BY(x)		    /* documentation: clang 14 cannot name a sibling member in C */
+#define CAPABILITY(name) TSA_ATTR(capability(name))
+/*
+ * Of a member: once another thread has found the object, the member is used, or only written, under that lock, which is a member of
+ * the same struct or of one around it, as reached from here. Several may be given. No attribute, since clang 14 cannot name a sibling
+ * member in C: tools/explore-guards makes the explorer check them. A lock behind a pointer ("mem->slots_lock") is for readers only.
+ */
+#define GUARDED_BY(lock)
+#define WRITES_GUARDED_BY(lock)
 #define REQUIRES(...)		    TSA_ATTR(requires_capability(__VA_ARGS__))
 #define REQUIRES_SHARED(...)	    TSA_ATTR(requires_shared_capability(__VA_ARGS__))
 #define ACQUIRE(...)		    TSA_ATTR(acquire_capability(__VA_ARGS__))

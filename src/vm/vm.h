@@ -49,7 +49,7 @@ struct vm {
 	struct ref users;
 	/* --- lock (RANK_VM) --- */
 	struct mutex lock; /* vCPU creation, device creation and attributes */
-	u32 created_vcpus;
+	u32 created_vcpus GUARDED_BY(lock);
 	/* --- constant --- */
 	u64 mm_id;	/* of the creator: admission */
 	u64 extensions; /* VM_EXT_* of the handle */

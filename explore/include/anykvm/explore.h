@@ -120,6 +120,11 @@ void explore_spin(void);
 /* Heap. Zeroed, 16-byte aligned or as align says. NULL only if a failure was chosen (fallible) or memory is really out. */
 void *explore_alloc(size_t size, size_t align, const char *type, bool fallible);
 void explore_free(void *p);
+/*
+ * Counters for people: atomic operations there order nothing, and nobody decides by what they give. They are no operations of the
+ * explorer, so that two threads that count need not be tried in both orders. Until the memory is freed.
+ */
+void explore_quiet(const void *p, size_t size);
 /* Whether p points into a live object of the explorer's heap. */
 bool explore_is_live(const void *p);
 
