@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "search/memory.h"
+#include "search/replay.h"
 
 #define BIT(f) (1u << (f))
 
@@ -49,13 +50,6 @@ struct schedule schedule_of(const struct execution *x, const unsigned *choice, u
 	return s;
 }
 
-struct replay {
-	struct strategy strategy; /* must be first */
-	const struct schedule *s;
-	uint32_t pick, choice; /* next deviation of each sort */
-	uint32_t nr_choices, left_out;
-};
-
 /* The next deviation of that sort from *i on, if it is for at. */
 static const struct deviation *deviation_at(const struct replay *r, bool choice, uint32_t at,
 					    uint32_t *i)
@@ -72,35 +66,69 @@ static int replay_pick(struct strategy *strategy, const struct point *p)
 	struct replay *r = (struct replay *)strategy;
 	const struct deviation *d = deviation_at(r, false, p->step, &r->pick);
 
+	r->current = default_fiber(p->current, p->enabled);
 	if (d && d->take < MAX_FIBERS && p->enabled & BIT(d->take))
-		return d->take;
-	r->left_out += d != NULL;
-	return default_fiber(p->current, p->enabled);
+		r->current = d->take;
+	else
+		r->left_out += d != NULL;
+	return r->current;
+}
+
+static void note_choice(struct replay *r, unsigned value)
+{
+	uint32_t room = r->room;
+
+	if (r->nr_choices == room) {
+		r->made = memory_grow(r->made, &r->room, sizeof(*r->made));
+		r->maker = memory_grow(r->maker, &room, sizeof(*r->maker));
+	}
+	r->made[r->nr_choices] = value;
+	r->maker[r->nr_choices++] = r->current;
 }
 
 static unsigned replay_choose(struct strategy *strategy, unsigned n, bool fault, const char *what)
 {
 	struct replay *r = (struct replay *)strategy;
-	const struct deviation *d = deviation_at(r, true, r->nr_choices++, &r->choice);
+	const struct deviation *d = deviation_at(r, true, r->nr_choices, &r->choice);
+	unsigned value = d && d->take < n ? d->take : 0;
 
 	(void)fault;
 	(void)what;
-	if (d && d->take < n)
-		return d->take;
-	r->left_out += d != NULL;
-	return 0;
+	r->left_out += d && d->take >= n;
+	note_choice(r, value);
+	return value;
+}
+
+const struct execution *replay_run(struct replay *r, const struct explore_scenario *sc,
+				   const struct schedule *s, const struct engine_limits *limits,
+				   bool record, bool order)
+{
+	memset(r, 0, sizeof(*r));
+	r->strategy = (struct strategy){
+		.pick = replay_pick, .choose = replay_choose, .wants_order = order};
+	r->s = s;
+	r->current = NO_FIBER;
+	return engine_run(sc, &r->strategy, limits, record);
+}
+
+void replay_free(struct replay *r)
+{
+	free(r->made);
+	free(r->maker);
+	memset(r, 0, sizeof(*r));
 }
 
 const struct execution *schedule_run(const struct explore_scenario *sc, const struct schedule *s,
 				     const struct engine_limits *limits, bool record,
 				     bool *followed)
 {
-	struct replay r = {.strategy = {.pick = replay_pick, .choose = replay_choose}, .s = s};
-	const struct execution *x = engine_run(sc, &r.strategy, limits, record);
+	struct replay r;
+	const struct execution *x = replay_run(&r, sc, s, limits, record, false);
 	bool all = !r.left_out;
 
 	for (uint32_t i = 0; i < s->nr; i++)
 		all &= i < (s->deviation[i].choice ? r.choice : r.pick);
 	*followed = all;
+	replay_free(&r);
 	return x;
 }

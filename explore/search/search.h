@@ -23,36 +23,37 @@ enum search_verdict {
 };
 
 struct search_result;
-struct search_part;
 
 struct search_options {
 	enum search_mode mode;
 	unsigned bound;
 	uint64_t seed;
-	uint64_t
-		runs; /* at most so many executions (of each part of a portfolio); 0: default of the mode */
-	double seconds; /* at most that long; 0: no limit. The verdict of an exhausted search never depends on it */
+	/* At most so many executions (of each part of a portfolio); 0: default of the mode. */
+	uint64_t runs;
+	/* At most that long; 0: no limit. The verdict of an exhausted search never depends on it. */
+	double seconds;
 	struct engine_limits limits;
 	bool count_classes; /* keep the set of class hashes (always on in DPOR and naive) */
 	/* Called now and then; false stops the search (Ctrl-C). */
 	bool (*progress)(void *arg, const struct search_result *so_far);
 	void *arg;
-	/* A part of a DPOR or bounded search: the choice prefix it stays in; see search/part.h. NULL: all. */
-	const struct search_part *part;
 };
 
 struct search_result {
 	enum search_verdict verdict;
 	enum search_mode mode; /* of a portfolio: the part that ended it */
 	unsigned bound;	       /* highest bound that was exhausted; ~0: none */
-	uint64_t runs, abandoned,
-		events;	       /* executions, those given up as redundant, events in all */
+	uint64_t runs;	       /* executions */
+	uint64_t abandoned;    /* those given up as redundant */
+	uint64_t events;       /* in all */
 	uint64_t classes;      /* different dependence orders of executions that ended */
 	uint64_t classes_hash; /* of the set: order does not matter */
-	double done; /* share covered, estimated from the tree of choices (Knuth): 0..1; 1 when exhausted */
+	double done; /* share covered, estimated from the tree of choices: 0..1; 1 when exhausted */
 	double seconds;
 	uint32_t max_events; /* of one execution */
 	bool interrupted, out_of_time, limit_hit;
+	/* Not empty: why nothing can be said (executions are not repeatable). There is no verdict then. */
+	char broken[256];
 	/* SEARCH_FOUND */
 	struct violation violation;
 	struct schedule schedule; /* as found, not shrunk */

@@ -140,22 +140,19 @@ static void fill_node(struct tree *t, struct node *n, const struct point *p)
 		n->todo = BIT(n->taken);
 }
 
-/* Who sleeps in the branches of n that are tried after those in done. */
-static uint32_t asleep(const struct tree *t, const struct node *n)
+uint32_t tree_asleep(enum tree_kind kind, const struct node *n, uint32_t tried)
 {
-	uint32_t tried = n->done;
-
-	if (t->kind == TREE_NAIVE || t->kind == TREE_DELAYS || n->choice)
+	if (kind == TREE_NAIVE || kind == TREE_DELAYS || n->choice)
 		return n->sleep;
-	if (t->kind == TREE_PREEMPTIONS)
+	if (kind == TREE_PREEMPTIONS)
 		tried &= has(n->enabled, n->before) ? BIT(n->before) : 0;
-	return (n->sleep | tried) & ~BIT(n->taken);
+	return n->sleep | tried;
 }
 
 /* Those of them that still do after the step that p->pending says. */
 static uint32_t asleep_after(const struct tree *t, const struct node *n, const struct point *p)
 {
-	uint32_t set = asleep(t, n);
+	uint32_t set = tree_asleep(t->kind, n, n->done) & ~BIT(n->taken);
 
 	for (uint32_t left = set; left; left &= left - 1)
 		if (op_dependent(&p->pending[n->taken], &p->pending[lowest(left)]))
@@ -288,6 +285,7 @@ bool tree_next(struct tree *t)
 			return true;
 		t->nr--;
 	}
+	t->exhausted = true;
 	return false;
 }
 
@@ -307,16 +305,23 @@ double tree_done(const struct tree *t)
 	return share;
 }
 
-struct schedule tree_schedule(const struct tree *t, const struct execution *x)
+unsigned *tree_choices(const struct tree *t, uint32_t *nr)
 {
-	unsigned *choice = memory_get((t->nr_choices + 1) * sizeof(*choice));
-	struct schedule s;
-	uint32_t nr = 0;
+	unsigned *choice = memory_get(t->pos * sizeof(*choice));
 
+	*nr = 0;
 	for (uint32_t i = 0; i < t->pos; i++)
 		if (t->node[i].choice)
-			choice[nr++] = t->node[i].taken;
-	s = schedule_of(x, choice, nr);
+			choice[(*nr)++] = t->node[i].taken;
+	return choice;
+}
+
+struct schedule tree_schedule(const struct tree *t, const struct execution *x)
+{
+	uint32_t nr;
+	unsigned *choice = tree_choices(t, &nr);
+	struct schedule s = schedule_of(x, choice, nr);
+
 	free(choice);
 	return s;
 }

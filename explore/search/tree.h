@@ -61,7 +61,9 @@ struct tree {
 	uint32_t step;
 	uint32_t nr_choices, deviation; /* while the path to the root is made */
 	uint32_t sleep;
-	bool diverged; /* the code did not do again what it did before */
+	bool exhausted;
+	bool limit_hit; /* an execution was cut short: kept by whoever runs them */
+	bool diverged;	/* the code did not do again what it did before */
 	/* positions of each fiber's events, for race.c */
 	struct {
 		uint32_t *at, nr, room;
@@ -76,12 +78,17 @@ void tree_free(struct tree *t);
 void tree_begin(struct tree *t);
 /* After it: learns from its races. */
 void tree_learn(struct tree *t, const struct execution *x);
-/* Moves on to the next path; false: there is none left. */
+/* Moves on to the next path; false: there is none left, t is exhausted. */
 bool tree_next(struct tree *t);
-/* What made the execution that just ended. malloc'ed. */
+/* The choices made in the execution that just ended. malloc'ed. */
+unsigned *tree_choices(const struct tree *t, uint32_t *nr);
+/* What made it. malloc'ed. */
 struct schedule tree_schedule(const struct tree *t, const struct execution *x);
 /* Estimated share of the tree that is behind us, 0 to 1: each branch of a node counts the same. */
 double tree_done(const struct tree *t);
+
+/* Who is asleep in a branch of n that is tried after those in tried. */
+uint32_t tree_asleep(enum tree_kind kind, const struct node *n, uint32_t tried);
 
 /* race.c */
 void tree_add_races(struct tree *t, const struct execution *x);
