@@ -99,18 +99,6 @@ static bool close_file(FILE *f, const char *path)
 	return !bad;
 }
 
-static void quote(FILE *f, const char *text)
-{
-	fputc('"', f);
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			fputc('\\', f);
-		if ((unsigned char)*text >= ' ')
-			fputc(*text, f);
-	}
-	fputc('"', f);
-}
-
 static void json_item(FILE *f, const struct item *it)
 {
 	struct report_search s = search_of(it);
@@ -124,18 +112,19 @@ static void json_item(FILE *f, const struct item *it)
 		return;
 	}
 	fprintf(f, "{\"format\": \"explore-incomplete-1\", \"scenario\": ");
-	quote(f, it->scenario.name);
+	json_quote(f, it->scenario.name);
 	fprintf(f, ", \"verdict\": \"%s\", \"why\": ",
 		it->state == ITEM_BROKEN ? "broken" : "stopped");
-	quote(f, it->broken ? it->broken : "stopped by a signal");
+	json_quote(f, it->broken ? it->broken : "stopped by a signal");
 	fputs("}", f);
 }
 
 /*
  * One item: its own document (explore-violation-1, explore-certificate-1 or explore-incomplete-1). More: {"format":
- * "explore-results-1", "results": [...]} of those.
+ * "explore-results-1", "results": [...]} of those, and of explore-order-1.
  */
-static bool write_json(const char *path, const struct item *it, size_t nr)
+static bool write_json(const char *path, const struct item *it, size_t nr,
+		       const struct order *order)
 {
 	FILE *f = open_file(path);
 
@@ -148,8 +137,10 @@ static bool write_json(const char *path, const struct item *it, size_t nr)
 			fputs(",\n", f);
 		json_item(f, &it[i]);
 	}
-	if (nr != 1)
+	if (nr != 1) {
+		order_print_json(order, f, ",\n");
 		fputs("]}", f);
+	}
 	fputc('\n', f);
 	return close_file(f, path);
 }
@@ -191,12 +182,13 @@ static bool write_html(const char *path, const struct item *it, size_t nr)
 	return good;
 }
 
-bool output_files(const struct options *o, const struct item *it, size_t nr)
+bool output_files(const struct options *o, const struct item *it, size_t nr,
+		  const struct order *order)
 {
 	bool good = true;
 
 	if (o->json)
-		good &= write_json(o->json, it, nr);
+		good &= write_json(o->json, it, nr, order);
 	if (o->html)
 		good &= write_html(o->html, it, nr);
 	return good;

@@ -4,6 +4,7 @@
 #define ANYKVM_EXPLORE_OUTPUT_H
 
 #include "command/item.h"
+#include "command/order.h"
 
 struct tally {
 	size_t violations, broken, proved, searched, stopped;
@@ -14,8 +15,9 @@ void output_item(const struct options *o, const struct item *it, bool alone);
 void output_count(struct tally *t, const struct item *it);
 /* The last line of more than one item. */
 void output_tally(const struct options *o, const struct tally *t);
-/* --json and --html. False after a message. */
-bool output_files(const struct options *o, const struct item *it, size_t nr);
+/* --json and --html; order: NULL with one item. False after a message. */
+bool output_files(const struct options *o, const struct item *it, size_t nr,
+		  const struct order *order);
 /* Exit status of it all. */
 int output_status(const struct tally *t);
 

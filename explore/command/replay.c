@@ -88,7 +88,7 @@ static int replay(struct options *o, const struct explore_scenario *sc, const st
 	}
 	output_item(o, &it, true);
 	output_count(&tally, &it);
-	written = output_files(o, &it, 1);
+	written = output_files(o, &it, 1, NULL);
 	item_free(&it);
 	return written ? output_status(&tally) : STATUS_MISUSE;
 }

@@ -136,6 +136,7 @@ int run_main(struct options *o)
 			    .ended = on_ended,
 			    .tick = on_tick,
 			    .wanted = on_wanted};
+	struct order *order;
 	bool written;
 
 	if (!choose(o))
@@ -151,13 +152,21 @@ int run_main(struct options *o)
 	stop_watch();
 	pool_run(&pool);
 	clear_progress(&r);
-	for (size_t i = 0; i < r.nr; i++)
+	order = order_new();
+	for (size_t i = 0; i < r.nr; i++) {
 		output_count(&r.tally, &r.item[i]);
+		if (r.item[i].order)
+			order_add(order, r.item[i].order);
+	}
 	for (; r.printed < r.nr; r.printed++)
 		output_item(o, &r.item[r.printed], r.nr == 1);
-	if (r.nr > 1)
+	if (r.nr > 1) {
+		r.tally.violations += order_count(order);
+		order_print(order, o->out);
 		output_tally(o, &r.tally);
-	written = output_files(o, r.item, r.nr);
+	}
+	written = output_files(o, r.item, r.nr, order);
+	order_free(order);
 	for (size_t i = 0; i < r.nr; i++)
 		item_free(&r.item[i]);
 	free(r.item);

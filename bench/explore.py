@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The targets of the schedule explorer, measured: bench/explore.py BUILD [--rounds N] [--quick]
+
+Prints one line a target: its number, what was measured, what is asked for, and "met", "NOT MET" or "not measured" with the reason.
+Speeds (1, 2, 3, 4, 5, 6, 12) are those of this machine, best of the rounds; all others are the same everywhere. Exit status 1: one
+is not met.
+
+    --quick    leaves out what takes minutes: the proofs of the real code, its broken forms, a thousand replays of each report
+"""
+import argparse
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SEEDS = ["seed-a0", "seed-a1", "seed-a2", "seed-b0", "seed-b2"]
+# The same faults in the library itself, by the mutants that put them back.
+REAL = {"A0": "mem-A0-close-flushes-as-well", "A1": "mem-A1-shadow-mmus-freed-twice", "A2": "mem-A2-split-cache-freed-twice",
+        "B0": "mem-I26-unbind-gives-up-on-a-dying-file", "B2": "mem-I32-release-in-section-unchecked"}
+PROBES = 12
+CORES = 4
+
+
+class Missing(Exception):
+    """Why a target cannot be measured."""
+
+
+class Done:
+    def __init__(self, status, out, err, wall, cpu):
+        self.status, self.out, self.err, self.wall, self.cpu = status, out, err, wall, cpu
+
+    def stats(self):
+        """Lines of --stats by scenario."""
+        rows = [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
+        if not rows:
+            raise Missing("no figures: " + (self.err or self.out).strip()[-200:])
+        return {row["scenario"]: row for row in rows}
+
+
+class Bench:
+    def __init__(self, build, rounds, quick):
+        self.build, self.rounds, self.quick = build, rounds, quick
+        self.corpus = os.path.join(build, "explore", "tests", "explore-corpus")
+        self.kvm = os.path.join(build, "explore", "kvm", "anykvm-explore")
+
+    def run(self, program, *arguments, timeout=600):
+        if not os.path.exists(program):
+            raise Missing(f"{os.path.relpath(program, self.build)} is not built")
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        try:
+            done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  errors="replace", timeout=timeout, check=False)
+        except subprocess.TimeoutExpired:
+            raise Missing(f"{' '.join(arguments)} took more than {timeout} s")
+        wall = time.monotonic() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        if done.returncode not in (0, 1):
+            raise Missing(f"{os.path.basename(program)} {' '.join(arguments)} ended with status {done.returncode}: {done.stderr.strip()[-200:]}")
+        return Done(done.returncode, done.stdout, done.stderr, wall, cpu)
+
+    def figures(self, program, scenario, *arguments):
+        """Of the quickest round."""
+        rows = [self.run(program, "run", scenario, "-q", "--stats", *arguments).stats()[scenario] for _ in range(self.rounds)]
+        return min(rows, key=lambda row: row["seconds"])
+
+    def names(self, program, pattern=""):
+        return [line.split()[0] for line in self.run(program, "list").out.splitlines() if re.match(pattern, line)]
+
+    def with_fault(self, name):
+        tool = subprocess.run([os.path.join(ROOT, "tools", "explore-mutant"), "--build", self.build, name], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        if tool.returncode:
+            raise Missing(f"{name}: {tool.stderr.strip()[-200:]}")
+        return tool.stdout.splitlines()[-1]
+
+    def mutants(self):
+        """Scenario: its broken forms."""
+        found, name = {}, None
+        for line in self.run(self.kvm, "list", "--long").out.splitlines():
+            if not line.startswith(" "):
+                name = line.split()[0]
+                found[name] = []
+            elif line.strip().startswith("mutants:"):
+                found[name] = [m.strip() for m in line.split(":", 1)[1].split(",")]
+        return found
+
+
+def per_second(row, what):
+    return row[what] / max(row["seconds"], 1e-9)
+
+
+def steps_a_second(b):
+    bound = per_second(b.figures(b.corpus, "seed-b1-5-threads", "--bound", "2"), "steps")
+    wander = per_second(b.figures(b.corpus, "seed-b1-5-threads", "--seed", "1", "--runs", "200000"), "steps")
+    dpor = per_second(b.figures(b.corpus, "seed-b1-6-threads", "--exhaustive"), "steps")
+    return (f"bound {bound / 1e6:.1f} M, random {wander / 1e6:.1f} M, DPOR {dpor / 1e6:.1f} M steps/s", ">= 10 M; DPOR >= 3 M",
+            min(bound, wander) >= 10e6 and dpor >= 3e6)
+
+
+def executions_a_second(b):
+    small = b.figures(b.corpus, "seed-b1-5-threads", "--bound", "2")
+    text = f"{per_second(small, 'executions') / 1e3:.0f} k/s at {small['steps'] / small['executions']:.0f} steps"
+    met = per_second(small, "executions") >= 200e3
+    large = None
+    for name in b.names(b.kvm):
+        row = b.run(b.kvm, "run", name, "-q", "--stats", "--seed", "1", "--runs", "500").stats()[name]
+        if not large or row["steps"] / row["executions"] > large["steps"] / large["executions"]:
+            large = row
+    text += f"; {per_second(large, 'executions') / 1e3:.1f} k/s at {large['steps'] / large['executions']:.0f} (library, {large['scenario']})"
+    return text, ">= 200 k at 50, >= 10 k at 1,000", met and per_second(large, "executions") >= 10e3
+
+
+def seeds_found(b):
+    worst, most, missed = 0, 0, []
+    for name in SEEDS:
+        rounds = [b.run(b.corpus, "run", name, "--stats") for _ in range(b.rounds)]
+        if rounds[0].status != 1:
+            missed.append(name)
+            continue
+        worst = max(worst, min(r.wall for r in rounds))
+        most = max(most, rounds[0].stats()[name]["found_at"])
+    if missed:
+        return "not found: " + ", ".join(missed), "each found", False
+    return (f"slowest {worst * 1e3:.0f} ms from start to report, first seen in execution {most} at the latest", "<= 50 ms, <= 100 executions",
+            worst <= 0.05 and most <= 100)
+
+
+def seeds_proved(b):
+    times = {}
+    for name in ("seed-a3", "seed-b1"):
+        row = b.figures(b.corpus, name, "--exhaustive")
+        if "proved" not in b.run(b.corpus, "run", name, "--exhaustive").out:
+            return f"{name} is not proved", "proved", False
+        times[name] = row
+    naive = b.run(b.corpus, "run", "seed-b1", "-q", "--stats", "--naive").stats()["seed-b1"]
+    classes = times["seed-b1"]["classes"]
+    slowest = max(row["seconds"] for row in times.values())
+    return (f"slower one {slowest * 1e3:.1f} ms; {classes} classes, naive {naive['classes']} in {naive['executions']} orders",
+            "<= 10 ms, equal counts", slowest <= 0.01 and classes == naive["classes"])
+
+
+def real_seeds(b):
+    worst, missed, proofs, open_ = 0, [], 0, []
+    homes = set()
+    for seed, mutant in REAL.items():
+        program = b.with_fault(mutant)
+        done = b.run(program, "run", "--mutated", mutant)
+        if done.status != 1:
+            missed.append(seed)
+        worst = max(worst, done.wall)
+        homes |= {name for name, mutants in b.mutants().items() if mutant in mutants}
+    if not b.quick:
+        for name in sorted(homes):
+            done = b.run(b.kvm, "run", name, "-j", str(CORES), "--seconds", "60")
+            if done.status:
+                missed.append(name + " (false alarm)")
+            elif "proved" in done.out:
+                proofs += 1
+            else:
+                open_.append(name + (" (bound 2)" if re.search(r"at most [2-9] switch", done.out) else ""))
+    text = f"slowest {worst:.2f} s"
+    text += f"; not found: {', '.join(missed)}" if missed else ""
+    text += "; proofs left out" if b.quick else f"; {proofs} of {len(homes)} proved"
+    text += f", searched: {', '.join(open_)}" if open_ else ""
+    return (text, "bug <= 2 s; proof, or bound 2, in 60 s", worst <= 2 and not missed and all("bound 2" in o for o in open_))
+
+
+def five_threads(b):
+    five, six = (b.figures(b.corpus, f"seed-b1-{n}-threads", "--exhaustive") for n in (5, 6))
+    return (f"5 threads: {five['executions']} runs, {five['classes']} classes, {five['seconds']:.3f} s; 6: {six['executions']} runs, "
+            f"{six['seconds']:.1f} s", "<= 5,100 runs, <= 0.1 s; 6 threads <= 10 s",
+            five["executions"] <= 5100 and five["seconds"] <= 0.1 and six["seconds"] <= 10)
+
+
+def minimal_reports(b):
+    worse, looked = [], 0
+    for name in SEEDS + b.names(b.corpus, "probe"):
+        done = b.run(b.corpus, "run", name, "--json", "-")
+        if done.status != 1:
+            continue
+        looked += 1
+        switches = json.loads(done.out)["switches"]
+        for bound in range(switches):
+            if b.run(b.corpus, "run", name, "-q", "--bound", str(bound)).status == 1:
+                worse.append(f"{name} ({switches}, bound {bound} finds it)")
+                break
+    return (f"{looked - len(worse)} of {looked} reports have the fewest preemptions" + (": not " + ", ".join(worse) if worse else ""), "all",
+            looked > 0 and not worse)
+
+
+def corpus_covered(b):
+    if b.quick:
+        raise Missing("left out by --quick")
+    found, missed, total = 0, [], 0
+    for scenario, mutants in b.mutants().items():
+        for mutant in mutants:
+            total += 1
+            try:
+                if b.run(b.with_fault(mutant), "run", scenario, "--mutated", mutant, "-q").status == 1:
+                    found += 1
+                    continue
+            except Missing:
+                pass
+            missed.append(f"{scenario} + {mutant}")
+    proved = reached = 0
+    names = b.names(b.kvm)
+    alarms = []
+    for name in names:
+        done = b.run(b.kvm, "run", name, "--seconds", "60", "-j", str(CORES))
+        proved += "proved" in done.out
+        reached += "proved" in done.out or bool(re.search(r"at most [2-9] switch", done.out))
+        if done.status:
+            alarms.append(name)
+    text = f"{found} of {total} broken forms found, {proved} of {len(names)} fixed ones proved, {reached} proved or bound 2 exhausted"
+    text += f"; missed {', '.join(missed[:5])}" if missed else ""
+    text += f"; alarms {', '.join(alarms)}" if alarms else ""
+    return text, "all found; >= 60 % proved, bound 2 for the rest", (found == total and proved >= 0.6 * len(names) and reached == len(names)
+                                                                     and not alarms)
+
+
+def mutation_score(b):
+    raise Missing("it takes hours: tools/mutation-score measures it")
+
+
+def false_alarms(b):
+    good = [n for n in b.names(b.corpus) if n.startswith("litmus")] + ["seed-a3", "seed-b1"]
+    if len(good) < 10:
+        raise Missing("no litmus programs in the corpus")
+    done = b.run(b.corpus, "run", *good)
+    alarms = re.search(r"^(\d+) violations?,", done.out, re.M)
+    return (f"{alarms.group(1)} in {len(good)} correct programs", "0 in >= 40", alarms.group(1) == "0" and not done.status and len(good) >= 42)
+
+
+def replays(b):
+    count = 100 if b.quick else 1000
+    reports = 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "report.json")
+        for name in SEEDS:
+            b.run(b.corpus, "run", name, "--json", path)
+            first = b.run(b.corpus, "replay", path).out
+            reports += 1
+            for _ in range(count - 1):
+                if b.run(b.corpus, "replay", path).out != first:
+                    return f"{name}: replays differ", "100 % of 1,000", False
+    return (f"{reports} reports, {count} replays each, all the same bytes (this compiler and processor; .ci/run compares the others)",
+            "100 % of 1,000", count == 1000)
+
+
+def sharding(b):
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["seed-b1-6-threads", "--exhaustive"]
+        whole = min(b.run(b.corpus, "run", *arguments, "-q", "-j", "1").cpu for _ in range(b.rounds))
+        plan = subprocess.run([b.corpus, "plan", "--parts", str(CORES), *arguments], cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
+        if plan.returncode:
+            raise Missing("plan does not work")
+        times = []
+        for line in plan.stdout.splitlines():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run(line, shell=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return (f"{whole / max(times):.2f} x in {CORES} processes (CPU time of the whole against that of the longest part)", ">= 3.4 x",
+            whole / max(times) >= 3.4)
+
+
+def detectors(b):
+    broken = b.names(b.corpus, "probe-.*")
+    if not broken:
+        raise Missing("no probes in the corpus")
+    tests = subprocess.run(["meson", "test", "-C", b.build, "--no-rebuild", "explore-probes"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, check=False)
+    if "No suitable tests" in tests.stdout:
+        raise Missing("there is no test explore-probes")
+    return ("all classes reported, each at its place" if not tests.returncode else "the test explore-probes fails"), f"{PROBES} of {PROBES}", not tests.returncode
+
+
+TARGETS = [("steps a second", steps_a_second), ("executions a second", executions_a_second), ("seed bugs", seeds_found),
+           ("seed proofs", seeds_proved), ("seeds in the library", real_seeds), ("growth with threads", five_threads),
+           ("minimality", minimal_reports), ("corpus", corpus_covered), ("mutation score", mutation_score), ("false alarms", false_alarms),
+           ("replay", replays), ("sharding", sharding), ("detectors", detectors)]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("build")
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--quick", action="store_true")
+    p.add_argument("--json", action="store_true")
+    p.add_argument("--only", type=int, action="append", help="number of a target")
+    args = p.parse_args()
+    b = Bench(os.path.abspath(args.build), args.rounds, args.quick)
+    bad = False
+    for number, (name, measure) in enumerate(TARGETS, 1):
+        if args.only and number not in args.only:
+            continue
+        try:
+            measured, asked, met = measure(b)
+            verdict = "met" if met else "NOT MET"
+            bad |= not met
+        except Missing as e:
+            measured, asked, verdict = str(e), "", "not measured"
+        if args.json:
+            print(json.dumps({"bench": f"explore {number} {name}", "measured": measured, "target": asked, "verdict": verdict}), flush=True)
+        elif asked:
+            print(f"{number:2} {name:22} {verdict:12} {measured}  [{asked}]", flush=True)
+        else:
+            print(f"{number:2} {name:22} {verdict}: {measured}", flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
