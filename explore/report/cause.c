@@ -214,6 +214,10 @@ void cause_find(struct story *s)
 	switch (s->in->x->violation.kind) {
 	case BAD_USE_AFTER_FREE:
 		missing_between(s, "free", "the use", "the free", "must come before", true);
+		/* Found at the free, with the use of before. */
+		if (!s->missing)
+			missing_between(s, " by", "the free", "the use",
+					"must come, in every order of threads, before", false);
 		break;
 	case BAD_DOUBLE_FREE:
 		missing_between(s, "free", "the second free", "the first free", "must be seen by",
@@ -224,8 +228,8 @@ void cause_find(struct story *s)
 				"must come before or after, never beside,", true);
 		break;
 	case BAD_STALE_TRANSLATION:
-		missing_between(s, "install", "the use", "the installation",
-				"must be undone by the revocation before", false);
+		missing_between(s, "taken away", "the translation used", "the revocation",
+				"must come after, and undo,", false);
 		break;
 	case BAD_LOST_WAKEUP:
 		missing_wake(s);
