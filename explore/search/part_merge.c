@@ -15,14 +15,6 @@
 #include "search/memory.h"
 #include "search/plan.h"
 
-#define RANDOM_RUNS    1000
-#define RANDOM_EVENTS  1000000 /* of each of random and PCT */
-#define RANDOM_LEAST   50
-#define RANDOM_PIECES  4
-#define PCT_DEPTH      4
-#define EASY_BOUNDS    3 /* 0, 1, 2 are walked side by side */
-#define SAMPLING_ROUND 2 /* until then DPOR is alone: small scenarios are proved by then */
-
 #define BIT(f) (1u << (f))
 
 struct merge {
@@ -31,133 +23,6 @@ struct merge {
 	const char **result; /* of each item, behind the account */
 	struct search_result *r;
 };
-
-uint64_t plan_budget(unsigned round)
-{
-	return round < 3 ? 64u << 2 * round : 4096;
-}
-
-/* ---- what there is to do ---- */
-
-static void add_random(struct plan *p, uint64_t depth, uint64_t runs)
-{
-	unsigned pieces = runs < RANDOM_PIECES ? 1 : RANDOM_PIECES;
-
-	for (unsigned i = 0; i < pieces; i++) {
-		struct plan_item *it = plan_add_item(p);
-
-		it->kind = ITEM_RANDOM;
-		it->depth = depth;
-		it->seed = p->o.mode == SEARCH_PORTFOLIO ? p->o.seed + depth : p->o.seed;
-		it->first = runs * i / pieces;
-		it->runs = runs * (i + 1) / pieces - it->first;
-		it->vertex = NO_VERTEX;
-	}
-}
-
-static void add_serial(struct plan *p)
-{
-	struct plan_item *it = plan_add_item(p);
-
-	it->kind = ITEM_SERIAL;
-	it->vertex = NO_VERTEX;
-}
-
-static void add_branch(struct plan *p, uint64_t tree, uint32_t vertex, uint32_t take,
-		       uint32_t asleep, uint64_t weight)
-{
-	struct plan_item *it = plan_add_item(p);
-
-	it->kind = ITEM_TREE;
-	it->tree = tree;
-	it->vertex = vertex;
-	it->take = take;
-	it->asleep = asleep;
-	it->weight = weight;
-	it->runs = plan_budget(p->round);
-}
-
-static void add_tree(struct plan *p, enum tree_kind kind, unsigned bound)
-{
-	if (p->nr_trees == PLAN_TREES)
-		return;
-	p->tree[p->nr_trees] = (struct plan_tree){.kind = kind, .bound = bound};
-	add_branch(p, p->nr_trees++, NO_VERTEX, 0, 0, WHOLE_TREE);
-}
-
-static uint64_t random_runs(const struct plan *p, uint64_t length)
-{
-	uint64_t runs = p->o.runs ? p->o.runs : RANDOM_RUNS;
-
-	if (length && runs > RANDOM_EVENTS / length)
-		runs = RANDOM_EVENTS / length;
-	if (runs < RANDOM_LEAST && (!p->o.runs || p->o.runs >= RANDOM_LEAST))
-		runs = RANDOM_LEAST;
-	return runs;
-}
-
-static void add_first(struct plan *p)
-{
-	uint64_t runs = p->o.runs ? p->o.runs : RANDOM_RUNS;
-
-	switch (p->o.mode) {
-	case SEARCH_PORTFOLIO:
-		add_serial(p);
-		add_tree(p, TREE_DPOR, 0);
-		break;
-	case SEARCH_SERIAL:
-		add_serial(p);
-		break;
-	case SEARCH_RANDOM:
-		add_random(p, 0, runs);
-		break;
-	case SEARCH_PCT:
-		add_random(p, p->o.bound ? p->o.bound : 1, runs);
-		break;
-	case SEARCH_PREEMPTIONS:
-		add_tree(p, TREE_PREEMPTIONS, p->o.bound);
-		break;
-	case SEARCH_DELAYS:
-		add_tree(p, TREE_DELAYS, p->o.bound);
-		break;
-	case SEARCH_DPOR:
-		add_tree(p, TREE_DPOR, 0);
-		break;
-	case SEARCH_NAIVE:
-		add_tree(p, TREE_NAIVE, 0);
-		break;
-	}
-}
-
-char *part_plan(const struct search_options *o)
-{
-	struct plan p = {.o = *o};
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	add_first(&p);
-	plan_print(out, &p);
-	fclose(out);
-	plan_free(&p);
-	return text;
-}
-
-size_t part_items(const char *plan, unsigned *round)
-{
-	struct plan p;
-	size_t n;
-
-	if (!plan_parse(&p, plan))
-		return 0;
-	n = p.nr_items;
-	if (round)
-		*round = p.round;
-	plan_free(&p);
-	return n;
-}
-
-/* ---- what was done ---- */
 
 /* The results must be all those of this plan, each once. */
 static bool find_results(struct merge *m, const char *plan, const char *results, char *err,
@@ -208,17 +73,17 @@ static void add_branches(struct merge *m, const struct plan_item *it, uint32_t v
 
 	if (n->choice) {
 		for (uint32_t value = n->taken + !now; value < n->enabled; value++)
-			add_branch(&m->next, it->tree, vertex, value, n->sleep, weight);
+			plan_add_branch(&m->next, it->tree, vertex, value, n->sleep, weight);
 		return;
 	}
 	if (now)
-		add_branch(&m->next, it->tree, vertex, n->taken, tree_asleep(kind, n, tried),
-			   weight);
+		plan_add_branch(&m->next, it->tree, vertex, n->taken, tree_asleep(kind, n, tried),
+				weight);
 	tried |= BIT(n->taken);
 	for (left = n->todo & ~tried & ~n->sleep; left; left &= left - 1) {
 		int f = __builtin_ctz(left);
 
-		add_branch(&m->next, it->tree, vertex, f, tree_asleep(kind, n, tried), weight);
+		plan_add_branch(&m->next, it->tree, vertex, f, tree_asleep(kind, n, tried), weight);
 		tried |= BIT(f);
 	}
 }
@@ -284,8 +149,8 @@ static void meet_need(struct merge *m, const struct plan_item *it, uint32_t vert
 	for (uint32_t left = fibers & v->enabled & ~v->todo & ~v->sleep; left; left &= left - 1) {
 		int f = __builtin_ctz(left);
 
-		add_branch(&m->next, it->tree, vertex, f,
-			   tree_asleep(m->p->tree[it->tree].kind, &n, v->todo), 0);
+		plan_add_branch(&m->next, it->tree, vertex, f,
+				tree_asleep(m->p->tree[it->tree].kind, &n, v->todo), 0);
 		v->todo |= BIT(f);
 		if (!all)
 			return;
@@ -366,8 +231,6 @@ static bool unite(struct merge *m)
 	return true;
 }
 
-/* ---- what follows from it ---- */
-
 static bool has_items(const struct plan *p, unsigned tree)
 {
 	for (uint32_t i = 0; i < p->nr_items; i++)
@@ -407,28 +270,6 @@ static void judge_trees(struct merge *m)
 			m->r->verdict =
 				m->r->verdict == SEARCH_FOUND ? SEARCH_FOUND : SEARCH_PROVED;
 	}
-}
-
-/* DPOR alone is not enough: what else the portfolio has. */
-static void add_more(struct plan *p)
-{
-	unsigned last = p->nr_trees - 1;
-
-	if (p->o.mode != SEARCH_PORTFOLIO || p->round < SAMPLING_ROUND)
-		return;
-	if (p->round == SAMPLING_ROUND) {
-		uint64_t runs = random_runs(p, p->tree[0].account.max_events);
-
-		for (unsigned depth = 0; depth <= PCT_DEPTH; depth++)
-			add_random(p, depth, runs);
-		for (unsigned bound = 0; bound < EASY_BOUNDS; bound++)
-			add_tree(p, TREE_PREEMPTIONS, bound);
-		return;
-	}
-	for (unsigned i = 1; i <= last; i++)
-		if (p->tree[i].state != TREE_EXHAUSTED || p->tree[i].account.limit_hit)
-			return;
-	add_tree(p, TREE_PREEMPTIONS, p->tree[last].bound + 1);
 }
 
 /* Share of a tree that no item is left for. */
@@ -522,7 +363,7 @@ bool part_merge(const char *plan, const char *results, char **next, struct searc
 	if (ok) {
 		judge_trees(&m);
 		if (r->verdict == SEARCH_SEARCHED)
-			add_more(&m.next);
+			plan_add_more(&m.next);
 		sum_up(&m);
 		if (r->verdict == SEARCH_SEARCHED && m.next.nr_items)
 			*next = print_next(&m);

@@ -62,8 +62,11 @@ struct plan {
 void plan_free(struct plan *p);
 struct plan_item *plan_add_item(struct plan *p);
 uint32_t plan_add_vertex(struct plan *p, const struct vertex *v);
-/* The next round, or the first: budget of each item of a tree. */
-uint64_t plan_budget(unsigned round);
+/* An item for branch take of vertex, with what is asleep in it. */
+void plan_add_branch(struct plan *p, uint64_t tree, uint32_t vertex, uint32_t take, uint32_t asleep,
+		     uint64_t weight);
+/* A new round's items that no result asked for. */
+void plan_add_more(struct plan *p);
 
 void plan_print(FILE *out, struct plan *p);
 bool plan_parse(struct plan *p, const char *text);
