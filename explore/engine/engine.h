@@ -264,6 +264,8 @@ void engine_note(const struct op *op);
 /* Ends the execution; v is copied. Does not return. site is filled in from the running fiber if its pc[0] is 0. */
 __attribute__((noreturn)) void engine_violation(struct violation *v);
 __attribute__((noreturn, format(printf, 2, 3))) void engine_violation_text(enum violation_kind kind, const char *fmt, ...);
+/* The event that is being done, as in struct site. */
+uint32_t engine_step(void);
 /* The call stack of f now, with pc as innermost (0: none). */
 void engine_site(const struct fiber *f, uintptr_t pc, struct site *out);
 /* Appends to the text of the running fiber's last record ("= -ENOENT"); nothing without recording. */

@@ -68,20 +68,21 @@ struct cell {
 	uint32_t run; /* execution it is of */
 	uint32_t clock[2];
 	uint32_t context[2]; /* call stack */
+	uint16_t step[2];    /* 1 + number of the event, 0: unknown */
 	uint8_t who[2];
-	uint8_t mask[2]; /* bytes; 0: unused */
-	uint8_t valid;	 /* bytes that are in the block */
-	uint8_t flags;
-	uint16_t reserved;
-	uint32_t more; /* first of the list, 0: none */
+	uint8_t mask[2];    /* bytes; 0: unused */
+	uint32_t more : 24; /* first of the list, 0: none */
+	uint32_t flags : 8;
 };
+_Static_assert(sizeof(struct cell) == 32, "four words of shadow for one");
 
 enum {
-	CELL_GUARDED = 1, /* some guard is about this word */
-	CELL_TRACKED = 2, /* in a block whose type has guards */
-	CELL_QUIET = 4,	  /* atomic operations on it are none of the explorer's */
-	CELL_WHOLE = 8,	  /* used by atomic operations of its size or more */
-	CELL_HALF = 16,	  /* its second half was used by atomic operations of that half */
+	CELL_GUARDED = 1,  /* some guard is about this word */
+	CELL_TRACKED = 2,  /* in a block whose type has guards */
+	CELL_QUIET = 4,	   /* atomic operations on it are none of the explorer's */
+	CELL_WHOLE = 8,	   /* used by atomic operations of its size or more */
+	CELL_HALF = 16,	   /* its second half was used by atomic operations of that half */
+	CELL_PARTIAL = 32, /* not all of it belongs to the block, or to the state of the process */
 };
 
 struct use {
@@ -157,6 +158,7 @@ uint8_t guard_flags(const struct block *b, uintptr_t word);
 /* A word was used by what is in a cell: who, from where. */
 struct past_use {
 	uint8_t who;
+	uint16_t step;
 	uint32_t context;
 };
 __attribute__((noreturn)) void blame_race(struct fiber *f, const struct use *a,

@@ -8,6 +8,7 @@
 #include "explore/kvm/backend.h"
 #include "explore/kvm/guards.h"
 #include "explore/kvm/host_sim.h"
+#include "explore/kvm/mutant.h"
 #include "explore/kvm/scenarios/scenarios.h"
 #include "host/alloc.h"
 #include "host/fd.h"
@@ -69,6 +70,7 @@ int main(int argc, char **argv)
 		.guard = explored_guards,
 		.nr_guards = nr_explored_guards,
 		.begin = begin,
+		.mutant = kvm_mutant,
 		.end = end,
 	};
 
