@@ -264,6 +264,8 @@ void engine_note(const struct op *op);
 /* Ends the execution; v is copied. Does not return. site is filled in from the running fiber if its pc[0] is 0. */
 __attribute__((noreturn)) void engine_violation(struct violation *v);
 __attribute__((noreturn, format(printf, 2, 3))) void engine_violation_text(enum violation_kind kind, const char *fmt, ...);
+/* The event that is being done, as in struct site. */
+uint32_t engine_step(void);
 /* The call stack of f now, with pc as innermost (0: none). */
 void engine_site(const struct fiber *f, uintptr_t pc, struct site *out);
 /* Appends to the text of the running fiber's last record ("= -ENOENT"); nothing without recording. */
@@ -286,6 +288,8 @@ void engine_describe(uintptr_t addr, char *buf, size_t size);
 /* heap/: the arena, its shadow, the compiler's hooks, races. */
 void heap_init(const struct explore_suite *suite);
 void heap_begin(const struct explore_scenario *s); /* rewinds */
+/* explore_alloc, asked for at pc. */
+void *heap_alloc(size_t size, size_t align, const char *type, bool fallible, uintptr_t pc);
 /* Violation or return: what is left alive at the end. */
 void heap_check_leaks(void);
 /* Violation if [addr, addr + size) is freed or beyond an object of the heap. Also by primitives, for their object. */

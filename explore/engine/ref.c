@@ -75,6 +75,7 @@ bool explore_ref_put(void *ref)
 	if (*ref_word(ref))
 		return false;
 	order_acquire(engine_current, &t->o.sync);
+	heap_own((uintptr_t)ref);
 	return true;
 }
 

@@ -32,6 +32,11 @@ const char *violation_name(enum violation_kind kind)
 	return names[kind];
 }
 
+uint32_t engine_step(void)
+{
+	return engine_concurrent && engine.x.nr_events ? engine.x.nr_events - 1 : ~0u;
+}
+
 void engine_site(const struct fiber *f, uintptr_t pc, struct site *out)
 {
 	unsigned n = 0;
@@ -43,7 +48,7 @@ void engine_site(const struct fiber *f, uintptr_t pc, struct site *out)
 	if (n < MAX_STACK)
 		out->pc[n] = 0;
 	out->fiber = f->id;
-	out->step = engine_concurrent && engine.x.nr_events ? engine.x.nr_events - 1 : ~0u;
+	out->step = engine_step();
 }
 
 void violation_add_site(struct violation *v, const char *what, const struct held *h, int fiber)
@@ -66,14 +71,14 @@ static uint64_t code_hash(uintptr_t pc)
 	return pc - (__ehdr_start ? (uintptr_t)__ehdr_start : 0);
 }
 
-/* The name without numbers: "struct vm #2+0x10" and "struct vm #1+0x10" are alike. */
+/* The name without numbers: "struct vm #2+0x10" and "struct vm #T1.1+0x10" are alike. */
 static uint64_t name_hash(const char *name)
 {
 	uint64_t h = 1;
 
 	for (; *name; name++) {
 		if (*name == '#') {
-			while (name[1] >= '0' && name[1] <= '9')
+			while ((name[1] >= '0' && name[1] <= '9') || name[1] == 'T' || name[1] == '.')
 				name++;
 			continue;
 		}

@@ -19,6 +19,7 @@ static void add_use(struct violation *v, const char *what, const struct past_use
 	struct site s;
 
 	context_site(past->context, past->who & HOW_FIBER, &s);
+	s.step = past->step - 1u;
 	add_other(v, what, &s);
 }
 

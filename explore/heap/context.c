@@ -69,7 +69,6 @@ void context_site(uint32_t context, int fiber, struct site *out)
 	for (unsigned i = 0; i < MAX_STACK; i++)
 		out->pc[i] = table[context].pc[i];
 	out->fiber = fiber;
-	out->step = ~0u;
 }
 
 HOOK void __tsan_func_entry(void *caller);

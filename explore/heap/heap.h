@@ -27,12 +27,19 @@
 #define WORD	      (1ul << WORD_SHIFT)
 #define MAX_BLOCKS    (1u << 20)
 #define NOBODY	      0xffu
+#define MAX_PARTS     8
 
 struct type {
 	const char *name;
 	uint32_t run; /* execution that count is of */
 	uint32_t count[MAX_FIBERS];
-	uint32_t guards; /* first of the suite's guards for this type, from 1; 0: none */
+	uint32_t guards;    /* first of the suite's guards for this type, from 1; 0: none */
+	uint8_t *word;	    /* flags of the first nr_words words' cells; NULL without guards */
+	uint8_t *word_part; /* which part each is in */
+	uint32_t nr_words;
+	size_t part
+		[MAX_PARTS]; /* offsets of parts with guards of their own, from 1; part 0 is the whole */
+	uint32_t nr_parts;
 };
 
 struct block {
@@ -44,9 +51,10 @@ struct block {
 	uint32_t lo, hi; /* words that have cells in this execution: from, up to */
 	uint32_t older;	 /* freed block that may be handed out again */
 	uint8_t fiber;	 /* that allocated it */
-	uint8_t owner;	 /* the only fiber that used it while threads ran, or NOBODY yet */
+	uint8_t owner
+		[MAX_PARTS]; /* the only fiber that used the part while threads ran, or NOBODY yet */
 	bool live;
-	bool published; /* a second fiber used it */
+	uint8_t published; /* a second fiber used the part: bits */
 	struct site allocated, freed;
 };
 
@@ -66,20 +74,21 @@ struct cell {
 	uint32_t run; /* execution it is of */
 	uint32_t clock[2];
 	uint32_t context[2]; /* call stack */
+	uint16_t step[2];    /* 1 + number of the event, 0: unknown */
 	uint8_t who[2];
-	uint8_t mask[2]; /* bytes; 0: unused */
-	uint8_t valid;	 /* bytes that are in the block */
-	uint8_t flags;
-	uint16_t reserved;
-	uint32_t more; /* first of the list, 0: none */
+	uint8_t mask[2];    /* bytes; 0: unused */
+	uint32_t more : 24; /* first of the list, 0: none */
+	uint32_t flags : 8;
 };
+_Static_assert(sizeof(struct cell) == 32, "four words of shadow for one");
 
 enum {
-	CELL_GUARDED = 1, /* some guard is about this word */
-	CELL_TRACKED = 2, /* in a block whose type has guards */
-	CELL_QUIET = 4,	  /* atomic operations on it are none of the explorer's */
-	CELL_WHOLE = 8,	  /* used by atomic operations of its size or more */
-	CELL_HALF = 16,	  /* its second half was used by atomic operations of that half */
+	CELL_GUARDED = 1,  /* some guard is about this word */
+	CELL_TRACKED = 2,  /* in a block whose type has guards */
+	CELL_QUIET = 4,	   /* atomic operations on it are none of the explorer's */
+	CELL_WHOLE = 8,	   /* used by atomic operations of its size or more */
+	CELL_HALF = 16,	   /* its second half was used by atomic operations of that half */
+	CELL_PARTIAL = 32, /* not all of it belongs to the block, or to the state of the process */
 };
 
 struct use {
@@ -148,12 +157,15 @@ void types_forget(void);
 void atomics_forget(void);
 
 /* An access by f to a block whose type has guards. */
-void guard_access(struct fiber *f, const struct use *a);
+void guard_access(struct fiber *f, const struct use *a, uint8_t flags);
+void guard_init(struct type *t);
+void guard_block(struct block *b, uint8_t owner);
 uint8_t guard_flags(const struct block *b, uintptr_t word);
 
 /* A word was used by what is in a cell: who, from where. */
 struct past_use {
 	uint8_t who;
+	uint16_t step;
 	uint32_t context;
 };
 __attribute__((noreturn)) void blame_race(struct fiber *f, const struct use *a,

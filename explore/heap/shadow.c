@@ -22,6 +22,7 @@
 
 struct more {
 	uint32_t clock, context, next;
+	uint16_t step;
 	uint8_t who, mask;
 };
 
@@ -103,12 +104,18 @@ static struct cell *region_cell(uintptr_t word)
 	return NULL;
 }
 
-/* Bytes of the word that belong to the state of the process. */
-static uint8_t region_bytes(uintptr_t word)
+/* Bytes of the word that belong to its block, or to the state of the process. */
+static uint8_t valid_bytes(uintptr_t word)
 {
 	const struct explore_suite *suite = heap.suite;
+	struct block *b;
 	uint8_t bytes = 0;
 
+	if (heap_contains(word)) {
+		b = heap_block(word);
+		return b->start + b->size - word < WORD ? (1u << (b->start + b->size - word)) - 1
+							: 0xff;
+	}
 	for (size_t i = 0; i < suite->nr_regions; i++)
 		for (unsigned k = 0; k < WORD; k++)
 			if (word + k - (uintptr_t)suite->region[i].start < suite->region[i].size)
@@ -122,7 +129,6 @@ static void reset_cell(struct cell *c)
 	c->mask[0] = c->mask[1] = 0;
 	c->more = 0;
 	c->flags = 0;
-	c->valid = 0xff;
 }
 
 /* The first use of a word in this execution. */
@@ -130,26 +136,21 @@ static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
 {
 	struct block *b;
 	uint32_t index;
-	size_t left;
 
+	reset_cell(c);
 	if (!heap_contains(a->word)) {
-		reset_cell(c);
-		c->valid = region_bytes(a->word);
+		c->flags = valid_bytes(a->word) == 0xff ? 0 : CELL_PARTIAL;
 		return;
 	}
+	c->run = 0;
 	b = heap_block(a->word);
-	if (!b)
+	/* The last granule of a block may end in words that are not the block's. */
+	if (!b || (b->live && a->word >= b->start + b->size))
 		blame_wild(f, a);
 	if (!b->live)
 		blame_freed(f, b, a);
-	left = b->start + b->size - a->word;
-	/* The last granule of a block may end in words that are not the block's. */
-	if (a->word >= b->start + b->size)
-		blame_wild(f, a);
-	reset_cell(c);
-	if (left < WORD)
-		c->valid = (1u << left) - 1;
-	c->flags = guard_flags(b, a->word);
+	c->run = heap.run;
+	c->flags = guard_flags(b, a->word) | (valid_bytes(a->word) == 0xff ? 0 : CELL_PARTIAL);
 	index = (a->word - b->start) >> WORD_SHIFT;
 	if (index < b->lo)
 		b->lo = index;
@@ -219,42 +220,51 @@ static bool replaces(uint8_t how, uint8_t who)
 	       (!(how & HOW_ATOMIC) || (who & HOW_ATOMIC));
 }
 
-static void check_past(struct fiber *f, const struct use *a, uint8_t *mask, uint8_t who,
-		       uint32_t clock, uint32_t context)
+static void check_past(struct fiber *f, const struct use *a, uint8_t *mask, uint32_t clock,
+		       struct past_use past)
 {
 	if (!(*mask & a->mask))
 		return;
-	if (came_before(f, who, clock)) {
-		if (replaces(a->how, who))
+	if (came_before(f, past.who, clock)) {
+		if (replaces(a->how, past.who))
 			*mask &= ~a->mask;
 		return;
 	}
-	if (((a->how | who) & HOW_WRITE) && !(a->how & who & HOW_ATOMIC)) {
-		struct past_use past = {who, context};
-
+	if (((a->how | past.who) & HOW_WRITE) && !(a->how & past.who & HOW_ATOMIC))
 		blame_race(f, a, &past);
-	}
 }
 
-static void check_list(struct fiber *f, const struct use *a, struct cell *c)
+static struct past_use past_of(const struct cell *c, unsigned slot)
 {
-	uint32_t *link = &c->more;
+	return (struct past_use){c->who[slot], c->step[slot], c->context[slot]};
+}
+
+static struct past_use past_more(const struct more *m)
+{
+	return (struct past_use){m->who, m->step, m->context};
+}
+
+static uint32_t check_list(struct fiber *f, const struct use *a, uint32_t first)
+{
+	uint32_t *link = &first;
 
 	while (*link) {
 		struct more *m = &more[*link];
 
-		check_past(f, a, &m->mask, m->who, m->clock, m->context);
+		check_past(f, a, &m->mask, m->clock, past_more(m));
 		if (m->mask)
 			link = &m->next;
 		else
 			*link = m->next;
 	}
+	return first;
 }
 
 static void keep_use(struct fiber *f, const struct use *a, struct cell *c)
 {
 	uint8_t who = f->id | a->how;
 	unsigned slot = !(a->how & HOW_WRITE);
+	uint32_t step = engine_step() + 1;
 
 	/* The other slot will do, unless it is the one that a use of this kind looks for first. */
 	if (c->mask[slot] && !c->mask[!slot])
@@ -263,14 +273,19 @@ static void keep_use(struct fiber *f, const struct use *a, struct cell *c)
 		uint32_t nr = take_more();
 
 		slot = !(a->how & HOW_WRITE);
-		more[nr] = (struct more){c->clock[slot], c->context[slot], c->more, c->who[slot],
-					 c->mask[slot]};
+		more[nr] = (struct more){.clock = c->clock[slot],
+					 .context = c->context[slot],
+					 .next = c->more,
+					 .step = c->step[slot],
+					 .who = c->who[slot],
+					 .mask = c->mask[slot]};
 		c->more = nr;
 		c->mask[slot] = 0;
 	}
 	c->mask[slot] |= a->mask;
 	c->who[slot] = who;
 	c->clock[slot] = f->sync.t[f->id];
+	c->step[slot] = step <= UINT16_MAX ? step : 0;
 	c->context[slot] = context_of(f, a->pc);
 }
 
@@ -280,17 +295,19 @@ static void use_cell(struct fiber *f, struct cell *c, const struct use *given)
 
 	if (UNLIKELY(c->run != heap.run))
 		enter_cell(f, c, &a);
-	if (UNLIKELY(a.mask & ~c->valid)) {
-		if (heap_contains(a.word))
+	if (UNLIKELY(c->flags & CELL_PARTIAL)) {
+		uint8_t valid = valid_bytes(a.word);
+
+		if ((a.mask & ~valid) && heap_contains(a.word))
 			blame_wild(f, &a);
-		a.mask &= c->valid;
+		a.mask &= valid;
 	}
 	if (UNLIKELY(c->flags & CELL_TRACKED))
-		guard_access(f, &a);
-	check_past(f, &a, &c->mask[0], c->who[0], c->clock[0], c->context[0]);
-	check_past(f, &a, &c->mask[1], c->who[1], c->clock[1], c->context[1]);
+		guard_access(f, &a, c->flags);
+	check_past(f, &a, &c->mask[0], c->clock[0], past_of(c, 0));
+	check_past(f, &a, &c->mask[1], c->clock[1], past_of(c, 1));
 	if (UNLIKELY(c->more))
-		check_list(f, &a, c);
+		c->more = check_list(f, &a, c->more);
 	if (LIKELY(a.mask))
 		keep_use(f, &a, c);
 }
@@ -307,10 +324,36 @@ static bool seen(const struct cell *c, const struct fiber *f, const struct use *
 	return !a->how && c->who[1] == f->id && c->clock[1] == now && !(a->mask & ~c->mask[1]);
 }
 
+/*
+ * Setup and finish are alone: what they do comes before, or after, all that threads do, and races with nothing. So only what they
+ * reach is looked at, and no cell is touched.
+ */
+static void reach_alone(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uintptr_t pc)
+{
+	struct use a = {.word = addr & ~(WORD - 1), .mask = 0xff, .how = how, .pc = pc};
+	const struct block *b;
+
+	if (!heap_contains(addr))
+		return;
+	b = heap_block(addr);
+	if (LIKELY(b && b->live && addr + size <= b->start + b->size))
+		return;
+	f->in_runtime++;
+	if (b && !b->live)
+		blame_freed(f, b, &a);
+	blame_wild(f, &a);
+}
+
 void shadow_access(struct fiber *f, const struct use *a)
 {
 	struct cell *c;
 
+	if (!engine_concurrent) {
+		unsigned from = __builtin_ctz(a->mask), to = 32 - __builtin_clz(a->mask);
+
+		reach_alone(f, a->word + from, to - from, a->how, a->pc);
+		return;
+	}
 	c = cell_of(a->word);
 	if (UNLIKELY(!c))
 		return;
@@ -326,6 +369,10 @@ void shadow_range(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uin
 	struct use a = {.how = how, .pc = pc};
 	uintptr_t end = addr + size;
 
+	if (!engine_concurrent) {
+		reach_alone(f, addr, size, how, pc);
+		return;
+	}
 	while (addr < end) {
 		uintptr_t next = (addr | (WORD - 1)) + 1;
 		unsigned from = addr & (WORD - 1), to = next <= end ? WORD : end & (WORD - 1);
@@ -337,14 +384,11 @@ void shadow_range(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uin
 	}
 }
 
-static void check_free(struct fiber *f, struct block *b, uintptr_t pc, uint8_t mask, uint8_t who,
-		       uint32_t clock, uint32_t context)
+static void check_free(struct fiber *f, struct block *b, uintptr_t pc, uint8_t mask, uint32_t clock,
+		       struct past_use past)
 {
-	struct past_use past = {who, context};
-
-	if (!mask || came_before(f, who, clock))
-		return;
-	blame_unordered_free(f, b, pc, &past);
+	if (mask && !came_before(f, past.who, clock))
+		blame_unordered_free(f, b, pc, &past);
 }
 
 void shadow_free(struct fiber *f, struct block *b, uintptr_t pc)
@@ -359,11 +403,10 @@ void shadow_free(struct fiber *f, struct block *b, uintptr_t pc)
 	for (uint32_t i = b->lo; i < b->hi; i++) {
 		if (c[i].run != heap.run)
 			continue;
-		check_free(f, b, pc, c[i].mask[0], c[i].who[0], c[i].clock[0], c[i].context[0]);
-		check_free(f, b, pc, c[i].mask[1], c[i].who[1], c[i].clock[1], c[i].context[1]);
+		check_free(f, b, pc, c[i].mask[0], c[i].clock[0], past_of(&c[i], 0));
+		check_free(f, b, pc, c[i].mask[1], c[i].clock[1], past_of(&c[i], 1));
 		for (uint32_t m = c[i].more; m; m = more[m].next)
-			check_free(f, b, pc, more[m].mask, more[m].who, more[m].clock,
-				   more[m].context);
+			check_free(f, b, pc, more[m].mask, more[m].clock, past_more(&more[m]));
 		c[i].run = 0;
 	}
 }

@@ -165,17 +165,17 @@ static void find_cycle(struct story *s)
 
 	for (unsigned e = 0; e < v->nr_edges; e++) {
 		const struct wait_edge *w = &v->edge[e];
-		const struct record *taken = last_record(x, w->holder, w->object, takes);
-		struct story_site *site = &s->cycle[s->nr_cycle];
-		char place[512] = "";
+		const struct record *taken = NULL;
+		struct stack stack = {0};
+		char place[512];
 
-		site->fiber = w->holder;
-		if (taken) {
-			record_stack(taken, &site->stack);
-			story_place(&site->stack, place, sizeof(place));
-		}
-		snprintf(s->cycle_text[s->nr_cycle++], sizeof(s->cycle_text[0]), "%s %s%s%s",
-			 story_fiber(s, w->fiber), w->text, place[0] ? ", taken at " : "", place);
+		if (v->kind == BAD_DEADLOCK)
+			taken = last_record(x, w->holder, w->object, takes);
+		if (taken)
+			record_stack(taken, &stack);
+		story_place(&stack, place, sizeof(place));
+		snprintf(s->cycle_text[s->nr_cycle++], sizeof(s->cycle_text[0]), "%s%s%s", w->text,
+			 place[0] ? ", since " : "", place);
 	}
 }
 
@@ -214,6 +214,10 @@ void cause_find(struct story *s)
 	switch (s->in->x->violation.kind) {
 	case BAD_USE_AFTER_FREE:
 		missing_between(s, "free", "the use", "the free", "must come before", true);
+		/* Found at the free, with the use of before. */
+		if (!s->missing)
+			missing_between(s, " by", "the free", "the use",
+					"must come, in every order of threads, before", false);
 		break;
 	case BAD_DOUBLE_FREE:
 		missing_between(s, "free", "the second free", "the first free", "must be seen by",
@@ -224,8 +228,8 @@ void cause_find(struct story *s)
 				"must come before or after, never beside,", true);
 		break;
 	case BAD_STALE_TRANSLATION:
-		missing_between(s, "install", "the use", "the installation",
-				"must be undone by the revocation before", false);
+		missing_between(s, "taken away", "the translation used", "the revocation",
+				"must come after, and undo,", false);
 		break;
 	case BAD_LOST_WAKEUP:
 		missing_wake(s);

@@ -27,10 +27,10 @@ static const unsigned budget[NR_RANKS] = {0, 22, 36, 44, 60, ~0u, ~0u};
 
 bool slice_mentions(const char *text, const char *name)
 {
-	size_t n = strlen(name);
+	size_t n = strcspn(name, "+");
 
-	for (const char *at = text; n && (at = strstr(at, name)); at++)
-		if (!isalnum((unsigned char)at[n]) &&
+	for (const char *at = text; n && *at; at++)
+		if (!strncmp(at, name, n) && !isalnum((unsigned char)at[n]) &&
 		    (at == text || !isalnum((unsigned char)at[-1])))
 			return true;
 	return false;
@@ -179,4 +179,87 @@ void slice_record(const struct execution *x, bool *keep)
 				shown++;
 			}
 	free(rank);
+}
+
+/* Whether what the violation's other site tells of is an operation of the record (then it has a line already). */
+static bool site_in_record(const struct execution *x, unsigned i)
+{
+	const struct violation *v = &x->violation;
+	const char *what = v->other_what[i] ? v->other_what[i] : "";
+
+	for (uint32_t j = 0; j < x->nr_records; j++) {
+		const struct record *r = &x->record[j];
+
+		if (r->fiber == v->other[i].fiber && r->op.pc == v->other[i].pc[0])
+			return true;
+		if (((strstr(what, "alloc") && r->op.kind == OP_ALLOC) ||
+		     (strstr(what, "free") && r->op.kind == OP_FREE)) &&
+		    slice_mentions(r->text, v->object))
+			return true;
+	}
+	return false;
+}
+
+static unsigned stack_depth(const struct site *s)
+{
+	unsigned n = 0;
+
+	while (n < MAX_STACK && s->pc[n])
+		n++;
+	return n;
+}
+
+/* How many of the outer frames two stacks share. */
+static unsigned shared_frames(const struct site *a, const struct site *b)
+{
+	unsigned na = stack_depth(a), nb = stack_depth(b), n = 0;
+
+	while (n < na && n < nb && a->pc[na - 1 - n] == b->pc[nb - 1 - n])
+		n++;
+	return n;
+}
+
+/*
+ * The record behind which the access at site happened, -1 if none. Its step tells; where it is not known (what was done by a use is
+ * not kept for each use), the last operation that was done nearest to it in the calls.
+ */
+static int find_access(const struct execution *x, const struct site *site)
+{
+	unsigned best = 0;
+	int found = -1;
+
+	for (uint32_t i = 0; i < x->nr_records; i++) {
+		const struct record *r = &x->record[i];
+		bool note =
+			r->op.kind == OP_UNLOCK || r->op.kind == OP_EXIT || r->op.kind >= OP_ALLOC;
+		unsigned shared;
+
+		if (r->fiber != site->fiber || !r->fiber)
+			continue;
+		if (site->step != ~0u) {
+			found = r->step < site->step || (r->step == site->step && note) ? (int)i
+											: found;
+			continue;
+		}
+		shared = shared_frames(&r->site, site);
+		if (shared >= best && r->op.kind != OP_END) {
+			best = shared;
+			found = (int)i;
+		}
+	}
+	return found;
+}
+
+int slice_access(const struct execution *x, unsigned i)
+{
+	if (i >= x->violation.nr_others || !x->violation.other[i].pc[0] || site_in_record(x, i))
+		return -1;
+	return find_access(x, &x->violation.other[i]);
+}
+
+bool slice_same_site(const struct site *a, const struct site *b)
+{
+	unsigned n = stack_depth(a);
+
+	return a->fiber == b->fiber && n == stack_depth(b) && n == shared_frames(a, b);
 }

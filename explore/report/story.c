@@ -25,10 +25,7 @@ const char *story_fiber(const struct story *s, int fiber)
 
 	if (fiber > 0 && fiber < MAX_FIBERS)
 		return x->fiber_name[fiber][0] ? x->fiber_name[fiber] : "thread";
-	return x->nr_records && s->nr_lines && !x->record[x->nr_records - 1].fiber &&
-			       x->violation.site.fiber == 0
-		       ? "finish"
-		       : "setup";
+	return "setup";
 }
 
 void story_place(const struct stack *stack, char *buf, size_t size)
@@ -40,6 +37,11 @@ void story_place(const struct stack *stack, char *buf, size_t size)
 		snprintf(buf, size, "%s (%s:%u)", f->function, f->file, f->line);
 	else if (stack->nr)
 		snprintf(buf, size, "%s", f->function);
+}
+
+const char *story_line_fiber(const struct story *s, const struct line *l)
+{
+	return l->finish ? "finish" : story_fiber(s, l->fiber);
 }
 
 void story_site_head(const struct story *s, const struct story_site *site, char *buf, size_t size)
@@ -70,6 +72,8 @@ static struct line *add_line(struct story *s, enum line_kind kind, int fiber)
 	l = &s->line[s->nr_lines++];
 	*l = (struct line){
 		.kind = kind, .fiber = fiber, .holds = "", .to = NO_FIBER, .edge_from = -1};
+	l->finish = !fiber && s->threads_ran;
+	s->threads_ran |= fiber > 0;
 	if (fiber >= 0 && fiber < MAX_FIBERS && kind != LINE_FOLD)
 		s->column[fiber] = true;
 	return l;
@@ -119,7 +123,10 @@ static void add_switch(struct story *s, uint32_t i)
 		snprintf(l->text, sizeof(l->text), what[0] ? "preempted before %s" : "preempted",
 			 what);
 	else
-		snprintf(l->text, sizeof(l->text), what[0] ? "has to wait: %s" : "has to wait",
+		snprintf(l->text, sizeof(l->text),
+			 next	   ? "blocked before %s"
+			 : what[0] ? "blocked: %s"
+				   : "blocked",
 			 what);
 }
 
@@ -144,44 +151,26 @@ static void add_record(struct story *s, const struct record *r)
 	set_stack(&l->stack, &r->site, r->op.pc);
 }
 
-/* Whether what the violation's other site tells of is an operation of the record (then it has a line already). */
-static bool site_in_record(const struct execution *x, unsigned i)
-{
-	const struct violation *v = &x->violation;
-	const char *what = v->other_what[i] ? v->other_what[i] : "";
-
-	for (uint32_t j = 0; j < x->nr_records; j++) {
-		const struct record *r = &x->record[j];
-
-		if (r->fiber == v->other[i].fiber && r->op.pc == v->other[i].pc[0])
-			return true;
-		if (((strstr(what, "alloc") && r->op.kind == OP_ALLOC) ||
-		     (strstr(what, "free") && r->op.kind == OP_FREE)) &&
-		    slice_mentions(r->text, v->object))
-			return true;
-	}
-	return false;
-}
-
-/* Accesses of the violation's other sites that happened before the first operation of record i's step. */
-static void add_accesses(struct story *s, uint32_t step, bool *done)
+/* Plain accesses of the violation's other sites that happened behind record i. */
+static void add_accesses(struct story *s, const int *behind, uint32_t i)
 {
 	const struct violation *v = &s->in->x->violation;
 
-	for (unsigned i = 0; i < v->nr_others; i++) {
+	for (unsigned n = 0; n < v->nr_others; n++) {
 		struct line *l;
 
-		if (done[i] || v->other[i].step == ~0u || v->other[i].step > step ||
-		    !v->other[i].pc[0])
+		if (behind[n] != (int)i)
 			continue;
-		done[i] = true;
-		if (site_in_record(s->in->x, i))
-			continue;
-		l = add_line(s, LINE_ACCESS, v->other[i].fiber);
-		snprintf(l->text, sizeof(l->text), "%s",
-			 v->other_what[i] ? v->other_what[i] : "access");
-		set_stack(&l->stack, &v->other[i], 0);
+		l = add_line(s, LINE_ACCESS, v->other[n].fiber);
+		snprintf(l->text, sizeof(l->text), "%s this thread",
+			 v->other_what[n] ? v->other_what[n] : "used by");
+		set_stack(&l->stack, &v->other[n], 0);
 	}
+}
+
+static bool accessed_behind(const int *behind, uint32_t i)
+{
+	return behind[0] == (int)i || behind[1] == (int)i || behind[2] == (int)i;
 }
 
 /* Whether record i is the last before another thread goes on. */
@@ -191,11 +180,10 @@ static bool before_switch(const struct execution *x, uint32_t i)
 	       x->record[i].fiber != x->record[i + 1].fiber;
 }
 
-static void add_lines(struct story *s, const bool *keep)
+static void add_lines(struct story *s, const bool *keep, const int *behind)
 {
 	const struct execution *x = s->in->x;
 	const char *plan[MAX_FIBERS] = {0};
-	bool done[3] = {false};
 	uint32_t folded = 0;
 
 	for (uint32_t i = 0; i < x->nr_records; i++) {
@@ -207,7 +195,6 @@ static void add_lines(struct story *s, const bool *keep)
 			add_fold(s, x->record[i - 1].fiber, folded);
 			folded = 0;
 		}
-		add_accesses(s, r->step, done);
 		if (moved)
 			snprintf(add_line(s, LINE_PLAN, r->fiber)->text, MAX_TEXT, "%s", r->plan);
 		plan[r->fiber] = r->plan;
@@ -215,23 +202,26 @@ static void add_lines(struct story *s, const bool *keep)
 			add_record(s, r);
 		else if (r->op.kind != OP_BEGIN && r->op.kind != OP_END)
 			folded++;
-		if (before_switch(x, i)) {
+		if (accessed_behind(behind, i) || before_switch(x, i)) {
 			add_fold(s, r->fiber, folded);
 			folded = 0;
-			add_switch(s, i);
 		}
+		add_accesses(s, behind, i);
+		if (before_switch(x, i))
+			add_switch(s, i);
 	}
 	if (x->nr_records)
 		add_fold(s, x->record[x->nr_records - 1].fiber, folded);
-	add_accesses(s, ~0u, done);
 }
 
 static void add_violation(struct story *s)
 {
 	const struct violation *v = &s->in->x->violation;
-	struct line *l = add_line(s, LINE_VIOLATION, v->site.fiber);
+	struct line *l = add_line(s, LINE_VIOLATION, v->kind == BAD_LEAK ? 0 : v->site.fiber);
+	char message[600];
 
-	snprintf(l->text, sizeof(l->text), "%s: %s", violation_name(v->kind), v->message);
+	identity_message(s->in->x, message, sizeof(message));
+	snprintf(l->text, sizeof(l->text), "%s: %.500s", violation_name(v->kind), message);
 	set_stack(&l->stack, &v->site, 0);
 }
 
@@ -266,10 +256,15 @@ static void add_site(struct story *s, const char *what, const struct site *site)
 	s->nr_sites++;
 }
 
-static const char *site_word(enum violation_kind kind)
+/* What was done where the violation showed. */
+static const char *site_word(const struct violation *v)
 {
-	switch (kind) {
+	switch (v->kind) {
 	case BAD_USE_AFTER_FREE:
+		/* Found at the free if that came second. */
+		return v->nr_others && v->other_what[0] && !strstr(v->other_what[0], "freed")
+			       ? "freed by"
+			       : "used by";
 	case BAD_WILD_ACCESS:
 	case BAD_STALE_TRANSLATION:
 		return "used by";
@@ -277,6 +272,8 @@ static const char *site_word(enum violation_kind kind)
 		return "freed again by";
 	case BAD_DATA_RACE:
 		return "accessed by";
+	case BAD_LEAK:
+		return "allocated by";
 	default:
 		return "seen";
 	}
@@ -286,9 +283,10 @@ static void add_sites(struct story *s)
 {
 	const struct violation *v = &s->in->x->violation;
 
-	add_site(s, site_word(v->kind), &v->site);
+	add_site(s, site_word(v), &v->site);
 	for (unsigned i = 0; i < v->nr_others && i < 3; i++)
-		add_site(s, v->other_what[i] ? v->other_what[i] : "see", &v->other[i]);
+		if (!slice_same_site(&v->other[i], &v->site))
+			add_site(s, v->other_what[i] ? v->other_what[i] : "see", &v->other[i]);
 }
 
 static void want_symbols(const struct execution *x, const bool *keep)
@@ -312,6 +310,7 @@ static void want_symbols(const struct execution *x, const bool *keep)
 struct story *story_new(const struct report_violation *v)
 {
 	struct story *s = calloc(1, sizeof(*s));
+	int behind[3];
 	bool *keep = calloc(v->x->nr_records + 1, sizeof(*keep));
 
 	if (!s || !keep)
@@ -319,7 +318,9 @@ struct story *story_new(const struct report_violation *v)
 	s->in = v;
 	slice_record(v->x, keep);
 	want_symbols(v->x, keep);
-	add_lines(s, keep);
+	for (unsigned i = 0; i < 3; i++)
+		behind[i] = slice_access(v->x, i);
+	add_lines(s, keep, behind);
 	add_violation(s);
 	link_lines(s);
 	add_sites(s);
