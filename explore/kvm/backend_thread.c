@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "explore/kvm/backend.h"
+#include "explore/kvm/host_sim.h"
 #include "host/alloc.h"
 #include "sync/thread.h"
 #include "sync/wait.h"
@@ -75,12 +76,12 @@ void backend_wait(enum wait_kind kind, const void *lock, const char *name)
 int wait_on_word(struct a32 *word, u32 expected, u64 deadline_ns)
 {
 	backend_wait(deadline_ns == WAIT_FOREVER ? WAIT_WORD : WAIT_WORD_BOUNDED, word, "a word");
-	return explore_wait(word, expected, deadline_ns);
+	return explore_wait(word, expected, sim_deadline(deadline_ns));
 }
 
 int wait_on_word_atomic(struct a32 *word, u32 expected, u64 deadline_ns)
 {
-	return explore_wait_atomic(word, expected, deadline_ns);
+	return explore_wait_atomic(word, expected, sim_deadline(deadline_ns));
 }
 
 void wake_word_one(struct a32 *word)

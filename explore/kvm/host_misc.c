@@ -102,7 +102,7 @@ int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u
 	if (host_signals_pending(effective_mask))
 		return -EINTR;
 	state.sleeper[explore_self()] = s;
-	ret = explore_wait(&s->sleeping, kicks, deadline_ns);
+	ret = explore_wait(&s->sleeping, kicks, sim_deadline(deadline_ns));
 	state.sleeper[explore_self()] = NULL;
 	if (host_signals_pending(effective_mask))
 		return -EINTR;
@@ -120,12 +120,12 @@ void host_sleeper_kick(struct host_sleeper *s)
 
 u64 host_clock_ns(void)
 {
-	return explore_clock();
+	return SIM_EPOCH + explore_clock();
 }
 
 u64 host_clock_realtime_ns(void)
 {
-	return explore_clock();
+	return host_clock_ns();
 }
 
 u64 host_clock_thread_cpu_ns(void)

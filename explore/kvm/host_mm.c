@@ -39,10 +39,9 @@ static struct {
 void sim_mm_begin(void)
 {
 	if (!mm.mapped) {
-		void *p = mmap((void *)(uintptr_t)SIM_BASE, SIM_PAGES * SIM_PAGE,
-			       PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-			       -1, 0);
+		void *p = mmap(
+			(void *)(uintptr_t)SIM_BASE, SIM_PAGES * SIM_PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
 		if (p != (void *)(uintptr_t)SIM_BASE)
 			abort();
@@ -87,7 +86,8 @@ void sim_trace(struct sim_page *p, const char *how)
 		p->trace = ++mm.nr_traces;
 		memset(&mm.trace[p->trace - 1], 0, sizeof(mm.trace[0]));
 	}
-	engine_site(engine_current, 0, how ? &mm.trace[p->trace - 1].gone : &mm.trace[p->trace - 1].there);
+	engine_site(engine_current, 0,
+		    how ? &mm.trace[p->trace - 1].gone : &mm.trace[p->trace - 1].there);
 	mm.trace[p->trace - 1].how = how;
 }
 
@@ -96,7 +96,8 @@ void sim_stale_access(u64 addr, const struct sim_page *p, bool write)
 	struct violation v = {.kind = BAD_STALE_TRANSLATION};
 	const char *how = p->trace ? mm.trace[p->trace - 1].how : NULL;
 
-	snprintf(v.message, sizeof(v.message), "the guest %s a host page after %s had taken it away",
+	snprintf(v.message, sizeof(v.message),
+		 "the guest %s a host page after %s had taken it away",
 		 write ? "writes to" : "reads", how ? how : "a change of its protection");
 	snprintf(v.object, sizeof(v.object), "page of host memory");
 	if (p->trace) {
@@ -370,10 +371,12 @@ int host_madvise(void *addr, size_t len, int advice)
 
 void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new_address)
 {
-	u32 nr = (new_size + SIM_PAGE - 1) / SIM_PAGE, was = (old_size + SIM_PAGE - 1) / SIM_PAGE, at;
+	u32 nr = (new_size + SIM_PAGE - 1) / SIM_PAGE, was = (old_size + SIM_PAGE - 1) / SIM_PAGE,
+	    at;
 	struct sim_page *from = sim_page((uintptr_t)old);
 
-	if (!range_ok((uintptr_t)old, old_size) || !new_size || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)))
+	if (!range_ok((uintptr_t)old, old_size) || !new_size ||
+	    (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)))
 		return (void *)(intptr_t)-EINVAL;
 	explore_write(&mm.space, "mremap");
 	for (u32 i = nr; i < was; i++)
@@ -390,7 +393,8 @@ void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, vo
 		struct sim_file *f = from->file ? sim_file(from->file - 1) : NULL;
 
 		unmap_page(p, "mremap");
-		if (!map_page(p, from->flags & ~(SIM_PRESENT | SIM_REVOKED), f, from->file_page + i))
+		if (!map_page(p, from->flags & ~(SIM_PRESENT | SIM_REVOKED), f,
+			      from->file_page + i))
 			return (void *)(intptr_t)-ENOMEM;
 		if (!f && i < was)
 			memcpy(sim_memory(p), sim_memory(from + i), SIM_PAGE);

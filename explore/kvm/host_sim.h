@@ -39,15 +39,16 @@ enum {
 	SIM_SHARED = 16,
 	SIM_PRESENT = 32,
 	SIM_REVOKED = 64,
-	SIM_CONTENT = 128, /* what is stored there matters to others: stores are operations that do not commute */
+	SIM_CONTENT =
+		128, /* what is stored there matters to others: stores are operations that do not commute */
 };
 
 struct sim_page {
 	u16 flags;
 	u16 file; /* number + 1, 0: anonymous */
 	u32 file_page;
-	u32 home;  /* index of the page whose memory this is */
-	u16 trace; /* number + 1 in the table of where it was populated and revoked */
+	u32 home;    /* index of the page whose memory this is */
+	u16 trace;   /* number + 1 in the table of where it was populated and revoked */
 	bool window; /* its own memory is a file's */
 };
 
@@ -83,7 +84,7 @@ struct sim_file {
 	u64 inode;
 	u64 size;
 	bool sealed;
-	u32 window; /* first page of its memory, 0: none yet */
+	u32 window;  /* first page of its memory, 0: none yet */
 	u64 counter; /* of an eventfd */
 	bool semaphore;
 	u32 word; /* waited on: changes when it may have become ready */
@@ -115,6 +116,14 @@ void sim_signals_begin(void);
 /* A thread may get one later: until then its looks are steps as well. */
 void sim_signals_expected(void);
 void sim_signal(unsigned fiber, int signo);
+/* The library's clock is ahead of the explorer's, which begins at 0: long ago is a time, too. */
+#define SIM_EPOCH 1000000000ull
+static inline u64 sim_deadline(u64 ns)
+{
+	if (ns == EXPLORE_FOREVER)
+		return ns;
+	return ns > SIM_EPOCH ? ns - SIM_EPOCH : 0;
+}
 void sim_memory_begin(void);
 void sim_log_begin(void);
 
