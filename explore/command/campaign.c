@@ -21,7 +21,6 @@ struct run {
 	struct slot slot[MAX_JOBS];
 	unsigned part, parts; /* parts 0: everything */
 	size_t printed;
-	size_t hand; /* of the item that is looked at first for the next piece, with parts */
 	bool on_terminal, line_open, prints;
 	double began, next_line;
 };
@@ -106,11 +105,11 @@ static void print_ready(struct run *r)
 	}
 }
 
-/* The next piece of an item that belongs to this part; the others are passed over. */
+/* The next piece of an item that belongs to this part; the others are passed over. The tale is told by who merges. */
 static bool next_of_part(struct run *r, struct item *it, size_t *piece)
 {
-	while (item_next(it, piece)) {
-		if (!r->parts || r->hand++ % r->parts == r->part)
+	while ((!r->parts || it->state == ITEM_SEARCHING) && item_next(it, piece)) {
+		if (!r->parts || (it->first + *piece) % r->parts == r->part)
 			return true;
 		it->running--;
 	}
@@ -219,7 +218,12 @@ void campaign_run(struct campaign *c)
 void campaign_run_part(struct campaign *c, unsigned part, unsigned parts)
 {
 	struct run r = {.c = c, .part = part, .parts = parts};
+	size_t first = 0;
 
+	for (size_t i = 0; i < c->nr; i++) {
+		c->item[i].first = first;
+		first += c->item[i].state == ITEM_SEARCHING ? c->item[i].nr_pieces : 0;
+	}
 	run_pool(&r, c->o->jobs);
 }
 

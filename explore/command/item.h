@@ -36,6 +36,7 @@ struct item {
 	enum item_state state;
 	char *plan;			/* of this round; NULL: there is none left */
 	size_t nr_pieces, given, ended; /* of this round */
+	size_t first; /* number of its first piece among those of all items in a plan */
 	unsigned running;
 	char *results; /* of its pieces that ended */
 	char *order;   /* edges of the lock order graph seen by all pieces: sorted lines */
