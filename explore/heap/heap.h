@@ -170,6 +170,19 @@ __attribute__((noreturn)) void blame_freed(struct fiber *f, const struct block *
 __attribute__((noreturn)) void blame_sizes(uintptr_t addr);
 __attribute__((noreturn)) void blame_wild(struct fiber *f, const struct use *a);
 
+/*
+ * Whether f is fiber 0 before the threads exist, or after they have ended: its clock has then heard of the first. What it does there
+ * comes before, or after, all that they do.
+ */
+static inline bool heap_in_setup(const struct fiber *f)
+{
+	return !engine_concurrent && !f->id && !f->sync.t[1];
+}
+static inline bool heap_in_finish(const struct fiber *f)
+{
+	return !engine_concurrent && !f->id && f->sync.t[1];
+}
+
 static inline bool heap_contains(uintptr_t addr)
 {
 	return addr - heap.base < ARENA_SIZE;
