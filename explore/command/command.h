@@ -8,9 +8,10 @@
 #include <stdio.h>
 
 enum command_status {
-	STATUS_CLEAN = 0,     /* nothing found */
-	STATUS_VIOLATION = 1, /* a rule is broken, or a worker broke down */
-	STATUS_MISUSE = 2,    /* the command line, a name or a file makes no sense */
+	STATUS_CLEAN = 0,      /* nothing found */
+	STATUS_VIOLATION = 1,  /* a rule is broken, or a worker broke down */
+	STATUS_MISUSE = 2,     /* the command line, a name or a file makes no sense */
+	STATUS_UNFINISHED = 3, /* of merge: there is another round */
 	STATUS_STOPPED =
 		128, /* + number of the signal: stopped by it before the end, nothing found so far */
 };
@@ -31,12 +32,16 @@ struct options {
 	bool all, details, quiet, stats;
 	const char *mutant;  /* to be built */
 	const char *mutated; /* this program was built with it */
-	bool mode_given;
+	bool mode_given, jobs_given;
 	struct search_options search; /* mode, bound, seed, runs, seconds */
 	int faults;		      /* -1: as each scenario says */
 	unsigned jobs;
 	unsigned parts, part;		  /* run --part K/N: part is K - 1, parts 0: all of it */
 	const char *json, *html, *result; /* files to write */
+	const char *plan;		  /* of run --part: the file with the plan */
+	const char *folder;		  /* of plan: where the files of the campaign are */
+	const char *next;		  /* of merge: file for the commands of the next round */
+	bool stop;			  /* of merge: this was the last round */
 };
 
 /* Fills o in from the words behind the subcommand. -1, or the exit status with which it is over (--help, misuse). */
@@ -46,6 +51,8 @@ void help_print(const struct explore_suite *suite);
 
 /* The scenarios that o->word names (shell patterns are allowed) or o->all means. False after a message. */
 bool scenarios_choose(struct options *o);
+/* The same for run and plan, where --mutant alone picks those that should find it. */
+bool scenarios_to_run(struct options *o);
 const struct explore_scenario *scenario_find(const struct explore_suite *suite, const char *name);
 /* Whether the comma-separated list has this name. */
 bool list_has(const char *list, const char *name);

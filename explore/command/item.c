@@ -1,31 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+/* The parent's side: rounds, and what workers sent. work.c is the worker's. */
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "command/item.h"
+#include "command/message.h"
 #include "command/pool.h"
+#include "search/part.h"
 
-#define SHRINK_RUNS \
-	20000u /* a fixed number: the shrunk order must not depend on the machine's speed */
 #define PORTFOLIO_SECONDS 60.0
-#define ORDER_SIZE	  (1u << 20)
-#define TELL_EVERY_S	  0.2
-
-enum message_type {
-	MSG_PROGRESS, /* struct search_result */
-	MSG_RESULT,
-	MSG_ORDER,
-	MSG_SCHEDULE,
-	MSG_VERDICT,
-	MSG_ID,
-	MSG_TEXT,
-	MSG_JSON,
-	MSG_HTML,
-	MSG_BROKEN,
-};
 
 void item_init(struct item *it, const struct options *o, const struct explore_scenario *sc)
 {
@@ -41,208 +25,177 @@ void item_init(struct item *it, const struct options *o, const struct explore_sc
 	it->out = fileno(o->out);
 	it->want_json = o->json;
 	it->want_html = o->html;
+	it->result.verdict = SEARCH_SEARCHED;
+	it->result.mode = it->options.mode;
+	it->result.bound = ~0u;
 }
 
-void tale_free(struct tale *t)
+void item_continue(struct item *it, char *plan)
 {
-	free(t->schedule);
-	free(t->verdict);
-	free(t->id);
-	free(t->text);
-	free(t->json);
-	free(t->html);
-	memset(t, 0, sizeof(*t));
+	free(it->plan);
+	free(it->results);
+	it->plan = plan;
+	it->results = NULL;
+	it->nr_pieces = plan ? part_items(plan, NULL) : 0;
+	it->given = it->ended = 0;
+	memset(&it->latest, 0, sizeof(it->latest));
+}
+
+void item_plan(struct item *it)
+{
+	item_continue(it, part_plan(&it->options));
 }
 
 void item_free(struct item *it)
 {
-	free(it->broken);
+	free(it->plan);
+	free(it->results);
 	free(it->order);
+	free(it->early);
+	free(it->found);
+	free(it->broken);
 	tale_free(&it->tale);
 }
 
-static FILE *open_text(char **text, size_t *size)
+bool item_over(const struct item *it)
 {
-	FILE *f = open_memstream(text, size);
-
-	if (f)
-		return f;
-	say("out of memory");
-	_exit(STATUS_MISUSE);
+	return it->state >= ITEM_DONE;
 }
 
-static char *capture(void (*print)(FILE *f, const struct report_violation *v),
-		     const struct report_violation *v)
+void item_break(struct item *it, const char *fmt, ...)
 {
-	char *text;
-	size_t size;
-	FILE *f = open_text(&text, &size);
+	va_list arguments;
 
-	print(f, v);
-	fclose(f);
-	return text;
+	if (item_over(it))
+		return;
+	va_start(arguments, fmt);
+	if (vasprintf(&it->broken, fmt, arguments) < 0)
+		it->broken = NULL;
+	va_end(arguments);
+	it->state = ITEM_BROKEN;
 }
 
-static char *capture_text(const struct report_violation *v, int out)
+static void append(char **text, const char *more)
 {
-	struct report_style style = report_style_of(out);
-	char *text;
-	size_t size;
-	FILE *f = open_text(&text, &size);
+	size_t old = *text ? strlen(*text) : 0, n = strlen(more);
+	char *grown = realloc(*text, old + n + 1);
 
-	report_text(f, v, &style);
-	fclose(f);
-	return text;
+	if (!grown) {
+		say("out of memory");
+		exit(STATUS_MISUSE);
+	}
+	memcpy(grown + old, more, n + 1);
+	*text = grown;
 }
 
-bool tale_make(struct tale *t, const struct item *it, const struct schedule *s)
+void item_add_results(struct item *it, const char *text)
 {
-	char verdict[2048], id[REPORT_ID];
-	bool followed;
-	struct report_violation v = {
-		.suite = it->suite, .scenario = &it->scenario, .schedule = s, .mutant = it->mutant};
+	append(&it->results, text);
+}
 
-	v.x = schedule_run(&it->scenario, s, &it->options.limits, true, &followed);
-	if (v.x->outcome != RUN_VIOLATION)
+/* "A<TAB>B" of "A<TAB>B<TAB>where" */
+static size_t edge_length(const char *line)
+{
+	size_t n = strcspn(line, "\t\n");
+
+	return line[n] == '\t' ? n + 1 + strcspn(line + n + 1, "\t\n") : n;
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* One line for each edge, the smallest of those that say where it was made: the same whichever piece came first. */
+void item_add_order(struct item *it, const char *lines)
+{
+	size_t nr = 0;
+	char **line, *text = NULL;
+
+	append(&text, it->order ? it->order : "");
+	append(&text, lines);
+	line = calloc(strlen(text) + 1, sizeof(*line));
+	for (char *p = strtok(text, "\n"); line && p; p = strtok(NULL, "\n"))
+		line[nr++] = p;
+	if (line)
+		qsort(line, nr, sizeof(*line), compare_lines);
+	free(it->order);
+	it->order = NULL;
+	append(&it->order, "");
+	for (size_t i = 0; line && i < nr; i++) {
+		size_t n = edge_length(line[i]);
+
+		if (i && n == edge_length(line[i - 1]) && !memcmp(line[i], line[i - 1], n))
+			continue;
+		append(&it->order, line[i]);
+		append(&it->order, "\n");
+	}
+	free(line);
+	free(text);
+}
+
+bool item_next(struct item *it, size_t *piece)
+{
+	if (item_over(it))
 		return false;
-	report_verdict(verdict, sizeof(verdict), &v);
-	report_id(id, sizeof(id), &v);
-	t->schedule = schedule_format(it->scenario.name, s);
-	t->verdict = strdup(verdict);
-	t->id = strdup(id);
-	t->text = capture_text(&v, it->out);
-	if (it->want_json)
-		t->json = capture(report_json, &v);
-	if (it->want_html)
-		t->html = capture(report_html, &v);
+	if (it->state == ITEM_TELLING) {
+		if (it->running)
+			return false;
+		it->running++;
+		*piece = PIECE_TALE;
+		return true;
+	}
+	if (it->began && it->options.seconds > 0 && seconds_now() > it->began + it->options.seconds)
+		it->cut = true;
+	if (it->cut || it->given == it->nr_pieces)
+		return false;
+	if (!it->began)
+		it->began = seconds_now();
+	it->running++;
+	*piece = it->given++;
 	return true;
 }
 
-static void send_text(int fd, uint32_t type, const char *text)
+/* The end of the search: with what is known by then. */
+static void conclude(struct item *it)
 {
-	if (text)
-		pool_send(fd, type, text, strlen(text) + 1);
-}
-
-__attribute__((format(printf, 2, 3))) static void send_broken(int fd, const char *fmt, ...)
-{
-	char text[512];
-	va_list arguments;
-
-	va_start(arguments, fmt);
-	vsnprintf(text, sizeof(text), fmt, arguments);
-	va_end(arguments);
-	send_text(fd, MSG_BROKEN, text);
-}
-
-struct teller {
-	int fd;
-	double next;
-};
-
-static bool on_progress(void *arg, const struct search_result *so_far)
-{
-	struct teller *t = arg;
-	double now = seconds_now();
-
-	if (now >= t->next) {
-		pool_send(t->fd, MSG_PROGRESS, so_far, sizeof(*so_far));
-		t->next = now + TELL_EVERY_S;
+	if (it->early && !it->found) {
+		it->found = it->early;
+		it->early = NULL;
+		it->result.verdict = SEARCH_FOUND;
 	}
-	return !stop_signal();
+	if (it->found)
+		it->state = ITEM_TELLING;
+	else
+		it->state = it->cut && stop_signal() && !it->result.runs ? ITEM_STOPPED : ITEM_DONE;
 }
 
-/*
- * The same schedule twice has to give the same steps. If it does not, something outside the explorer's control takes part, and no
- * verdict would be worth anything.
- */
-static bool repeats(const struct item *it)
+bool item_unite(struct item *it)
 {
-	struct schedule none = {0};
-	bool followed;
-	uint64_t hash = schedule_run(&it->scenario, &none, &it->options.limits, false, &followed)
-				->steps_hash;
-
-	return schedule_run(&it->scenario, &none, &it->options.limits, false, &followed)
-		       ->steps_hash == hash;
-}
-
-static void send_tale(struct item *it, const struct schedule *s, int fd)
-{
-	struct tale t = {0};
-
-	if (!tale_make(&t, it, s)) {
-		send_broken(fd, "the order that was found breaks no rule when it is run again: "
-				"something outside "
-				"the explorer's control takes part in this scenario");
-		return;
-	}
-	send_text(fd, MSG_SCHEDULE, t.schedule);
-	send_text(fd, MSG_VERDICT, t.verdict);
-	send_text(fd, MSG_ID, t.id);
-	send_text(fd, MSG_TEXT, t.text);
-	send_text(fd, MSG_JSON, t.json);
-	send_text(fd, MSG_HTML, t.html);
-	tale_free(&t);
-}
-
-static void send_order(int fd)
-{
-	char *order = malloc(ORDER_SIZE);
-	size_t n = order ? engine_lock_order_export(order, ORDER_SIZE) : 0;
-
-	if (n && n < ORDER_SIZE)
-		send_text(fd, MSG_ORDER, order);
-	free(order);
-}
-
-static void replay_in_worker(struct item *it, int fd)
-{
-	char name[128], why[256];
-	struct schedule s = {0};
-
-	if (!schedule_parse(it->replay, name, sizeof(name), &s, why, sizeof(why))) {
-		send_broken(fd, "%s: %s", it->replay, why);
-		return;
-	}
-	send_tale(it, &s, fd);
-	schedule_free(&s);
-}
-
-void item_work(struct item *it, int fd)
-{
-	struct teller teller = {.fd = fd};
 	struct search_result r = {0};
+	char why[512], *next = NULL;
 
-	engine_init(it->suite);
-	if (it->replay) {
-		replay_in_worker(it, fd);
-		return;
+	if (!part_merge(it->plan, it->results ? it->results : "", &next, &r, why, sizeof(why))) {
+		it->broken = strdup(why);
+		return false;
 	}
-	if (!repeats(it)) {
-		send_broken(fd, "two runs of one order differ: something outside the explorer's "
-				"control (time, "
-				"addresses, random numbers) takes part in this scenario");
-		return;
+	if (r.broken[0]) {
+		item_break(it, "%s", r.broken);
+	} else if (r.verdict == SEARCH_FOUND) {
+		it->found = schedule_format(it->scenario.name, &r.schedule);
 	}
-	it->options.progress = on_progress;
-	it->options.arg = &teller;
-	search_run(&it->scenario, &it->options, &r);
-	pool_send(fd, MSG_RESULT, &r, sizeof(r));
-	send_order(fd);
-	if (r.verdict == SEARCH_FOUND) {
-		schedule_shrink(&it->scenario, &r.schedule, &r.violation, &it->options.limits,
-				SHRINK_RUNS);
-		send_tale(it, &r.schedule, fd);
-	}
+	it->result = r;
+	memset(&it->result.schedule, 0, sizeof(it->result.schedule));
 	search_result_free(&r);
+	item_continue(it, next);
+	if (!it->plan && !item_over(it))
+		conclude(it);
+	return true;
 }
 
 static char **text_of(struct item *it, uint32_t type)
 {
 	switch (type) {
-	case MSG_ORDER:
-		return &it->order;
 	case MSG_SCHEDULE:
 		return &it->tale.schedule;
 	case MSG_VERDICT:
@@ -256,49 +209,123 @@ static char **text_of(struct item *it, uint32_t type)
 	case MSG_HTML:
 		return &it->tale.html;
 	default:
-		return &it->broken;
+		return NULL;
 	}
 }
 
-void item_message(struct item *it, uint32_t type, const void *data, size_t size)
+/* The pieces before a violation decide which one is told of, whichever came first. */
+static void found_early(struct item *it, size_t piece, const char *schedule)
+{
+	if (it->early && it->early_piece < piece)
+		return;
+	free(it->early);
+	it->early = strdup(schedule);
+	it->early_piece = piece;
+}
+
+static void take_account(struct item *it, const struct search_result *r)
+{
+	it->latest.runs += r->runs;
+	it->latest.events += r->events;
+	it->seconds += r->seconds;
+}
+
+void item_message(struct item *it, size_t piece, uint32_t type, const void *data, size_t size,
+		  struct search_result *progress)
 {
 	char **text;
 
-	if (type == MSG_PROGRESS || type == MSG_RESULT) {
-		memcpy(&it->result, data, size < sizeof(it->result) ? size : sizeof(it->result));
-		it->has_result |= type == MSG_RESULT;
-		return;
+	switch (type) {
+	case MSG_PROGRESS:
+		memcpy(progress, data, size < sizeof(*progress) ? size : sizeof(*progress));
+		break;
+	case MSG_PIECE:
+		item_add_results(it, data);
+		it->ended++;
+		take_account(it, progress);
+		break;
+	case MSG_ORDER:
+		item_add_order(it, data);
+		break;
+	case MSG_FOUND:
+		found_early(it, piece, data);
+		break;
+	case MSG_BROKEN:
+		item_break(it, "%s", (const char *)data);
+		break;
+	default:
+		text = text_of(it, type);
+		if (text) {
+			free(*text);
+			*text = strdup(data);
+		}
 	}
-	text = text_of(it, type);
-	free(*text);
-	*text = strdup(data);
 }
 
-void item_ended(struct item *it, int sig, int status)
+/* A worker that ended without what it was started for. */
+static void account_for(struct item *it, int sig, int status)
 {
-	bool complete = it->replay ||
-			(it->has_result && (it->result.verdict != SEARCH_FOUND || it->tale.text));
-	char text[256];
-
-	it->state = ITEM_BROKEN;
-	if (it->broken)
-		return;
-	if (!sig && !status && complete) {
-		it->state = ITEM_DONE;
-		return;
-	}
-	if (stop_signal() && (sig == SIGKILL || sig == stop_signal() || (!sig && !status))) {
-		it->state = ITEM_STOPPED;
+	if (stop_signal() && (!sig || sig == SIGKILL || sig == stop_signal())) {
+		it->cut = true;
 		return;
 	}
 	if (sig)
-		snprintf(text, sizeof(text),
-			 "the worker process was ended by signal %d (%s): the code under test or "
-			 "its scenario "
-			 "brought the process down",
-			 sig, strsignal(sig));
+		item_break(it,
+			   "the worker process was ended by signal %d (%s): the code under test or "
+			   "its scenario "
+			   "brought the process down",
+			   sig, strsignal(sig));
+	else if (status)
+		item_break(it, "the worker process ended with status %d before it had a result",
+			   status);
 	else
-		snprintf(text, sizeof(text),
-			 "the worker process ended with status %d before it had a result", status);
-	it->broken = strdup(text);
+		it->cut = true; /* time is over */
+}
+
+void item_settle(struct item *it)
+{
+	if (!it->cut || it->running || it->state != ITEM_SEARCHING)
+		return;
+	it->result.interrupted = stop_signal();
+	it->result.out_of_time = !stop_signal();
+	conclude(it);
+}
+
+void item_stop(struct item *it)
+{
+	if (item_over(it))
+		return;
+	it->cut = true;
+	item_settle(it);
+	if (!item_over(it))
+		it->state = ITEM_STOPPED;
+}
+
+static void tale_ended(struct item *it, int sig, int status)
+{
+	it->state = ITEM_DONE;
+	if (it->tale.text && !sig && !status)
+		return;
+	it->state = ITEM_TELLING;
+	account_for(it, sig, status);
+	if (!item_over(it))
+		it->state = ITEM_STOPPED;
+}
+
+void item_ended(struct item *it, size_t piece, int sig, int status, bool unites)
+{
+	it->running--;
+	if (item_over(it))
+		return;
+	if (piece == PIECE_TALE) {
+		tale_ended(it, sig, status);
+		return;
+	}
+	if (sig || status || (unites && it->ended + it->running < it->given))
+		account_for(it, sig, status);
+	if (!unites || item_over(it) || it->running)
+		return;
+	if (it->ended == it->nr_pieces && !item_unite(it))
+		it->state = ITEM_BROKEN;
+	item_settle(it);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A piece of work: one scenario (or a part of its search) done in a worker, and what came back. */
+/*
+ * The search of one scenario as the command sees it: rounds of pieces (search/part.h), each done in a worker, and at the end one more
+ * piece that tells of a violation. What comes of it does not depend on who did the pieces, or when.
+ */
 #ifndef ANYKVM_EXPLORE_ITEM_H
 #define ANYKVM_EXPLORE_ITEM_H
 
@@ -7,11 +10,12 @@
 #include "report/report.h"
 
 enum item_state {
-	ITEM_WAITING,
-	ITEM_RUNNING,
+	ITEM_SEARCHING,
+	ITEM_TELLING, /* a violation is cut down and written about */
+	/* It is over: */
 	ITEM_DONE,
-	ITEM_BROKEN,  /* the worker crashed, or the scenario does not repeat */
-	ITEM_STOPPED, /* by a signal, before there was a result */
+	ITEM_BROKEN,  /* a worker crashed, or the scenario does not repeat */
+	ITEM_STOPPED, /* by a signal, before there was anything to say */
 };
 
 /* What is told of a violation; each malloc'ed, NULL if there is none. */
@@ -27,26 +31,60 @@ struct item {
 	const char *mutant;
 	struct explore_scenario scenario; /* of the suite, with the faults that were asked for */
 	struct search_options options;
-	const char *replay; /* a schedule to tell of instead of a search */
 	bool want_json, want_html;
 	int out; /* file descriptor that the text is for: its width and colours */
 	enum item_state state;
-	bool has_result;
+	char *plan;			/* of this round; NULL: there is none left */
+	size_t nr_pieces, given, ended; /* of this round */
+	size_t first; /* number of its first piece among those of all items in a plan */
+	unsigned running;
+	char *results; /* of its pieces that ended */
+	char *order;   /* edges of the lock order graph seen by all pieces: sorted lines */
+	double began;  /* of the first piece, on the clock; 0: not yet */
+	bool cut;      /* no more pieces: time is over or a signal came */
+	char *early;   /* schedule of a violation that a piece of the round under way found */
+	size_t early_piece;
 	struct search_result
-		result; /* its schedule and violation's pointers are the worker's: not to be used */
-	double began;
-	char *broken; /* why, in words */
-	char *order;  /* lock order graph, as engine_lock_order_export() */
+		result; /* of the rounds that ended; schedule and violation are not kept */
+	char *found;	/* its schedule as text, if a violation was found */
+	double seconds; /* that its pieces took together */
+	struct search_result latest; /* of the pieces of this round that ended: for progress */
+	char *broken;		     /* why, in words */
 	struct tale tale;
 };
 
 void item_init(struct item *it, const struct options *o, const struct explore_scenario *sc);
+/* Begins with round 0. */
+void item_plan(struct item *it);
+/* Goes on with a plan; takes it over. */
+void item_continue(struct item *it, char *plan);
 void item_free(struct item *it);
+bool item_over(const struct item *it);
+
+/* What a worker can do for it now: a piece of the search, or the tale. False: nothing. */
+#define PIECE_TALE ((size_t)-1)
+bool item_next(struct item *it, size_t *piece);
 /* In the worker. */
-void item_work(struct item *it, int fd);
-/* In the parent: what came from the worker, and its end. */
-void item_message(struct item *it, uint32_t type, const void *data, size_t size);
-void item_ended(struct item *it, int signal, int status);
+void item_work(struct item *it, size_t piece, int fd);
+/* In the parent. *progress gets what the worker says of itself. */
+void item_message(struct item *it, size_t piece, uint32_t type, const void *data, size_t size,
+		  struct search_result *progress);
+/* unites: this process has all pieces of a round, so the end of the last is the end of the round. */
+void item_ended(struct item *it, size_t piece, int signal, int status, bool unites);
+/* When there is no piece for it and none runs: time may have ended it between two rounds. */
+void item_settle(struct item *it);
+/* After the pool ended: what is not over yet was stopped. */
+void item_stop(struct item *it);
+/*
+ * After the last piece of a round was added to it->results (by workers, or from files): the next round, the tale or the end. False: the
+ * results are not those of this plan; why is in it->broken.
+ */
+bool item_unite(struct item *it);
+void item_break(struct item *it, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Adds edges to it->order. */
+void item_add_order(struct item *it, const char *lines);
+void item_add_results(struct item *it, const char *text);
+
 /* Writes the tale of the execution that s makes; false if it shows no violation. Runs it in this process. */
 bool tale_make(struct tale *t, const struct item *it, const struct schedule *s);
 void tale_free(struct tale *t);

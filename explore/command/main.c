@@ -9,9 +9,8 @@ static const struct subcommand {
 	const char *name;
 	int (*main)(struct options *o);
 } subcommands[] = {
-	{"list", list_main},
-	{"run", run_main},
-	{"replay", replay_main},
+	{"list", list_main}, {"run", run_main},	    {"replay", replay_main},
+	{"plan", plan_main}, {"merge", merge_main},
 };
 
 #define NR_SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))

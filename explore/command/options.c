@@ -32,6 +32,10 @@ enum {
 	OPT_RESULT,
 	OPT_LONG,
 	OPT_STATS,
+	OPT_PLAN,
+	OPT_FOLDER,
+	OPT_NEXT,
+	OPT_STOP,
 };
 
 static const struct option long_options[] = {
@@ -57,6 +61,10 @@ static const struct option long_options[] = {
 	{"result", required_argument, NULL, OPT_RESULT},
 	{"long", no_argument, NULL, OPT_LONG},
 	{"stats", no_argument, NULL, OPT_STATS},
+	{"plan", required_argument, NULL, OPT_PLAN},
+	{"folder", required_argument, NULL, OPT_FOLDER},
+	{"next", required_argument, NULL, OPT_NEXT},
+	{"stop", no_argument, NULL, OPT_STOP},
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -72,9 +80,15 @@ static bool option_fits(const char *command, int option)
 		return true;
 	case OPT_LONG:
 		return !strcmp(command, "list");
-	case OPT_PARTS:
+	case OPT_FOLDER:
 		return !strcmp(command, "plan");
+	case OPT_PARTS:
+		return !strcmp(command, "plan") || !strcmp(command, "merge");
+	case OPT_NEXT:
+	case OPT_STOP:
+		return !strcmp(command, "merge");
 	case OPT_PART:
+	case OPT_PLAN:
 	case OPT_RESULT:
 		return !strcmp(command, "run");
 	case OPT_JSON:
@@ -93,63 +107,6 @@ static bool option_fits(const char *command, int option)
 	default:
 		return searches;
 	}
-}
-
-void help_print(const struct explore_suite *suite)
-{
-	const char *p = suite->program;
-
-	printf("Usage: %s list [--long] [SCENARIO]...\n"
-	       "       %s run SCENARIO...|--all [OPTION]...\n"
-	       "       %s replay SCHEDULE|FILE [--json FILE] [--html FILE]\n"
-	       "       %s plan --parts N SCENARIO...|--all [OPTION]...\n"
-	       "       %s merge FILE... [--json FILE] [--html FILE]\n"
-	       "Runs the threads of a scenario over the real code in one order after another.\n"
-	       "Either an order breaks a rule: it is cut down to the fewest switches and shown,\n"
-	       "with the text that replays it. Or what was covered is said: \"proved\" only if\n"
-	       "every order was.\n",
-	       p, p, p, p, p);
-	fputs("\n"
-	      "  list      the scenarios: name, threads, who races whom\n"
-	      "  run       search; SCENARIO may be a shell pattern: 'gmem-*'\n"
-	      "  replay    run one order again: SCHEDULE is what a report gave, FILE its JSON\n"
-	      "  plan      print N commands that do a search in parts, one a line, for xargs,\n"
-	      "            make or Slurm; each writes one file\n"
-	      "  merge     unite those files: the same report for any N\n"
-	      "\n"
-	      "What to search (default: serial orders, then random ones, then all with 0, 1\n"
-	      "and 2 preemptions, then every order, for 60 seconds a scenario):\n"
-	      "      --exhaustive    every order, up to those that cannot differ (DPOR)\n"
-	      "      --bound N       all orders with at most N preemptions\n"
-	      "      --delays N      all orders with at most N delays of round-robin\n"
-	      "      --seed S        random orders from seed S (default 10000 of them)\n"
-	      "      --pct D         random priorities with D - 1 changes, from --seed\n"
-	      "      --serial        one thread after the other, in every order\n"
-	      "      --naive         every order without reduction: to check the reduction\n"
-	      "      --runs N        at most N executions\n"
-	      "      --seconds S     at most S seconds for a scenario\n"
-	      "      --steps N       at most N steps in one execution (default 20000)\n"
-	      "      --faults N      at most N failures (allocations, signals) in one\n"
-	      "                      execution, whatever the scenario says\n"
-	      "      --mutant NAME   with the fault NAME in the code; without SCENARIO those\n"
-	      "                      that should find it\n"
-	      "\n"
-	      "  -j, --jobs N        worker processes (default: processors); the report does\n"
-	      "                      not depend on it unless time runs out\n"
-	      "      --json FILE     write the report as JSON (- for standard output)\n"
-	      "      --html FILE     write it as a page with the interleaving as a picture\n"
-	      "      --parts N       of plan\n"
-	      "      --part K/N      of run: only this part, into the file of --result FILE\n"
-	      "      --stats         of run: executions, steps and seconds of each scenario, a\n"
-	      "                      line of JSON each on standard error\n"
-	      "      --long          of list: property, source and mutants of each\n"
-	      "  -q, --quiet         no progress, only violations and the last line\n"
-	      "  -h, --help          this text\n"
-	      "\n"
-	      "Ctrl-C (SIGINT) and SIGTERM stop a search; what was covered is reported.\n"
-	      "Exit status: 0 nothing found; 1 a violation; 2 misuse; 130 or 143 stopped by\n"
-	      "a signal with nothing found until then.\n",
-	      stdout);
 }
 
 static bool parse_number(const char *option, const char *text, uint64_t low, uint64_t high,
@@ -278,6 +235,18 @@ static bool take(struct options *o, int c, const char *arg)
 	case OPT_STATS:
 		o->stats = true;
 		return true;
+	case OPT_STOP:
+		o->stop = true;
+		return true;
+	case OPT_PLAN:
+		o->plan = arg;
+		return true;
+	case OPT_FOLDER:
+		o->folder = arg;
+		return true;
+	case OPT_NEXT:
+		o->next = arg;
+		return true;
 	case 'q':
 		o->quiet = true;
 		return true;
@@ -304,6 +273,7 @@ static bool take(struct options *o, int c, const char *arg)
 				  c == 'j' ? MAX_JOBS : MAX_PARTS, &value))
 			return false;
 		*(c == 'j' ? &o->jobs : &o->parts) = value;
+		o->jobs_given |= c == 'j';
 		return true;
 	default:
 		return take_search(o, c, arg);

@@ -186,35 +186,34 @@ static void worker_hurry(struct worker *w)
 		kill(w->pid, SIGKILL);
 }
 
-static unsigned start_more(struct pool *p, struct worker *w, unsigned jobs, unsigned running,
-			   size_t *next)
+static unsigned start_more(struct pool *p, struct worker *w)
 {
-	for (unsigned k = 0; k < jobs && *next < p->nr && !stopped; k++) {
+	unsigned running = 0;
+	size_t piece;
+
+	for (unsigned k = 0; k < p->jobs; k++)
+		running += w[k].pid != 0;
+	for (unsigned k = 0; k < p->jobs && !stopped; k++) {
 		if (w[k].pid)
 			continue;
-		while (*next < p->nr && p->wanted && !p->wanted(p->arg, *next))
-			p->ended(p->arg, (*next)++, 0, 0);
-		if (*next == p->nr)
+		if (!p->next(p->arg, &piece))
 			break;
-		if (worker_start(p, &w[k], *next)) {
-			(*next)++;
+		if (worker_start(p, &w[k], piece)) {
 			running++;
 			continue;
 		}
-		if (running)
-			break; /* later, when another one has ended */
 		say("no worker process can be started: %s", strerror(errno));
-		p->ended(p->arg, (*next)++, 0, STATUS_MISUSE);
+		p->ended(p->arg, piece, 0, STATUS_MISUSE);
 	}
 	return running;
 }
 
-static void wait_for_news(struct pool *p, struct worker *w, unsigned jobs)
+static void wait_for_news(struct pool *p, struct worker *w)
 {
 	struct pollfd fd[MAX_JOBS];
 	unsigned slot[MAX_JOBS], n = 0;
 
-	for (unsigned k = 0; k < jobs; k++) {
+	for (unsigned k = 0; k < p->jobs; k++) {
 		if (!w[k].pid)
 			continue;
 		fd[n] = (struct pollfd){.fd = w[k].fd, .events = POLLIN};
@@ -229,24 +228,15 @@ static void wait_for_news(struct pool *p, struct worker *w, unsigned jobs)
 
 void pool_run(struct pool *p)
 {
-	unsigned jobs = p->jobs < p->nr ? p->jobs : p->nr, running = 0;
-	struct worker *w = calloc(jobs + 1, sizeof(*w));
-	size_t next = 0;
+	struct worker *w = calloc(p->jobs, sizeof(*w));
 
 	if (!w) {
 		say("out of memory");
 		exit(STATUS_MISUSE);
 	}
-	for (;;) {
-		start_more(p, w, jobs, running, &next);
-		running = 0;
-		for (unsigned k = 0; k < jobs; k++)
-			running += w[k].pid != 0;
-		if (!running && (next == p->nr || stopped))
-			break;
-		if (running)
-			wait_for_news(p, w, jobs);
-		for (unsigned k = 0; stopped && k < jobs; k++)
+	while (start_more(p, w)) {
+		wait_for_news(p, w);
+		for (unsigned k = 0; stopped && k < p->jobs; k++)
 			if (w[k].pid)
 				worker_hurry(&w[k]);
 		p->tick(p->arg);

@@ -12,22 +12,21 @@
 #include <stdio.h>
 
 struct pool {
-	size_t nr;     /* pieces */
 	unsigned jobs; /* at most so many at once */
 	void *arg;
-	/* In the worker: does piece i and sends messages to fd. */
-	void (*work)(void *arg, size_t i, int fd);
-	/* In the parent: a message of piece i. */
-	void (*message)(void *arg, size_t i, uint32_t type, const void *data, size_t size);
-	/* In the parent: piece i ended; signal: 0, or what killed the worker; status: of its exit. */
-	void (*ended)(void *arg, size_t i, int signal, int status);
-	/* In the parent, about five times a second. */
+	/* The number of a piece that can begin now. False: there is none, at least until one that runs has ended. */
+	bool (*next)(void *arg, size_t *piece);
+	/* In the worker: does the piece and sends messages to fd. */
+	void (*work)(void *arg, size_t piece, int fd);
+	/* In the parent: a message of the piece. */
+	void (*message)(void *arg, size_t piece, uint32_t type, const void *data, size_t size);
+	/* In the parent: it ended; signal: 0, or what killed the worker; status: of its exit. */
+	void (*ended)(void *arg, size_t piece, int signal, int status);
+	/* In the parent, at least five times a second. */
 	void (*tick)(void *arg);
-	/* Whether piece i still makes sense (asked before it starts); NULL: all do. */
-	bool (*wanted)(void *arg, size_t i);
 };
 
-/* Does all pieces. After a stop by signal no new ones begin, and those that run are told. */
+/* Until there is no piece left. After a stop by signal no new ones begin, and those that run are told. */
 void pool_run(struct pool *p);
 /* From a worker. */
 void pool_send(int fd, uint32_t type, const void *data, size_t size);

@@ -30,17 +30,17 @@ static enum violation_kind kind_of(const char *line)
 		const char *text;
 		enum violation_kind kind;
 	} known[] = {
-		{"BUG: lock order: no sleep", BAD_SLEEP},
-		{"BUG: lock order: no wait", BAD_SLEEP},
-		{"BUG: lock order: ", BAD_LOCK_ORDER},
-		{"BUG: allocation while", BAD_SLEEP},
+		{"BUG: lock order: no sleep", BAD_SLEEP}, {"BUG: lock order: no wait", BAD_SLEEP},
+		{"BUG: lock order: ", BAD_LOCK_ORDER},	  {"BUG: allocation while", BAD_SLEEP},
 		{"BUG: free while", BAD_SLEEP},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (!strncmp(line, known[i].text, strlen(known[i].text)))
 			return known[i].kind;
-	return strstr(line, " while holding ") || strstr(line, " in an RCU section or ") ? BAD_SLEEP : BAD_ASSERTION;
+	return strstr(line, " while holding ") || strstr(line, " in an RCU section or ")
+		       ? BAD_SLEEP
+		       : BAD_ASSERTION;
 }
 
 __attribute__((noreturn)) void anykvm_explored_abort(void);

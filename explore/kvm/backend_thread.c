@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "explore/kvm/backend.h"
+#include "explore/kvm/host_sim.h"
 #include "host/alloc.h"
 #include "sync/thread.h"
 #include "sync/wait.h"
@@ -32,8 +33,9 @@ void backend_begin(void)
 
 unsigned backend_lock_flags(enum lock_rank rank)
 {
+	/* vm->lock orders those of several vCPUs; whoever wants all of them only tries. */
 	if (rank == RANK_VCPU)
-		return EXPLORE_SAME_CLASS;
+		return EXPLORE_SAME_CLASS | EXPLORE_TRY;
 	return rank >= RANK_MN ? EXPLORE_ATOMIC : 0;
 }
 
@@ -75,12 +77,12 @@ void backend_wait(enum wait_kind kind, const void *lock, const char *name)
 int wait_on_word(struct a32 *word, u32 expected, u64 deadline_ns)
 {
 	backend_wait(deadline_ns == WAIT_FOREVER ? WAIT_WORD : WAIT_WORD_BOUNDED, word, "a word");
-	return explore_wait(word, expected, deadline_ns);
+	return explore_wait(word, expected, sim_deadline(deadline_ns));
 }
 
 int wait_on_word_atomic(struct a32 *word, u32 expected, u64 deadline_ns)
 {
-	return explore_wait_atomic(word, expected, deadline_ns);
+	return explore_wait_atomic(word, expected, sim_deadline(deadline_ns));
 }
 
 void wake_word_one(struct a32 *word)
@@ -112,7 +114,8 @@ int thread_create(struct thread **out, const char *name, void (*fn)(void *), voi
 	t->fn = fn;
 	t->arg = arg;
 	strncpy(t->name, name, sizeof(t->name) - 1);
-	t->id = explore_thread_create(t->name, thread_main, t, false);
+	/* Ends with the machine, not with the threads of the scenario. */
+	t->id = explore_thread_create(t->name, thread_main, t, true);
 	*out = t;
 	return 0;
 }

@@ -29,6 +29,23 @@
 #define SIM_ZONES      EXPLORE_MAX_FIBERS
 #define SIM_PAGES      (SIM_ZONE_PAGES * SIM_ZONES)
 
+/* --- operations ------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * At the entry of what the library calls: operations inside are shown where the outermost such function was called. By fiber, as
+ * another one may run meanwhile.
+ */
+#define SIM_CALL()                                                        \
+	__attribute__((cleanup(sim_leave), unused)) bool sim_outermost_ = \
+		sim_enter(__builtin_return_address(0))
+bool sim_enter(void *caller);
+void sim_leave(const bool *outermost);
+uintptr_t sim_caller(void);
+/* explore_read and explore_write. */
+void sim_read(const void *object, const char *name);
+void sim_write(const void *object, const char *name);
+void sim_calls_begin(void);
+
 /* --- pages ----------------------------------------------------------------------------------------------------------------- */
 
 enum {
@@ -39,15 +56,16 @@ enum {
 	SIM_SHARED = 16,
 	SIM_PRESENT = 32,
 	SIM_REVOKED = 64,
-	SIM_CONTENT = 128, /* what is stored there matters to others: stores are operations that do not commute */
+	SIM_CONTENT =
+		128, /* what is stored there matters to others: stores are operations that do not commute */
 };
 
 struct sim_page {
 	u16 flags;
 	u16 file; /* number + 1, 0: anonymous */
 	u32 file_page;
-	u32 home;  /* index of the page whose memory this is */
-	u16 trace; /* number + 1 in the table of where it was populated and revoked */
+	u32 home;    /* index of the page whose memory this is */
+	u16 trace;   /* number + 1 in the table of where it was populated and revoked */
 	bool window; /* its own memory is a file's */
 };
 
@@ -77,16 +95,16 @@ __attribute__((noreturn)) void sim_stale_access(u64 addr, const struct sim_page 
 enum sim_kind { SIM_NONE, SIM_MEMORY, SIM_EVENT, SIM_POLLER };
 
 struct sim_file {
+	u32 word; /* waited on: changes when it may have become ready. First, so that it is the file to the explorer */
 	enum sim_kind kind;
 	u32 refs; /* descriptors, and pages that map it */
 	const char *name;
 	u64 inode;
 	u64 size;
 	bool sealed;
-	u32 window; /* first page of its memory, 0: none yet */
+	u32 window;  /* first page of its memory, 0: none yet */
 	u64 counter; /* of an eventfd */
 	bool semaphore;
-	u32 word; /* waited on: changes when it may have become ready */
 	struct {
 		u16 file; /* number + 1 */
 		u64 key;
@@ -115,6 +133,14 @@ void sim_signals_begin(void);
 /* A thread may get one later: until then its looks are steps as well. */
 void sim_signals_expected(void);
 void sim_signal(unsigned fiber, int signo);
+/* The library's clock is ahead of the explorer's, which begins at 0: long ago is a time, too. */
+#define SIM_EPOCH 1000000000ull
+static inline u64 sim_deadline(u64 ns)
+{
+	if (ns == EXPLORE_FOREVER)
+		return ns;
+	return ns > SIM_EPOCH ? ns - SIM_EPOCH : 0;
+}
 void sim_memory_begin(void);
 void sim_log_begin(void);
 

@@ -15,12 +15,12 @@
 #define KIT_BITS    39
 
 /* Only to make a message of what failed. */
-#define NEED(value)                                                                     \
-	({                                                                              \
-		__typeof__(value) v_ = (value);                                         \
-		if (v_ < 0)                                                             \
-			explore_fail("setup: %s gave %lld", #value, (long long)v_);     \
-		v_;                                                                     \
+#define NEED(value)                                                                 \
+	({                                                                          \
+		__typeof__(value) v_ = (value);                                     \
+		if (v_ < 0)                                                         \
+			explore_fail("setup: %s gave %lld", #value, (long long)v_); \
+		v_;                                                                 \
 	})
 
 int kit_call(int fd, unsigned long request, uint64_t arg)
@@ -101,9 +101,9 @@ int kit_slot(int vm, unsigned id, uint64_t gpa, unsigned pages, void *hva, unsig
 
 int kit_gmem(int vm, unsigned pages)
 {
-	struct kvm_create_guest_memfd a = {
-		.size = (uint64_t)pages * PAGE,
-		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED};
+	struct kvm_create_guest_memfd a = {.size = (uint64_t)pages * PAGE,
+					   .flags = GUEST_MEMFD_FLAG_MMAP |
+						    GUEST_MEMFD_FLAG_INIT_SHARED};
 
 	return NEED(kit_call(vm, KVM_CREATE_GUEST_MEMFD, (uintptr_t)&a));
 }
@@ -158,7 +158,7 @@ static void set_core(int vcpu, uint64_t offset, uint64_t value)
 #define LDR_X4_X2 0xf9400044u
 #define B_BACK_2  0x17fffffeu
 /* Each program has a place of its own in the page. */
-#define STORE_AT  0x100u
+#define STORE_AT 0x100u
 
 static void write_code(uint32_t *code)
 {
@@ -194,8 +194,8 @@ void kit_guest(int vm, int vcpu, uint64_t gpa, bool write)
 
 int kit_run(int vcpu)
 {
-	const struct kvm_run *run = aptr_load_relaxed(
-		&container_of(kit_vcpu_of(vcpu), struct vm_vcpu, v)->run);
+	const struct kvm_run *run =
+		aptr_load_relaxed(&container_of(kit_vcpu_of(vcpu), struct vm_vcpu, v)->run);
 	int r = kit_call(vcpu, KVM_RUN, 0);
 
 	if (r)

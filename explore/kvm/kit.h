@@ -13,7 +13,7 @@
 #include "vm/vm.h"
 
 /* Guest addresses that the kit uses itself. */
-#define KIT_CODE 0x0ull	      /* one page of code: slot 15 */
+#define KIT_CODE 0x0ull	       /* one page of code: slot 15 */
 #define KIT_MMIO 0x0f000000ull /* nothing is there: an access leaves KVM_RUN */
 
 /* A handle: anykvm_open of /dev/kvm. */

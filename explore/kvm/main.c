@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The program anykvm-explore: the library, the simulated host and the scenarios under the explorer. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,16 +8,20 @@
 #include "explore/kvm/backend.h"
 #include "explore/kvm/guards.h"
 #include "explore/kvm/host_sim.h"
+#include "explore/kvm/mutant.h"
 #include "explore/kvm/scenarios/scenarios.h"
 #include "host/alloc.h"
+#include "host/fd.h"
 
 /* Sections that the build gathers (gather.py): all that is mutable in the library and the scenarios, and what belongs to a thread. */
-extern char state_start[] __asm__("__start_explore_state"), state_end[] __asm__("__stop_explore_state");
+extern char state_start[] __asm__("__start_explore_state"), state_end[] __asm__(
+								    "__stop_explore_state");
 extern char local_start[] __asm__("__start_explore_tls"), local_end[] __asm__("__stop_explore_tls");
 
 void sim_begin(void)
 {
 	sim_log_begin();
+	sim_calls_begin();
 	sim_memory_begin();
 	sim_mm_begin();
 	sim_fd_begin();
@@ -51,6 +56,7 @@ static void end(void)
 
 int main(int argc, char **argv)
 {
+	const char *ranks;
 	struct explore_region state = {state_start, state_end - state_start};
 	struct explore_region local = {local_start, local_end - local_start};
 	struct explore_suite suite = {
@@ -64,8 +70,16 @@ int main(int argc, char **argv)
 		.guard = explored_guards,
 		.nr_guards = nr_explored_guards,
 		.begin = begin,
+		.mutant = kvm_mutant,
 		.end = end,
 	};
 
+	/* For the explorer's own detectors on faults that the rank checker would see first. Workers inherit it. */
+	ranks = getenv("ANYKVM_EXPLORE_RANKS");
+	if (ranks && strcmp(ranks, "off") && strcmp(ranks, "on")) {
+		fprintf(stderr, "ANYKVM_EXPLORE_RANKS is \"%s\": on or off is expected\n", ranks);
+		return 2;
+	}
+	backend_ranks_default = !ranks || !strcmp(ranks, "on");
 	return explore_main(argc, argv, &suite);
 }

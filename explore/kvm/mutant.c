@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kvm/mutant.h"
+#include "explore/kvm/mutant.h"
 
 #define TOOL ANYKVM_SOURCE_ROOT "/tools/explore-mutant"
 #define DEEP 3 /* build/explore/kvm/anykvm-explore */

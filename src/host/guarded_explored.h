@@ -20,31 +20,31 @@ bool guarded_sim_fetch_add(void *hva, u64 value, void *old, unsigned size);
 bool guarded_sim_cmpxchg(void *hva, void *expected, const void *desired, bool *swapped,
 			 unsigned size);
 
-#define GUARDED_DEFINE_SIM(bits)                                                              \
-	static inline bool guarded_load##bits(const void *hva, u##bits *out)                  \
-	{                                                                                     \
-		return guarded_sim_load(hva, out, bits / 8);                                  \
-	}                                                                                     \
-	static inline bool guarded_store##bits(void *hva, u##bits value)                      \
-	{                                                                                     \
-		return guarded_sim_store(hva, &value, bits / 8);                              \
-	}                                                                                     \
-	static inline bool guarded_store_seqcst##bits(void *hva, u##bits value)               \
-	{                                                                                     \
-		return guarded_sim_store(hva, &value, bits / 8);                              \
-	}                                                                                     \
-	static inline bool guarded_xchg##bits(void *hva, u##bits value, u##bits *old)         \
-	{                                                                                     \
-		return guarded_sim_exchange(hva, &value, old, bits / 8);                      \
-	}                                                                                     \
-	static inline bool guarded_fetch_add##bits(void *hva, u##bits value, u##bits *old)    \
-	{                                                                                     \
-		return guarded_sim_fetch_add(hva, value, old, bits / 8);                      \
-	}                                                                                     \
-	static inline bool guarded_cmpxchg##bits(void *hva, u##bits *expected,                \
-						 u##bits desired, bool *swapped)              \
-	{                                                                                     \
-		return guarded_sim_cmpxchg(hva, expected, &desired, swapped, bits / 8);       \
+#define GUARDED_DEFINE_SIM(bits)                                                                \
+	static inline bool guarded_load##bits(const void *hva, u##bits *out)                    \
+	{                                                                                       \
+		return guarded_sim_load(hva, out, bits / 8);                                    \
+	}                                                                                       \
+	static inline bool guarded_store##bits(void *hva, u##bits value)                        \
+	{                                                                                       \
+		return guarded_sim_store(hva, &value, bits / 8);                                \
+	}                                                                                       \
+	static inline bool guarded_store_seqcst##bits(void *hva, u##bits value)                 \
+	{                                                                                       \
+		return guarded_sim_store(hva, &value, bits / 8);                                \
+	}                                                                                       \
+	static inline bool guarded_xchg##bits(void *hva, u##bits value, u##bits *old)           \
+	{                                                                                       \
+		return guarded_sim_exchange(hva, &value, old, bits / 8);                        \
+	}                                                                                       \
+	static inline bool guarded_fetch_add##bits(void *hva, u##bits value, u##bits *old)      \
+	{                                                                                       \
+		return guarded_sim_fetch_add(hva, value, old, bits / 8);                        \
+	}                                                                                       \
+	static inline bool guarded_cmpxchg##bits(void *hva, u##bits *expected, u##bits desired, \
+						 bool *swapped)                                 \
+	{                                                                                       \
+		return guarded_sim_cmpxchg(hva, expected, &desired, swapped, bits / 8);         \
 	}
 
 GUARDED_DEFINE_SIM(8)

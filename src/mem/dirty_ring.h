@@ -22,6 +22,7 @@
 
 #include "base/list.h"
 #include "sync/atomic.h"
+#include "sync/capability.h"
 
 struct vm_mem;
 

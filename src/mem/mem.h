@@ -109,7 +109,7 @@ struct vm_mem {
 	/* --- mmu_lock --- */
 	struct rwlock mmu_lock;
 	struct s2_mmu mmu;
-	struct nested_mmus nested WRITES_GUARDED_BY(mmu_lock);
+	struct nested_mmus nested;
 	bool s2_dead WRITES_GUARDED_BY(mmu_lock); /* flush_all ran: every fault answers EIO */
 	u32 inv_in_progress WRITES_GUARDED_BY(mmu_lock); /* raised by start, lowered by end */
 	/* covering gfn interval while the count is not 0 */

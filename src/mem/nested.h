@@ -36,9 +36,10 @@ struct nested_walk {
  */
 #define NESTED_CHUNK_MMUS 2
 struct nested_mmus {
-	struct nested_chunk *chunk[TLB_MAX_CLIENTS]; /* never moved, never taken out */
-	u32 nr;	  /* MMUs in the chunks: a chunk is stored before it is counted */
-	u32 next; /* where the search for one to recycle begins */
+	/* never moved, never taken out */
+	struct nested_chunk *chunk[TLB_MAX_CLIENTS] WRITES_GUARDED_BY(mmu_lock);
+	u32 nr; /* MMUs in the chunks: a chunk is stored before it is counted */
+	u32 next WRITES_GUARDED_BY(mmu_lock); /* where the search for one to recycle begins */
 };
 
 #endif

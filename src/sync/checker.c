@@ -236,7 +236,8 @@ void check_wait(enum wait_kind kind, const void *lock, const char *name)
 		violation_of_thread("no wait in guest mode", "waiting for", name);
 	for (u32 i = 0; i < sync_self()->nr_held; i++)
 		if (!wait_allowed(kind, lock, &sync_self()->held[i]))
-			violation(rule[kind], "waiting for", name, rank[kind], &sync_self()->held[i]);
+			violation(rule[kind], "waiting for", name, rank[kind],
+				  &sync_self()->held[i]);
 }
 
 void thread_enter_guest(void)

@@ -64,8 +64,4 @@ KVM_SCENARIOS(KVM_SCENARIO_DECLARE)
 extern const struct explore_scenario *const kvm_scenarios[];
 extern const size_t nr_kvm_scenarios;
 
-/* Which fields of library objects are written under which lock: what the prototypes and comments of src/ promise. */
-extern const struct explore_guard kvm_guards[];
-extern const size_t nr_kvm_guards;
-
 #endif
