@@ -34,7 +34,7 @@ void backend_begin(void)
 unsigned backend_lock_flags(enum lock_rank rank)
 {
 	if (rank == RANK_VCPU)
-		return EXPLORE_SAME_CLASS;
+		return EXPLORE_SAME_CLASS | EXPLORE_TRY;
 	return rank >= RANK_MN ? EXPLORE_ATOMIC : 0;
 }
 
