@@ -135,25 +135,24 @@ static void unlock_edges(struct clock *c, const struct event *e, const struct th
 }
 
 /*
- * A spinning fiber was let go by a write to what it had read. If that was the only one, it just comes before. If there were
- * several, the fiber could have gone on after another of them: then each of the last ones races.
+ * A spinning fiber was let go by the first write to what it had read. If that was one object, the write just comes before. If
+ * there were several, the fiber could have gone on after any of them: each races.
  */
 static void spin_order(struct candidates *c, struct fiber *f)
 {
-	uint32_t writes = 0;
+	const struct fiber_private *p = f->p;
+	unsigned changed = 0;
 
-	for (unsigned i = 0; i < f->p->nr_watch; i++) {
-		const struct thing *t = f->p->watch[i].t;
-
-		if (t->writes == f->p->watch[i].writes)
+	for (unsigned i = 0; i < p->nr_watch; i++) {
+		if (p->watch[i].changed == NO_EVENT)
 			continue;
-		writes += t->writes - f->p->watch[i].writes;
-		candidates_of(c, t, BIT(ACCESS_WRITE) | BIT(ACCESS_GET) | BIT(ACCESS_WAIT), f->id,
-			      &f->order);
+		changed++;
+		candidate_add(c, p->watch[i].changed, f->id, &f->order);
 	}
-	candidates_reduce(c);
-	if (writes > 1)
+	if (changed > 1) {
+		candidates_reduce(c);
 		return;
+	}
 	for (unsigned i = 0; i < c->n; i++)
 		clock_join(&f->order, &engine.x.event[c->at[i]].order);
 	c->n = 0;
