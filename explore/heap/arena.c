@@ -258,7 +258,7 @@ static void *allocate(struct fiber *f, size_t size, size_t align, const char *ty
 	b->fiber = f->id;
 	b->owner = engine_concurrent ? f->id : NOBODY;
 	b->live = true;
-	b->published = false;
+	b->shared = 0;
 	heap.nr_live++;
 	engine_site(f, pc, &b->allocated);
 	op.addr = start;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guards: fields that the suite declares to be protected by a lock of their object. A write without it is wrong once a second
- * thread has used the object; until then, nobody else has found it and its maker may fill it in.
+ * thread has used the field; until then it is its maker's to fill in, even if others have found other parts of the object.
  */
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +31,8 @@ void guard_init(struct type *t)
 			t->word[w] |= CELL_GUARDED;
 	}
 }
+
+#define LAST_BIT 63u
 
 uint8_t guard_flags(const struct block *b, uintptr_t word)
 {
@@ -71,20 +73,23 @@ __attribute__((noreturn)) static void blame_guard(struct fiber *f, const struct 
 void guard_access(struct fiber *f, const struct use *a, uint8_t flags)
 {
 	struct block *b = heap_block(a->word);
+	unsigned bit = 0;
 
 	if (!engine_concurrent || !b)
 		return;
 	if (b->owner == NOBODY)
 		b->owner = f->id;
-	else if (b->owner != f->id)
-		b->published = true;
-	if (!b->published || !(flags & CELL_GUARDED) || (a->how & HOW_ATOMIC))
+	if (!(flags & CELL_GUARDED) || (a->how & HOW_ATOMIC))
 		return;
-	for (uint32_t i = b->type->guards; i; i = heap.next_guard[i]) {
+	for (uint32_t i = b->type->guards; i; i = heap.next_guard[i], bit += bit < LAST_BIT) {
 		const struct explore_guard *g = &heap.suite->guard[i - 1];
 		int needed = a->how & HOW_WRITE ? 2 : g->read_too;
 
-		if (!needed || !overlaps(a, b->start + g->offset, g->size))
+		if (!overlaps(a, b->start + g->offset, g->size))
+			continue;
+		if (b->owner != f->id)
+			b->shared |= 1ull << bit;
+		if (!needed || !(b->shared >> bit & 1))
 			continue;
 		heap.guard_checks[i - 1]++;
 		if (explore_lock_held((void *)(b->start + g->lock_offset)) < needed)
@@ -99,7 +104,7 @@ void heap_own(uintptr_t addr)
 	if (!b || !engine_concurrent)
 		return;
 	b->owner = engine_current->id;
-	b->published = false;
+	b->shared = 0;
 }
 
 uint64_t heap_guard_checks(size_t guard)

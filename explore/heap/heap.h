@@ -48,7 +48,8 @@ struct block {
 	uint8_t fiber;	 /* that allocated it */
 	uint8_t owner;	 /* the only fiber that used it while threads ran, or NOBODY yet */
 	bool live;
-	bool published; /* a second fiber used it */
+	uint64_t
+		shared; /* guards of its type, in their order, whose fields a second fiber used; the last bit: all beyond */
 	struct site allocated, freed;
 };
 
