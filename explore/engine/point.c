@@ -34,6 +34,9 @@ uint32_t access_conflicts(enum access a)
 
 bool op_dependent(const struct op *a, const struct op *b)
 {
+	/* Which words a spinning fiber watches is not in its operation: it may be any. */
+	if (a->kind == OP_SPIN || b->kind == OP_SPIN)
+		return conflict[ACCESS_READ] & BIT(a->kind == OP_SPIN ? b->access : a->access);
 	return a->object && a->object == b->object && conflict[a->access] & BIT(b->access);
 }
 
