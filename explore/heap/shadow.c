@@ -400,6 +400,8 @@ void shadow_free(struct fiber *f, struct block *b, uintptr_t pc)
 
 		blame_freed(f, b, &a);
 	}
+	if (heap_in_finish(f))
+		return;
 	for (uint32_t i = b->lo; i < b->hi; i++) {
 		if (c[i].run != heap.run)
 			continue;
