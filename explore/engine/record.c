@@ -58,7 +58,9 @@ static void text_format(const struct op *op, char *buf, size_t size)
 	const char *verb = named ? op->name : op_name(op->kind);
 	char what[96] = "";
 
-	if (op->name && !named)
+	if (op->kind == OP_ALLOC || op->kind == OP_FREE)
+		engine_describe(op->addr, what, sizeof(what));
+	else if (op->name && !named)
 		snprintf(what, sizeof(what), "%s", op->name);
 	else if (op->object)
 		thing_describe(thing_at(op->object), what, sizeof(what));

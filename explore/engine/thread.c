@@ -19,8 +19,10 @@ void thread_check_end(struct fiber *f)
 	struct violation v = {.kind = BAD_SECTION};
 	const struct held *h;
 
-	if (!f->p->nr_held)
+	if (!f->p->nr_held) {
+		engine_note(&(struct op){.kind = OP_END});
 		return;
+	}
 	h = &f->p->held[f->p->nr_held - 1];
 	thing_describe(h->t, v.object, sizeof(v.object));
 	snprintf(v.message, sizeof(v.message), "%s ends %s %s", f->name,

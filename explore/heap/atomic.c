@@ -62,26 +62,36 @@ static bool is_local(uintptr_t addr)
 	return addr - heap.local_start < heap.local_end - heap.local_start;
 }
 
-/* Waits until the operation is to be done. False: it orders nothing. */
-static bool announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind kind, uint8_t how,
-		     uintptr_t pc)
+/*
+ * Waits until the operation is to be done. The object that has the clocks; NULL if the operation orders nothing: by setup, before
+ * there is anybody else.
+ */
+static struct object *announce(struct fiber *f, uintptr_t addr, size_t size, enum op_kind kind,
+			       uint8_t how, uintptr_t pc)
 {
-	bool counts = !is_local(addr) && !shadow_is_quiet(addr);
+	uintptr_t word = size < WORD ? addr & ~3ul : addr;
+	struct object *o;
 
-	if (counts) {
-		uintptr_t object = size < WORD ? addr & ~3ul : addr;
+	if (heap_in_setup(f) || is_local(addr) || shadow_is_quiet(addr)) {
+		shadow_range(f, addr, size, how | HOW_ATOMIC, pc);
+		return NULL;
+	}
+	o = engine_object((void *)word);
+	if (engine_concurrent) {
 		struct op op = {.kind = kind,
 				.access = how & HOW_WRITE ? ACCESS_WRITE : ACCESS_READ,
-				.object = engine_object((void *)object)->id,
+				.object = o->id,
 				.addr = addr,
 				.pc = pc};
 
 		engine_point(&op, NULL, NULL);
 	}
 	shadow_range(f, addr, size, how | HOW_ATOMIC, pc);
-	if (counts)
-		shadow_note_size(addr, size);
-	return counts;
+	shadow_note_size(addr, size);
+	/* Meanwhile the memory may have become another object's. */
+	if (word == addr && !(heap.scenario->flags & EXPLORE_REUSE))
+		return o;
+	return engine_object((void *)addr);
 }
 
 /* What was found, for the record. Addresses outside the heap differ from process to process. */
@@ -100,26 +110,24 @@ static void tell(uint64_t value)
 		engine_outcome("= %s #%u", b->type->name, b->number);
 }
 
-static void load_clock(struct fiber *f, uintptr_t addr, int order)
+static void load_clock(struct fiber *f, const struct object *o, int order)
 {
-	struct object *o;
+	struct fences *s;
 
-	o = engine_object((void *)addr);
 	if (acquires(order)) {
 		clock_join(&f->sync, &o->sync);
 		return;
 	}
-	fences_of(f)->acquires = true;
-	clock_join(&fences_of(f)->acquired, &o->sync);
+	s = fences_of(f);
+	s->acquires = true;
+	clock_join(&s->acquired, &o->sync);
 }
 
 /* modify: part of a read-modify-write, which goes on with the release sequence that it found. */
-static void store_clock(struct fiber *f, uintptr_t addr, int order, bool modify)
+static void store_clock(struct fiber *f, struct object *o, int order, bool modify)
 {
 	struct fences *s = fences_of(f);
-	struct object *o;
 
-	o = engine_object((void *)addr);
 	if (!modify)
 		memset(&o->sync, 0, sizeof(o->sync));
 	if (releases(order)) {
@@ -150,10 +158,8 @@ void __tsan_atomic_thread_fence(int order)
 {
 	struct fiber *f = explored_fiber();
 
-	if (f)
+	if (f && !heap_in_setup(f))
 		fence(f, order);
-	else
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 /* Between a thread and its own signal handlers: no other fiber sees it. */
@@ -162,63 +168,65 @@ void __tsan_atomic_signal_fence(int order)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Each of these returns the fiber if the operation is explored: it is to be done now, and what it orders is known. */
-static struct fiber *begin_load(uintptr_t addr, size_t size, int order, uintptr_t pc)
+/* Each of these returns when the operation is to be done; true if it is one for the record. */
+static bool begin_load(uintptr_t addr, size_t size, int order, uintptr_t pc)
 {
 	struct fiber *f = explored_fiber();
+	struct object *o = f ? announce(f, addr, size, OP_LOAD, HOW_READ, pc) : NULL;
 
-	if (!f || !announce(f, addr, size, OP_LOAD, HOW_READ, pc))
-		return NULL;
-	load_clock(f, addr, order);
-	return f;
+	if (o)
+		load_clock(f, o, order);
+	return o;
 }
 
 static void begin_store(uintptr_t addr, size_t size, int order, uintptr_t pc)
 {
 	struct fiber *f = explored_fiber();
+	struct object *o = f ? announce(f, addr, size, OP_STORE, HOW_WRITE, pc) : NULL;
 
-	if (f && announce(f, addr, size, OP_STORE, HOW_WRITE, pc))
-		store_clock(f, addr, order, false);
+	if (o)
+		store_clock(f, o, order, false);
 }
 
-static struct fiber *begin_modify(uintptr_t addr, size_t size, int order, uintptr_t pc)
+static bool begin_modify(uintptr_t addr, size_t size, int order, uintptr_t pc)
+{
+	struct fiber *f = explored_fiber();
+	struct object *o = f ? announce(f, addr, size, OP_RMW, HOW_WRITE, pc) : NULL;
+
+	if (!o)
+		return false;
+	load_clock(f, o, order);
+	store_clock(f, o, order, true);
+	return true;
+}
+
+static struct object *begin_compare(uintptr_t addr, size_t size, uintptr_t pc)
 {
 	struct fiber *f = explored_fiber();
 
-	if (!f || !announce(f, addr, size, OP_RMW, HOW_WRITE, pc))
-		return NULL;
-	load_clock(f, addr, order);
-	store_clock(f, addr, order, true);
-	return f;
+	return f ? announce(f, addr, size, OP_RMW, HOW_WRITE, pc) : NULL;
 }
 
-static struct fiber *begin_compare(uintptr_t addr, size_t size, uintptr_t pc)
+static void end_compare(struct object *o, bool equal, int order, int failure)
 {
-	struct fiber *f = explored_fiber();
+	struct fiber *f = engine_current;
 
-	return f && announce(f, addr, size, OP_RMW, HOW_WRITE, pc) ? f : NULL;
-}
-
-static void end_compare(struct fiber *f, uintptr_t addr, bool equal, int order, int failure)
-{
-	if (!f)
-		return;
-	load_clock(f, addr, equal ? order : failure);
+	load_clock(f, o, equal ? order : failure);
 	if (equal)
-		store_clock(f, addr, order, true);
+		store_clock(f, o, order, true);
 	engine_outcome(equal ? "done" : "failed");
 }
 
-#define LOAD(bits, type)                                                           \
-	HOOK type __tsan_atomic##bits##_load(const volatile type *p, int order);   \
-	type __tsan_atomic##bits##_load(const volatile type *p, int order)         \
-	{                                                                          \
-		struct fiber *f = begin_load((uintptr_t)p, sizeof(*p), order, PC); \
-		type v = *p;                                                       \
-                                                                                   \
-		if (f)                                                             \
-			tell(v);                                                   \
-		return v;                                                          \
+#define LOAD(bits, type)                                                         \
+	HOOK type __tsan_atomic##bits##_load(const volatile type *p, int order); \
+	type __tsan_atomic##bits##_load(const volatile type *p, int order)       \
+	{                                                                        \
+		bool explored = begin_load((uintptr_t)p, sizeof(*p), order, PC); \
+		type v = *p;                                                     \
+                                                                                 \
+		if (explored)                                                    \
+			tell(v);                                                 \
+		return v;                                                        \
 	}
 
 #define STORE(bits, type)                                                           \
@@ -234,11 +242,11 @@ static void end_compare(struct fiber *f, uintptr_t addr, bool equal, int order, 
 	HOOK type __tsan_atomic##bits##_##name(volatile type *p, type v, int order); \
 	type __tsan_atomic##bits##_##name(volatile type *p, type v, int order)       \
 	{                                                                            \
-		struct fiber *f = begin_modify((uintptr_t)p, sizeof(*p), order, PC); \
+		bool explored = begin_modify((uintptr_t)p, sizeof(*p), order, PC);   \
 		type old = *p;                                                       \
                                                                                      \
 		*p = (type)(next);                                                   \
-		if (f)                                                               \
+		if (explored)                                                        \
 			tell(old);                                                   \
 		return old;                                                          \
 	}
@@ -247,12 +255,13 @@ static void end_compare(struct fiber *f, uintptr_t addr, bool equal, int order, 
 	static type exchange_if_equal##bits(volatile type *p, type expected, type v, int order, \
 					    int failure, uintptr_t pc)                          \
 	{                                                                                       \
-		struct fiber *f = begin_compare((uintptr_t)p, sizeof(*p), pc);                  \
+		struct object *o = begin_compare((uintptr_t)p, sizeof(*p), pc);                 \
 		type old = *p;                                                                  \
                                                                                                 \
 		if (old == expected)                                                            \
 			*p = v;                                                                 \
-		end_compare(f, (uintptr_t)p, old == expected, order, failure);                  \
+		if (o)                                                                          \
+			end_compare(o, old == expected, order, failure);                        \
 		return old;                                                                     \
 	}
 

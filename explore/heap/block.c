@@ -84,6 +84,8 @@ void heap_types_init(void)
 		heap.next_guard[i] = t->guards;
 		t->guards = i;
 	}
+	for (unsigned i = 0; i < nr_types; i++)
+		guard_init(&type_table[i]);
 }
 
 void heap_block_name(const struct block *b, char *buf, size_t size)

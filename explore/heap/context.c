@@ -9,21 +9,28 @@
 
 #include "heap/heap.h"
 
-#define NR_CONTEXTS (1u << 18) /* a power of two */
+#define NR_SLOTS    (1u << 16) /* a power of two */
+#define NR_CONTEXTS (NR_SLOTS / 2)
 #define MAX_DEPTH   (sizeof(((struct fiber *)0)->call) / sizeof(uintptr_t))
 
-struct context {
+struct slot {
 	uint64_t hash; /* 0: unused */
+	uint32_t context;
+};
+
+struct stack {
 	uintptr_t pc[MAX_STACK];
 };
 
-static struct context *table;
+static struct slot *slots;
+static struct stack *stacks;
 static uint32_t nr_contexts;
 static uint64_t path[MAX_FIBERS][MAX_DEPTH + 1];
 
 void context_init(void)
 {
-	table = heap_reserve(NR_CONTEXTS * sizeof(*table));
+	slots = heap_reserve(NR_SLOTS * sizeof(*slots));
+	stacks = heap_reserve(NR_CONTEXTS * sizeof(*stacks));
 }
 
 static inline uint64_t extend(uint64_t hash, uintptr_t pc)
@@ -32,19 +39,19 @@ static inline uint64_t extend(uint64_t hash, uintptr_t pc)
 	return hash ^ (hash >> 29);
 }
 
-static void keep_context(struct context *c, uint64_t hash, const struct fiber *f, uintptr_t pc)
+static uint32_t keep_stack(const struct fiber *f, uintptr_t pc)
 {
 	struct site s;
 
-	if (++nr_contexts > NR_CONTEXTS / 2) {
+	if (nr_contexts == NR_CONTEXTS) {
 		fprintf(stderr, "explore: the code under test is called in more than %u ways\n",
-			NR_CONTEXTS / 2);
+			NR_CONTEXTS);
 		exit(2);
 	}
 	engine_site(f, pc, &s);
 	for (unsigned i = 0; i < MAX_STACK; i++)
-		c->pc[i] = s.pc[i];
-	c->hash = hash;
+		stacks[nr_contexts].pc[i] = s.pc[i];
+	return nr_contexts++;
 }
 
 uint32_t context_of(const struct fiber *f, uintptr_t pc)
@@ -53,21 +60,22 @@ uint32_t context_of(const struct fiber *f, uintptr_t pc)
 	uint64_t hash = extend(path[f->id][depth], pc) | 1;
 
 	for (uint32_t i = hash >> 32;; i++) {
-		struct context *c = &table[i % NR_CONTEXTS];
+		struct slot *s = &slots[i % NR_SLOTS];
 
-		if (LIKELY(c->hash == hash))
-			return i % NR_CONTEXTS;
-		if (c->hash)
+		if (LIKELY(s->hash == hash))
+			return s->context;
+		if (s->hash)
 			continue;
-		keep_context(c, hash, f, pc);
-		return i % NR_CONTEXTS;
+		s->hash = hash;
+		s->context = keep_stack(f, pc);
+		return s->context;
 	}
 }
 
 void context_site(uint32_t context, int fiber, struct site *out)
 {
 	for (unsigned i = 0; i < MAX_STACK; i++)
-		out->pc[i] = table[context].pc[i];
+		out->pc[i] = stacks[context].pc[i];
 	out->fiber = fiber;
 }
 

@@ -4,22 +4,42 @@
  * thread has used the object; until then, nobody else has found it and its maker may fill it in.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "heap/heap.h"
 
+/* Objects are aligned to more than a word, so a word of the type is a word of each. */
+void guard_init(struct type *t)
+{
+	size_t end = 0;
+
+	for (uint32_t i = t->guards; i; i = heap.next_guard[i]) {
+		const struct explore_guard *g = &heap.suite->guard[i - 1];
+
+		if (g->offset + g->size > end)
+			end = g->offset + g->size;
+	}
+	if (!end)
+		return;
+	t->nr_words = (end + WORD - 1) >> WORD_SHIFT;
+	t->word = heap_reserve(t->nr_words);
+	memset(t->word, CELL_TRACKED, t->nr_words);
+	for (uint32_t i = t->guards; i; i = heap.next_guard[i]) {
+		const struct explore_guard *g = &heap.suite->guard[i - 1];
+
+		for (size_t w = g->offset >> WORD_SHIFT; w << WORD_SHIFT < g->offset + g->size; w++)
+			t->word[w] |= CELL_GUARDED;
+	}
+}
+
 uint8_t guard_flags(const struct block *b, uintptr_t word)
 {
-	uint8_t flags = 0;
+	const struct type *t = b->type;
+	size_t i = (word - b->start) >> WORD_SHIFT;
 
-	for (uint32_t i = b->type->guards; i; i = heap.next_guard[i]) {
-		const struct explore_guard *g = &heap.suite->guard[i - 1];
-		uintptr_t start = b->start + g->offset;
-
-		flags |= CELL_TRACKED;
-		if (word + WORD > start && word < start + g->size)
-			flags |= CELL_GUARDED;
-	}
-	return flags;
+	if (!t->word)
+		return 0;
+	return i < t->nr_words ? t->word[i] : CELL_TRACKED;
 }
 
 static bool overlaps(const struct use *a, uintptr_t start, size_t size)
@@ -48,7 +68,7 @@ __attribute__((noreturn)) static void blame_guard(struct fiber *f, const struct 
 	engine_violation(&v);
 }
 
-void guard_access(struct fiber *f, const struct use *a)
+void guard_access(struct fiber *f, const struct use *a, uint8_t flags)
 {
 	struct block *b = heap_block(a->word);
 
@@ -58,7 +78,7 @@ void guard_access(struct fiber *f, const struct use *a)
 		b->owner = f->id;
 	else if (b->owner != f->id)
 		b->published = true;
-	if (!b->published || (a->how & HOW_ATOMIC))
+	if (!b->published || !(flags & CELL_GUARDED) || (a->how & HOW_ATOMIC))
 		return;
 	for (uint32_t i = b->type->guards; i; i = heap.next_guard[i]) {
 		const struct explore_guard *g = &heap.suite->guard[i - 1];

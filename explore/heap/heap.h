@@ -33,6 +33,8 @@ struct type {
 	uint32_t run; /* execution that count is of */
 	uint32_t count[MAX_FIBERS];
 	uint32_t guards; /* first of the suite's guards for this type, from 1; 0: none */
+	uint8_t *word;	 /* flags of the first nr_words words' cells; NULL without guards */
+	uint32_t nr_words;
 };
 
 struct block {
@@ -149,7 +151,8 @@ void types_forget(void);
 void atomics_forget(void);
 
 /* An access by f to a block whose type has guards. */
-void guard_access(struct fiber *f, const struct use *a);
+void guard_access(struct fiber *f, const struct use *a, uint8_t flags);
+void guard_init(struct type *t);
 uint8_t guard_flags(const struct block *b, uintptr_t word);
 
 /* A word was used by what is in a cell: who, from where. */
@@ -166,6 +169,19 @@ __attribute__((noreturn)) void blame_freed(struct fiber *f, const struct block *
 					   const struct use *a);
 __attribute__((noreturn)) void blame_sizes(uintptr_t addr);
 __attribute__((noreturn)) void blame_wild(struct fiber *f, const struct use *a);
+
+/*
+ * Whether f is fiber 0 before the threads exist, or after they have ended: its clock has then heard of the first. What it does there
+ * comes before, or after, all that they do.
+ */
+static inline bool heap_in_setup(const struct fiber *f)
+{
+	return !engine_concurrent && !f->id && !f->sync.t[1];
+}
+static inline bool heap_in_finish(const struct fiber *f)
+{
+	return !engine_concurrent && !f->id && f->sync.t[1];
+}
 
 static inline bool heap_contains(uintptr_t addr)
 {

@@ -303,7 +303,7 @@ static void use_cell(struct fiber *f, struct cell *c, const struct use *given)
 		a.mask &= valid;
 	}
 	if (UNLIKELY(c->flags & CELL_TRACKED))
-		guard_access(f, &a);
+		guard_access(f, &a, c->flags);
 	check_past(f, &a, &c->mask[0], c->clock[0], past_of(c, 0));
 	check_past(f, &a, &c->mask[1], c->clock[1], past_of(c, 1));
 	if (UNLIKELY(c->more))
@@ -324,10 +324,36 @@ static bool seen(const struct cell *c, const struct fiber *f, const struct use *
 	return !a->how && c->who[1] == f->id && c->clock[1] == now && !(a->mask & ~c->mask[1]);
 }
 
+/*
+ * Setup and finish are alone: what they do comes before, or after, all that threads do, and races with nothing. So only what they
+ * reach is looked at, and no cell is touched.
+ */
+static void reach_alone(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uintptr_t pc)
+{
+	struct use a = {.word = addr & ~(WORD - 1), .mask = 0xff, .how = how, .pc = pc};
+	const struct block *b;
+
+	if (!heap_contains(addr))
+		return;
+	b = heap_block(addr);
+	if (LIKELY(b && b->live && addr + size <= b->start + b->size))
+		return;
+	f->in_runtime++;
+	if (b && !b->live)
+		blame_freed(f, b, &a);
+	blame_wild(f, &a);
+}
+
 void shadow_access(struct fiber *f, const struct use *a)
 {
 	struct cell *c;
 
+	if (!engine_concurrent) {
+		unsigned from = __builtin_ctz(a->mask), to = 32 - __builtin_clz(a->mask);
+
+		reach_alone(f, a->word + from, to - from, a->how, a->pc);
+		return;
+	}
 	c = cell_of(a->word);
 	if (UNLIKELY(!c))
 		return;
@@ -343,6 +369,10 @@ void shadow_range(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uin
 	struct use a = {.how = how, .pc = pc};
 	uintptr_t end = addr + size;
 
+	if (!engine_concurrent) {
+		reach_alone(f, addr, size, how, pc);
+		return;
+	}
 	while (addr < end) {
 		uintptr_t next = (addr | (WORD - 1)) + 1;
 		unsigned from = addr & (WORD - 1), to = next <= end ? WORD : end & (WORD - 1);
@@ -370,6 +400,8 @@ void shadow_free(struct fiber *f, struct block *b, uintptr_t pc)
 
 		blame_freed(f, b, &a);
 	}
+	if (heap_in_finish(f))
+		return;
 	for (uint32_t i = b->lo; i < b->hi; i++) {
 		if (c[i].run != heap.run)
 			continue;

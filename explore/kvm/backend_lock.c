@@ -11,10 +11,18 @@
 
 #include <anykvm/explore.h>
 
+/* As the documents call it. */
+static const char *class_of(enum lock_rank rank, const char *name)
+{
+	if (rank == RANK_VM)
+		return "vm->lock";
+	return rank == RANK_VCPU ? "vcpu->mutex" : name;
+}
+
 void mutex_init(struct mutex *m, enum lock_rank rank, const char *name)
 {
 	*m = (struct mutex){.rank = rank, .name = name};
-	explore_lock_init(m, name, backend_lock_flags(rank));
+	explore_lock_init(m, class_of(rank, name), backend_lock_flags(rank));
 }
 
 void mutex_fini(struct mutex *m)

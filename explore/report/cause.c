@@ -165,17 +165,17 @@ static void find_cycle(struct story *s)
 
 	for (unsigned e = 0; e < v->nr_edges; e++) {
 		const struct wait_edge *w = &v->edge[e];
-		const struct record *taken = last_record(x, w->holder, w->object, takes);
-		struct story_site *site = &s->cycle[s->nr_cycle];
-		char place[512] = "";
+		const struct record *taken = NULL;
+		struct stack stack = {0};
+		char place[512];
 
-		site->fiber = w->holder;
-		if (taken) {
-			record_stack(taken, &site->stack);
-			story_place(&site->stack, place, sizeof(place));
-		}
-		snprintf(s->cycle_text[s->nr_cycle++], sizeof(s->cycle_text[0]), "%s %s%s%s",
-			 story_fiber(s, w->fiber), w->text, place[0] ? ", taken at " : "", place);
+		if (v->kind == BAD_DEADLOCK)
+			taken = last_record(x, w->holder, w->object, takes);
+		if (taken)
+			record_stack(taken, &stack);
+		story_place(&stack, place, sizeof(place));
+		snprintf(s->cycle_text[s->nr_cycle++], sizeof(s->cycle_text[0]), "%s%s%s", w->text,
+			 place[0] ? ", since " : "", place);
 	}
 }
 

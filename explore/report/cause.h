@@ -10,6 +10,8 @@ void cause_find(struct story *s);
 /* Whether the place of record i will be asked for by cause_find. */
 bool cause_needs(const struct execution *x, uint32_t i);
 
+/* The violation's message; of a deadlock who waits for whom is left to the cycle (identity.c). */
+void identity_message(const struct execution *x, char *buf, size_t size);
 /* The command that shows it again, malloc'ed (identity.c). */
 char *identity_replay(const struct report_violation *v);
 

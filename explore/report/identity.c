@@ -98,12 +98,32 @@ void report_id(char *buf, size_t size, const struct report_violation *v)
 	snprintf(buf, size, "%s-%08x", v->scenario->name, (unsigned)(h ^ h >> 32));
 }
 
+void identity_message(const struct execution *x, char *buf, size_t size)
+{
+	const struct violation *v = &x->violation;
+	size_t n = 0;
+
+	if (v->kind != BAD_DEADLOCK || v->nr_edges < 2) {
+		snprintf(buf, size, "%s", v->message);
+		return;
+	}
+	for (unsigned e = 0; e < v->nr_edges && n < size; e++)
+		n += (size_t)snprintf(buf + n, size - n, "%s%s",
+				      !e		    ? ""
+				      : e + 1 < v->nr_edges ? ", "
+							    : " and ",
+				      x->fiber_name[v->edge[e].fiber]);
+	if (n < size)
+		snprintf(buf + n, size - n, " wait for each other");
+}
+
 void report_verdict(char *buf, size_t size, const struct report_violation *v)
 {
 	const struct execution *x = v->x;
-	char broken[96] = "", faults[32] = "";
+	char broken[96] = "", faults[32] = "", message[600];
 	unsigned nr_faults = 0;
 
+	identity_message(x, message, sizeof(message));
 	for (uint32_t i = 0; i < v->schedule->nr; i++)
 		nr_faults += v->schedule->deviation[i].choice;
 	if (v->mutant)
@@ -112,7 +132,7 @@ void report_verdict(char *buf, size_t size, const struct report_violation *v)
 		snprintf(faults, sizeof(faults), ", %u choice%s", nr_faults,
 			 nr_faults == 1 ? "" : "s");
 	snprintf(buf, size, "%s%s: %s: %s (%u switch%s%s)", v->scenario->name, broken,
-		 violation_name(x->violation.kind), x->violation.message, (unsigned)x->switches,
+		 violation_name(x->violation.kind), message, (unsigned)x->switches,
 		 x->switches == 1 ? "" : "es", faults);
 }
 

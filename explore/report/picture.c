@@ -41,17 +41,15 @@ static unsigned line_rows(const struct picture *p, const struct line *l, unsigne
 	char text[MAX_TEXT + 300], place[400] = "";
 	const struct frame *f = &l->stack.frame[0];
 	const char *at = text, *where = place;
+	bool named = l->fiber <= 0 && l->kind != LINE_VIOLATION;
 	unsigned n = 0;
 
 	if (l->kind == LINE_SWITCH)
 		snprintf(text, sizeof(text), "%s%s%s", l->text, l->holds[0] ? "; holds " : "",
 			 l->holds);
 	else
-		snprintf(text, sizeof(text), "%s%s",
-			 l->fiber > 0		     ? ""
-			 : l->kind == LINE_VIOLATION ? ""
-						     : "setup: ",
-			 l->text);
+		snprintf(text, sizeof(text), "%s%s%s", named ? story_line_fiber(p->s, l) : "",
+			 named ? ": " : "", l->text);
 	if (l->stack.nr && f->file)
 		snprintf(place, sizeof(place), "%s:%u", f->file, f->line);
 	while (n < MAX_ROWS - 4 && sheet_wrap(&at, chars, row[n]))

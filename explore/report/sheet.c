@@ -26,11 +26,11 @@ struct report_style report_style_of(int fd)
 	return style;
 }
 
-/* How many of the first width bytes go on this line; text is longer than that. */
+/* "struct vm #1" stays with its number. How many of the first width bytes go on this line; text is longer than that. */
 static unsigned break_at(const char *text, unsigned width)
 {
 	for (unsigned n = width; n > 0; n--)
-		if (text[n] == ' ')
+		if (text[n] == ' ' && text[n + 1] != '#')
 			return n;
 	for (unsigned n = width; n > width / 3; n--)
 		if (strchr("/,(_-:=", text[n - 1]))

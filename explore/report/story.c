@@ -25,10 +25,7 @@ const char *story_fiber(const struct story *s, int fiber)
 
 	if (fiber > 0 && fiber < MAX_FIBERS)
 		return x->fiber_name[fiber][0] ? x->fiber_name[fiber] : "thread";
-	return x->nr_records && s->nr_lines && !x->record[x->nr_records - 1].fiber &&
-			       x->violation.site.fiber == 0
-		       ? "finish"
-		       : "setup";
+	return "setup";
 }
 
 void story_place(const struct stack *stack, char *buf, size_t size)
@@ -40,6 +37,11 @@ void story_place(const struct stack *stack, char *buf, size_t size)
 		snprintf(buf, size, "%s (%s:%u)", f->function, f->file, f->line);
 	else if (stack->nr)
 		snprintf(buf, size, "%s", f->function);
+}
+
+const char *story_line_fiber(const struct story *s, const struct line *l)
+{
+	return l->finish ? "finish" : story_fiber(s, l->fiber);
 }
 
 void story_site_head(const struct story *s, const struct story_site *site, char *buf, size_t size)
@@ -70,6 +72,8 @@ static struct line *add_line(struct story *s, enum line_kind kind, int fiber)
 	l = &s->line[s->nr_lines++];
 	*l = (struct line){
 		.kind = kind, .fiber = fiber, .holds = "", .to = NO_FIBER, .edge_from = -1};
+	l->finish = !fiber && s->threads_ran;
+	s->threads_ran |= fiber > 0;
 	if (fiber >= 0 && fiber < MAX_FIBERS && kind != LINE_FOLD)
 		s->column[fiber] = true;
 	return l;
@@ -119,7 +123,10 @@ static void add_switch(struct story *s, uint32_t i)
 		snprintf(l->text, sizeof(l->text), what[0] ? "preempted before %s" : "preempted",
 			 what);
 	else
-		snprintf(l->text, sizeof(l->text), what[0] ? "has to wait: %s" : "has to wait",
+		snprintf(l->text, sizeof(l->text),
+			 next	   ? "blocked before %s"
+			 : what[0] ? "blocked: %s"
+				   : "blocked",
 			 what);
 }
 
@@ -210,9 +217,11 @@ static void add_lines(struct story *s, const bool *keep, const int *behind)
 static void add_violation(struct story *s)
 {
 	const struct violation *v = &s->in->x->violation;
-	struct line *l = add_line(s, LINE_VIOLATION, v->site.fiber);
+	struct line *l = add_line(s, LINE_VIOLATION, v->kind == BAD_LEAK ? 0 : v->site.fiber);
+	char message[600];
 
-	snprintf(l->text, sizeof(l->text), "%s: %s", violation_name(v->kind), v->message);
+	identity_message(s->in->x, message, sizeof(message));
+	snprintf(l->text, sizeof(l->text), "%s: %.500s", violation_name(v->kind), message);
 	set_stack(&l->stack, &v->site, 0);
 }
 

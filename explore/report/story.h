@@ -37,6 +37,7 @@ struct line {
 	uint32_t folded;	     /* LINE_FOLD: operations */
 	int to;			     /* LINE_SWITCH: who goes on */
 	bool preempted;		     /* LINE_SWITCH: the old one could have gone on */
+	bool finish;		     /* of fiber 0: behind the threads, not before them */
 	int edge_from;		     /* line whose order before this one made the difference; -1 */
 };
 
@@ -52,10 +53,10 @@ struct story {
 	char verdict[1024];
 	struct line *line;
 	size_t nr_lines, size_lines;
+	bool threads_ran;
 	bool column[MAX_FIBERS]; /* has lines */
 	struct story_site site[4];
 	unsigned nr_sites;
-	struct story_site cycle[MAX_FIBERS];
 	char cycle_text[MAX_FIBERS][800];
 	unsigned nr_cycle;
 	char *missing;		      /* "X must come before Y", NULL if no order would help */
@@ -66,8 +67,9 @@ struct story {
 struct story *story_new(const struct report_violation *v);
 void story_free(struct story *s);
 
-/* "setup", "finish", or the name of the thread. */
+/* The name of the thread; of fiber 0 "setup", for a line behind the threads "finish". */
 const char *story_fiber(const struct story *s, int fiber);
+const char *story_line_fiber(const struct story *s, const struct line *l);
 /* "freed by close(gmem)", "lock taken in vCPU". */
 void story_site_head(const struct story *s, const struct story_site *site, char *buf, size_t size);
 /* "gmem_release (src/mem/gmem.c:212)", "" if the stack is empty. */

@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-#define COLUMN_MIN 30 /* below that columns become steps */
-#define MARGIN_MAX 32
+#define COLUMN_MIN  30 /* below that columns become steps */
+#define COLUMN_GOOD 44 /* below that paths give way to names of files */
+#define MARGIN_MAX  32
 
 struct columns {
 	unsigned indent[MAX_FIBERS], width[MAX_FIBERS];
@@ -55,7 +56,8 @@ static void lay_columns(const struct story *s, unsigned width, struct columns *c
 	for (int f = 1; f < MAX_FIBERS; f++)
 		nr += s->column[f];
 	c->margin = longest_place(s, false);
-	c->short_paths = c->margin > MARGIN_MAX || c->margin > width / 4;
+	c->short_paths =
+		c->margin > MARGIN_MAX || (nr && (width - c->margin - 2) / nr < COLUMN_GOOD);
 	if (c->short_paths)
 		c->margin = longest_place(s, true);
 	if (c->margin > MARGIN_MAX)
@@ -110,8 +112,8 @@ static void put_line(const struct sheet *sheet, const struct story *s, const str
 
 	switch (l->kind) {
 	case LINE_SWITCH:
-		snprintf(text, sizeof(text), "-> %s: %s%s%s", story_fiber(s, l->to), l->text,
-			 l->holds[0] ? "; holds " : "", l->holds);
+		snprintf(text, sizeof(text), "-- %s%s%s; now %s", l->text,
+			 l->holds[0] ? "; holds " : "", l->holds, story_fiber(s, l->to));
 		break;
 	case LINE_VIOLATION:
 		snprintf(text, sizeof(text), "!! %s", l->text);
@@ -120,8 +122,8 @@ static void put_line(const struct sheet *sheet, const struct story *s, const str
 		snprintf(text, sizeof(text), "%s", l->text);
 		break;
 	default:
-		snprintf(text, sizeof(text), "%s%s%s", f ? "  " : story_fiber(s, 0), f ? "" : ": ",
-			 l->text);
+		snprintf(text, sizeof(text), "%s%s%s", f ? "  " : story_line_fiber(s, l),
+			 f ? "" : ": ", l->text);
 		break;
 	}
 	if (text[0] != ' ') {

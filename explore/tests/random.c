@@ -126,7 +126,7 @@ void random_make(uint64_t seed, unsigned ops)
 	memset(&random_program, 0, sizeof(random_program));
 	random_program.nr_threads = 2 + below(2);
 	for (unsigned t = 0; t < random_program.nr_threads; t++)
-		make_thread(t, 1 + below(random_program.nr_threads == 2 ? ops : ops - 1));
+		make_thread(t, 1 + below(random_program.nr_threads == 2 ? ops : ops - 2));
 }
 
 void random_print(void)

@@ -123,8 +123,8 @@ static void setup(void)
 	words[0].word = words[1].word = 0;
 	for (unsigned i = 0; i < RANDOM_THREADS; i++)
 		flags[i].flag = 0;
-	explore_lock_init(&locks[0].lock, "random lock 0", 0);
-	explore_lock_init(&locks[1].lock, "random lock 1", 0);
+	explore_lock_init(&locks[0].lock, "random lock 0", EXPLORE_TRY);
+	explore_lock_init(&locks[1].lock, "random lock 1", EXPLORE_TRY);
 	explore_lock_init(&rwlock.lock, "random rwlock", 0);
 	explore_domain_init(&domain.lock, "random srcu", EXPLORE_SLEEPABLE);
 	explore_ref_init(&count.flag, 1);

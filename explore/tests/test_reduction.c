@@ -95,13 +95,13 @@ TEST(the_dying_file_has_the_same_classes)
 
 TEST(random_programs_have_the_same_classes)
 {
-	unsigned long n = test_rounds(300, 20000), compared = 0;
+	unsigned long n = test_rounds(200, 20000), compared = 0;
 
 	for (unsigned long seed = 1; seed <= n && !test_failed; seed++) {
 		struct search_result all;
 
 		random_make(seed, 5);
-		compared += compare(&random_scenario, 50000, &all);
+		compared += compare(&random_scenario, test_rounds(5000, 200000), &all);
 		search_result_free(&all);
 		if (test_failed) {
 			printf("# seed %lu\n", seed);

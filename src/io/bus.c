@@ -49,7 +49,7 @@ void io_bus_init(struct io_bus *bus)
 {
 	/* The rank of slot changes: a writer waits for SRCU with it held, as those do, and the two never nest. */
 	mutex_init(&bus->lock, RANK_SLOTS, "io bus");
-	srcu_init(&bus->srcu, RANK_SRCU, "io bus");
+	srcu_init(&bus->srcu, RANK_SRCU, "io bus readers");
 	aptr_store_relaxed(&bus->table, NULL);
 }
 

@@ -16,13 +16,13 @@ static struct vm_mem *m;
 static void map(struct mem_vcpu *mv, u64 ipa, unsigned level, u64 hva)
 {
 	u64 sigmask = host_signals_block();
+	int r = 0;
 
 	explore_check(!page_cache_topup(mv, stage2_cache_min(m->ipa_bits)));
 	read_lock(&m->mmu_lock);
-	if (!m->s2_dead) {
-		ret = stage2_map(m, &m->mmu, mv, ipa, level, hva, S2_PROT_ALL);
-		explore_check(!ret || ret == -EAGAIN);
-	}
+	if (!m->s2_dead)
+		r = stage2_map(m, &m->mmu, mv, ipa, level, hva, S2_PROT_ALL);
+	explore_check(!r || r == -EAGAIN);
 	read_unlock(&m->mmu_lock);
 	host_signals_restore(sigmask);
 }
@@ -81,7 +81,7 @@ static void log_on(void)
 
 static void finish_split(void)
 {
-	explore_check(ret == 0 || ret == -EIO);
+	explore_check(ret == 0 || ret == -EIO || ret == -ENOMEM);
 	close_machine();
 }
 
@@ -118,7 +118,7 @@ static void unmap(void)
 
 	explore_step("a pair over both pieces");
 	explore_check(!anykvm_invalidate_start((void *)(2 * FAR), 2 * FAR, &inv));
-	if (!m->s2_dead) {
+	if (!a32_load(&m->dead)) {
 		struct s2_result r;
 		struct mem_fault f;
 

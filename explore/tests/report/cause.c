@@ -64,14 +64,16 @@ TEST(a_deadlock_names_both_acquisitions_and_the_cycle)
 	*v = (struct violation){
 		.kind = BAD_DEADLOCK, .message = "T1 and T2 wait for each other", .nr_edges = 2};
 	v->edge[0] = (struct wait_edge){
-		.fiber = 1, .holder = 2, .object = 2, .text = "waits for b, held by T2"};
+		.fiber = 1, .holder = 2, .object = 2, .text = "T1 waits for b, which T2 holds"};
 	v->edge[1] = (struct wait_edge){
-		.fiber = 2, .holder = 1, .object = 1, .text = "waits for a, held by T1"};
+		.fiber = 2, .holder = 1, .object = 1, .text = "T2 waits for a, which T1 holds"};
 	EXPECT(!strncmp(missing(), "mutex_lock(b) at take_b (", 25));
 	EXPECT(strstr(missing(), "and mutex_lock(a) at take_a ("));
 	ASSERT_EQ(story->nr_cycle, 2);
-	EXPECT(!strncmp(story->cycle_text[0], "T1 waits for b, held by T2, taken at take_b (", 45));
-	EXPECT(!strncmp(story->cycle_text[1], "T2 waits for a, held by T1, taken at take_a (", 45));
+	EXPECT(!strncmp(story->cycle_text[0], "T1 waits for b, which T2 holds, since take_b (",
+			44));
+	EXPECT(!strncmp(story->cycle_text[1], "T2 waits for a, which T1 holds, since take_a (",
+			44));
 }
 
 TEST(a_race_names_the_two_accesses_and_shows_the_plain_one)

@@ -19,6 +19,9 @@ TEST(lines_break_at_spaces)
 	EXPECT(!strcmp(wrap_one(&text, 12), "gmem_slot #1"));
 	EXPECT(!strcmp(wrap_one(&text, 12), "is used"));
 	EXPECT(!wrap_one(&text, 12));
+	text = "struct vm #1";
+	EXPECT(!strcmp(wrap_one(&text, 10), "struct"));
+	EXPECT(!strcmp(wrap_one(&text, 10), "vm #1"));
 }
 
 TEST(long_words_break_behind_punctuation)
