@@ -93,10 +93,10 @@ static bool spin_over(const struct op *op, struct fiber *f, void *arg)
 	const struct fiber_private *p = f->p;
 
 	for (unsigned i = 0; i < p->nr_watch; i++)
-		if (p->watch[i].t->writes != p->watch[i].writes)
+		if (p->watch[i].changed != NO_EVENT)
 			return true;
-	/* Nothing was read: there is nothing that the fiber could wait for. */
-	return !p->nr_watch;
+	/* Nothing was read, or more than is remembered: there is nothing that the fiber could wait for. */
+	return !p->nr_watch || p->watch_full;
 }
 
 void explore_spin(void)
@@ -105,6 +105,7 @@ void explore_spin(void)
 
 	engine_point(&op, spin_over, NULL);
 	engine_current->p->nr_watch = 0;
+	engine_current->p->watch_full = false;
 }
 
 void explore_fail(const char *fmt, ...)

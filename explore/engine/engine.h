@@ -288,6 +288,8 @@ void engine_describe(uintptr_t addr, char *buf, size_t size);
 /* heap/: the arena, its shadow, the compiler's hooks, races. */
 void heap_init(const struct explore_suite *suite);
 void heap_begin(const struct explore_scenario *s); /* rewinds */
+/* explore_alloc, asked for at pc. */
+void *heap_alloc(size_t size, size_t align, const char *type, bool fallible, uintptr_t pc);
 /* Violation or return: what is left alive at the end. */
 void heap_check_leaks(void);
 /* Violation if [addr, addr + size) is freed or beyond an object of the heap. Also by primitives, for their object. */

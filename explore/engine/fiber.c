@@ -202,6 +202,7 @@ struct fiber *fiber_new(int id, const char *name, void (*fn)(void *arg), void *a
 	p->daemon = daemon;
 	p->ended = false;
 	p->nr_held = p->atomic = p->nr_watch = p->choices = 0;
+	p->watch_full = false;
 	p->sleep = SLEEP_NONE;
 	p->grace = NULL;
 	p->barrier = NULL;

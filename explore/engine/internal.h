@@ -25,7 +25,7 @@ enum mode { MODE_READ, MODE_WRITE };
 struct thing {
 	struct object o;	  /* first: engine_object returns its address */
 	uint32_t next;		  /* in the same bucket of the hash, 0: last */
-	uint32_t writes;	  /* operations so far that may have changed it: for explore_spin */
+	uint16_t watchers;	  /* fibers that read it and are to know of its next change */
 	uint16_t users;		  /* fibers that had an operation on it while threads ran */
 	uint16_t mask[NR_ACCESS]; /* fibers with a last event of that access that still matters */
 	uint32_t last[NR_ACCESS][MAX_FIBERS];
@@ -115,9 +115,10 @@ struct fiber_private {
 	int joins;
 	struct {
 		struct thing *t;
-		uint32_t writes;
-	} watch[MAX_WATCH]; /* what it read since its last operation of another kind */
+		uint32_t changed; /* by which event, NO_EVENT: not since */
+	} watch[MAX_WATCH];	  /* what it read since its last operation of another kind */
 	unsigned nr_watch;
+	bool watch_full; /* it read more than that */
 	uint32_t choices;
 	uint32_t record; /* its last one; NO_EVENT */
 	char plan[120];

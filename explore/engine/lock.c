@@ -217,7 +217,6 @@ void lock_release(struct fiber *f, struct thing *t, uintptr_t pc)
 	struct lock *l = t->lock;
 	struct held *h = held_find(f, t);
 
-	t->writes++;
 	if (h->mode == MODE_READ) {
 		l->readers &= ~BIT(f->id);
 		order_release(f, &l->read_sync);

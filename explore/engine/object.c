@@ -132,7 +132,7 @@ struct thing *thing_of(const void *p)
 	t = &thing[nr_things];
 	t->o = (struct object){.id = nr_things, .addr = addr, .key = key_of(addr, nr_things)};
 	t->next = *first;
-	t->writes = 0;
+	t->watchers = 0;
 	t->users = 0;
 	memset(t->mask, 0, sizeof(t->mask));
 	t->unlocked = NO_EVENT;

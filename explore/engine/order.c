@@ -44,8 +44,12 @@ static void candidate_add(struct candidates *c, uint32_t at, int fiber, const st
 {
 	const struct event *e = &engine.x.event[at];
 
-	if (e->fiber != fiber && !before(past, e) && c->n < MAX_CANDIDATES)
-		c->at[c->n++] = at;
+	if (e->fiber == fiber || before(past, e) || c->n == MAX_CANDIDATES)
+		return;
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->at[i] == at)
+			return;
+	c->at[c->n++] = at;
 }
 
 static void candidates_of(struct candidates *c, const struct thing *t, uint32_t accesses, int fiber,
@@ -135,28 +139,37 @@ static void unlock_edges(struct clock *c, const struct event *e, const struct th
 }
 
 /*
- * A spinning fiber was let go by a write to what it had read. If that was the only one, it just comes before. If there were
- * several, the fiber could have gone on after another of them: then each of the last ones races.
+ * Going on after a spin reads all that was watched, as it depends on a change of any of it. What changed since it was read is among the
+ * candidates. If that is one event, it let the fiber go and just comes before; of several each races.
  */
 static void spin_order(struct candidates *c, struct fiber *f)
 {
-	uint32_t writes = 0;
+	const struct fiber_private *p = f->p;
+	uint32_t first = NO_EVENT;
+	unsigned changed = 0;
 
-	for (unsigned i = 0; i < f->p->nr_watch; i++) {
-		const struct thing *t = f->p->watch[i].t;
-
-		if (t->writes == f->p->watch[i].writes)
-			continue;
-		writes += t->writes - f->p->watch[i].writes;
-		candidates_of(c, t, BIT(ACCESS_WRITE) | BIT(ACCESS_GET) | BIT(ACCESS_WAIT), f->id,
-			      &f->order);
+	for (unsigned i = 0; i < p->nr_watch; i++) {
+		candidates_of(c, p->watch[i].t, access_conflicts(ACCESS_READ), f->id, &f->order);
+		if (p->watch[i].changed != NO_EVENT) {
+			changed++;
+			first = p->watch[i].changed;
+		}
 	}
 	candidates_reduce(c);
-	if (writes > 1)
+	if (changed != 1 || c->n != 1 || c->at[0] != first)
 		return;
-	for (unsigned i = 0; i < c->n; i++)
-		clock_join(&f->order, &engine.x.event[c->at[i]].order);
+	clock_join(&f->order, &engine.x.event[c->at[0]].order);
 	c->n = 0;
+}
+
+static void spin_note(const struct fiber *f, uint32_t at)
+{
+	for (unsigned i = 0; i < f->p->nr_watch; i++) {
+		struct thing *t = f->p->watch[i].t;
+
+		t->mask[ACCESS_READ] |= BIT(f->id);
+		t->last[ACCESS_READ][f->id] = at;
+	}
 }
 
 /* What enabled an event, other than through its object: it could not have come earlier. */
@@ -231,5 +244,7 @@ void order_event(struct fiber *f, struct event *e, struct thing *t)
 	e->order = f->order;
 	if (t && e->op.access != ACCESS_NONE)
 		thing_note(t, e, engine.x.nr_events);
+	if (e->op.kind == OP_SPIN)
+		spin_note(f, engine.x.nr_events);
 	class_add(e);
 }

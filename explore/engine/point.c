@@ -34,6 +34,9 @@ uint32_t access_conflicts(enum access a)
 
 bool op_dependent(const struct op *a, const struct op *b)
 {
+	/* Which words a spinning fiber watches is not in its operation: it may be any. */
+	if (a->kind == OP_SPIN || b->kind == OP_SPIN)
+		return conflict[ACCESS_READ] & BIT(a->kind == OP_SPIN ? b->access : a->access);
 	return a->object && a->object == b->object && conflict[a->access] & BIT(b->access);
 }
 
@@ -116,18 +119,47 @@ static bool threads_ended(void)
 	return true;
 }
 
-static void watch_add(struct fiber_private *p, struct thing *t, const struct op *op)
+/* Fibers that read t and did not see it change yet: this event is the first that does it. */
+static void watch_tell(struct thing *t, int id)
 {
-	if (op->kind == OP_SPIN)
+	uint32_t left = t->watchers & ~BIT(id);
+
+	for (t->watchers = 0; left; left &= left - 1) {
+		struct fiber_private *p = &engine.priv[__builtin_ctz(left)];
+
+		for (unsigned i = 0; i < p->nr_watch; i++)
+			if (p->watch[i].t == t && p->watch[i].changed == NO_EVENT)
+				p->watch[i].changed = engine.x.nr_events;
+	}
+}
+
+/* Fiber id has read t: explore_spin waits for it to change. */
+static void watch_add(struct fiber_private *p, struct thing *t, int id)
+{
+	unsigned i = 0;
+
+	while (i < p->nr_watch && p->watch[i].t != t)
+		i++;
+	if (i == MAX_WATCH) {
+		p->watch_full = true;
 		return;
-	if (op->access != ACCESS_READ && op->access != ACCESS_NONE) {
-		t->writes++;
+	}
+	if (i == p->nr_watch)
+		p->nr_watch++;
+	p->watch[i].t = t;
+	p->watch[i].changed = NO_EVENT;
+	t->watchers |= BIT(id);
+}
+
+static void watch_event(struct fiber_private *p, struct thing *t, const struct event *e)
+{
+	if (e->op.access != ACCESS_READ && e->op.access != ACCESS_NONE) {
+		if (t->watchers)
+			watch_tell(t, e->fiber);
 		p->nr_watch = 0;
+		p->watch_full = false;
 	}
-	if (p->nr_watch < MAX_WATCH) {
-		p->watch[p->nr_watch].t = t;
-		p->watch[p->nr_watch++].writes = t->writes;
-	}
+	watch_add(p, t, e->fiber);
 }
 
 static struct event *event_make(int id, uint32_t enabled)
@@ -152,7 +184,7 @@ static struct event *event_make(int id, uint32_t enabled)
 		order_event(f, e, t);
 	if (t) {
 		t->users |= BIT(id);
-		watch_add(f->p, t, &e->op);
+		watch_event(f->p, t, e);
 	}
 	if (engine.recording)
 		record_add(f, &e->op);

@@ -122,6 +122,8 @@ void engine_violation_text(enum violation_kind kind, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(v.message, sizeof(v.message), fmt, ap);
 	va_end(ap);
+	if (engine.running)
+		engine_site(engine_current, (uintptr_t)__builtin_return_address(0), &v.site);
 	engine_violation(&v);
 }
 

@@ -258,9 +258,8 @@ static void *allocate(struct fiber *f, size_t size, size_t align, const char *ty
 	b->lo = UINT32_MAX;
 	b->hi = 0;
 	b->fiber = f->id;
-	b->owner = engine_concurrent ? f->id : NOBODY;
+	guard_block(b, engine_concurrent ? f->id : NOBODY);
 	b->live = true;
-	b->published = false;
 	heap.nr_live++;
 	engine_site(f, pc, &b->allocated);
 	op.addr = start;
@@ -271,8 +270,12 @@ static void *allocate(struct fiber *f, size_t size, size_t align, const char *ty
 
 void *explore_alloc(size_t size, size_t align, const char *type, bool fallible)
 {
+	return heap_alloc(size, align, type, fallible, (uintptr_t)__builtin_return_address(0));
+}
+
+void *heap_alloc(size_t size, size_t align, const char *type, bool fallible, uintptr_t pc)
+{
 	struct fiber *f = engine_current;
-	uintptr_t pc = (uintptr_t)__builtin_return_address(0);
 	void *p = NULL;
 
 	f->in_runtime++;

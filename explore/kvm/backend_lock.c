@@ -11,10 +11,18 @@
 
 #include <anykvm/explore.h>
 
+/* As the documents call it. */
+static const char *class_of(enum lock_rank rank, const char *name)
+{
+	if (rank == RANK_VM)
+		return "vm->lock";
+	return rank == RANK_VCPU ? "vcpu->mutex" : name;
+}
+
 void mutex_init(struct mutex *m, enum lock_rank rank, const char *name)
 {
 	*m = (struct mutex){.rank = rank, .name = name};
-	explore_lock_init(m, name, backend_lock_flags(rank));
+	explore_lock_init(m, class_of(rank, name), backend_lock_flags(rank));
 }
 
 void mutex_fini(struct mutex *m)
@@ -50,7 +58,7 @@ bool mutex_is_held(const struct mutex *m)
 void mutex_assert_held(const struct mutex *m) NO_THREAD_SAFETY_ANALYSIS
 {
 	if (explore_lock_held(m) != 2)
-		explore_fail("%s is not held", m->name);
+		backend_fail(__builtin_return_address(0), "%s is not held", m->name);
 }
 
 void rwlock_init(struct rwlock *l, enum lock_rank rank, const char *name)
@@ -101,11 +109,11 @@ bool rwlock_write_held(const struct rwlock *l)
 void rwlock_assert_write_held(const struct rwlock *l) NO_THREAD_SAFETY_ANALYSIS
 {
 	if (explore_lock_held(l) != 2)
-		explore_fail("%s is not held for writing", l->name);
+		backend_fail(__builtin_return_address(0), "%s is not held for writing", l->name);
 }
 
 void rwlock_assert_held(const struct rwlock *l) NO_THREAD_SAFETY_ANALYSIS
 {
 	if (!explore_lock_held(l))
-		explore_fail("%s is not held", l->name);
+		backend_fail(__builtin_return_address(0), "%s is not held", l->name);
 }

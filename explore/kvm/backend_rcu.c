@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* RCU, SRCU and reference counts of sync/: reader sections and grace periods are the explorer's own, so they commute. */
+#include <stdio.h>
+#include <string.h>
+
 #include "explore/kvm/backend.h"
 #include "sync/rcu.h"
 #include "sync/ref.h"
 #include "sync/srcu.h"
 
 #include <anykvm/explore.h>
+
+#define MAX_CLASSES 16
 
 struct rcu_domain rcu;
 
@@ -43,10 +48,28 @@ void(rcu_barrier)(void) NO_THREAD_SAFETY_ANALYSIS
 	explore_barrier(&rcu);
 }
 
+/* A lock and the sections beside it may have one name: the classes are two. */
+static const char *class_of(const char *name)
+{
+	static char made[MAX_CLASSES][32];
+	unsigned i = 0;
+	char text[32];
+
+	if (strstr(name, "srcu"))
+		return name;
+	snprintf(text, sizeof(text), "%s srcu", name);
+	while (i < MAX_CLASSES && made[i][0] && strcmp(made[i], text))
+		i++;
+	if (i == MAX_CLASSES)
+		return name;
+	memcpy(made[i], text, sizeof(text));
+	return made[i];
+}
+
 void srcu_init(struct srcu *s, enum lock_rank rank, const char *name)
 {
 	*s = (struct srcu){.rank = rank, .name = name};
-	explore_domain_init(s, name, EXPLORE_SLEEPABLE);
+	explore_domain_init(s, class_of(name), EXPLORE_SLEEPABLE);
 }
 
 void srcu_fini(struct srcu *s)
@@ -70,7 +93,8 @@ int(srcu_read_lock)(struct srcu *s) NO_THREAD_SAFETY_ANALYSIS
 void srcu_read_unlock(struct srcu *s, int cookie) NO_THREAD_SAFETY_ANALYSIS
 {
 	if (cookie != cookie_of(s))
-		explore_fail("%s is left with a cookie that it did not give", s->name);
+		backend_fail(__builtin_return_address(0),
+			     "%s is left with a cookie that it did not give", s->name);
 	backend_release(s, s->rank, s->name);
 	explore_section_exit(s);
 }

@@ -33,8 +33,9 @@ void backend_begin(void)
 
 unsigned backend_lock_flags(enum lock_rank rank)
 {
+	/* vm->lock orders those of several vCPUs; whoever wants all of them only tries. */
 	if (rank == RANK_VCPU)
-		return EXPLORE_SAME_CLASS;
+		return EXPLORE_SAME_CLASS | EXPLORE_TRY;
 	return rank >= RANK_MN ? EXPLORE_ATOMIC : 0;
 }
 
@@ -113,7 +114,8 @@ int thread_create(struct thread **out, const char *name, void (*fn)(void *), voi
 	t->fn = fn;
 	t->arg = arg;
 	strncpy(t->name, name, sizeof(t->name) - 1);
-	t->id = explore_thread_create(t->name, thread_main, t, false);
+	/* Ends with the machine, not with the threads of the scenario. */
+	t->id = explore_thread_create(t->name, thread_main, t, true);
 	*out = t;
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 int host_eventfd_create(u32 initial, bool semaphore)
 {
+	SIM_CALL();
 	struct sim_file *f = sim_file_new(SIM_EVENT, "eventfd");
 
 	if (!f)
@@ -43,11 +44,12 @@ void sim_file_ready(struct sim_file *f)
 
 void host_eventfd_signal(int fd, u64 value)
 {
+	SIM_CALL();
 	struct sim_file *f = sim_fd(fd);
 
 	if (!f || f->kind != SIM_EVENT)
 		return;
-	explore_write(f, "eventfd write");
+	sim_write(f, "eventfd write");
 	f->counter += value;
 	sim_file_ready(f);
 }
@@ -57,7 +59,7 @@ static u64 take(struct sim_file *f)
 {
 	u64 n;
 
-	explore_write(f, "eventfd read");
+	sim_write(f, "eventfd read");
 	n = f->semaphore ? !!f->counter : f->counter;
 	f->counter -= n;
 	return n;
@@ -65,6 +67,7 @@ static u64 take(struct sim_file *f)
 
 bool host_eventfd_drain(int fd)
 {
+	SIM_CALL();
 	struct sim_file *f = sim_fd(fd);
 
 	return f && f->kind == SIM_EVENT && take(f);
@@ -72,6 +75,7 @@ bool host_eventfd_drain(int fd)
 
 s64 host_read(int fd, void *buf, size_t n)
 {
+	SIM_CALL();
 	struct sim_file *f;
 	u64 value;
 
@@ -90,11 +94,13 @@ s64 host_read(int fd, void *buf, size_t n)
 
 s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset)
 {
+	SIM_CALL();
 	return sim_fd(fd) ? -ESPIPE : -EBADF;
 }
 
 s64 host_write(int fd, const void *buf, size_t n)
 {
+	SIM_CALL();
 	struct sim_file *f;
 	u64 value;
 
@@ -111,6 +117,7 @@ s64 host_write(int fd, const void *buf, size_t n)
 
 int host_poll(int fd, short events, int timeout_ms)
 {
+	SIM_CALL();
 	struct sim_file *f = sim_fd(fd);
 	u64 deadline = timeout_ms < 0 ? EXPLORE_FOREVER : explore_clock() + timeout_ms * 1000000ull;
 
@@ -118,7 +125,7 @@ int host_poll(int fd, short events, int timeout_ms)
 	while (f) {
 		u32 word;
 
-		explore_read(f, "poll");
+		sim_read(f, "poll");
 		word = f->word;
 		if (f->kind != SIM_EVENT || f->counter || (events & POLLOUT))
 			return events & (POLLIN | POLLOUT);
@@ -130,6 +137,7 @@ int host_poll(int fd, short events, int timeout_ms)
 
 bool host_fd_is_eventfd(int fd)
 {
+	SIM_CALL();
 	struct sim_file *f = sim_fd(fd);
 
 	return f && f->kind == SIM_EVENT;
@@ -142,6 +150,7 @@ bool host_fd_is_userfaultfd(int fd)
 
 int host_eventfd_get(int fd, struct host_eventfd *out)
 {
+	SIM_CALL();
 	int copy = host_fd_dup_high(fd);
 	struct sim_file *f;
 
@@ -158,6 +167,7 @@ int host_eventfd_get(int fd, struct host_eventfd *out)
 
 void host_eventfd_put(struct host_eventfd *e)
 {
+	SIM_CALL();
 	host_close(e->fd);
 	e->fd = -1;
 }
@@ -171,6 +181,7 @@ bool host_eventfd_same(const struct host_eventfd *a, const struct host_eventfd *
 
 int host_poller_add(struct host_poller *p, int fd, u64 key)
 {
+	SIM_CALL();
 	struct sim_file *poller = sim_fd(p->epoll_fd), *f = sim_fd(fd);
 	int ret = -ENOMEM;
 
@@ -178,7 +189,7 @@ int host_poller_add(struct host_poller *p, int fd, u64 key)
 		return -EBADF;
 	if (f->kind != SIM_EVENT)
 		return -EPERM;
-	explore_write(poller, "epoll_ctl add");
+	sim_write(poller, "epoll_ctl add");
 	for (unsigned w = 0; w < SIM_WATCHES; w++) {
 		if (poller->watch[w].file == sim_file_number(f) + 1)
 			return -EEXIST;
@@ -195,11 +206,12 @@ int host_poller_add(struct host_poller *p, int fd, u64 key)
 
 void host_poller_remove(struct host_poller *p, int fd)
 {
+	SIM_CALL();
 	struct sim_file *poller = sim_fd(p->epoll_fd), *f = sim_fd(fd);
 
 	if (!poller || !f)
 		return;
-	explore_write(poller, "epoll_ctl remove");
+	sim_write(poller, "epoll_ctl remove");
 	for (unsigned w = 0; w < SIM_WATCHES; w++)
 		if (poller->watch[w].file == sim_file_number(f) + 1)
 			poller->watch[w].file = 0;
@@ -207,6 +219,7 @@ void host_poller_remove(struct host_poller *p, int fd)
 
 int host_poller_init(struct host_poller *p)
 {
+	SIM_CALL();
 	struct sim_file *f = sim_file_new(SIM_POLLER, "epoll");
 
 	if (!f)
@@ -224,17 +237,20 @@ int host_poller_init(struct host_poller *p)
 
 void host_poller_fini(struct host_poller *p)
 {
+	SIM_CALL();
 	host_close(p->wake_fd);
 	host_close(p->epoll_fd);
 }
 
 void host_poller_wake(struct host_poller *p)
 {
+	SIM_CALL();
 	host_eventfd_signal(p->wake_fd, 1);
 }
 
 u32 host_poller_wait(struct host_poller *p, u64 *keys, u32 max)
 {
+	SIM_CALL();
 	struct sim_file *poller = sim_fd(p->epoll_fd);
 	u32 nr = 0, word;
 
@@ -242,7 +258,7 @@ u32 host_poller_wait(struct host_poller *p, u64 *keys, u32 max)
 	while (poller) {
 		bool woken = false;
 
-		explore_read(poller, "epoll_wait");
+		sim_read(poller, "epoll_wait");
 		word = poller->word;
 		for (unsigned w = 0; w < SIM_WATCHES && nr < max; w++) {
 			struct sim_file *f;

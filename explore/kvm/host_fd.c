@@ -31,6 +31,7 @@ void sim_fd_begin(void)
 	memset(table.cloexec, 0, sizeof(table.cloexec));
 	memset(table.kept, 0, sizeof(table.kept));
 	memset(table.files, 0, sizeof(table.files));
+	explore_name(&table, "descriptor table");
 }
 
 struct sim_file *sim_file(unsigned number)
@@ -53,6 +54,7 @@ struct sim_file *sim_file_new(enum sim_kind kind, const char *name)
 	table.files[fiber]++;
 	*f = (struct sim_file){
 		.kind = kind, .refs = 1, .name = name, .inode = 1 + (f - table.file)};
+	explore_name(f, "file \"%s\"", name);
 	return f;
 }
 
@@ -69,7 +71,7 @@ static bool is_open(int fd)
 
 struct sim_file *sim_fd(int fd)
 {
-	explore_read(&table, "look up descriptor");
+	sim_read(&table, "look up descriptor");
 	return is_open(fd) ? &table.file[table.entry[fd] - 1] : NULL;
 }
 
@@ -85,7 +87,7 @@ int sim_fd_install(struct sim_file *f, int from, bool cloexec)
 {
 	int fd;
 
-	explore_write(&table, "take descriptor");
+	sim_write(&table, "take descriptor");
 	fd = from < 0 || from >= SIM_FDS ? -EINVAL : lowest_free(from);
 	if (fd < 0) {
 		sim_file_put(f);
@@ -116,8 +118,9 @@ static void drop(int fd)
 
 int host_close(int fd)
 {
+	SIM_CALL();
 	CONTEXT_MAY_BLOCK("close");
-	explore_write(&table, "close");
+	sim_write(&table, "close");
 	if (!is_open(fd))
 		return -EBADF;
 	drop(fd);
@@ -126,7 +129,7 @@ int host_close(int fd)
 
 static int close_range(u32 first, u32 last, u32 flags, bool spare_kept)
 {
-	explore_write(&table, "close_range");
+	sim_write(&table, "close_range");
 	for (u32 fd = first; fd <= last && fd < SIM_FDS; fd++) {
 		if (!table.entry[fd] || (spare_kept && table.kept[fd]))
 			continue;
@@ -140,11 +143,13 @@ static int close_range(u32 first, u32 last, u32 flags, bool spare_kept)
 
 int host_close_range(u32 first, u32 last, u32 flags)
 {
+	SIM_CALL();
 	return close_range(first, last, flags, true);
 }
 
 int host_sys_close_range(unsigned first, unsigned last, unsigned flags)
 {
+	SIM_CALL();
 	return close_range(first, last, flags, false);
 }
 
@@ -160,17 +165,20 @@ static int fd_copy(int fd, int from, bool cloexec)
 
 int host_fd_dup(int fd, int from)
 {
+	SIM_CALL();
 	return fd_copy(fd, from, true);
 }
 
 int host_sys_dup(int fd)
 {
+	SIM_CALL();
 	return fd_copy(fd, 0, false);
 }
 
 int host_sys_dup3(int oldfd, int newfd, int flags)
 {
-	explore_write(&table, "dup3");
+	SIM_CALL();
+	sim_write(&table, "dup3");
 	if (oldfd == newfd || (flags & ~O_CLOEXEC))
 		return -EINVAL;
 	if (!is_open(oldfd) || newfd < 0 || newfd >= SIM_FDS)
@@ -186,6 +194,7 @@ int host_sys_dup3(int oldfd, int newfd, int flags)
 
 int host_sys_fcntl(int fd, int cmd, unsigned long arg)
 {
+	SIM_CALL();
 	switch (cmd) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
@@ -207,6 +216,7 @@ int host_sys_fcntl(int fd, int cmd, unsigned long arg)
 /* No file here knows a request. */
 int host_sys_ioctl(int fd, unsigned long request, unsigned long arg)
 {
+	SIM_CALL();
 	return sim_fd(fd) ? -ENOTTY : -EBADF;
 }
 
@@ -230,11 +240,13 @@ static int keep(int fd)
 
 int host_fd_dup_high(int fd)
 {
+	SIM_CALL();
 	return keep(fd_copy(fd, SIM_FDS_HIGH, true));
 }
 
 int host_fd_move_high(int fd)
 {
+	SIM_CALL();
 	int high = fd < 0 ? fd : host_fd_dup_high(fd);
 
 	if (fd < 0)
@@ -252,6 +264,7 @@ u64 host_fd_limit(void)
 
 int host_fd_identity(int fd, u64 *dev, u64 *inode)
 {
+	SIM_CALL();
 	struct sim_file *f;
 
 	CONTEXT_MAY_BLOCK("fstat");
@@ -278,21 +291,25 @@ static int memory_file(const char *name, u64 size, bool sealed, bool cloexec)
 
 int host_memfd_create(const char *name, u64 size)
 {
+	SIM_CALL();
 	return memory_file(name, size, false, true);
 }
 
 int host_memfd_create_unfixed(const char *name)
 {
+	SIM_CALL();
 	return memory_file(name, 0, false, true);
 }
 
 int host_placeholder_create(const char *name, u64 size, bool cloexec)
 {
+	SIM_CALL();
 	return memory_file(name, size, true, cloexec);
 }
 
 int host_ftruncate(int fd, u64 size)
 {
+	SIM_CALL();
 	struct sim_file *f;
 	u64 was;
 
@@ -300,7 +317,7 @@ int host_ftruncate(int fd, u64 size)
 	f = sim_fd(fd);
 	if (!f || f->kind != SIM_MEMORY)
 		return f ? -EINVAL : -EBADF;
-	explore_write(f, "ftruncate");
+	sim_write(f, "ftruncate");
 	if (f->sealed && size != f->size)
 		return -EPERM;
 	if (f->window && size > f->size)
@@ -314,6 +331,7 @@ int host_ftruncate(int fd, u64 size)
 
 int host_memfd_fix(int fd, u64 size)
 {
+	SIM_CALL();
 	int ret = host_ftruncate(fd, size);
 
 	if (!ret)
@@ -323,6 +341,7 @@ int host_memfd_fix(int fd, u64 size)
 
 int host_fallocate(int fd, int mode, u64 offset, u64 len)
 {
+	SIM_CALL();
 	struct sim_file *f;
 
 	CONTEXT_MAY_BLOCK("fallocate");
@@ -331,7 +350,7 @@ int host_fallocate(int fd, int mode, u64 offset, u64 len)
 		return f ? -ENODEV : -EBADF;
 	if (!len || (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)))
 		return len ? -EOPNOTSUPP : -EINVAL;
-	explore_write(f, "fallocate");
+	sim_write(f, "fallocate");
 	if (!(mode & FALLOC_FL_PUNCH_HOLE))
 		return f->sealed && offset + len > f->size ? -EPERM : 0;
 	sim_revoke_file(sim_file_number(f), offset / SIM_PAGE, (offset + len) / SIM_PAGE,

@@ -32,11 +32,10 @@ static char *reach(const void *hva, bool write)
 		if (!(p->flags & SIM_CONTENT))
 			return sim_memory(p) + addr % SIM_PAGE;
 	}
-	addr -= addr % SIM_PAGE;
 	if (write && (p->flags & SIM_CONTENT))
-		explore_write((const void *)(uintptr_t)addr, guest ? "guest store" : "store");
+		sim_write(p, guest ? "guest store" : "store");
 	else
-		explore_read((const void *)(uintptr_t)addr, guest ? "guest access" : "load");
+		sim_read(p, guest ? "guest access" : "load");
 	if (guest && ((p->flags & SIM_REVOKED) || (p->flags & need) != need))
 		if (p->trace)
 			sim_stale_access(addr, p, write);
@@ -48,6 +47,7 @@ static char *reach(const void *hva, bool write)
 
 bool guarded_sim_load(const void *hva, void *out, unsigned size)
 {
+	SIM_CALL();
 	const char *p = reach(hva, false);
 
 	if (p)
@@ -57,6 +57,7 @@ bool guarded_sim_load(const void *hva, void *out, unsigned size)
 
 bool guarded_sim_store(void *hva, const void *in, unsigned size)
 {
+	SIM_CALL();
 	char *p = reach(hva, true);
 
 	if (p)
@@ -66,6 +67,7 @@ bool guarded_sim_store(void *hva, const void *in, unsigned size)
 
 bool guarded_sim_exchange(void *hva, const void *value, void *old, unsigned size)
 {
+	SIM_CALL();
 	char now[8], *p = reach(hva, true);
 
 	if (!p)
@@ -78,6 +80,7 @@ bool guarded_sim_exchange(void *hva, const void *value, void *old, unsigned size
 
 bool guarded_sim_fetch_add(void *hva, u64 value, void *old, unsigned size)
 {
+	SIM_CALL();
 	char *p = reach(hva, true);
 	u64 was = 0, sum;
 
@@ -94,6 +97,7 @@ bool guarded_sim_fetch_add(void *hva, u64 value, void *old, unsigned size)
 bool guarded_sim_cmpxchg(void *hva, void *expected, const void *desired, bool *swapped,
 			 unsigned size)
 {
+	SIM_CALL();
 	char now[16], *p = reach(hva, true);
 
 	if (!p)
@@ -116,6 +120,7 @@ static size_t part_of(const void *hva, size_t n)
 
 size_t guarded_copy_left(void *dst, const void *src, size_t n)
 {
+	SIM_CALL();
 	while (n) {
 		size_t part = part_of(dst, part_of(src, n));
 		const char *from = reach(src, false);
@@ -133,6 +138,7 @@ size_t guarded_copy_left(void *dst, const void *src, size_t n)
 
 size_t guarded_zero_left(void *hva, size_t n)
 {
+	SIM_CALL();
 	while (n) {
 		size_t part = part_of(hva, n);
 		char *to = reach(hva, true);

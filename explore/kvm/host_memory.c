@@ -11,6 +11,8 @@
 #include "host/pages.h"
 #include "vm/vm.h"
 
+#include "engine/engine.h"
+
 static struct {
 	u64 bytes, objects;
 } memory;
@@ -60,7 +62,7 @@ void *host_alloc_typed(size_t size, const char *type)
 		count(size, 1);
 		return explore_alloc(size ? size : 1, size >= 64 ? 64 : 16, type, fallible());
 	}
-	p = explore_alloc(size, 64, type, fallible());
+	p = heap_alloc(size, 64, type, fallible(), (uintptr_t)__builtin_return_address(0));
 	if (p)
 		quiet_vm(p);
 	return p;

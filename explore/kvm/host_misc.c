@@ -36,8 +36,9 @@ void sim_signals_expected(void)
 
 void sim_signal(unsigned fiber, int signo)
 {
+	SIM_CALL();
 	state.used = true;
-	explore_write(&state.pending[fiber], "send signal");
+	sim_write(&state.pending[fiber], "send signal");
 	state.pending[fiber] |= SIGNAL_BIT(signo);
 	if (state.sleeper[fiber])
 		host_sleeper_kick(state.sleeper[fiber]);
@@ -68,9 +69,10 @@ void host_signals_unblock_faults(void)
 
 bool host_signals_pending(u64 effective_mask)
 {
+	SIM_CALL();
 	if (!state.used)
 		return false;
-	explore_read(&state.pending[explore_self()], "look for signals");
+	sim_read(&state.pending[explore_self()], "look for signals");
 	return state.pending[explore_self()] & ~effective_mask;
 }
 
@@ -83,6 +85,7 @@ void host_sleeper_init(struct host_sleeper *s)
 
 void host_sleeper_fini(struct host_sleeper *s)
 {
+	SIM_CALL();
 	host_sleeper_init(s);
 }
 
@@ -90,13 +93,14 @@ void host_sleeper_fini(struct host_sleeper *s)
 int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u64 deadline_ns,
 		       u64 effective_mask)
 {
+	SIM_CALL();
 	u32 kicks;
 	int ret;
 
 	CONTEXT_MAY_SLEEP("vCPU sleep");
-	explore_read(&s->sleeping, "look for kicks");
+	sim_read(&s->sleeping, "look for kicks");
 	kicks = s->sleeping.v;
-	explore_read(word, "look for a wake-up");
+	sim_read(word, "look for a wake-up");
 	if (word->v != expected)
 		return 0;
 	if (host_signals_pending(effective_mask))
@@ -111,7 +115,8 @@ int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u
 
 void host_sleeper_kick(struct host_sleeper *s)
 {
-	explore_write(&s->sleeping, "kick");
+	SIM_CALL();
+	sim_write(&s->sleeping, "kick");
 	s->sleeping.v++;
 	explore_wake(&s->sleeping, ~0u);
 }
@@ -125,6 +130,7 @@ u64 host_clock_ns(void)
 
 u64 host_clock_realtime_ns(void)
 {
+	SIM_CALL();
 	return host_clock_ns();
 }
 
@@ -174,6 +180,7 @@ u64 host_random_u64(void)
 
 void host_random_fill(void *buf, size_t n)
 {
+	SIM_CALL();
 	while (n) {
 		u64 v = host_random_u64();
 		size_t part = MIN(n, sizeof(v));

@@ -53,6 +53,7 @@ void sim_mm_begin(void)
 		mm.used[z] = FIRST;
 	}
 	mm.nr_traces = 0;
+	explore_name(&mm.space, "address space");
 }
 
 static u64 address_of(const struct sim_page *p)
@@ -72,12 +73,6 @@ char *sim_memory(const struct sim_page *p)
 	return (char *)(uintptr_t)(SIM_BASE + p->home * SIM_PAGE);
 }
 
-/* What the explorer takes for the page. */
-static const void *object_of(const struct sim_page *p)
-{
-	return (const void *)(uintptr_t)address_of(p);
-}
-
 void sim_trace(struct sim_page *p, const char *how)
 {
 	if (!p->trace) {
@@ -86,7 +81,7 @@ void sim_trace(struct sim_page *p, const char *how)
 		p->trace = ++mm.nr_traces;
 		memset(&mm.trace[p->trace - 1], 0, sizeof(mm.trace[0]));
 	}
-	engine_site(engine_current, 0,
+	engine_site(engine_current, sim_caller(),
 		    how ? &mm.trace[p->trace - 1].gone : &mm.trace[p->trace - 1].there);
 	mm.trace[p->trace - 1].how = how;
 }
@@ -99,7 +94,8 @@ void sim_stale_access(u64 addr, const struct sim_page *p, bool write)
 	snprintf(v.message, sizeof(v.message),
 		 "the guest %s a host page after %s had taken it away",
 		 write ? "writes to" : "reads", how ? how : "a change of its protection");
-	snprintf(v.object, sizeof(v.object), "page of host memory");
+	engine_describe((uintptr_t)p, v.object, sizeof(v.object));
+	engine_site(engine_current, sim_caller(), &v.site);
 	if (p->trace) {
 		v.other[0] = mm.trace[p->trace - 1].gone;
 		v.other_what[0] = "taken away by";
@@ -121,7 +117,7 @@ static void revoke(struct sim_page *p, const char *how)
 
 static void announce_revoke(struct sim_page *p, const char *how)
 {
-	explore_write(object_of(p), how);
+	sim_write(p, how);
 	revoke(p, how);
 }
 
@@ -145,11 +141,11 @@ int sim_populate(u64 addr, bool write)
 
 	if (!p)
 		return -EFAULT;
-	explore_read(object_of(p), "look at host page");
+	sim_read(p, "look at host page");
 	if ((p->flags & (need | SIM_PRESENT)) == (need | SIM_PRESENT))
 		return 0;
 	/* What it does to the page is a step of its own: others may use a page that is there meanwhile. */
-	explore_write(object_of(p), "populate host page");
+	sim_write(p, "populate host page");
 	if ((p->flags & need) != need)
 		return -EFAULT;
 	if (p->file && p->file_page >= (sim_file(p->file - 1)->size + SIM_PAGE - 1) / SIM_PAGE)
@@ -239,6 +235,8 @@ static bool map_page(struct sim_page *p, u16 flags, struct sim_file *f, u32 file
 
 	p->flags = flags | (p->flags & SIM_REVOKED);
 	p->file_page = file_page;
+	explore_name(p, "host page %u.%u", (u32)(p - mm.page) / SIM_ZONE_PAGES,
+		     (u32)(p - mm.page) % SIM_ZONE_PAGES);
 	if (f) {
 		p->file = sim_file_number(f) + 1;
 		f->refs++;
@@ -276,7 +274,7 @@ static void *map_fixed(u64 addr, u32 nr, u16 flags, struct sim_file *f, u32 file
 
 	if (!range_ok(addr, nr * SIM_PAGE))
 		return (void *)(intptr_t)-EINVAL;
-	explore_write(&mm.space, "mmap");
+	sim_write(&mm.space, "mmap");
 	for (u32 i = 0; i < nr; i++) {
 		if ((mm.page[at + i].flags & SIM_MAPPED) && !replace)
 			return (void *)(intptr_t)-EEXIST;
@@ -287,6 +285,7 @@ static void *map_fixed(u64 addr, u32 nr, u16 flags, struct sim_file *f, u32 file
 
 void *host_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset)
 {
+	SIM_CALL();
 	bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
 	u32 nr = (len + SIM_PAGE - 1) / SIM_PAGE, at = 0;
 	struct sim_file *f = NULL;
@@ -302,7 +301,7 @@ void *host_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset)
 			return (void *)(intptr_t)-EBADF;
 		if (f->kind != SIM_MEMORY)
 			return (void *)(intptr_t)-ENODEV;
-		explore_write(f, "mmap of file");
+		sim_write(f, "mmap of file");
 		if (f->size && !window_make(f))
 			return (void *)(intptr_t)-ENOMEM;
 	}
@@ -320,10 +319,11 @@ void *host_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset)
 
 int host_munmap(void *addr, size_t len)
 {
+	SIM_CALL();
 	CONTEXT_MAY_BLOCK("munmap");
 	if (!range_ok((uintptr_t)addr, len))
 		return -EINVAL;
-	explore_write(&mm.space, "munmap");
+	sim_write(&mm.space, "munmap");
 	for (u64 a = (uintptr_t)addr; a < (uintptr_t)addr + len; a += SIM_PAGE)
 		unmap_page(sim_page(a), "munmap");
 	return 0;
@@ -331,18 +331,19 @@ int host_munmap(void *addr, size_t len)
 
 int host_mprotect(void *addr, size_t len, int prot)
 {
+	SIM_CALL();
 	u16 rights = flags_of(prot, 0) & (SIM_R | SIM_W | SIM_X);
 
 	CONTEXT_MAY_BLOCK("mprotect");
 	if (!range_ok((uintptr_t)addr, len ? len : 1))
 		return -EINVAL;
-	explore_write(&mm.space, "mprotect");
+	sim_write(&mm.space, "mprotect");
 	for (u64 a = (uintptr_t)addr; a < (uintptr_t)addr + len; a += SIM_PAGE) {
 		struct sim_page *p = sim_page(a);
 
 		if (!(p->flags & SIM_MAPPED))
 			return -ENOMEM;
-		explore_write(object_of(p), "mprotect");
+		sim_write(p, "mprotect");
 		p->flags = (p->flags & ~(SIM_R | SIM_W | SIM_X)) | rights;
 		sim_trace(p, "mprotect");
 	}
@@ -351,6 +352,7 @@ int host_mprotect(void *addr, size_t len, int prot)
 
 int host_madvise(void *addr, size_t len, int advice)
 {
+	SIM_CALL();
 	CONTEXT_MAY_BLOCK("madvise");
 	if (!range_ok((uintptr_t)addr, len ? len : 1) || advice == MADV_POISON)
 		return -EINVAL;
@@ -371,6 +373,7 @@ int host_madvise(void *addr, size_t len, int advice)
 
 void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new_address)
 {
+	SIM_CALL();
 	u32 nr = (new_size + SIM_PAGE - 1) / SIM_PAGE, was = (old_size + SIM_PAGE - 1) / SIM_PAGE,
 	    at;
 	struct sim_page *from = sim_page((uintptr_t)old);
@@ -378,7 +381,7 @@ void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, vo
 	if (!range_ok((uintptr_t)old, old_size) || !new_size ||
 	    (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)))
 		return (void *)(intptr_t)-EINVAL;
-	explore_write(&mm.space, "mremap");
+	sim_write(&mm.space, "mremap");
 	for (u32 i = nr; i < was; i++)
 		unmap_page(from + i, "mremap");
 	if (!(flags & MREMAP_FIXED) && nr <= was)
@@ -437,10 +440,11 @@ static void describe(const struct sim_page *p, struct host_vma *out)
 
 int host_vma_query(u64 addr, struct host_vma *out)
 {
+	SIM_CALL();
 	const struct sim_page *p = sim_page(addr);
 
 	CONTEXT_MAY_BLOCK("mapping query");
-	explore_read(&mm.space, "mapping query");
+	sim_read(&mm.space, "mapping query");
 	if (!p || !(p->flags & SIM_MAPPED))
 		return -ENOENT;
 	describe(p, out);
@@ -449,8 +453,9 @@ int host_vma_query(u64 addr, struct host_vma *out)
 
 int host_vma_each(bool (*fn)(void *ctx, const struct host_vma *v), void *ctx)
 {
+	SIM_CALL();
 	CONTEXT_MAY_BLOCK("mapping query");
-	explore_read(&mm.space, "mapping query");
+	sim_read(&mm.space, "mapping query");
 	for (unsigned z = 0; z < SIM_ZONES; z++) {
 		for (u32 i = FIRST; i < mm.used[z];) {
 			const struct sim_page *p = &mm.page[z * SIM_ZONE_PAGES + i];
@@ -471,6 +476,7 @@ int host_vma_each(bool (*fn)(void *ctx, const struct host_vma *v), void *ctx)
 
 int host_populate(u64 addr, u64 len, bool write)
 {
+	SIM_CALL();
 	CONTEXT_MAY_SLEEP("populating pages");
 	for (u64 a = addr; a < addr + len; a += SIM_PAGE) {
 		int ret = sim_populate(a, write);

@@ -29,6 +29,23 @@
 #define SIM_ZONES      EXPLORE_MAX_FIBERS
 #define SIM_PAGES      (SIM_ZONE_PAGES * SIM_ZONES)
 
+/* --- operations ------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * At the entry of what the library calls: operations inside are shown where the outermost such function was called. By fiber, as
+ * another one may run meanwhile.
+ */
+#define SIM_CALL()                                                        \
+	__attribute__((cleanup(sim_leave), unused)) bool sim_outermost_ = \
+		sim_enter(__builtin_return_address(0))
+bool sim_enter(void *caller);
+void sim_leave(const bool *outermost);
+uintptr_t sim_caller(void);
+/* explore_read and explore_write. */
+void sim_read(const void *object, const char *name);
+void sim_write(const void *object, const char *name);
+void sim_calls_begin(void);
+
 /* --- pages ----------------------------------------------------------------------------------------------------------------- */
 
 enum {
@@ -78,6 +95,7 @@ __attribute__((noreturn)) void sim_stale_access(u64 addr, const struct sim_page 
 enum sim_kind { SIM_NONE, SIM_MEMORY, SIM_EVENT, SIM_POLLER };
 
 struct sim_file {
+	u32 word; /* waited on: changes when it may have become ready. First, so that it is the file to the explorer */
 	enum sim_kind kind;
 	u32 refs; /* descriptors, and pages that map it */
 	const char *name;
@@ -87,7 +105,6 @@ struct sim_file {
 	u32 window;  /* first page of its memory, 0: none yet */
 	u64 counter; /* of an eventfd */
 	bool semaphore;
-	u32 word; /* waited on: changes when it may have become ready */
 	struct {
 		u16 file; /* number + 1 */
 		u64 key;

@@ -21,6 +21,7 @@ extern char local_start[] __asm__("__start_explore_tls"), local_end[] __asm__("_
 void sim_begin(void)
 {
 	sim_log_begin();
+	sim_calls_begin();
 	sim_memory_begin();
 	sim_mm_begin();
 	sim_fd_begin();

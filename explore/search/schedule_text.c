@@ -78,6 +78,11 @@ static bool parse_deviations(const char *text, const char *p, struct schedule *s
 				 at);
 			return false;
 		}
+		if (!d->choice && d->take >= MAX_FIBERS) {
+			snprintf(err, err_size, "character %ld: fibers have numbers below %d", at,
+				 MAX_FIBERS);
+			return false;
+		}
 		s->nr++;
 		if (!*p)
 			return true;
@@ -98,6 +103,12 @@ bool schedule_parse(const char *text, char *scenario, size_t scenario_size, stru
 			 "\"name:7>2,12>1,c3=1\"");
 		return false;
 	}
+	for (const char *p = text; p < colon; p++)
+		if (*p <= ' ' || *p > '~') {
+			snprintf(err, err_size, "character %ld: not part of a scenario's name",
+				 (long)(p - text + 1));
+			return false;
+		}
 	if ((size_t)(colon - text) >= scenario_size) {
 		snprintf(err, err_size, "the scenario's name is too long");
 		return false;

@@ -186,6 +186,22 @@ PROGRAM(probe_abba, "two locks in both orders", abba_setup, ab_finish, {"forward
 PROGRAM(fixed_abba, "two locks in one order", abab_setup, ab_finish, {"forward", ab_forward},
 	{"again", ab_forward});
 
+/* One class, whose members another lock should have put in order: the graph of classes says nothing, the deadlock itself does. */
+static void twins_setup(void)
+{
+	explore_lock_init(&a, "twin", EXPLORE_SAME_CLASS);
+	explore_lock_init(&b, "twin", EXPLORE_SAME_CLASS);
+}
+static void ordered_twins_setup(void)
+{
+	explore_lock_init(&a, "ordered twin", EXPLORE_SAME_CLASS);
+	explore_lock_init(&b, "ordered twin", EXPLORE_SAME_CLASS);
+}
+PROGRAM(probe_deadlock, "two locks of one class in both orders", twins_setup, ab_finish,
+	{"forward", ab_forward}, {"backward", ab_backward});
+PROGRAM(fixed_deadlock, "two locks of one class in one order", ordered_twins_setup, ab_finish,
+	{"forward", ab_forward}, {"again", ab_forward});
+
 /* One thread alone cannot deadlock: only the order graph sees it. */
 static void inversion_both(void)
 {
@@ -589,8 +605,9 @@ const struct probe probes[] = {
 	PROBE(use_after_free, BAD_USE_AFTER_FREE, "struct thing", "uaf_use", "uaf_free"),
 	PROBE(double_free, BAD_DOUBLE_FREE, "struct thing", "df_free", "df_free"),
 	PROBE(leak, BAD_LEAK, "struct thing", "leak_make", NULL),
-	PROBE(abba, BAD_DEADLOCK, "abba", "ab_forward", NULL),
-	PROBE(section_cycle, BAD_DEADLOCK, "cycle", "cycle_reader", NULL),
+	PROBE(abba, BAD_LOCK_ORDER, "abba A", "ab_backward", "forward of probe_abba"),
+	PROBE(section_cycle, BAD_LOCK_ORDER, "cycle srcu", "cycle_waiter",
+	      "reader of probe_section_cycle"),
 	PROBE(lost_wakeup, BAD_LOST_WAKEUP, "", "lost_sleep", NULL),
 	PROBE(unbalanced, BAD_SECTION, "unbalanced srcu", NULL, NULL),
 	PROBE(stale_translation, BAD_STALE_TRANSLATION, "frame 0", "stale_access", NULL),
@@ -599,6 +616,7 @@ const struct probe probes[] = {
 	PROBE(sleep, BAD_SLEEP, "allocation", "sleep_inside", NULL),
 	PROBE(hook, BAD_UNLOCKED_HOOK, "hook srcu", "hook_release", NULL),
 	PROBE(data_race, BAD_DATA_RACE, "struct thing", "race_read", "race_write"),
+	PROBE(deadlock, BAD_DEADLOCK, "twin", "ab_backward", "ab_forward"),
 	PROBE(lock_order, BAD_LOCK_ORDER, "inversion A", "ab_backward", NULL),
 	PROBE(dereference, BAD_GUARD, "dereferenced rcu", "deref_outside", NULL),
 };

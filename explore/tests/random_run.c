@@ -113,7 +113,7 @@ static void run_1(void)
 {
 	run(1);
 }
-static void run_2(void)
+void random_third(void)
 {
 	run(2);
 }
@@ -123,8 +123,8 @@ static void setup(void)
 	words[0].word = words[1].word = 0;
 	for (unsigned i = 0; i < RANDOM_THREADS; i++)
 		flags[i].flag = 0;
-	explore_lock_init(&locks[0].lock, "random lock 0", 0);
-	explore_lock_init(&locks[1].lock, "random lock 1", 0);
+	explore_lock_init(&locks[0].lock, "random lock 0", EXPLORE_TRY);
+	explore_lock_init(&locks[1].lock, "random lock 1", EXPLORE_TRY);
 	explore_lock_init(&rwlock.lock, "random rwlock", 0);
 	explore_domain_init(&domain.lock, "random srcu", EXPLORE_SLEEPABLE);
 	explore_ref_init(&count.flag, 1);
@@ -146,5 +146,5 @@ struct explore_scenario random_scenario = {
 	.source = "generator",
 	.setup = setup,
 	.finish = finish,
-	.thread = {{"thread 0", run_0}, {"thread 1", run_1}, {"thread 2", run_2}},
+	.thread = {{"thread 0", run_0}, {"thread 1", run_1}, {"thread 2", random_third}},
 };

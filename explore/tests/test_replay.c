@@ -4,6 +4,7 @@
 #include "tests/test.h"
 
 static const struct engine_limits limits;
+static bool followed;
 
 /* All that have a violation. */
 static const struct explore_scenario *failing(unsigned i)
@@ -31,7 +32,7 @@ static void same_again(const struct explore_scenario *s, unsigned long rounds)
 		search_result_free(&r);
 		return;
 	}
-	x = schedule_run(s, &r.schedule, &limits, true, NULL);
+	x = schedule_run(s, &r.schedule, &limits, true, &followed);
 	EXPECT_EQ(x->outcome, RUN_VIOLATION);
 	first = x->violation;
 	hash = x->steps_hash;
@@ -40,7 +41,7 @@ static void same_again(const struct explore_scenario *s, unsigned long rounds)
 	EXPECT_EQ(first.signature, r.violation.signature);
 	report = rig_report(s, &r.schedule, x);
 	for (unsigned long i = 0; i < rounds && !test_failed; i++) {
-		bool record = i % 2, followed = false;
+		bool record = i % 2;
 		char *again;
 
 		x = schedule_run(s, &r.schedule, &limits, record, &followed);
@@ -76,11 +77,11 @@ TEST(every_program_repeats)
 	rig_init();
 	for (size_t i = 0; i < corpus_suite.nr_scenarios; i++) {
 		const struct explore_scenario *s = corpus_suite.scenario[i];
-		const struct execution *x = schedule_run(s, &none, &limits, false, NULL);
+		const struct execution *x = schedule_run(s, &none, &limits, false, &followed);
 		uint64_t hash = x->steps_hash;
 		enum outcome outcome = x->outcome;
 
-		x = schedule_run(s, &none, &limits, true, NULL);
+		x = schedule_run(s, &none, &limits, true, &followed);
 		if (x->steps_hash != hash || x->outcome != outcome)
 			TEST_FAIL("%s does not repeat", s->name);
 	}
@@ -108,8 +109,8 @@ TEST(a_program_that_does_not_repeat_is_noticed)
 	uint64_t hash;
 
 	rig_init();
-	hash = schedule_run(&s, &none, &limits, false, NULL)->steps_hash;
-	EXPECT_NE(schedule_run(&s, &none, &limits, false, NULL)->steps_hash, hash);
+	hash = schedule_run(&s, &none, &limits, false, &followed)->steps_hash;
+	EXPECT_NE(schedule_run(&s, &none, &limits, false, &followed)->steps_hash, hash);
 }
 
 /* --- the shortest ------------------------------------------------------------------------------------------------------- */
@@ -132,7 +133,7 @@ static void is_shortest(const struct explore_scenario *s)
 		return;
 	}
 	schedule_shrink(s, &r.schedule, &r.violation, &limits, 100000);
-	x = schedule_run(s, &r.schedule, &limits, false, NULL);
+	x = schedule_run(s, &r.schedule, &limits, false, &followed);
 	EXPECT_EQ(x->outcome, RUN_VIOLATION);
 	EXPECT_EQ(x->violation.kind, r.violation.kind);
 	for (bound = 0; bound < 4; bound++) {
@@ -144,7 +145,7 @@ static void is_shortest(const struct explore_scenario *s)
 		if (found)
 			break;
 	}
-	x = schedule_run(s, &r.schedule, &limits, false, NULL);
+	x = schedule_run(s, &r.schedule, &limits, false, &followed);
 	if (x->switches > bound)
 		TEST_FAIL("%s: %u preemptions, %u are enough", s->name, x->switches, bound);
 	search_result_free(&r);

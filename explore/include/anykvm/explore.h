@@ -55,7 +55,10 @@ struct explore_region {
 	size_t size;
 };
 
-/* A field that may be written only under a lock once a second thread has seen its object. Offsets within the object. */
+/*
+ * A field that may be written only under a lock once a second thread has seen its object, or the part of it that is named: an object
+ * put together from several may be found by others while some of its parts are still being made. Offsets within the object.
+ */
 struct explore_guard {
 	const char *type;  /* as given to explore_alloc: "struct vm" */
 	const char *field; /* "mem.split_cache" */
@@ -63,6 +66,7 @@ struct explore_guard {
 	size_t lock_offset; /* of the lock, in the same object */
 	const char *lock;   /* its name */
 	bool read_too;	    /* reads need it as well (for reading or writing) */
+	size_t part_offset, part_size; /* 0: the whole object */
 };
 
 struct explore_suite {

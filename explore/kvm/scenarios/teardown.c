@@ -152,15 +152,12 @@ const struct explore_scenario scenario_teardown_release_and_slot_change = {
 
 /* --- 4: assertions of all callers ----------------------------------------------------------------------------------------- */
 
-static int created;
+static int created, handle;
 
 static void create_vm(void)
 {
-	int handle = kit_open();
-
 	explore_step("KVM_CREATE_VM, perhaps without memory");
 	created = kit_call(handle, KVM_CREATE_VM, 0);
-	kit_close(handle);
 	if (created >= 0)
 		kit_close(created);
 }
@@ -168,11 +165,13 @@ static void create_vm(void)
 static void setup_callers(void)
 {
 	vm = kit_vm();
+	handle = kit_open();
 }
 
 static void finish_callers(void)
 {
 	explore_check(created >= 0 || created == -ENOMEM || created == -EIO);
+	kit_close(handle);
 	kit_close(vm);
 }
 
