@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Puts all mutable data of code under test into one section: gather.py CC OBJCOPY READELF OUT ARCHIVE...
+"""Puts all mutable data of code under test into one section: gather.py CC OBJCOPY READELF OUT OBJECT...
 
-Each execution starts from the same state, so the explorer must know all of it. The archives are linked into one object, whose data
+Each execution starts from the same state, so the explorer must know all of it. The objects are linked into one object, whose data
 sections become the section explore_state. Data in a section that is not known here is an error.
 """
 import re
@@ -30,7 +30,7 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     cc, objcopy, readelf, out = sys.argv[1].split(), sys.argv[2], sys.argv[3], sys.argv[4]
-    subprocess.run(cc + ["-r", "-nostdlib", "-o", out, "-Wl,--whole-archive"] + sys.argv[5:], check=True)
+    subprocess.run(cc + ["-r", "-nostdlib", "-o", out] + sys.argv[5:], check=True)
     rename = ["--rename-section=.%s=explore_state,alloc,load,data,contents" % s for s in STATE]
     subprocess.run([objcopy] + rename + [out], check=True)
     bad = [name for name, kind in mutable_sections(readelf, out) if not KNOWN.fullmatch(name) or kind == "NOBITS"]
