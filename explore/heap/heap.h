@@ -106,6 +106,7 @@ struct arena_part {
 };
 
 struct heap {
+	size_t page_size;    /* of the system */
 	uintptr_t base;	     /* of the arena */
 	uint32_t run;	     /* number of this execution: 1, 2... */
 	struct cell *cell;   /* of the arena's words */
