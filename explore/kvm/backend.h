@@ -23,6 +23,8 @@ void backend_acquire(const void *lock, enum lock_rank rank, const char *name, en
 void backend_release(const void *lock, enum lock_rank rank, const char *name);
 void backend_wait(enum wait_kind kind, const void *lock, const char *name);
 
+/* Ends the execution: an assertion at that place of the code under test does not hold. */
+__attribute__((noreturn, format(printf, 2, 3))) void backend_fail(void *at, const char *fmt, ...);
 /* Flags of explore_lock_init for a lock of that rank. */
 unsigned backend_lock_flags(enum lock_rank rank);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "explore/kvm/backend.h"
 #include "explore/kvm/host_sim.h"
 
 #include "engine/engine.h"
@@ -50,6 +51,18 @@ void anykvm_explored_abort(void)
 	const char *line = last_line[0] ? last_line : "BUG: abort()";
 
 	engine_violation_text(kind_of(line), "%s", line);
+}
+
+void backend_fail(void *at, const char *fmt, ...)
+{
+	struct violation v = {.kind = BAD_ASSERTION};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(v.message, sizeof(v.message), fmt, ap);
+	va_end(ap);
+	engine_site(engine_current, (uintptr_t)at, &v.site);
+	engine_violation(&v);
 }
 
 void sim_log_begin(void)

@@ -58,7 +58,7 @@ bool mutex_is_held(const struct mutex *m)
 void mutex_assert_held(const struct mutex *m) NO_THREAD_SAFETY_ANALYSIS
 {
 	if (explore_lock_held(m) != 2)
-		explore_fail("%s is not held", m->name);
+		backend_fail(__builtin_return_address(0), "%s is not held", m->name);
 }
 
 void rwlock_init(struct rwlock *l, enum lock_rank rank, const char *name)
@@ -109,11 +109,11 @@ bool rwlock_write_held(const struct rwlock *l)
 void rwlock_assert_write_held(const struct rwlock *l) NO_THREAD_SAFETY_ANALYSIS
 {
 	if (explore_lock_held(l) != 2)
-		explore_fail("%s is not held for writing", l->name);
+		backend_fail(__builtin_return_address(0), "%s is not held for writing", l->name);
 }
 
 void rwlock_assert_held(const struct rwlock *l) NO_THREAD_SAFETY_ANALYSIS
 {
 	if (!explore_lock_held(l))
-		explore_fail("%s is not held", l->name);
+		backend_fail(__builtin_return_address(0), "%s is not held", l->name);
 }

@@ -93,7 +93,8 @@ int(srcu_read_lock)(struct srcu *s) NO_THREAD_SAFETY_ANALYSIS
 void srcu_read_unlock(struct srcu *s, int cookie) NO_THREAD_SAFETY_ANALYSIS
 {
 	if (cookie != cookie_of(s))
-		explore_fail("%s is left with a cookie that it did not give", s->name);
+		backend_fail(__builtin_return_address(0),
+			     "%s is left with a cookie that it did not give", s->name);
 	backend_release(s, s->rank, s->name);
 	explore_section_exit(s);
 }

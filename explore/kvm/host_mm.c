@@ -81,7 +81,7 @@ void sim_trace(struct sim_page *p, const char *how)
 		p->trace = ++mm.nr_traces;
 		memset(&mm.trace[p->trace - 1], 0, sizeof(mm.trace[0]));
 	}
-	engine_site(engine_current, 0,
+	engine_site(engine_current, sim_caller(),
 		    how ? &mm.trace[p->trace - 1].gone : &mm.trace[p->trace - 1].there);
 	mm.trace[p->trace - 1].how = how;
 }
