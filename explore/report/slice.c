@@ -13,10 +13,10 @@
 
 enum rank {
 	RANK_NONE,
-	RANK_SHARED, /* an object that another thread used too */
+	RANK_SHARED, /* two threads did it and its neighbour to one object, and they do not commute */
 	RANK_LOCK,   /* taking or releasing what is held at a line that matters */
 	RANK_OBJECT, /* the object of the violation */
-	RANK_CAUSE,  /* what the others did to the object an interrupted thread was about to use */
+	RANK_CAUSE, /* what the others did to the object an interrupted thread was about to use; a failure that was chosen */
 	RANK_SWITCH, /* first and last operation at a switch */
 	RANK_SITE,   /* allocation, freeing, the last operations before the violation */
 	NR_RANKS
@@ -77,7 +77,8 @@ static void rank_switch(const struct execution *x, unsigned char *rank, uint32_t
 		return;
 	raise_rank(&rank[resumed], RANK_SWITCH);
 	for (uint32_t j = i + 1; object && j < resumed; j++)
-		if (x->record[j].op.object == object)
+		if (x->record[j].op.object == object &&
+		    op_dependent(&x->record[j].op, &x->record[resumed].op))
 			raise_rank(&rank[j], RANK_CAUSE);
 }
 
@@ -90,6 +91,33 @@ static bool is_site(const struct violation *v, const struct record *r)
 	return false;
 }
 
+/* Raises where an object goes from one thread to another: the two operations next to each other on it that do not commute. */
+static void rank_conflicts(const struct execution *x, unsigned char *rank)
+{
+	uint32_t highest = 0, *last;
+
+	for (uint32_t i = 0; i < x->nr_records; i++)
+		highest = x->record[i].op.object > highest ? x->record[i].op.object : highest;
+	last = calloc(highest + 1, sizeof(*last));
+	if (!last)
+		abort();
+	for (uint32_t i = 0; i < x->nr_records; i++) {
+		const struct record *r = &x->record[i];
+		uint32_t before = last[r->op.object];
+
+		if (!r->fiber || !r->op.object)
+			continue;
+		/* 1 + the index, so that 0 is none. */
+		last[r->op.object] = i + 1;
+		if (!before || x->record[before - 1].fiber == r->fiber ||
+		    !op_dependent(&x->record[before - 1].op, &r->op))
+			continue;
+		raise_rank(&rank[before - 1], RANK_SHARED);
+		raise_rank(&rank[i], RANK_SHARED);
+	}
+	free(last);
+}
+
 static void rank_record(const struct execution *x, unsigned char *rank, uint32_t i)
 {
 	const struct violation *v = &x->violation;
@@ -100,10 +128,10 @@ static void rank_record(const struct execution *x, unsigned char *rank, uint32_t
 		raise_rank(&rank[i], RANK_SITE);
 	if (!r->fiber)
 		return;
-	if (r->shared)
-		raise_rank(&rank[i], RANK_SHARED);
-	if (about && r->shared)
+	if (about && r->shared && (r->op.access != ACCESS_READ || rank[i] >= RANK_SHARED))
 		raise_rank(&rank[i], RANK_OBJECT);
+	if (r->op.kind == OP_CHOICE && !strstr(r->text, " = 0"))
+		raise_rank(&rank[i], RANK_CAUSE);
 	for (unsigned e = 0; e < v->nr_edges; e++)
 		if (v->edge[e].object && v->edge[e].object == r->op.object)
 			raise_rank(&rank[i], takes(r) && v->edge[e].holder == r->fiber
@@ -163,6 +191,7 @@ void slice_record(const struct execution *x, bool *keep)
 
 	if (!rank)
 		abort();
+	rank_conflicts(x, rank);
 	for (uint32_t i = 0; i < x->nr_records; i++)
 		rank_record(x, rank, i);
 	rank_last(x, rank);
