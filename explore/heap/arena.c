@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "heap/heap.h"
 
@@ -59,6 +60,7 @@ static void reserve_arena(void)
 void heap_init(const struct explore_suite *suite)
 {
 	heap.suite = suite;
+	heap.page_size = sysconf(_SC_PAGESIZE);
 	reserve_arena();
 	for (int i = 0; i < MAX_FIBERS; i++) {
 		heap.part[i].dirty = heap.part[i].ready = heap.part[i].next =
@@ -154,13 +156,13 @@ static uintptr_t take_fresh(struct arena_part *part, uintptr_t end_of_part, size
 
 static void zero(uintptr_t start, uintptr_t end, uintptr_t dirty)
 {
-	uintptr_t from = (start + PAGE - 1) & ~(PAGE - 1), to;
+	uintptr_t page = heap.page_size, from = (start + page - 1) & ~(page - 1), to;
 
 	if (end > dirty)
 		end = dirty;
 	if (start >= end)
 		return;
-	to = end & ~(PAGE - 1);
+	to = end & ~(page - 1);
 	if (to < from + LARGE) {
 		memset((void *)start, 0, end - start);
 		return;
@@ -256,9 +258,8 @@ static void *allocate(struct fiber *f, size_t size, size_t align, const char *ty
 	b->lo = UINT32_MAX;
 	b->hi = 0;
 	b->fiber = f->id;
-	b->owner = engine_concurrent ? f->id : NOBODY;
+	guard_block(b, engine_concurrent ? f->id : NOBODY);
 	b->live = true;
-	b->published = false;
 	heap.nr_live++;
 	engine_site(f, pc, &b->allocated);
 	op.addr = start;
@@ -269,8 +270,12 @@ static void *allocate(struct fiber *f, size_t size, size_t align, const char *ty
 
 void *explore_alloc(size_t size, size_t align, const char *type, bool fallible)
 {
+	return heap_alloc(size, align, type, fallible, (uintptr_t)__builtin_return_address(0));
+}
+
+void *heap_alloc(size_t size, size_t align, const char *type, bool fallible, uintptr_t pc)
+{
 	struct fiber *f = engine_current;
-	uintptr_t pc = (uintptr_t)__builtin_return_address(0);
 	void *p = NULL;
 
 	f->in_runtime++;

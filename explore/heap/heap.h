@@ -27,14 +27,19 @@
 #define WORD	      (1ul << WORD_SHIFT)
 #define MAX_BLOCKS    (1u << 20)
 #define NOBODY	      0xffu
+#define MAX_PARTS     8
 
 struct type {
 	const char *name;
 	uint32_t run; /* execution that count is of */
 	uint32_t count[MAX_FIBERS];
-	uint32_t guards; /* first of the suite's guards for this type, from 1; 0: none */
-	uint8_t *word;	 /* flags of the first nr_words words' cells; NULL without guards */
+	uint32_t guards;    /* first of the suite's guards for this type, from 1; 0: none */
+	uint8_t *word;	    /* flags of the first nr_words words' cells; NULL without guards */
+	uint8_t *word_part; /* which part each is in */
 	uint32_t nr_words;
+	size_t part
+		[MAX_PARTS]; /* offsets of parts with guards of their own, from 1; part 0 is the whole */
+	uint32_t nr_parts;
 };
 
 struct block {
@@ -46,9 +51,10 @@ struct block {
 	uint32_t lo, hi; /* words that have cells in this execution: from, up to */
 	uint32_t older;	 /* freed block that may be handed out again */
 	uint8_t fiber;	 /* that allocated it */
-	uint8_t owner;	 /* the only fiber that used it while threads ran, or NOBODY yet */
+	uint8_t owner
+		[MAX_PARTS]; /* the only fiber that used the part while threads ran, or NOBODY yet */
 	bool live;
-	bool published; /* a second fiber used it */
+	uint8_t published; /* a second fiber used the part: bits */
 	struct site allocated, freed;
 };
 
@@ -100,6 +106,7 @@ struct arena_part {
 };
 
 struct heap {
+	size_t page_size;    /* of the system */
 	uintptr_t base;	     /* of the arena */
 	uint32_t run;	     /* number of this execution: 1, 2... */
 	struct cell *cell;   /* of the arena's words */
@@ -153,6 +160,7 @@ void atomics_forget(void);
 /* An access by f to a block whose type has guards. */
 void guard_access(struct fiber *f, const struct use *a, uint8_t flags);
 void guard_init(struct type *t);
+void guard_block(struct block *b, uint8_t owner);
 uint8_t guard_flags(const struct block *b, uintptr_t word);
 
 /* A word was used by what is in a cell: who, from where. */

@@ -125,6 +125,8 @@ void random_make(uint64_t seed, unsigned ops)
 	state = seed * 0x2545f4914f6cdd1dull + 1;
 	memset(&random_program, 0, sizeof(random_program));
 	random_program.nr_threads = 2 + below(2);
+	/* Begin and end of a thread that does nothing would be interleaved as well. */
+	random_scenario.thread[2].fn = random_program.nr_threads == 3 ? random_third : NULL;
 	for (unsigned t = 0; t < random_program.nr_threads; t++)
 		make_thread(t, 1 + below(random_program.nr_threads == 2 ? ops : ops - 2));
 }

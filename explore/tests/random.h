@@ -42,6 +42,8 @@ struct random_program {
 /* What random_scenario runs. */
 extern struct random_program random_program;
 extern struct explore_scenario random_scenario;
+/* Its last thread, if it has three. */
+void random_third(void);
 void random_make(uint64_t seed, unsigned ops);
 void random_print(void);
 

@@ -113,7 +113,7 @@ static void run_1(void)
 {
 	run(1);
 }
-static void run_2(void)
+void random_third(void)
 {
 	run(2);
 }
@@ -146,5 +146,5 @@ struct explore_scenario random_scenario = {
 	.source = "generator",
 	.setup = setup,
 	.finish = finish,
-	.thread = {{"thread 0", run_0}, {"thread 1", run_1}, {"thread 2", run_2}},
+	.thread = {{"thread 0", run_0}, {"thread 1", run_1}, {"thread 2", random_third}},
 };

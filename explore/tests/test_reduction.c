@@ -80,13 +80,10 @@ TEST(programs_of_lifetimes_have_the_same_classes)
 	compare_list(litmus_lifetimes, test_rounds(20000, 2000000), 4);
 }
 
-/* Millions of interleavings: only in the long runs. */
 TEST(the_dying_file_has_the_same_classes)
 {
 	struct search_result all;
 
-	if (!test_soak_percent)
-		SKIP("1.5 million interleavings: with ANYKVM_SOAK");
 	EXPECT_EQ(compare(&seed_b1, 20000000, &all), 1);
 	printf("# seed-b1: %llu interleavings in %llu classes\n", (unsigned long long)all.runs,
 	       (unsigned long long)all.classes);
@@ -95,13 +92,13 @@ TEST(the_dying_file_has_the_same_classes)
 
 TEST(random_programs_have_the_same_classes)
 {
-	unsigned long n = test_rounds(200, 20000), compared = 0;
+	unsigned long n = test_rounds(400, 20000), compared = 0;
 
 	for (unsigned long seed = 1; seed <= n && !test_failed; seed++) {
 		struct search_result all;
 
-		random_make(seed, 5);
-		compared += compare(&random_scenario, test_rounds(5000, 200000), &all);
+		random_make(seed, 3 + seed % 3);
+		compared += compare(&random_scenario, test_rounds(6000, 200000), &all);
 		search_result_free(&all);
 		if (test_failed) {
 			printf("# seed %lu\n", seed);
@@ -110,5 +107,5 @@ TEST(random_programs_have_the_same_classes)
 	}
 	printf("# %lu of %lu random programs compared\n", compared, n);
 	if (!test_failed)
-		EXPECT_CMP(compared, >=, n / 2);
+		EXPECT_CMP(compared, >=, n / 3);
 }
