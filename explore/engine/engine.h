@@ -77,6 +77,7 @@ struct op {
 	uintptr_t pc;	  /* where it is written: return address in the code under test */
 	const char *name; /* verb of READ and WRITE, name of CREATE..., or NULL */
 	uint64_t key;	  /* identity of the object that does not depend on the schedule: the same key in all executions */
+	uint64_t watched; /* of OP_SPIN: the objects that let it go on, a bit for each id modulo 64 */
 };
 
 /* Whether doing a then b differs from b then a: same object and not commuting. */

@@ -32,11 +32,20 @@ uint32_t access_conflicts(enum access a)
 	return conflict[a];
 }
 
+/* Going on after a spin reads what was watched. */
+static bool spin_dependent(const struct op *spin, const struct op *other)
+{
+	if (!(conflict[ACCESS_READ] & BIT(other->access)))
+		return false;
+	return spin->watched >> other->object % 64 & 1;
+}
+
 bool op_dependent(const struct op *a, const struct op *b)
 {
-	/* Which words a spinning fiber watches is not in its operation: it may be any. */
-	if (a->kind == OP_SPIN || b->kind == OP_SPIN)
-		return conflict[ACCESS_READ] & BIT(a->kind == OP_SPIN ? b->access : a->access);
+	if (a->kind == OP_SPIN)
+		return spin_dependent(a, b);
+	if (b->kind == OP_SPIN)
+		return spin_dependent(b, a);
 	return a->object && a->object == b->object && conflict[a->access] & BIT(b->access);
 }
 
