@@ -141,7 +141,21 @@ static void rank_record(const struct execution *x, unsigned char *rank, uint32_t
 		rank_switch(x, rank, i);
 }
 
-/* Takes and releases of what r's fiber holds at r, if they matter to another thread. */
+/* The end of the hold that record i begins. */
+static void rank_release(const struct execution *x, unsigned char *rank, uint32_t i)
+{
+	for (uint32_t j = i + 1; j < x->nr_records; j++) {
+		const struct record *r = &x->record[j];
+
+		if (r->fiber != x->record[i].fiber || r->op.object != x->record[i].op.object ||
+		    !releases(r))
+			continue;
+		raise_rank(&rank[j], RANK_LOCK);
+		return;
+	}
+}
+
+/* Takes and releases of what record i's fiber holds there, if they matter to another thread. */
 static void rank_locks(const struct execution *x, unsigned char *rank, uint32_t i)
 {
 	int depth = 0;
@@ -151,12 +165,14 @@ static void rank_locks(const struct execution *x, unsigned char *rank, uint32_t 
 
 		if (r->fiber != x->record[i].fiber)
 			continue;
-		if (releases(r))
+		if (releases(r)) {
 			depth++;
-		else if (takes(r) && depth)
+		} else if (takes(r) && depth) {
 			depth--;
-		else if (takes(r) && r->shared)
+		} else if (takes(r) && r->shared) {
 			raise_rank(&rank[j], RANK_LOCK);
+			rank_release(x, rank, j);
+		}
 	}
 }
 
