@@ -210,7 +210,7 @@ static int choose_fiber(void)
 	int next;
 
 	if (!mask) {
-		if (threads_ended())
+		if (threads_ended() && !engine.callbacks)
 			return 0;
 		mask = timed_fibers();
 		if (!mask)

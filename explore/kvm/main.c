@@ -72,6 +72,8 @@ int main(int argc, char **argv)
 		.begin = begin,
 		.mutant = kvm_mutant,
 		.end = end,
+		.wrappers = "src/base/,src/sync/,src/host/,explore/kvm/backend_,explore/kvm/host_",
+		.barrier_tests = "tests/unit/sync/litmus.c, tests/unit/mem/test_litmus.c",
 	};
 
 	/* For the explorer's own detectors on faults that the rank checker would see first. Workers inherit it. */

@@ -53,7 +53,6 @@ struct story {
 	char verdict[1024];
 	struct line *line;
 	size_t nr_lines, size_lines;
-	bool threads_ran;
 	bool column[MAX_FIBERS]; /* has lines */
 	struct story_site site[4];
 	unsigned nr_sites;
@@ -72,6 +71,8 @@ const char *story_fiber(const struct story *s, int fiber);
 const char *story_line_fiber(const struct story *s, const struct line *l);
 /* "freed by close(gmem)", "lock taken in vCPU". */
 void story_site_head(const struct story *s, const struct story_site *site, char *buf, size_t size);
+/* The frame that names the place; NULL if there is none. */
+const struct frame *story_frame(const struct stack *stack);
 /* "gmem_release (src/mem/gmem.c:212)", "" if the stack is empty. */
 void story_place(const struct stack *stack, char *buf, size_t size);
 
