@@ -89,7 +89,7 @@ int main(int argc, char **argv)
 		.begin = begin,
 		.mutant = kvm_mutant,
 		.end = end,
-		.wrappers = "src/sync/,src/host/,explore/kvm/backend_,explore/kvm/host_",
+		.wrappers = "src/base/,src/sync/,src/host/,explore/kvm/backend_,explore/kvm/host_",
 		.barrier_tests = "tests/unit/sync/litmus.c, tests/unit/mem/test_litmus.c",
 	};
 

@@ -17,7 +17,7 @@ enum rank {
 	RANK_LOCK,   /* taking or releasing what is held at a line that matters */
 	RANK_OBJECT, /* the object of the violation */
 	RANK_CAUSE, /* what the others did to the object an interrupted thread was about to use; a failure that was chosen */
-	RANK_SWITCH, /* first and last operation at a switch */
+	RANK_SWITCH, /* what a thread was about to do when it was left */
 	RANK_SITE,   /* allocation, freeing, the last operations before the violation */
 	NR_RANKS
 };
@@ -68,11 +68,6 @@ static void rank_switch(const struct execution *x, unsigned char *rank, uint32_t
 	uint32_t resumed = next_of(x, i);
 	uint32_t object = resumed < x->nr_records ? x->record[resumed].op.object : 0;
 
-	raise_rank(&rank[i], RANK_SWITCH);
-	raise_rank(&rank[i + 1], RANK_SWITCH);
-	if (x->record[i + 1].op.kind == OP_BEGIN && i + 2 < x->nr_records &&
-	    x->record[i + 2].fiber == x->record[i + 1].fiber)
-		raise_rank(&rank[i + 2], RANK_SWITCH);
 	if (resumed == x->nr_records)
 		return;
 	raise_rank(&rank[resumed], RANK_SWITCH);
@@ -141,7 +136,21 @@ static void rank_record(const struct execution *x, unsigned char *rank, uint32_t
 		rank_switch(x, rank, i);
 }
 
-/* Takes and releases of what r's fiber holds at r, if they matter to another thread. */
+/* The end of the hold that record i begins. */
+static void rank_release(const struct execution *x, unsigned char *rank, uint32_t i)
+{
+	for (uint32_t j = i + 1; j < x->nr_records; j++) {
+		const struct record *r = &x->record[j];
+
+		if (r->fiber != x->record[i].fiber || r->op.object != x->record[i].op.object ||
+		    !releases(r))
+			continue;
+		raise_rank(&rank[j], RANK_LOCK);
+		return;
+	}
+}
+
+/* Takes and releases of what record i's fiber holds there, if they matter to another thread. */
 static void rank_locks(const struct execution *x, unsigned char *rank, uint32_t i)
 {
 	int depth = 0;
@@ -151,12 +160,14 @@ static void rank_locks(const struct execution *x, unsigned char *rank, uint32_t 
 
 		if (r->fiber != x->record[i].fiber)
 			continue;
-		if (releases(r))
+		if (releases(r)) {
 			depth++;
-		else if (takes(r) && depth)
+		} else if (takes(r) && depth) {
 			depth--;
-		else if (takes(r) && r->shared)
+		} else if (takes(r) && r->shared) {
 			raise_rank(&rank[j], RANK_LOCK);
+			rank_release(x, rank, j);
+		}
 	}
 }
 
