@@ -161,6 +161,9 @@ static void on_ended(void *arg, size_t piece, int signal, int status)
 
 	item_ended(s->item, s->piece, signal, status, !r->parts);
 	s->item = NULL;
+	for (unsigned k = 0; !r->parts && k < MAX_JOBS; k++)
+		if (r->slot[k].item && !item_needs(r->slot[k].item, r->slot[k].piece))
+			pool_kill(k);
 	print_ready(r);
 }
 

@@ -38,6 +38,8 @@ void item_continue(struct item *it, char *plan)
 	it->results = NULL;
 	it->nr_pieces = plan ? part_items(plan, NULL) : 0;
 	it->given = it->ended = 0;
+	free(it->has_ended);
+	it->has_ended = calloc(it->nr_pieces + 1, sizeof(*it->has_ended));
 	memset(&it->latest, 0, sizeof(it->latest));
 }
 
@@ -51,6 +53,7 @@ void item_free(struct item *it)
 	free(it->plan);
 	free(it->results);
 	free(it->order);
+	free(it->has_ended);
 	free(it->early);
 	free(it->found);
 	free(it->broken);
@@ -147,7 +150,7 @@ bool item_next(struct item *it, size_t *piece)
 	}
 	if (it->began && it->options.seconds > 0 && seconds_now() > it->began + it->options.seconds)
 		it->cut = true;
-	if (it->cut || it->given == it->nr_pieces)
+	if (it->cut || it->given == it->nr_pieces || (it->early && it->given > it->early_piece))
 		return false;
 	if (!it->began)
 		it->began = seconds_now();
@@ -191,6 +194,27 @@ bool item_unite(struct item *it)
 	if (!it->plan && !item_over(it))
 		conclude(it);
 	return true;
+}
+
+bool item_needs(const struct item *it, size_t piece)
+{
+	if (item_over(it))
+		return false;
+	return piece == PIECE_TALE ||
+	       (it->state == ITEM_SEARCHING && (!it->early || piece < it->early_piece));
+}
+
+/*
+ * A violation in a piece is the one to tell of once all pieces before it have ended without one: the same that uniting the whole
+ * round would give.
+ */
+static bool first_is_known(const struct item *it)
+{
+	size_t i = 0;
+
+	while (it->early && i < it->early_piece && it->has_ended[i])
+		i++;
+	return it->early && i == it->early_piece;
 }
 
 static char **text_of(struct item *it, uint32_t type)
@@ -242,6 +266,7 @@ void item_message(struct item *it, size_t piece, uint32_t type, const void *data
 	case MSG_PIECE:
 		item_add_results(it, data);
 		it->ended++;
+		it->has_ended[piece] = true;
 		take_account(it, progress);
 		break;
 	case MSG_ORDER:
@@ -321,9 +346,20 @@ void item_ended(struct item *it, size_t piece, int sig, int status, bool unites)
 		tale_ended(it, sig, status);
 		return;
 	}
-	if (sig || status || (unites && it->ended + it->running < it->given))
+	if (it->state == ITEM_TELLING || (unites && it->early && piece > it->early_piece))
+		return; /* not needed any more */
+	if (sig || status || !it->has_ended[piece])
 		account_for(it, sig, status);
-	if (!unites || item_over(it) || it->running)
+	if (!unites || item_over(it))
+		return;
+	if (first_is_known(it)) {
+		it->result.runs += it->latest.runs;
+		it->result.events += it->latest.events;
+		it->result.found_at = it->result.runs;
+		conclude(it);
+		return;
+	}
+	if (it->running)
 		return;
 	if (it->ended == it->nr_pieces && !item_unite(it))
 		it->state = ITEM_BROKEN;

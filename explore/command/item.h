@@ -38,11 +38,12 @@ struct item {
 	size_t nr_pieces, given, ended; /* of this round */
 	size_t first; /* number of its first piece among those of all items in a plan */
 	unsigned running;
-	char *results; /* of its pieces that ended */
-	char *order;   /* edges of the lock order graph seen by all pieces: sorted lines */
-	double began;  /* of the first piece, on the clock; 0: not yet */
-	bool cut;      /* no more pieces: time is over or a signal came */
-	char *early;   /* schedule of a violation that a piece of the round under way found */
+	char *results;	 /* of its pieces that ended */
+	char *order;	 /* edges of the lock order graph seen by all pieces: sorted lines */
+	double began;	 /* of the first piece, on the clock; 0: not yet */
+	bool *has_ended; /* which pieces of this round */
+	bool cut;	 /* no more pieces: time is over or a signal came */
+	char *early;	 /* schedule of a violation that a piece of the round under way found */
 	size_t early_piece;
 	struct search_result
 		result; /* of the rounds that ended; schedule and violation are not kept */
@@ -64,6 +65,8 @@ bool item_over(const struct item *it);
 /* What a worker can do for it now: a piece of the search, or the tale. False: nothing. */
 #define PIECE_TALE ((size_t)-1)
 bool item_next(struct item *it, size_t *piece);
+/* Whether what the worker does at this piece is of no use any more. */
+bool item_needs(const struct item *it, size_t piece);
 /* In the worker. */
 void item_work(struct item *it, size_t piece, int fd);
 /* In the parent. *progress gets what the worker says of itself. */

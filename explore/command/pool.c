@@ -30,6 +30,8 @@ struct worker {
 };
 
 static volatile sig_atomic_t stopped, stops;
+static struct worker *workers;
+static unsigned nr_workers;
 
 static void on_stop(int sig)
 {
@@ -186,6 +188,13 @@ static void worker_hurry(struct worker *w)
 		kill(w->pid, SIGKILL);
 }
 
+void pool_kill(size_t piece)
+{
+	for (unsigned k = 0; k < nr_workers; k++)
+		if (workers[k].pid && workers[k].piece == piece)
+			kill(workers[k].pid, SIGKILL);
+}
+
 static unsigned start_more(struct pool *p, struct worker *w)
 {
 	unsigned running = 0;
@@ -234,6 +243,8 @@ void pool_run(struct pool *p)
 		say("out of memory");
 		exit(STATUS_MISUSE);
 	}
+	workers = w;
+	nr_workers = p->jobs;
 	while (start_more(p, w)) {
 		wait_for_news(p, w);
 		for (unsigned k = 0; stopped && k < p->jobs; k++)
@@ -241,5 +252,7 @@ void pool_run(struct pool *p)
 				worker_hurry(&w[k]);
 		p->tick(p->arg);
 	}
+	workers = NULL;
+	nr_workers = 0;
 	free(w);
 }

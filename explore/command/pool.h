@@ -28,6 +28,8 @@ struct pool {
 
 /* Until there is no piece left. After a stop by signal no new ones begin, and those that run are told. */
 void pool_run(struct pool *p);
+/* Ends the worker of that piece, if one does it; ended() follows. */
+void pool_kill(size_t piece);
 /* From a worker. */
 void pool_send(int fd, uint32_t type, const void *data, size_t size);
 

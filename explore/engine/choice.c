@@ -102,7 +102,10 @@ static bool spin_over(const struct op *op, struct fiber *f, void *arg)
 void explore_spin(void)
 {
 	struct op op = op_make(OP_SPIN, ACCESS_NONE, NULL, PC);
+	const struct fiber_private *p = engine_current->p;
 
+	for (unsigned i = 0; i < p->nr_watch; i++)
+		op.watched |= 1ull << p->watch[i].t->o.id % 64;
 	engine_point(&op, spin_over, NULL);
 	engine_current->p->nr_watch = 0;
 	engine_current->p->watch_full = false;

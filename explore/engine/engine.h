@@ -77,6 +77,7 @@ struct op {
 	uintptr_t pc;	  /* where it is written: return address in the code under test */
 	const char *name; /* verb of READ and WRITE, name of CREATE..., or NULL */
 	uint64_t key;	  /* identity of the object that does not depend on the schedule: the same key in all executions */
+	uint64_t watched; /* of OP_SPIN: the objects that let it go on, a bit for each id modulo 64 */
 };
 
 /* Whether doing a then b differs from b then a: same object and not commuting. */
@@ -299,7 +300,5 @@ bool heap_describe(uintptr_t addr, char *buf, size_t size);
 uint64_t heap_key(uintptr_t addr);
 /* The last reference to the object is gone: its fields need no guard until another fiber uses it. */
 void heap_own(uintptr_t addr);
-/* How often the lock of that guard of the suite was asked for in this process: 0 means that the guard was never needed. */
-uint64_t heap_guard_checks(size_t guard);
 
 #endif

@@ -32,11 +32,20 @@ uint32_t access_conflicts(enum access a)
 	return conflict[a];
 }
 
+/* Going on after a spin reads what was watched. */
+static bool spin_dependent(const struct op *spin, const struct op *other)
+{
+	if (!(conflict[ACCESS_READ] & BIT(other->access)))
+		return false;
+	return spin->watched >> other->object % 64 & 1;
+}
+
 bool op_dependent(const struct op *a, const struct op *b)
 {
-	/* Which words a spinning fiber watches is not in its operation: it may be any. */
-	if (a->kind == OP_SPIN || b->kind == OP_SPIN)
-		return conflict[ACCESS_READ] & BIT(a->kind == OP_SPIN ? b->access : a->access);
+	if (a->kind == OP_SPIN)
+		return spin_dependent(a, b);
+	if (b->kind == OP_SPIN)
+		return spin_dependent(b, a);
 	return a->object && a->object == b->object && conflict[a->access] & BIT(b->access);
 }
 
@@ -201,7 +210,7 @@ static int choose_fiber(void)
 	int next;
 
 	if (!mask) {
-		if (threads_ended())
+		if (threads_ended() && !engine.callbacks)
 			return 0;
 		mask = timed_fibers();
 		if (!mask)
@@ -219,6 +228,7 @@ static int choose_fiber(void)
 		fibers_leave(RUN_ABANDONED);
 	if (next < 0 || !(mask & BIT(next))) {
 		fprintf(stderr, "explorer: the strategy chose fiber %d of %#x\n", next, mask);
+		engine.running = false;
 		abort();
 	}
 	event_make(next, mask);
@@ -238,9 +248,12 @@ static int choose_serial(int current)
 	}
 	if (++engine.serial_steps > SERIAL_LIMIT)
 		fibers_leave(RUN_LIMIT);
-	if (current != NO_FIBER && mask & BIT(current))
-		return current;
-	return __builtin_ctz(mask);
+	if (current == NO_FIBER || !(mask & BIT(current)))
+		return __builtin_ctz(mask);
+	/* Who spins waits for another. */
+	if (engine.pending[current].kind == OP_SPIN && mask & ~BIT(current))
+		return __builtin_ctz(mask & ~BIT(current));
+	return current;
 }
 
 static void switch_to(int next)
@@ -264,7 +277,7 @@ void engine_point(struct op *op, enabled_fn *check, void *arg)
 		op->object = t->o.id;
 		op->key = t->o.key;
 	}
-	if (!engine_concurrent && (!check || check(op, f, arg))) {
+	if (!engine_concurrent && op->kind != OP_SPIN && (!check || check(op, f, arg))) {
 		if (engine.recording)
 			record_add(f, op);
 		return;

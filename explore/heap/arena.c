@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "heap/heap.h"
 
@@ -59,6 +60,7 @@ static void reserve_arena(void)
 void heap_init(const struct explore_suite *suite)
 {
 	heap.suite = suite;
+	heap.page_size = sysconf(_SC_PAGESIZE);
 	reserve_arena();
 	for (int i = 0; i < MAX_FIBERS; i++) {
 		heap.part[i].dirty = heap.part[i].ready = heap.part[i].next =
@@ -154,13 +156,13 @@ static uintptr_t take_fresh(struct arena_part *part, uintptr_t end_of_part, size
 
 static void zero(uintptr_t start, uintptr_t end, uintptr_t dirty)
 {
-	uintptr_t from = (start + PAGE - 1) & ~(PAGE - 1), to;
+	uintptr_t page = heap.page_size, from = (start + page - 1) & ~(page - 1), to;
 
 	if (end > dirty)
 		end = dirty;
 	if (start >= end)
 		return;
-	to = end & ~(PAGE - 1);
+	to = end & ~(page - 1);
 	if (to < from + LARGE) {
 		memset((void *)start, 0, end - start);
 		return;

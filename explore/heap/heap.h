@@ -106,6 +106,7 @@ struct arena_part {
 };
 
 struct heap {
+	size_t page_size;    /* of the system */
 	uintptr_t base;	     /* of the arena */
 	uint32_t run;	     /* number of this execution: 1, 2... */
 	struct cell *cell;   /* of the arena's words */
@@ -119,7 +120,6 @@ struct heap {
 	const struct explore_scenario *scenario;
 	const struct explore_suite *suite;
 	uint32_t *next_guard; /* for the same type */
-	uint64_t *guard_checks;
 	/* process-wide state: each region has cells of its own */
 	uintptr_t region_start, region_end; /* around all */
 	struct cell **region_cell;

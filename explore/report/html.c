@@ -53,7 +53,7 @@ static const char style[] =
 	".dot,.lane.t4{stroke:var(--l4)}.t5 .box,.t5 .dot,.lane.t5{"
 	"stroke:var(--l5)}\n"
 	".t6 .box{stroke:var(--rule)}.dot{fill:var(--bg);stroke-width:2}.switch "
-	".box{fill:none;stroke:var(--switch);stroke-dasharray:4 3}.switch .what{fill:"
+	".box{fill:var(--bg);stroke:var(--switch);stroke-dasharray:4 3}.switch .what{fill:"
 	"var(--switch)}.switch .dot{stroke:var(--switch)}.violation "
 	".box{fill:var(--badbox);stroke:var(--bad);stroke-width:2}\n"
 	".violation .what{fill:var(--bad);font-weight:700}.violation "

@@ -33,7 +33,7 @@ struct irq_routing {
 void route_init(struct vm_irq *vi)
 {
 	mutex_init(&vi->irq_lock, RANK_IRQ, "irq routing");
-	srcu_init(&vi->irq_srcu, RANK_SRCU, "irq routing");
+	srcu_init(&vi->irq_srcu, RANK_SRCU, "irq routing readers");
 	mutex_init(&vi->resample_lock, RANK_LEAF, "irqfd resample");
 	list_init(&vi->irqfds);
 	list_init(&vi->resamplers);

@@ -103,12 +103,21 @@ static int install_table(struct s2_visit *v, const struct map_request *req)
 	return 0;
 }
 
+/*
+ * The walk ends with the leaf. It would read the entry again, and if another vCPU has put a table in its place by then, go down and
+ * take entries below for those of a level above.
+ */
+#define INSTALLED 1
+
 static int map_visit(struct s2_visit *v, enum s2_visit_kind kind)
 {
 	const struct map_request *req = v->arg;
+	int ret;
 
-	if (v->level == req->level)
-		return install_leaf(v, req);
+	if (v->level == req->level) {
+		ret = install_leaf(v, req);
+		return ret ? ret : INSTALLED;
+	}
 	if (kind == S2_VISIT_PRE)
 		return 0;
 	return install_table(v, req);
@@ -129,9 +138,8 @@ int stage2_map(struct vm_mem *m, struct s2_mmu *mmu, struct mem_vcpu *mv, u64 ip
 	if (!pgt)
 		return -EIO;
 	BUG_ON(!IS_ALIGNED(ipa | hva, s2_size(level)) || level < MAX(1u, pgt->start_level));
-	/* One leaf: the walk must not go down into what lies below the target level. */
 	rcu_read_lock();
 	ret = stage2_walk(pgt, ipa, ipa + s2_size(level), &w);
 	rcu_read_unlock();
-	return ret;
+	return ret == INSTALLED ? 0 : ret;
 }
