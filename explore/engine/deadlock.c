@@ -69,7 +69,8 @@ static void edge_text(char *buf, size_t size, int fiber, int holder)
 			 what, whom);
 		break;
 	case OP_BARRIER_END:
-		snprintf(buf, size, "%s waits for the callbacks of %.80s", who, what);
+		snprintf(buf, size, "%s waits for %s%.80s", who,
+			 t ? "the callbacks of " : "all callbacks", what);
 		break;
 	case OP_JOIN:
 		snprintf(buf, size, "%s waits for the end of %s", who, whom);
@@ -112,20 +113,24 @@ static bool cycle_find(struct violation *v, int i, int *path, int n, uint32_t *s
 	return false;
 }
 
+/* Whether it is a fault that i cannot go on: a daemon may wait for work, but not in the middle of a callback. */
 static bool waits(int i)
 {
-	return !engine.priv[i].ended && engine.pending[i].kind != OP_NONE && !engine.priv[i].daemon;
+	const struct fiber_private *p = &engine.priv[i];
+
+	if (p->ended || engine.pending[i].kind == OP_NONE)
+		return false;
+	return !p->daemon || p->callback_of || holders_of(i);
 }
 
-/* No cycle: all that wait, with what for. The kind by what the chain ends in. */
-static void chains_report(struct violation *v)
+/* No cycle: all that wait, and those they wait for, with what for. The kind by what the chains end in. */
+static void chains_report(struct violation *v, uint32_t fibers)
 {
-	v->kind = BAD_DEADLOCK;
-	for (int i = 0; i < engine.nr_fibers && v->nr_edges < MAX_FIBERS; i++) {
+	for (uint32_t left = fibers; left; left &= left - 1) {
+		int i = __builtin_ctz(left);
 		uint32_t holders = holders_of(i);
 
-		if (engine.priv[i].ended || engine.pending[i].kind == OP_NONE ||
-		    (engine.priv[i].daemon && !holders))
+		if (engine.priv[i].ended)
 			continue;
 		edge_add(v, i, holders ? (int)__builtin_ctz(holders) : NO_FIBER);
 		if (engine.priv[i].sleep != SLEEP_NONE)
@@ -171,7 +176,7 @@ void deadlock_report(void)
 		if (waits(i))
 			cycle_find(&v, i, path, 0, &seen);
 	if (!v.nr_edges)
-		chains_report(&v);
+		chains_report(&v, seen);
 	message_format(&v);
 	holders_sites(&v);
 	first = v.nr_edges ? v.edge[0].fiber : engine_current->id;

@@ -300,7 +300,5 @@ bool heap_describe(uintptr_t addr, char *buf, size_t size);
 uint64_t heap_key(uintptr_t addr);
 /* The last reference to the object is gone: its fields need no guard until another fiber uses it. */
 void heap_own(uintptr_t addr);
-/* How often the lock of that guard of the suite was asked for in this process: 0 means that the guard was never needed. */
-uint64_t heap_guard_checks(size_t guard);
 
 #endif

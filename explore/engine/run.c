@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/internal.h"
 
@@ -25,6 +26,15 @@ static void *checked(void *p)
 	return p;
 }
 
+/* Else the status would be taken for that of the search. */
+static void exit_check(void)
+{
+	if (!engine.running)
+		return;
+	fprintf(stderr, "explorer: the code under test ended the process by exit()\n");
+	_exit(2);
+}
+
 void engine_init(const struct explore_suite *suite)
 {
 	size_t size = 0, at = 0;
@@ -41,6 +51,7 @@ void engine_init(const struct explore_suite *suite)
 	objects_init();
 	heap_init(suite);
 	signals_init();
+	atexit(exit_check);
 }
 
 static void regions_restore(void)

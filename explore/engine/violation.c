@@ -78,7 +78,8 @@ static uint64_t name_hash(const char *name)
 
 	for (; *name; name++) {
 		if (*name == '#') {
-			while ((name[1] >= '0' && name[1] <= '9') || name[1] == 'T' || name[1] == '.')
+			while ((name[1] >= '0' && name[1] <= '9') || name[1] == 'T' ||
+			       name[1] == '.')
 				name++;
 			continue;
 		}

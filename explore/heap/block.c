@@ -77,7 +77,6 @@ void heap_types_init(void)
 	if (!heap.suite->nr_guards)
 		return;
 	heap.next_guard = heap_reserve((heap.suite->nr_guards + 1) * sizeof(*heap.next_guard));
-	heap.guard_checks = heap_reserve(heap.suite->nr_guards * sizeof(*heap.guard_checks));
 	for (size_t i = heap.suite->nr_guards; i > 0; i--) {
 		struct type *t = heap_type(guard[i - 1].type);
 

@@ -129,7 +129,6 @@ void guard_access(struct fiber *f, const struct use *a, uint8_t flags)
 		if (!needed || !(b->published & 1u << part_of(b->type, g)) ||
 		    !overlaps(a, b->start + g->offset, g->size))
 			continue;
-		heap.guard_checks[i - 1]++;
 		if (explore_lock_held((void *)(b->start + g->lock_offset)) < needed)
 			blame_guard(f, b, g, a);
 	}
@@ -142,9 +141,4 @@ void heap_own(uintptr_t addr)
 	if (!b || !engine_concurrent)
 		return;
 	guard_block(b, engine_current->id);
-}
-
-uint64_t heap_guard_checks(size_t guard)
-{
-	return heap.guard_checks[guard];
 }

@@ -120,7 +120,6 @@ struct heap {
 	const struct explore_scenario *scenario;
 	const struct explore_suite *suite;
 	uint32_t *next_guard; /* for the same type */
-	uint64_t *guard_checks;
 	/* process-wide state: each region has cells of its own */
 	uintptr_t region_start, region_end; /* around all */
 	struct cell **region_cell;

@@ -19,9 +19,15 @@ extern bool backend_ranks;
 void backend_begin(void);
 
 /* What the rank checker does, and what it leaves for host/ to see in thread_context. */
-void backend_acquire(const void *lock, enum lock_rank rank, const char *name, enum held_kind kind);
-void backend_release(const void *lock, enum lock_rank rank, const char *name);
-void backend_wait(enum wait_kind kind, const void *lock, const char *name);
+void backend_acquire_at(void *at, const void *lock, enum lock_rank rank, const char *name,
+			enum held_kind kind);
+void backend_release_at(void *at, const void *lock, enum lock_rank rank, const char *name);
+void backend_wait_at(void *at, enum wait_kind kind, const void *lock, const char *name);
+#define backend_acquire(...) backend_acquire_at(__builtin_return_address(0), __VA_ARGS__)
+#define backend_release(...) backend_release_at(__builtin_return_address(0), __VA_ARGS__)
+#define backend_wait(...)    backend_wait_at(__builtin_return_address(0), __VA_ARGS__)
+/* Where the checker was asked, while it looks. */
+extern void *backend_at;
 
 /* Ends the execution: an assertion at that place of the code under test does not hold. */
 __attribute__((noreturn, format(printf, 2, 3))) void backend_fail(void *at, const char *fmt, ...);

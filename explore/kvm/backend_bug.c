@@ -13,6 +13,8 @@
 
 #include "engine/engine.h"
 
+#define CHECKER "BUG: lock order: "
+
 static char last_line[512];
 
 /* Warnings are no violations, and a scenario may make the library speak: so nothing is printed. */
@@ -31,9 +33,9 @@ static enum violation_kind kind_of(const char *line)
 		const char *text;
 		enum violation_kind kind;
 	} known[] = {
-		{"BUG: lock order: no sleep", BAD_SLEEP}, {"BUG: lock order: no wait", BAD_SLEEP},
-		{"BUG: lock order: ", BAD_LOCK_ORDER},	  {"BUG: allocation while", BAD_SLEEP},
-		{"BUG: free while", BAD_SLEEP},
+		{CHECKER "no sleep", BAD_SLEEP},
+		{CHECKER "no wait", BAD_SLEEP},
+		{CHECKER, BAD_LOCK_ORDER},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -49,8 +51,22 @@ __attribute__((noreturn)) void anykvm_explored_abort(void);
 void anykvm_explored_abort(void)
 {
 	const char *line = last_line[0] ? last_line : "BUG: abort()";
+	bool checker = !strncmp(line, CHECKER, sizeof(CHECKER) - 1);
+	struct violation v = {.kind = kind_of(line)};
 
-	engine_violation_text(kind_of(line), "%s", line);
+	snprintf(v.message, sizeof(v.message), "%s", line);
+	/* bug_at is compiled as the library is, so its caller is on the stack; the checker is not. */
+	engine_site(engine_current, checker ? (uintptr_t)backend_at : 0, &v.site);
+	engine_violation(&v);
+}
+
+void sim_may_not(const char *what, const char *why, void *at)
+{
+	struct violation v = {.kind = BAD_SLEEP};
+
+	snprintf(v.message, sizeof(v.message), "%s %s", what, why);
+	engine_site(engine_current, (uintptr_t)at, &v.site);
+	engine_violation(&v);
 }
 
 void backend_fail(void *at, const char *fmt, ...)

@@ -78,21 +78,20 @@ void srcu_fini(struct srcu *s)
 }
 
 /* What a section's cookie says is its domain, in a few bits: it must come back to where it was given. */
-static int cookie_of(const struct srcu *s)
+int srcu_cookie(const struct srcu *s)
 {
 	return 1 + (s->rank == RANK_MN_SRCU);
 }
 
-int(srcu_read_lock)(struct srcu *s) NO_THREAD_SAFETY_ANALYSIS
+void srcu_enter(struct srcu *s) NO_THREAD_SAFETY_ANALYSIS
 {
 	backend_acquire(s, s->rank, s->name, HELD_SRCU);
 	explore_section_enter(s);
-	return cookie_of(s);
 }
 
 void srcu_read_unlock(struct srcu *s, int cookie) NO_THREAD_SAFETY_ANALYSIS
 {
-	if (cookie != cookie_of(s))
+	if (cookie != srcu_cookie(s))
 		backend_fail(__builtin_return_address(0),
 			     "%s is left with a cookie that it did not give", s->name);
 	backend_release(s, s->rank, s->name);

@@ -16,6 +16,7 @@
 
 bool backend_ranks_default = true;
 bool backend_ranks;
+void *backend_at;
 
 static struct sync_tls sync_of[EXPLORE_MAX_FIBERS];
 
@@ -44,8 +45,10 @@ static bool is_atomic(enum lock_rank rank)
 	return rank == RANK_MMU || rank == RANK_MN;
 }
 
-void backend_acquire(const void *lock, enum lock_rank rank, const char *name, enum held_kind kind)
+void backend_acquire_at(void *at, const void *lock, enum lock_rank rank, const char *name,
+			enum held_kind kind)
 {
+	backend_at = at;
 	if (backend_ranks) {
 		check_acquire(lock, rank, name, kind);
 		return;
@@ -58,8 +61,9 @@ void backend_acquire(const void *lock, enum lock_rank rank, const char *name, en
 	}
 }
 
-void backend_release(const void *lock, enum lock_rank rank, const char *name)
+void backend_release_at(void *at, const void *lock, enum lock_rank rank, const char *name)
 {
+	backend_at = at;
 	if (backend_ranks)
 		check_release(lock, name);
 	else if (is_atomic(rank))
@@ -68,8 +72,9 @@ void backend_release(const void *lock, enum lock_rank rank, const char *name)
 		thread_context.no_sleep_depth--;
 }
 
-void backend_wait(enum wait_kind kind, const void *lock, const char *name)
+void backend_wait_at(void *at, enum wait_kind kind, const void *lock, const char *name)
 {
+	backend_at = at;
 	if (backend_ranks)
 		check_wait(kind, lock, name);
 }

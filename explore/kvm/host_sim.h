@@ -19,6 +19,7 @@
 #ifndef ANYKVM_EXPLORE_KVM_HOST_SIM_H
 #define ANYKVM_EXPLORE_KVM_HOST_SIM_H
 
+#include "base/context.h"
 #include "base/types.h"
 
 #include <anykvm/explore.h>
@@ -140,6 +141,23 @@ static inline u64 sim_deadline(u64 ns)
 	if (ns == EXPLORE_FOREVER)
 		return ns;
 	return ns > SIM_EPOCH ? ns - SIM_EPOCH : 0;
+}
+/* What the library's own macros check, with the place that called the host. */
+#undef CONTEXT_MAY_BLOCK
+#undef CONTEXT_MAY_SLEEP
+#define CONTEXT_MAY_BLOCK(what) sim_may_block(what, __builtin_return_address(0))
+#define CONTEXT_MAY_SLEEP(what) sim_may_sleep(what, __builtin_return_address(0))
+__attribute__((noreturn)) void sim_may_not(const char *what, const char *why, void *at);
+static inline void sim_may_block(const char *what, void *at)
+{
+	if (unlikely(thread_context.atomic_depth))
+		sim_may_not(what, "while mmu_lock or mn_lock is held", at);
+}
+static inline void sim_may_sleep(const char *what, void *at)
+{
+	sim_may_block(what, at);
+	if (unlikely(thread_context.no_sleep_depth))
+		sim_may_not(what, "in an RCU section or under a device lock", at);
 }
 void sim_memory_begin(void);
 void sim_log_begin(void);

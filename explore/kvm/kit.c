@@ -157,8 +157,13 @@ static void set_core(int vcpu, uint64_t offset, uint64_t value)
 #define STR_X1_X2 0xf9000041u
 #define LDR_X4_X2 0xf9400044u
 #define B_BACK_2  0x17fffffeu
+#define MOV_X5_2  0xd2800045u
+#define SUB_X5_1  0xd10004a5u
+#define CBNZ_X5_2 0xb5ffffc5u /* back to the store: a poll point */
+#define B_BACK_5  0x17fffffbu
 /* Each program has a place of its own in the page. */
 #define STORE_AT 0x100u
+#define TWICE_AT 0x200u
 
 static void write_code(uint32_t *code)
 {
@@ -168,9 +173,15 @@ static void write_code(uint32_t *code)
 	code[STORE_AT / 4] = STR_X0_X3;
 	code[STORE_AT / 4 + 1] = STR_X1_X2;
 	code[STORE_AT / 4 + 2] = B_BACK_2;
+	code[TWICE_AT / 4] = STR_X0_X3;
+	code[TWICE_AT / 4 + 1] = MOV_X5_2;
+	code[TWICE_AT / 4 + 2] = STR_X1_X2;
+	code[TWICE_AT / 4 + 3] = SUB_X5_1;
+	code[TWICE_AT / 4 + 4] = CBNZ_X5_2;
+	code[TWICE_AT / 4 + 5] = B_BACK_5;
 }
 
-void kit_guest(int vm, int vcpu, uint64_t gpa, bool write)
+static void guest_at(int vm, int vcpu, uint64_t gpa, uint64_t entry)
 {
 	struct vm_mem *m = &kit_vm_of(vm)->mem;
 	const struct memslot *code;
@@ -186,10 +197,20 @@ void kit_guest(int vm, int vcpu, uint64_t gpa, bool write)
 		write_code(page);
 		NEED(kit_slot(vm, KIT_SLOT_ID, KIT_CODE, 1, page, 0));
 	}
-	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.pc), KIT_CODE + (write ? STORE_AT : 0));
+	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.pc), KIT_CODE + entry);
 	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.regs[2]), gpa);
 	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.regs[3]), mmio);
 	NEED(kit_call(vcpu, KVM_RUN, 0));
+}
+
+void kit_guest(int vm, int vcpu, uint64_t gpa, bool write)
+{
+	guest_at(vm, vcpu, gpa, write ? STORE_AT : 0);
+}
+
+void kit_guest_twice(int vm, int vcpu, uint64_t gpa)
+{
+	guest_at(vm, vcpu, gpa, TWICE_AT);
 }
 
 int kit_run(int vcpu)

@@ -44,6 +44,8 @@ struct vcpu *kit_vcpu_of(int vcpu);
  *	store to KIT_MMIO; load from gpa, or store to it; again from the start
  */
 void kit_guest(int vm, int vcpu, uint64_t gpa, bool write);
+/* The same with two stores to gpa and a poll point between them: the second finds the page in the vCPU's TLB. */
+void kit_guest_twice(int vm, int vcpu, uint64_t gpa);
 /* KVM_RUN from that exit to the next: one access to gpa. 0; 1: gpa was MMIO, as it has no slot; or -errno. */
 int kit_run(int vcpu);
 

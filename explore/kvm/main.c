@@ -12,6 +12,7 @@
 #include "explore/kvm/scenarios/scenarios.h"
 #include "host/alloc.h"
 #include "host/fd.h"
+#include "mem/process_mem.h"
 
 /* Sections that the build gathers (gather.py): all that is mutable in the library and the scenarios, and what belongs to a thread. */
 extern char state_start[] __asm__("__start_explore_state"), state_end[] __asm__(
@@ -28,10 +29,26 @@ void sim_begin(void)
 	sim_signals_begin();
 }
 
+/* Words of the process that reports meet often. */
+static void name_process(void)
+{
+	struct api_process *api = api_process();
+	struct mem_process *mem = mem_process();
+
+	explore_name(&api->state, "api_process.state");
+	explore_name(&api->fd_page[0], "api_process.fd_page");
+	explore_name(&mem->ready, "mem_process.ready");
+	explore_name(&mem->vm_list, "vm_list");
+	explore_name(&mem->list_turn, "mem_process.list_turn");
+	explore_name(&mem->next_mmu_id, "mem_process.next_mmu_id");
+	explore_name(&mem->userfault_any, "mem_process.userfault_any");
+}
+
 static void begin(void)
 {
 	sim_begin();
 	backend_begin();
+	name_process();
 }
 
 /* What the library keeps for the life of a process: its table of descriptors, which must be empty, and the empty file. */
@@ -72,6 +89,8 @@ int main(int argc, char **argv)
 		.begin = begin,
 		.mutant = kvm_mutant,
 		.end = end,
+		.wrappers = "src/base/,src/sync/,src/host/,explore/kvm/backend_,explore/kvm/host_",
+		.barrier_tests = "tests/unit/sync/litmus.c, tests/unit/mem/test_litmus.c",
 	};
 
 	/* For the explorer's own detectors on faults that the rank checker would see first. Workers inherit it. */

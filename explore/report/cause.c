@@ -85,9 +85,9 @@ static int line_at(const struct story *s, int fiber, const struct stack *stack)
 {
 	for (size_t i = s->nr_lines; stack->nr && i-- > 0;) {
 		const struct line *l = &s->line[i];
-		const struct frame *a = &l->stack.frame[0], *b = &stack->frame[0];
+		const struct frame *a = story_frame(&l->stack), *b = story_frame(stack);
 
-		if (l->kind != LINE_SWITCH && l->fiber == fiber && l->stack.nr &&
+		if (l->kind != LINE_SWITCH && l->fiber == fiber && a && b &&
 		    !strcmp(a->function, b->function) && a->line == b->line)
 			return (int)i;
 	}

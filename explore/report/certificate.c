@@ -60,7 +60,11 @@ static void describe_reach(const struct search_result *r, char *buf, size_t size
 {
 	int n = 0;
 
-	if (r->bound != ~0u)
+	if (r->bound == 0)
+		n = snprintf(buf, size,
+			     "every order without a switch of a thread that could have gone on; of "
+			     "all, ");
+	else if (r->bound != ~0u)
 		n = snprintf(buf, size,
 			     "every interleaving with at most %u switch%s of a thread that could "
 			     "have gone on; of all, ",
@@ -148,12 +152,14 @@ void report_certificate(FILE *out, const struct report_search *s, const struct r
 	sheet_paragraph(&sheet, "  scenario", INK_PLAIN, text);
 	for (size_t i = 0; i < NR_LIMITS; i++)
 		sheet_paragraph(&sheet, "  limit", INK_PLAIN, limits[i]);
+	if (s->suite->barrier_tests)
+		sheet_paragraph(&sheet, "  barriers", INK_PLAIN, s->suite->barrier_tests);
 }
 
 /*
  * Schema, version 1: format "explore-certificate-1"; verdict "proved" or "searched"; scenario, mutant, property; threads; classes,
  * classes_hash, executions, redundant, max_operations (null where another run would give another number); exhausted_bound (null:
- * none); share; search, faults; interrupted, out_of_time, limit_hit; scenario_hash, code_hash; rules; limits.
+ * none); share; search, faults; interrupted, out_of_time, limit_hit; scenario_hash, code_hash; rules; limits; barrier_tests (null: none named).
  */
 void report_certificate_json(FILE *out, const struct report_search *s)
 {
@@ -204,5 +210,6 @@ void report_certificate_json(FILE *out, const struct report_search *s)
 	for (size_t i = 0; i < NR_LIMITS; i++)
 		json_string(&j, NULL, limits[i]);
 	json_close(&j, ']');
+	json_string(&j, "barrier_tests", s->suite->barrier_tests);
 	json_close(&j, '}');
 }

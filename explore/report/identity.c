@@ -75,9 +75,10 @@ static uint64_t hash_object_type(uint64_t h, const char *object)
 /* The functions where it showed and where it came from count alike: which of two was first depends on the order. */
 static uint64_t hash_site(const struct site *site)
 {
-	struct frame f;
+	struct frame f[MAX_FRAMES];
+	unsigned nr = symbols_stack(site, f, MAX_FRAMES);
 
-	return symbols_stack(site, &f, 1) ? hash_text(HASH_START, f.function) : 0;
+	return nr ? hash_text(HASH_START, f[symbols_place(f, nr)].function) : 0;
 }
 
 void report_id(char *buf, size_t size, const struct report_violation *v)
@@ -85,6 +86,7 @@ void report_id(char *buf, size_t size, const struct report_violation *v)
 	const struct violation *bad = &v->x->violation;
 	uint64_t h = hash_text(HASH_START, v->scenario->name), sites;
 
+	symbols_set_wrappers(v->suite->wrappers);
 	symbols_want_site(&bad->site);
 	for (unsigned i = 0; i < bad->nr_others; i++)
 		symbols_want_site(&bad->other[i]);

@@ -39,7 +39,7 @@ static unsigned line_rows(const struct picture *p, const struct line *l, unsigne
 			  char row[MAX_ROWS][160], unsigned *nr_text)
 {
 	char text[MAX_TEXT + 300], place[400] = "";
-	const struct frame *f = &l->stack.frame[0];
+	const struct frame *f = story_frame(&l->stack);
 	const char *at = text, *where = place;
 	bool named = l->fiber <= 0 && l->kind != LINE_VIOLATION;
 	unsigned n = 0;
@@ -50,7 +50,7 @@ static unsigned line_rows(const struct picture *p, const struct line *l, unsigne
 	else
 		snprintf(text, sizeof(text), "%s%s%s", named ? story_line_fiber(p->s, l) : "",
 			 named ? ": " : "", l->text);
-	if (l->stack.nr && f->file)
+	if (f && f->file)
 		snprintf(place, sizeof(place), "%s:%u", f->file, f->line);
 	while (n < MAX_ROWS - 4 && sheet_wrap(&at, chars, row[n]))
 		n++;

@@ -13,11 +13,11 @@
 
 enum rank {
 	RANK_NONE,
-	RANK_SHARED, /* an object that another thread used too */
+	RANK_SHARED, /* two threads did it and its neighbour to one object, and they do not commute */
 	RANK_LOCK,   /* taking or releasing what is held at a line that matters */
 	RANK_OBJECT, /* the object of the violation */
-	RANK_CAUSE,  /* what the others did to the object an interrupted thread was about to use */
-	RANK_SWITCH, /* first and last operation at a switch */
+	RANK_CAUSE, /* what the others did to the object an interrupted thread was about to use; a failure that was chosen */
+	RANK_SWITCH, /* what a thread was about to do when it was left */
 	RANK_SITE,   /* allocation, freeing, the last operations before the violation */
 	NR_RANKS
 };
@@ -68,16 +68,12 @@ static void rank_switch(const struct execution *x, unsigned char *rank, uint32_t
 	uint32_t resumed = next_of(x, i);
 	uint32_t object = resumed < x->nr_records ? x->record[resumed].op.object : 0;
 
-	raise_rank(&rank[i], RANK_SWITCH);
-	raise_rank(&rank[i + 1], RANK_SWITCH);
-	if (x->record[i + 1].op.kind == OP_BEGIN && i + 2 < x->nr_records &&
-	    x->record[i + 2].fiber == x->record[i + 1].fiber)
-		raise_rank(&rank[i + 2], RANK_SWITCH);
 	if (resumed == x->nr_records)
 		return;
 	raise_rank(&rank[resumed], RANK_SWITCH);
 	for (uint32_t j = i + 1; object && j < resumed; j++)
-		if (x->record[j].op.object == object)
+		if (x->record[j].op.object == object &&
+		    op_dependent(&x->record[j].op, &x->record[resumed].op))
 			raise_rank(&rank[j], RANK_CAUSE);
 }
 
@@ -90,6 +86,33 @@ static bool is_site(const struct violation *v, const struct record *r)
 	return false;
 }
 
+/* Raises where an object goes from one thread to another: the two operations next to each other on it that do not commute. */
+static void rank_conflicts(const struct execution *x, unsigned char *rank)
+{
+	uint32_t highest = 0, *last;
+
+	for (uint32_t i = 0; i < x->nr_records; i++)
+		highest = x->record[i].op.object > highest ? x->record[i].op.object : highest;
+	last = calloc(highest + 1, sizeof(*last));
+	if (!last)
+		abort();
+	for (uint32_t i = 0; i < x->nr_records; i++) {
+		const struct record *r = &x->record[i];
+		uint32_t before = last[r->op.object];
+
+		if (!r->fiber || !r->op.object)
+			continue;
+		/* 1 + the index, so that 0 is none. */
+		last[r->op.object] = i + 1;
+		if (!before || x->record[before - 1].fiber == r->fiber ||
+		    !op_dependent(&x->record[before - 1].op, &r->op))
+			continue;
+		raise_rank(&rank[before - 1], RANK_SHARED);
+		raise_rank(&rank[i], RANK_SHARED);
+	}
+	free(last);
+}
+
 static void rank_record(const struct execution *x, unsigned char *rank, uint32_t i)
 {
 	const struct violation *v = &x->violation;
@@ -100,10 +123,10 @@ static void rank_record(const struct execution *x, unsigned char *rank, uint32_t
 		raise_rank(&rank[i], RANK_SITE);
 	if (!r->fiber)
 		return;
-	if (r->shared)
-		raise_rank(&rank[i], RANK_SHARED);
-	if (about && r->shared)
+	if (about && r->shared && (r->op.access != ACCESS_READ || rank[i] >= RANK_SHARED))
 		raise_rank(&rank[i], RANK_OBJECT);
+	if (r->op.kind == OP_CHOICE && !strstr(r->text, " = 0"))
+		raise_rank(&rank[i], RANK_CAUSE);
 	for (unsigned e = 0; e < v->nr_edges; e++)
 		if (v->edge[e].object && v->edge[e].object == r->op.object)
 			raise_rank(&rank[i], takes(r) && v->edge[e].holder == r->fiber
@@ -113,7 +136,21 @@ static void rank_record(const struct execution *x, unsigned char *rank, uint32_t
 		rank_switch(x, rank, i);
 }
 
-/* Takes and releases of what r's fiber holds at r, if they matter to another thread. */
+/* The end of the hold that record i begins. */
+static void rank_release(const struct execution *x, unsigned char *rank, uint32_t i)
+{
+	for (uint32_t j = i + 1; j < x->nr_records; j++) {
+		const struct record *r = &x->record[j];
+
+		if (r->fiber != x->record[i].fiber || r->op.object != x->record[i].op.object ||
+		    !releases(r))
+			continue;
+		raise_rank(&rank[j], RANK_LOCK);
+		return;
+	}
+}
+
+/* Takes and releases of what record i's fiber holds there, if they matter to another thread. */
 static void rank_locks(const struct execution *x, unsigned char *rank, uint32_t i)
 {
 	int depth = 0;
@@ -123,12 +160,14 @@ static void rank_locks(const struct execution *x, unsigned char *rank, uint32_t 
 
 		if (r->fiber != x->record[i].fiber)
 			continue;
-		if (releases(r))
+		if (releases(r)) {
 			depth++;
-		else if (takes(r) && depth)
+		} else if (takes(r) && depth) {
 			depth--;
-		else if (takes(r) && r->shared)
+		} else if (takes(r) && r->shared) {
 			raise_rank(&rank[j], RANK_LOCK);
+			rank_release(x, rank, j);
+		}
 	}
 }
 
@@ -163,6 +202,7 @@ void slice_record(const struct execution *x, bool *keep)
 
 	if (!rank)
 		abort();
+	rank_conflicts(x, rank);
 	for (uint32_t i = 0; i < x->nr_records; i++)
 		rank_record(x, rank, i);
 	rank_last(x, rank);
@@ -220,13 +260,13 @@ static unsigned shared_frames(const struct site *a, const struct site *b)
 }
 
 /*
- * The record behind which the access at site happened, -1 if none. Its step tells; where it is not known (what was done by a use is
- * not kept for each use), the last operation that was done nearest to it in the calls.
+ * Where the access at site goes: behind the record of that index, or before record i: -2 - i; -1: not known. Its step tells; where that
+ * is not known (it is not kept for every use), the last operation that was done nearest to it in the calls.
  */
 static int find_access(const struct execution *x, const struct site *site)
 {
 	unsigned best = 0;
-	int found = -1;
+	int found = -1, first = -1;
 
 	for (uint32_t i = 0; i < x->nr_records; i++) {
 		const struct record *r = &x->record[i];
@@ -236,6 +276,8 @@ static int find_access(const struct execution *x, const struct site *site)
 
 		if (r->fiber != site->fiber || !r->fiber)
 			continue;
+		if (first < 0)
+			first = (int)i;
 		if (site->step != ~0u) {
 			found = r->step < site->step || (r->step == site->step && note) ? (int)i
 											: found;
@@ -247,7 +289,7 @@ static int find_access(const struct execution *x, const struct site *site)
 			found = (int)i;
 		}
 	}
-	return found;
+	return found < 0 && first >= 0 ? -2 - first : found;
 }
 
 int slice_access(const struct execution *x, unsigned i)

@@ -28,14 +28,19 @@ const char *story_fiber(const struct story *s, int fiber)
 	return "setup";
 }
 
+const struct frame *story_frame(const struct stack *stack)
+{
+	return stack->nr ? &stack->frame[symbols_place(stack->frame, stack->nr)] : NULL;
+}
+
 void story_place(const struct stack *stack, char *buf, size_t size)
 {
-	const struct frame *f = &stack->frame[0];
+	const struct frame *f = story_frame(stack);
 
 	buf[0] = '\0';
-	if (stack->nr && f->file)
+	if (f && f->file)
 		snprintf(buf, size, "%s (%s:%u)", f->function, f->file, f->line);
-	else if (stack->nr)
+	else if (f)
 		snprintf(buf, size, "%s", f->function);
 }
 
@@ -72,8 +77,6 @@ static struct line *add_line(struct story *s, enum line_kind kind, int fiber)
 	l = &s->line[s->nr_lines++];
 	*l = (struct line){
 		.kind = kind, .fiber = fiber, .holds = "", .to = NO_FIBER, .edge_from = -1};
-	l->finish = !fiber && s->threads_ran;
-	s->threads_ran |= fiber > 0;
 	if (fiber >= 0 && fiber < MAX_FIBERS && kind != LINE_FOLD)
 		s->column[fiber] = true;
 	return l;
@@ -120,7 +123,7 @@ static void add_switch(struct story *s, uint32_t i)
 	if (old->op.kind == OP_END)
 		snprintf(l->text, sizeof(l->text), "ends");
 	else if (l->preempted)
-		snprintf(l->text, sizeof(l->text), what[0] ? "preempted before %s" : "preempted",
+		snprintf(l->text, sizeof(l->text), next ? "preempted before %s" : "preempted",
 			 what);
 	else
 		snprintf(l->text, sizeof(l->text),
@@ -130,36 +133,42 @@ static void add_switch(struct story *s, uint32_t i)
 			 what);
 }
 
-static void add_fold(struct story *s, int fiber, uint32_t n)
+/* The n operations up to r. What other fibers do before the threads run (callbacks) is part of the setup. */
+static void add_fold(struct story *s, const struct record *r, uint32_t n)
 {
-	struct line *l;
+	struct line *l = s->nr_lines ? &s->line[s->nr_lines - 1] : NULL;
+	int fiber = r->step ? r->fiber : 0;
 
 	if (!n)
 		return;
-	l = add_line(s, LINE_FOLD, fiber);
-	l->folded = n;
-	snprintf(l->text, sizeof(l->text), "... %u operation%s", (unsigned)n, n == 1 ? "" : "s");
+	if (!l || l->kind != LINE_FOLD || l->fiber != fiber)
+		l = add_line(s, LINE_FOLD, fiber);
+	l->folded += n;
+	l->finish = !fiber && r->step;
+	snprintf(l->text, sizeof(l->text), "... %u operation%s", (unsigned)l->folded,
+		 l->folded == 1 ? "" : "s");
 }
 
 static void add_record(struct story *s, const struct record *r)
 {
 	struct line *l = add_line(s, LINE_OPERATION, r->fiber);
 
+	l->finish = !r->fiber && r->step;
 	snprintf(l->text, sizeof(l->text), "%s", r->text);
 	l->holds = r->holds;
 	l->record = r;
 	set_stack(&l->stack, &r->site, r->op.pc);
 }
 
-/* Plain accesses of the violation's other sites that happened behind record i. */
-static void add_accesses(struct story *s, const int *behind, uint32_t i)
+/* Plain accesses of the violation's other sites that go there (see slice_access). */
+static void add_accesses(struct story *s, const int *behind, int at)
 {
 	const struct violation *v = &s->in->x->violation;
 
 	for (unsigned n = 0; n < v->nr_others; n++) {
 		struct line *l;
 
-		if (behind[n] != (int)i)
+		if (behind[n] != at)
 			continue;
 		l = add_line(s, LINE_ACCESS, v->other[n].fiber);
 		snprintf(l->text, sizeof(l->text), "%s this thread",
@@ -168,9 +177,9 @@ static void add_accesses(struct story *s, const int *behind, uint32_t i)
 	}
 }
 
-static bool accessed_behind(const int *behind, uint32_t i)
+static bool accessed(const int *behind, int at)
 {
-	return behind[0] == (int)i || behind[1] == (int)i || behind[2] == (int)i;
+	return behind[0] == at || behind[1] == at || behind[2] == at;
 }
 
 /* Whether record i is the last before another thread goes on. */
@@ -191,27 +200,29 @@ static void add_lines(struct story *s, const bool *keep, const int *behind)
 		bool moved =
 			r->plan[0] && (!plan[r->fiber] || strcmp(plan[r->fiber], r->plan) != 0);
 
-		if (i && (keep[i] || moved || r->fiber != x->record[i - 1].fiber)) {
-			add_fold(s, x->record[i - 1].fiber, folded);
+		if (i && (keep[i] || moved || accessed(behind, -2 - (int)i) ||
+			  r->fiber != x->record[i - 1].fiber)) {
+			add_fold(s, &x->record[i - 1], folded);
 			folded = 0;
 		}
 		if (moved)
 			snprintf(add_line(s, LINE_PLAN, r->fiber)->text, MAX_TEXT, "%s", r->plan);
 		plan[r->fiber] = r->plan;
+		add_accesses(s, behind, -2 - (int)i);
 		if (keep[i])
 			add_record(s, r);
 		else if (r->op.kind != OP_BEGIN && r->op.kind != OP_END)
 			folded++;
-		if (accessed_behind(behind, i) || before_switch(x, i)) {
-			add_fold(s, r->fiber, folded);
+		if (accessed(behind, (int)i) || before_switch(x, i)) {
+			add_fold(s, r, folded);
 			folded = 0;
 		}
-		add_accesses(s, behind, i);
+		add_accesses(s, behind, (int)i);
 		if (before_switch(x, i))
 			add_switch(s, i);
 	}
 	if (x->nr_records)
-		add_fold(s, x->record[x->nr_records - 1].fiber, folded);
+		add_fold(s, &x->record[x->nr_records - 1], folded);
 }
 
 static void add_violation(struct story *s)
@@ -316,6 +327,7 @@ struct story *story_new(const struct report_violation *v)
 	if (!s || !keep)
 		abort();
 	s->in = v;
+	symbols_set_wrappers(v->suite->wrappers);
 	slice_record(v->x, keep);
 	want_symbols(v->x, keep);
 	for (unsigned i = 0; i < 3; i++)

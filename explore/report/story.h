@@ -53,7 +53,6 @@ struct story {
 	char verdict[1024];
 	struct line *line;
 	size_t nr_lines, size_lines;
-	bool threads_ran;
 	bool column[MAX_FIBERS]; /* has lines */
 	struct story_site site[4];
 	unsigned nr_sites;
@@ -72,6 +71,8 @@ const char *story_fiber(const struct story *s, int fiber);
 const char *story_line_fiber(const struct story *s, const struct line *l);
 /* "freed by close(gmem)", "lock taken in vCPU". */
 void story_site_head(const struct story *s, const struct story_site *site, char *buf, size_t size);
+/* The frame that names the place; NULL if there is none. */
+const struct frame *story_frame(const struct stack *stack);
 /* "gmem_release (src/mem/gmem.c:212)", "" if the stack is empty. */
 void story_place(const struct stack *stack, char *buf, size_t size);
 
@@ -82,7 +83,10 @@ void story_place(const struct stack *stack, char *buf, size_t size);
 void slice_record(const struct execution *x, bool *keep);
 /* Whether name stands in text, whole: "struct vm #1" is not in "struct vm #10". An offset in name ("+0x8") does not count. */
 bool slice_mentions(const char *text, const char *name);
-/* Behind which record the plain access of the violation's other site i goes; -1: it has a record, or its place is not known. */
+/*
+ * Where the plain access of the violation's other site i goes: the index of the record behind which, -2 - the index of that before which;
+ * -1: it has a record, or its place is not known.
+ */
 int slice_access(const struct execution *x, unsigned i);
 bool slice_same_site(const struct site *a, const struct site *b);
 

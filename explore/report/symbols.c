@@ -38,6 +38,7 @@ static struct {
 	char path[MAX_MODULES][PATH_MAX];
 	int nr_modules;
 	char exe_dir[PATH_MAX];
+	const char *wrappers;
 } known;
 
 static int compare_places(const void *a, const void *b)
@@ -355,4 +356,29 @@ unsigned symbols_stack(const struct site *site, struct frame *out, unsigned max)
 				out[n++] = p->frame[j];
 	}
 	return n;
+}
+
+void symbols_set_wrappers(const char *prefixes)
+{
+	known.wrappers = prefixes;
+}
+
+static bool is_wrapper(const char *file)
+{
+	size_t n = strlen(file), prefix;
+
+	for (const char *p = known.wrappers; p && *p; p += prefix + !!p[prefix]) {
+		prefix = strcspn(p, ",");
+		if (!strncmp(file, p, prefix))
+			return true;
+	}
+	return n > 2 && !strcmp(file + n - 2, ".h");
+}
+
+unsigned symbols_place(const struct frame *frame, unsigned nr)
+{
+	for (unsigned i = 0; i < nr; i++)
+		if (frame[i].file && !is_wrapper(frame[i].file))
+			return i;
+	return 0;
 }

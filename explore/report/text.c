@@ -22,11 +22,11 @@ struct columns {
 
 static const char *line_place(const struct line *l, bool short_path, char *buf, size_t size)
 {
-	const struct frame *f = &l->stack.frame[0];
-	const char *file = f->file, *slash;
+	const struct frame *f = story_frame(&l->stack);
+	const char *file = f ? f->file : NULL, *slash;
 
 	buf[0] = '\0';
-	if (!l->stack.nr || !file)
+	if (!file)
 		return NULL;
 	slash = strrchr(file, '/');
 	snprintf(buf, size, "%s:%u", short_path && slash ? slash + 1 : file, f->line);

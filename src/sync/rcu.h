@@ -39,6 +39,9 @@ static ALWAYS_INLINE void rcu_store(struct aptr *p, void *v)
 }
 static ALWAYS_INLINE void *rcu_load(const struct aptr *p)
 {
+#if defined(ANYKVM_EXPLORED)
+	explore_dereference(&rcu, NULL);
+#endif
 	return aptr_load_acquire(p);
 }
 

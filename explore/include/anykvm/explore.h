@@ -86,6 +86,12 @@ struct explore_suite {
 	 * not offered.
 	 */
 	bool (*mutant)(const char *name, char *buf, size_t size);
+	/*
+	 * For the reports; NULL: none. Sources that wrap the primitives, as path prefixes with commas ("src/sync/,src/base/list.h"): a place
+	 * is named by who called them. Which tests see what no exploration sees, the memory barriers: named in certificates.
+	 */
+	const char *wrappers;
+	const char *barrier_tests;
 };
 
 /* The command: list, run, replay, plan, merge. Its exit status: 0 clean, 1 a violation, 2 misuse. */

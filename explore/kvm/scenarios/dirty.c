@@ -92,7 +92,7 @@ const struct explore_scenario scenario_split_and_flush = {
 	.property = "after each time the lock was taken the root is read again; none ends the walk",
 	.source = "design of e7bf7a490c68: KVM's split drops mmu_lock to fill its cache and reads "
 		  "the table's root anew",
-	.mutants = "mem-T3-split-of-a-detached-table,mem-I03-split-without-slots-lock",
+	.mutants = "mem-T3-split-of-a-detached-table",
 	.setup = setup_split,
 	.thread = {{"log on", log_on}, {"mm exit", mm_exit}},
 	.finish = finish_split,
@@ -163,6 +163,8 @@ static void setup_walkers(void)
 {
 	machine();
 	second = kit_vcpu(vm, 1);
+	/* It has run before: its caches are there. */
+	kit_guest(vm, second, 0, false);
 	explore_check(!kit_slot(vm, 0, BLOCK, 512, (void *)HVA, 0));
 	map(mem_of(vcpu), BLOCK + 0x1000, 3, HVA + 0x1000);
 }
@@ -210,14 +212,44 @@ static void finish_walkers(void)
 	close_machine();
 }
 
+static char text[64];
+
+static void inspect(void)
+{
+	explore_step("anykvm_inspect of stage 2");
+	explore_check(anykvm_inspect(vm, ANYKVM_INSPECT_STAGE2, text, sizeof(text)) > 0);
+}
+
 const struct explore_scenario scenario_table_under_walker = {
 	.name = "table-under-walker",
-	.summary = "a block displaces a table while another vCPU walks it",
+	.summary = "a block displaces a table while somebody looks at all tables",
 	.property = "no walk reads a table that was freed",
 	.source = "\"KVM: arm64: Free removed stage-2 tables in RCU callback\", 2022",
-	.mutants = "mem-I21-tables-freed-at-once,mem-I21-displaced-table-freed-at-once",
+	.mutants = "mem-I21-inspect-outside-rcu,mem-I21-displaced-table-freed-at-once",
 	.setup = setup_walkers,
-	.thread = {{"vCPU 0", displace}, {"vCPU 1", walk}},
+	.thread = {{"vCPU 0", displace}, {"inspect", inspect}},
+	.finish = finish_walkers,
+};
+
+/* The flush comes once, at the end: until then vCPUs may be on what was unlinked. */
+static void unmap_table(void)
+{
+	struct anykvm_invalidate inv;
+
+	explore_step("a pair over all that the table maps");
+	explore_check(!anykvm_invalidate_start((void *)HVA, BLOCK, &inv));
+	anykvm_invalidate_end(&inv);
+}
+
+const struct explore_scenario scenario_table_unmapped_under_walker = {
+	.name = "table-unmapped-under-walker",
+	.summary = "a table is unlinked as a whole while a vCPU in the guest walks it",
+	.property = "no walk reads a table that was freed",
+	.source = "\"KVM: arm64: Protect stage-2 traversal with RCU\", 2022; here every linked "
+		  "table goes by RCU",
+	.mutants = "mem-I21-tables-freed-at-once",
+	.setup = setup_walkers,
+	.thread = {{"unmap", unmap_table}, {"vCPU 1", walk}},
 	.finish = finish_walkers,
 };
 
@@ -241,6 +273,7 @@ const struct explore_scenario scenario_table_under_map = {
 static struct kvm_dirty_gfn *ring;
 static void *ram;
 static int resets, resets_too, ran;
+static bool alone; /* nobody else resets */
 
 static void setup_ring(void)
 {
@@ -253,21 +286,30 @@ static void setup_ring(void)
 	kit_guest(vm, vcpu, GPA, true);
 	/* By the library's own mapping: the program's would be the same memory. */
 	ring = (void *)kit_vcpu_of(vcpu)->mem.ring.entry;
+	alone = false;
+	ran = resets = resets_too = 0;
 	/* One entry is there. */
 	explore_check(!kit_run(vcpu));
 	explore_check(ring[0].flags == KVM_DIRTY_GFN_F_DIRTY);
 }
 
-/* The user's side: takes every entry that is there, then asks for a reset. */
+/* The user's side: takes every entry that is there, then asks for a reset. Who sees an entry can give it back. */
 static int collect_and_reset(void)
 {
+	int taken = 0, r;
+
 	for (unsigned i = 0; i < 4; i++) {
 		uint32_t flags = __atomic_load_n(&ring[i].flags, __ATOMIC_ACQUIRE);
 
-		if (flags & KVM_DIRTY_GFN_F_DIRTY && !(flags & KVM_DIRTY_GFN_F_RESET))
-			__atomic_store_n(&ring[i].flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+		if (!(flags & KVM_DIRTY_GFN_F_DIRTY) || (flags & KVM_DIRTY_GFN_F_RESET))
+			break;
+		__atomic_store_n(&ring[i].flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+		taken++;
 	}
-	return kit_call(vm, KVM_RESET_DIRTY_RINGS, 0);
+	r = kit_call(vm, KVM_RESET_DIRTY_RINGS, 0);
+	if (alone && r != taken)
+		explore_fail("%d entries were taken, %d given back", taken, r);
+	return r;
 }
 
 static void reset(void)
@@ -288,18 +330,27 @@ static void run(void)
 	ran = kit_run(vcpu);
 }
 
-/* Every write after a reset that took the page's entry has an entry of its own. */
+/* A page is writable only if an entry for it is in use. */
 static void finish_ring(void)
 {
 	struct dirty_ring *r = &kit_vcpu_of(vcpu)->mem.ring;
+	struct s2_result found;
+	struct mem_fault f;
 
 	explore_check(!ran && resets >= 0 && resets_too >= 0);
 	explore_check(a32_load(&r->reset) == (u32)(resets + resets_too));
-	/* Entries that were given back are empty, those in use say so. */
 	for (u32 i = 0; i < a32_load(&r->pushed); i++)
 		explore_check(i < a32_load(&r->reset) ? !ring[i].flags : !!ring[i].flags);
+	if (!s2_lookup(&m->mmu, GPA, true, false, false, &found, &f) && !dirty_ring_used(r))
+		explore_fail("the page is writable and in no entry");
 	close_machine();
 	kit_free(ram, 2);
+}
+
+static void setup_ring_alone(void)
+{
+	setup_ring();
+	alone = true;
 }
 
 const struct explore_scenario scenario_ring_reset_and_push = {
@@ -307,9 +358,8 @@ const struct explore_scenario scenario_ring_reset_and_push = {
 	.summary = "a dirty ring is collected and reset while its vCPU writes",
 	.property = "no entry is lost, given back twice or wiped out when it is new",
 	.source = "design of KVM's dirty ring; 614fb9d1479b",
-	.mutants = "mem-I22-entry-emptied-late,mem-I22-entry-counted-late,mem-I22-reset-forgets-"
-		   "the-last-batch",
-	.setup = setup_ring,
+	.mutants = "mem-I22-entry-counted-late,mem-I22-reset-forgets-the-last-batch",
+	.setup = setup_ring_alone,
 	.thread = {{"reset", reset}, {"vCPU", run}},
 	.finish = finish_ring,
 };
@@ -340,4 +390,44 @@ const struct explore_scenario scenario_ring_reset_and_delete = {
 	.setup = setup_ring,
 	.thread = {{"reset", reset}, {"delete slot", delete_slot}},
 	.finish = finish_ring,
+};
+
+/* Every entry is in use: the vCPU gets the one that is given back. */
+static void setup_full_ring(void)
+{
+	struct dirty_ring *r;
+
+	setup_ring();
+	r = &kit_vcpu_of(vcpu)->mem.ring;
+	while (dirty_ring_used(r) < r->nr)
+		dirty_ring_push(r, 0, a32_load(&r->pushed));
+	ring[0].flags = KVM_DIRTY_GFN_F_RESET;
+}
+
+static bool pushed;
+
+static void push(void)
+{
+	explore_step("the vCPU's thread needs an entry");
+	pushed = dirty_ring_push(&kit_vcpu_of(vcpu)->mem.ring, 0, 1);
+}
+
+static void finish_full_ring(void)
+{
+	explore_check(resets_too == 1);
+	explore_check(ring[0].flags == (pushed ? KVM_DIRTY_GFN_F_DIRTY : 0));
+	close_machine();
+	kit_free(ram, 2);
+}
+
+const struct explore_scenario scenario_ring_full = {
+	.name = "ring-full",
+	.summary = "an entry of a full dirty ring is given back while the vCPU waits for one",
+	.property =
+		"an entry is empty before it is given back: what is written there at once stays",
+	.source = "design of KVM's dirty ring",
+	.mutants = "mem-I22-entry-emptied-late",
+	.setup = setup_full_ring,
+	.thread = {{"reset", reset_too}, {"vCPU", push}},
+	.finish = finish_full_ring,
 };

@@ -62,6 +62,7 @@ static void delete_slot(void)
 
 static void setup_arch(void)
 {
+	kit_rank_checker(false);
 	vm = kit_vm();
 	ram = kit_memory(1);
 	explore_check(!kit_slot(vm, 0, GPA, 1, ram, 0));

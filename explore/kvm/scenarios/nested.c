@@ -274,10 +274,17 @@ static void discard(void)
 {
 	struct s2_result r;
 	struct mem_fault f;
+	u64 sigmask;
+	int found;
 
 	explore_step("madvise(MADV_DONTNEED)");
 	explore_check(!anykvm_madvise(ram, 4096, 4 /* MADV_DONTNEED */));
-	if (!s2_lookup(&nested_mmu_at(m, 0)->mmu, 0x1000, false, false, false, &r, &f))
+	sigmask = host_signals_block();
+	read_lock(&m->mmu_lock);
+	found = s2_lookup(&nested_mmu_at(m, 0)->mmu, 0x1000, false, false, false, &r, &f);
+	read_unlock(&m->mmu_lock);
+	host_signals_restore(sigmask);
+	if (!found)
 		explore_fail("a shadow leaf leads to memory that was given back");
 }
 

@@ -5,6 +5,9 @@
 
 #include "explore/kvm/kit.h"
 #include "explore/kvm/scenarios/scenarios.h"
+#include "host/signal.h"
+#include "mem/notifier.h"
+#include "mem/stage2.h"
 
 #define GPA 0x10000ull
 
@@ -37,15 +40,24 @@ static void discard(void)
 	ret = anykvm_madvise(ram, 4096, MADV_DONTNEED);
 }
 
-static void no_pair_left(void)
+/* And every table has as many entries as it counts. */
+static void all_at_rest(void)
 {
+	struct vm_mem *m = &kit_vm_of(vm)->mem;
+	struct s2_pgt *pgt = aptr_load_relaxed(&m->mmu.pgt);
+	u64 sigmask = host_signals_block();
+
+	write_lock(&m->mmu_lock);
+	explore_check(!pgt || stage2_check(pgt) >= 0);
+	write_unlock(&m->mmu_lock);
+	host_signals_restore(sigmask);
 	explore_check(!kit_vm_of(vm)->mem.inv_in_progress);
 	explore_check(!kit_vm_of(vm)->mem.mn_active);
 }
 
 static void close_machine(void)
 {
-	no_pair_left();
+	all_at_rest();
 	kit_close(vcpu);
 	kit_close(vm);
 	kit_free(ram, 1);
@@ -71,10 +83,12 @@ const struct explore_scenario scenario_notifier_and_fault = {
 	.finish = finish_discard,
 };
 
-/* The page is in the vCPU's TLB when the discard begins. */
+/* The page is mapped when the discard begins, and in the vCPU's TLB from its first store on. */
 static void setup_mapped(void)
 {
-	machine_with_vcpu();
+	machine(1);
+	vcpu = kit_vcpu(vm, 0);
+	kit_guest_twice(vm, vcpu, GPA);
 	explore_check(!kit_run(vcpu));
 }
 
@@ -84,7 +98,8 @@ const struct explore_scenario scenario_notifier_and_tlb = {
 	.property = "no access through a cached translation completes after start has returned",
 	.source =
 		"design: KVM's flush waits for vCPUs in guest mode before the range is given back",
-	.mutants = "mem-I11-no-flush-at-start,mem-I11-post-without-wait,vcpu-I11-keeps-flushed-"
+	.mutants = "mem-I18-count-not-dropped,mem-I11-no-flush-at-start,mem-I11-post-without-wait,"
+		   "vcpu-I11-keeps-flushed-"
 		   "entries",
 	.setup = setup_mapped,
 	.thread = {{"discard", discard}, {"vCPU", run}},
@@ -109,7 +124,7 @@ static void setup_two_pairs(void)
 static void finish_two_pairs(void)
 {
 	explore_check(!ret && !ran);
-	no_pair_left();
+	all_at_rest();
 	kit_close(vcpu);
 	kit_close(vm);
 	kit_free(ram, 2);
@@ -150,7 +165,7 @@ static void setup_swap(void)
 static void finish_swap(void)
 {
 	explore_check(!ret);
-	no_pair_left();
+	all_at_rest();
 	kit_close(vm);
 	kit_free(ram, 1);
 }
@@ -161,8 +176,7 @@ const struct explore_scenario scenario_notifier_and_slot_creation = {
 	.property = "a slot set is published between pairs only; the updater is woken; the count "
 		    "is balanced",
 	.source = "52ac8b358b0c: slot changes are kept out between start and end",
-	.mutants = "mem-I07-end-of-a-pair-wakes-nobody,mem-I08-end-looks-at-slots-again,mem-LO5-"
-		   "pair-waits-for-the-swap",
+	.mutants = "mem-I07-end-of-a-pair-wakes-nobody,mem-I08-end-looks-at-slots-again",
 	.setup = setup_swap,
 	.thread = {{"discard", discard}, {"create slot", create_slot}},
 	.finish = finish_swap,
@@ -238,12 +252,36 @@ const struct explore_scenario scenario_notifier_and_last_close = {
 	.finish = finish_destroy,
 };
 
-static int born;
+static int born, handle;
+static struct a32 open;
 
+static void pair(void)
+{
+	struct anykvm_invalidate inv;
+
+	explore_step("a pair");
+	explore_check(!anykvm_invalidate_start(ram, 4096, &inv));
+	a32_store(&open, 1);
+	a32_store(&open, 0);
+	anykvm_invalidate_end(&inv);
+}
+
+/* A pair that is open now, and that the machine does not know of, may take what the machine is about to map. */
 static void give_birth(void)
 {
-	explore_step("KVM_CREATE_VM, slot, vCPU");
-	born = kit_vm();
+	struct vm_mem *m;
+	u64 sigmask;
+
+	explore_step("KVM_CREATE_VM, slot");
+	born = kit_call(handle, KVM_CREATE_VM, 0);
+	explore_check(born >= 0);
+	m = &kit_vm_of(born)->mem;
+	sigmask = host_signals_block();
+	mutex_lock(&m->mn_lock);
+	if (a32_load(&open) && !m->mn_active)
+		explore_fail("a machine is usable while a pair that does not know it is open");
+	mutex_unlock(&m->mn_lock);
+	host_signals_restore(sigmask);
 	explore_check(!kit_slot(born, 0, GPA, 1, ram, 0));
 }
 
@@ -251,13 +289,16 @@ static void setup_birth(void)
 {
 	/* There are machines, so there is a list. */
 	vm = kit_vm();
+	handle = kit_open();
 	ram = kit_memory(1);
+	a32_store(&open, 0);
 }
 
 static void finish_birth(void)
 {
 	explore_check(!ret && !kit_vm_of(born)->mem.inv_in_progress &&
 		      !kit_vm_of(born)->mem.mn_active);
+	kit_close(handle);
 	kit_close(born);
 	kit_close(vm);
 	kit_free(ram, 1);
@@ -265,12 +306,54 @@ static void finish_birth(void)
 
 const struct explore_scenario scenario_notifier_and_creation = {
 	.name = "notifier-and-creation",
-	.summary = "a VM is created, and gets a slot, while its memory-to-be is being discarded",
+	.summary = "a VM is created, and gets a slot, while its memory-to-be is about to change",
 	.property = "a pair ends for exactly the machines that it began for",
 	.source =
 		"design: registration with the notifier excludes invalidations that are under way",
 	.mutants = "mem-I06-register-without-wait",
 	.setup = setup_birth,
-	.thread = {{"discard", discard}, {"create", give_birth}},
+	.thread = {{"pair", pair}, {"create", give_birth}},
 	.finish = finish_birth,
+};
+
+/* --- nested pairs ---------------------------------------------------------------------------------------------------------- */
+
+/* As mremap has them: what goes, and what is written over. */
+static void two_nested(void)
+{
+	u64 at = (uintptr_t)ram;
+	struct mem_inval_token outer, inner;
+
+	explore_step("a pair inside a pair");
+	mem_invalidate_start(at, at + 4096, 0, &outer);
+	mem_invalidate_start(at + 4096, at + 8192, 0, &inner);
+	mem_invalidate_end(&inner);
+	mem_invalidate_end(&outer);
+}
+
+static void setup_nested(void)
+{
+	kit_rank_checker(false);
+	vm = kit_vm();
+	ram = kit_memory(2);
+	ret = 0;
+}
+
+static void finish_nested(void)
+{
+	all_at_rest();
+	kit_close(vm);
+	kit_free(ram, 2);
+}
+
+const struct explore_scenario scenario_notifier_nested_pairs = {
+	.name = "notifier-nested-pairs",
+	.summary = "one thread has two pairs open while a slot is created",
+	.property =
+		"a slot change that waits for pairs does not keep the pair out that they wait for",
+	.source = "docs/locking.md, LO-5: a pair in flight may depend on a new one",
+	.mutants = "mem-LO5-pair-waits-for-the-swap",
+	.setup = setup_nested,
+	.thread = {{"pairs", two_nested}, {"create slot", create_slot}},
+	.finish = finish_nested,
 };

@@ -63,6 +63,20 @@ TEST(a_place_of_this_program_has_a_name)
 	EXPECT(symbols_stack(&site, f, 4) >= 1);
 }
 
+TEST(a_place_is_named_by_who_called_the_wrappers)
+{
+	const struct frame f[] = {{"atomic_load", "src/sync/atomic.h", 80},
+				  {"list_add", "src/base/list.c", 3},
+				  {"bind", "src/mem/gmem.c", 12},
+				  {"main", NULL, 0}};
+
+	symbols_set_wrappers("src/sync/,src/base/");
+	EXPECT_EQ(symbols_place(f, 4), 2);
+	EXPECT_EQ(symbols_place(f, 2), 0);
+	symbols_set_wrappers(NULL);
+	EXPECT_EQ(symbols_place(f, 4), 1);
+}
+
 TEST(a_place_outside_of_any_program_has_none)
 {
 	struct site site = {.pc = {17}};
