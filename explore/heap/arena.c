@@ -92,6 +92,7 @@ void heap_begin(const struct explore_scenario *s)
 		part->next = heap.base + i * PART_SIZE;
 		part->seq = 0;
 	}
+	context_begin();
 	shadow_begin();
 }
 
