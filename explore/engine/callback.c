@@ -61,8 +61,6 @@ static void callback_fiber_start(struct thing *t, struct domain *d)
 	struct fiber *f;
 	char name[48];
 
-	if (d->fiber == NO_FIBER)
-		d->fiber = fiber_reserve();
 	snprintf(name, sizeof(name), "%.36s callback", class_name(d->class));
 	f = fiber_new(d->fiber, name, callback_main, t, true);
 	engine.about[f->id] = t;
@@ -77,6 +75,11 @@ void explore_defer(void *domain, void (*fn)(void *arg), void *arg)
 	struct domain *d = domain_of(t);
 	struct callback *cb;
 
+	if (d->fiber == NO_FIBER) {
+		thread_number_point(class_name(d->callback_class), PC);
+		if (d->fiber == NO_FIBER)
+			d->fiber = fiber_reserve();
+	}
 	op_do(op_make(OP_DEFER, ACCESS_DEFER, domain, PC), NULL, NULL);
 	cb = pool_alloc(sizeof(*cb));
 	cb->fn = fn;

@@ -241,6 +241,8 @@ void callbacks_drain(void);
 
 /* ---- thread.c ---- */
 void thread_born(struct fiber *f, struct fiber *parent);
+/* The operation of taking the next number for a fiber: two of them do not commute. */
+void thread_number_point(const char *name, uintptr_t pc);
 /* A violation if it leaves a lock or section behind. */
 void thread_check_end(struct fiber *f);
 

@@ -228,6 +228,7 @@ static int choose_fiber(void)
 		fibers_leave(RUN_ABANDONED);
 	if (next < 0 || !(mask & BIT(next))) {
 		fprintf(stderr, "explorer: the strategy chose fiber %d of %#x\n", next, mask);
+		engine.running = false;
 		abort();
 	}
 	event_make(next, mask);
@@ -247,9 +248,12 @@ static int choose_serial(int current)
 	}
 	if (++engine.serial_steps > SERIAL_LIMIT)
 		fibers_leave(RUN_LIMIT);
-	if (current != NO_FIBER && mask & BIT(current))
-		return current;
-	return __builtin_ctz(mask);
+	if (current == NO_FIBER || !(mask & BIT(current)))
+		return __builtin_ctz(mask);
+	/* Who spins waits for another. */
+	if (engine.pending[current].kind == OP_SPIN && mask & ~BIT(current))
+		return __builtin_ctz(mask & ~BIT(current));
+	return current;
 }
 
 static void switch_to(int next)
@@ -273,7 +277,7 @@ void engine_point(struct op *op, enabled_fn *check, void *arg)
 		op->object = t->o.id;
 		op->key = t->o.key;
 	}
-	if (!engine_concurrent && (!check || check(op, f, arg))) {
+	if (!engine_concurrent && op->kind != OP_SPIN && (!check || check(op, f, arg))) {
 		if (engine.recording)
 			record_add(f, op);
 		return;

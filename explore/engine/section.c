@@ -44,8 +44,8 @@ void explore_domain_init(void *domain, const char *class_name, unsigned flags)
 		violation_at(BAD_SECTION, PC, "%s is initialised while %s", class_name, why);
 	d = domain_make(t, class_name, flags);
 	t->o.class_name = class_name;
-	/* Now rather than at the first callback, which could be that of another domain in an equivalent execution. */
-	if (engine.next_fiber < MAX_FIBERS)
+	/* So that the search need not order the first callbacks of several domains. */
+	if (!engine_concurrent && engine.next_fiber < MAX_FIBERS)
 		d->fiber = fiber_reserve();
 }
 

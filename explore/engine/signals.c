@@ -61,7 +61,8 @@ static void crash(int signo, siginfo_t *info, void *context)
 	if (signo == SIGABRT)
 		snprintf(v.message, sizeof(v.message), "abort() was called");
 	else
-		snprintf(v.message, sizeof(v.message), "%s%s", signal_text(signo),
+		snprintf(v.message, sizeof(v.message), "%s%s%s", signal_text(signo),
+			 engine_current->in_runtime ? " in the explorer itself" : "",
 			 signo == SIGSEGV || signo == SIGBUS
 				 ? address_text((uintptr_t)info->si_addr)
 				 : "");

@@ -40,15 +40,21 @@ static void created_main(void *arg)
 	thread_check_end(engine_current);
 }
 
-unsigned explore_thread_create(const char *name, void (*fn)(void *arg), void *arg, bool daemon)
+void thread_number_point(const char *name, uintptr_t pc)
 {
-	struct fiber *self = engine_current, *f;
-	struct op op = op_make(OP_CREATE, ACCESS_WRITE, &thread_numbers, PC);
-	struct op begin = {.kind = OP_BEGIN};
-	void **call;
+	struct op op = op_make(OP_CREATE, ACCESS_WRITE, &thread_numbers, pc);
 
 	op.name = name;
 	engine_point(&op, NULL, NULL);
+}
+
+unsigned explore_thread_create(const char *name, void (*fn)(void *arg), void *arg, bool daemon)
+{
+	struct fiber *self = engine_current, *f;
+	struct op begin = {.kind = OP_BEGIN};
+	void **call;
+
+	thread_number_point(name, PC);
 	call = pool_alloc(2 * sizeof(*call));
 	call[0] = (void *)fn;
 	call[1] = arg;

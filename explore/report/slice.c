@@ -260,13 +260,13 @@ static unsigned shared_frames(const struct site *a, const struct site *b)
 }
 
 /*
- * The record behind which the access at site happened, -1 if none. Its step tells; where it is not known (what was done by a use is
- * not kept for each use), the last operation that was done nearest to it in the calls.
+ * Where the access at site goes: behind the record of that index, or before record i: -2 - i; -1: not known. Its step tells; where that
+ * is not known (it is not kept for every use), the last operation that was done nearest to it in the calls.
  */
 static int find_access(const struct execution *x, const struct site *site)
 {
 	unsigned best = 0;
-	int found = -1;
+	int found = -1, first = -1;
 
 	for (uint32_t i = 0; i < x->nr_records; i++) {
 		const struct record *r = &x->record[i];
@@ -276,6 +276,8 @@ static int find_access(const struct execution *x, const struct site *site)
 
 		if (r->fiber != site->fiber || !r->fiber)
 			continue;
+		if (first < 0)
+			first = (int)i;
 		if (site->step != ~0u) {
 			found = r->step < site->step || (r->step == site->step && note) ? (int)i
 											: found;
@@ -287,7 +289,7 @@ static int find_access(const struct execution *x, const struct site *site)
 			found = (int)i;
 		}
 	}
-	return found;
+	return found < 0 && first >= 0 ? -2 - first : found;
 }
 
 int slice_access(const struct execution *x, unsigned i)

@@ -123,7 +123,7 @@ static void add_switch(struct story *s, uint32_t i)
 	if (old->op.kind == OP_END)
 		snprintf(l->text, sizeof(l->text), "ends");
 	else if (l->preempted)
-		snprintf(l->text, sizeof(l->text), what[0] ? "preempted before %s" : "preempted",
+		snprintf(l->text, sizeof(l->text), next ? "preempted before %s" : "preempted",
 			 what);
 	else
 		snprintf(l->text, sizeof(l->text),
@@ -160,15 +160,15 @@ static void add_record(struct story *s, const struct record *r)
 	set_stack(&l->stack, &r->site, r->op.pc);
 }
 
-/* Plain accesses of the violation's other sites that happened behind record i. */
-static void add_accesses(struct story *s, const int *behind, uint32_t i)
+/* Plain accesses of the violation's other sites that go there (see slice_access). */
+static void add_accesses(struct story *s, const int *behind, int at)
 {
 	const struct violation *v = &s->in->x->violation;
 
 	for (unsigned n = 0; n < v->nr_others; n++) {
 		struct line *l;
 
-		if (behind[n] != (int)i)
+		if (behind[n] != at)
 			continue;
 		l = add_line(s, LINE_ACCESS, v->other[n].fiber);
 		snprintf(l->text, sizeof(l->text), "%s this thread",
@@ -177,9 +177,9 @@ static void add_accesses(struct story *s, const int *behind, uint32_t i)
 	}
 }
 
-static bool accessed_behind(const int *behind, uint32_t i)
+static bool accessed(const int *behind, int at)
 {
-	return behind[0] == (int)i || behind[1] == (int)i || behind[2] == (int)i;
+	return behind[0] == at || behind[1] == at || behind[2] == at;
 }
 
 /* Whether record i is the last before another thread goes on. */
@@ -200,22 +200,24 @@ static void add_lines(struct story *s, const bool *keep, const int *behind)
 		bool moved =
 			r->plan[0] && (!plan[r->fiber] || strcmp(plan[r->fiber], r->plan) != 0);
 
-		if (i && (keep[i] || moved || r->fiber != x->record[i - 1].fiber)) {
+		if (i && (keep[i] || moved || accessed(behind, -2 - (int)i) ||
+			  r->fiber != x->record[i - 1].fiber)) {
 			add_fold(s, &x->record[i - 1], folded);
 			folded = 0;
 		}
 		if (moved)
 			snprintf(add_line(s, LINE_PLAN, r->fiber)->text, MAX_TEXT, "%s", r->plan);
 		plan[r->fiber] = r->plan;
+		add_accesses(s, behind, -2 - (int)i);
 		if (keep[i])
 			add_record(s, r);
 		else if (r->op.kind != OP_BEGIN && r->op.kind != OP_END)
 			folded++;
-		if (accessed_behind(behind, i) || before_switch(x, i)) {
+		if (accessed(behind, (int)i) || before_switch(x, i)) {
 			add_fold(s, r, folded);
 			folded = 0;
 		}
-		add_accesses(s, behind, i);
+		add_accesses(s, behind, (int)i);
 		if (before_switch(x, i))
 			add_switch(s, i);
 	}

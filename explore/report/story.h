@@ -83,7 +83,10 @@ void story_place(const struct stack *stack, char *buf, size_t size);
 void slice_record(const struct execution *x, bool *keep);
 /* Whether name stands in text, whole: "struct vm #1" is not in "struct vm #10". An offset in name ("+0x8") does not count. */
 bool slice_mentions(const char *text, const char *name);
-/* Behind which record the plain access of the violation's other site i goes; -1: it has a record, or its place is not known. */
+/*
+ * Where the plain access of the violation's other site i goes: the index of the record behind which, -2 - the index of that before which;
+ * -1: it has a record, or its place is not known.
+ */
 int slice_access(const struct execution *x, unsigned i);
 bool slice_same_site(const struct site *a, const struct site *b);
 

@@ -95,6 +95,13 @@ TEST(a_race_names_the_two_accesses_and_shows_the_plain_one)
 	EXPECT(strstr(missing(), "never beside, the other access at take_a ("));
 	EXPECT_EQ(story->line[story->missing_to].kind, LINE_ACCESS);
 	EXPECT_EQ(story->line[story->missing_from].kind, LINE_VIOLATION);
+	/* Before the first operation; and where its step was not kept. */
+	v->other[0].step = 0;
+	missing();
+	EXPECT_EQ(story->missing_to, 0);
+	v->other[0].step = ~0u;
+	missing();
+	EXPECT_EQ(story->line[story->missing_to].kind, LINE_ACCESS);
 }
 
 TEST(a_free_in_setup_needs_no_order_of_threads)
