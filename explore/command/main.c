@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,9 @@ int explore_main(int argc, char **argv, const struct explore_suite *suite)
 	char **words;
 	int status;
 
+	/* A path may be relative, to a folder that others do not work in. */
+	if (strchr(argv[0], '/') && realpath(argv[0], path))
+		o.self = path;
 	if (!name) {
 		say("nothing to do; see %s --help", suite->program);
 		return STATUS_MISUSE;
