@@ -42,6 +42,7 @@ static int misuse(const struct explore_suite *suite, const char *name)
 int explore_main(int argc, char **argv, const struct explore_suite *suite)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
+	char path[PATH_MAX];
 	struct options o = {
 		.suite = suite, .self = argv[0], .argc = argc, .argv = argv, .out = stdout};
 	const struct subcommand *command;
