@@ -172,6 +172,9 @@ void fibers_reset(void)
 		engine.pending[i].kind = OP_NONE;
 		engine.x.fiber_name[i][0] = 0;
 		engine.priv[i].ended = true;
+		/* Setup waits for callbacks, and so joins fibers that are yet to begin: with nothing of the execution before. */
+		memset(&engine.fiber[i].sync, 0, sizeof(engine.fiber[i].sync));
+		memset(&engine.fiber[i].order, 0, sizeof(engine.fiber[i].order));
 	}
 }
 

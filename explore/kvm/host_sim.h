@@ -87,8 +87,9 @@ __attribute__((noreturn)) void sim_stale_access(u64 addr, const struct sim_page 
 
 /* --- files and descriptors ------------------------------------------------------------------------------------------------- */
 
-#define SIM_FDS		    1024
-#define SIM_FDS_HIGH	    768 /* where the library's own begin */
+#define SIM_FDS		    4096
+#define SIM_FDS_HIGH	    3072 /* where the library's own begin */
+#define SIM_FDS_PER_FIBER   ((SIM_FDS - SIM_FDS_HIGH) / EXPLORE_MAX_FIBERS)
 #define SIM_FILES_PER_FIBER 32
 #define SIM_FILES	    (SIM_FILES_PER_FIBER * EXPLORE_MAX_FIBERS)
 #define SIM_WATCHES	    16
@@ -113,7 +114,7 @@ struct sim_file {
 };
 
 void sim_fd_begin(void);
-/* NULL: no such descriptor. A visible read of the table. */
+/* NULL: no such descriptor. A visible read of the number. */
 struct sim_file *sim_fd(int fd);
 struct sim_file *sim_file(unsigned number);
 unsigned sim_file_number(const struct sim_file *f);

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "search/memory.h"
 #include "search/plan.h"
 
 #define RANDOM_RUNS    1000
@@ -14,13 +15,13 @@
 #define RANDOM_PIECES  4
 #define PCT_DEPTH      4
 #define EASY_BOUNDS    3 /* 0, 1, 2 are walked side by side */
-#define SAMPLING_ROUND 2 /* until then DPOR is alone: small scenarios are proved by then */
-
-/* Executions of an item of a tree. */
-static uint64_t tree_budget(unsigned round)
-{
-	return round < 3 ? 64u << 2 * round : 4096;
-}
+#define SAMPLING_ROUND 1
+#define BOUNDS_ROUND   2 /* many scenarios are proved by DPOR before */
+#define PIECES	       128
+#define FIRST_RUNS     1024
+#define ROUND_RUNS     65536 /* of all items of trees together, about */
+#define LEAST_RUNS     32
+#define MOST_RUNS      4096
 
 static void add_random(struct plan *p, uint64_t depth, uint64_t runs)
 {
@@ -57,7 +58,6 @@ void plan_add_branch(struct plan *p, uint64_t tree, uint32_t vertex, uint32_t ta
 	it->take = take;
 	it->asleep = asleep;
 	it->weight = weight;
-	it->runs = tree_budget(p->round);
 }
 
 static void add_tree(struct plan *p, enum tree_kind kind, unsigned bound)
@@ -117,13 +117,17 @@ void plan_add_more(struct plan *p)
 {
 	unsigned last = p->nr_trees - 1;
 
-	if (p->o.mode != SEARCH_PORTFOLIO || p->round < SAMPLING_ROUND)
+	if (p->o.mode != SEARCH_PORTFOLIO)
 		return;
 	if (p->round == SAMPLING_ROUND) {
 		uint64_t runs = random_runs(p, p->tree[0].account.max_events);
 
 		for (unsigned depth = 0; depth <= PCT_DEPTH; depth++)
 			add_random(p, depth, runs);
+	}
+	if (p->round < BOUNDS_ROUND)
+		return;
+	if (p->round == BOUNDS_ROUND) {
 		for (unsigned bound = 0; bound < EASY_BOUNDS; bound++)
 			add_tree(p, TREE_PREEMPTIONS, bound);
 		return;
@@ -134,6 +138,49 @@ void plan_add_more(struct plan *p)
 	add_tree(p, TREE_PREEMPTIONS, p->tree[last].bound + 1);
 }
 
+void plan_arrange(struct plan *p)
+{
+	uint32_t samples = 0, trees = 0;
+	struct plan_item *in_order = memory_get(p->nr_items * sizeof(*in_order));
+	uint64_t runs;
+
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		samples += p->item[i].kind != ITEM_TREE;
+	trees = p->nr_items - samples;
+	runs = p->round ? ROUND_RUNS / (trees ? trees : 1) : FIRST_RUNS;
+	runs = runs < LEAST_RUNS ? LEAST_RUNS : runs > MOST_RUNS ? MOST_RUNS : runs;
+	samples = trees = 0;
+	/* Sampling first: it finds early. */
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		if (p->item[i].kind != ITEM_TREE)
+			in_order[samples++] = p->item[i];
+	for (uint32_t i = 0; i < p->nr_items; i++) {
+		if (p->item[i].kind != ITEM_TREE)
+			continue;
+		in_order[samples + trees] = p->item[i];
+		in_order[samples + trees++].runs = runs;
+	}
+	free(p->item);
+	p->item = in_order;
+	p->item_room = p->nr_items;
+}
+
+size_t plan_pieces(size_t nr_items)
+{
+	return nr_items < PIECES ? nr_items : PIECES;
+}
+
+bool plan_piece(size_t nr_items, size_t piece, size_t *first, size_t *end)
+{
+	size_t pieces = plan_pieces(nr_items);
+
+	if (piece >= pieces)
+		return false;
+	*first = nr_items * piece / pieces;
+	*end = nr_items * (piece + 1) / pieces;
+	return true;
+}
+
 char *part_plan(const struct search_options *o)
 {
 	struct plan p = {.o = *o};
@@ -142,6 +189,7 @@ char *part_plan(const struct search_options *o)
 	FILE *out = open_memstream(&text, &size);
 
 	add_first(&p);
+	plan_arrange(&p);
 	plan_print(out, &p);
 	fclose(out);
 	plan_free(&p);
@@ -155,7 +203,7 @@ size_t part_items(const char *plan, unsigned *round)
 
 	if (!plan_parse(&p, plan))
 		return 0;
-	n = p.nr_items;
+	n = plan_pieces(p.nr_items);
 	if (round)
 		*round = p.round;
 	plan_free(&p);

@@ -77,6 +77,9 @@ struct explore_suite {
 	size_t nr_regions;
 	const struct explore_region *local; /* per-thread state: zero when a thread is born, changed with it */
 	size_t nr_locals;
+	/* Memory whose addresses the program chooses the same in all executions: an object there is known by where it is. */
+	const struct explore_region *fixed;
+	size_t nr_fixed;
 	const struct explore_guard *guard;
 	size_t nr_guards;
 	void (*begin)(void); /* before setup of each execution; may be NULL */

@@ -536,6 +536,11 @@ TEST(I11_when_start_returns_no_vcpu_uses_the_old_translation)
 
 /* --- the rest ------------------------------------------------------------------------------------------------------ */
 
+TEST(aging_without_a_machine_finds_nothing)
+{
+	EXPECT(!mem_age(PAGE, 2 * PAGE, true, true));
+}
+
 TEST(aging_finds_and_clears_what_was_used)
 {
 	char *p = rig_map(2 * PAGE, 0);
