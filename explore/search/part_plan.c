@@ -19,7 +19,9 @@
 #define BOUNDS_ROUND   2 /* many scenarios are proved by DPOR before */
 #define PIECES	       128
 #define FIRST_RUNS     1024
-#define ROUND_RUNS     65536 /* of all items of trees together, about */
+#define ROUND_RUNS \
+	16384 /* of all items of trees together, about; twice as many in each round, up to 32 times */
+#define MOST_DOUBLINGS 5
 #define LEAST_RUNS     32
 #define MOST_RUNS      4096
 
@@ -147,7 +149,8 @@ void plan_arrange(struct plan *p)
 	for (uint32_t i = 0; i < p->nr_items; i++)
 		samples += p->item[i].kind != ITEM_TREE;
 	trees = p->nr_items - samples;
-	runs = p->round ? ROUND_RUNS / (trees ? trees : 1) : FIRST_RUNS;
+	runs = ROUND_RUNS << (p->round < MOST_DOUBLINGS ? p->round : MOST_DOUBLINGS);
+	runs = p->round ? runs / (trees ? trees : 1) : FIRST_RUNS;
 	runs = runs < LEAST_RUNS ? LEAST_RUNS : runs > MOST_RUNS ? MOST_RUNS : runs;
 	samples = trees = 0;
 	/* Sampling first: it finds early. */
