@@ -128,6 +128,12 @@ static void finish_put(void)
 	kit_close(vm);
 }
 
+static void close_and_delete(void)
+{
+	close_gmem();
+	delete_slot();
+}
+
 /* The circle itself is what is looked for, not the rank checker's word for it. */
 static void setup_put(void)
 {
@@ -137,8 +143,8 @@ static void setup_put(void)
 
 const struct explore_scenario scenario_gmem_put_in_section = {
 	.name = "gmem-put-in-section",
-	.summary =
-		"a lookup that drops the last reference inside SRCU, against deletion of the slot",
+	.summary = "a lookup that drops the last reference inside SRCU, against close of the file "
+		   "and deletion of the slot",
 	.property = "release runs with no lock and outside of sections, so slots_lock and SRCU "
 		    "close no circle",
 	.source = "own, from the same discussion: in a library a put is an ordinary call and runs "
@@ -146,7 +152,7 @@ const struct explore_scenario scenario_gmem_put_in_section = {
 	.mutants = "mem-I32-gmem-release-under-srcu,mem-I32-release-at-once,mem-I32-release-in-"
 		   "section-unchecked",
 	.setup = setup_put,
-	.thread = {{"vCPU", run}, {"delete slot", delete_slot}, {"close(gmem)", close_gmem}},
+	.thread = {{"vCPU", run}, {"close, delete", close_and_delete}},
 	.finish = finish_put,
 };
 
