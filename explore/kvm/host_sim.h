@@ -93,6 +93,7 @@ __attribute__((noreturn)) void sim_stale_access(u64 addr, const struct sim_page 
 #define SIM_FILES_PER_FIBER 32
 #define SIM_FILES	    (SIM_FILES_PER_FIBER * EXPLORE_MAX_FIBERS)
 #define SIM_WATCHES	    16
+#define SIM_WATCHERS	    4
 
 enum sim_kind { SIM_NONE, SIM_MEMORY, SIM_EVENT, SIM_POLLER };
 
@@ -107,7 +108,9 @@ struct sim_file {
 	u32 window;  /* first page of its memory, 0: none yet */
 	u64 counter; /* of an eventfd */
 	bool semaphore;
-	struct {
+	u32 polled;		   /* who sleeps on it, without a poller */
+	u16 watcher[SIM_WATCHERS]; /* pollers that watch it: number + 1 */
+	struct sim_watch {
 		u16 file; /* number + 1 */
 		u64 key;
 	} watch[SIM_WATCHES]; /* of a poller */
