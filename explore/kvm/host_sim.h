@@ -62,12 +62,20 @@ enum {
 };
 
 struct sim_page {
+	/* What queries see: changed and read with the address space announced. */
+	struct sim_vma {
+		u16 flags; /* 0: nothing */
+		u16 file;
+		u32 file_page;
+	} vma;
+	/* What accesses meet: with the page announced. */
 	u16 flags;
 	u16 file; /* number + 1, 0: anonymous */
 	u32 file_page;
 	u32 home;    /* index of the page whose memory this is */
 	u16 trace;   /* number + 1 in the table of where it was populated and revoked */
 	bool window; /* its own memory is a file's */
+	bool given;  /* of a window: the address was given to a mapping */
 };
 
 void sim_mm_begin(void);
