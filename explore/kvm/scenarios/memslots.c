@@ -151,6 +151,20 @@ static void setup_plain(void)
 	machine_with_vcpu(0);
 }
 
+const struct explore_scenario scenario_slots_failed_move_and_log = {
+	.name = "slots-failed-move-and-log",
+	.summary = "a slot is moved and begins to log, with each allocation failing, while a guest "
+		   "writes a page of it",
+	.property = "a request that fails leaves no bitmap behind",
+	.source = "found by mutation: the bitmap of a request that failed later was freed by "
+		  "nobody's "
+		  "test",
+	.setup = setup_plain,
+	.thread = {{"move", move_slot}, {"vCPU", run}},
+	.finish = finish_move,
+	.faults = 1,
+};
+
 /* After deletion nothing may be left of it: the page leaves the machine and a store is MMIO. */
 static void finish_delete(void)
 {

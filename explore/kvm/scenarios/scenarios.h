@@ -38,6 +38,7 @@
 	X(scenario_slots_bitmap) \
 	X(scenario_slots_asked_and_deleted) \
 	X(scenario_slots_failed_move) \
+	X(scenario_slots_failed_move_and_log) \
 	X(scenario_slots_delete_and_fault) \
 	X(scenario_split_and_flush) \
 	X(scenario_unmap_and_flush) \
