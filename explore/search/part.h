@@ -9,7 +9,7 @@
  * however the items were spread. For this a piece of work (some items that belong together, so that there are not too many) must be
  * done in a fresh process (a fork): the graph of lock orders grows with executions.
  *
- * SEARCH_PORTFOLIO here: serial orders and a little DPOR; DPOR with random schedules and PCT; DPOR with preemption bounds; the next
+ * SEARCH_PORTFOLIO here: serial orders, a few random ones and a little DPOR; DPOR with random schedules and PCT; DPOR with preemption bounds; the next
  * bound follows when one is exhausted, for as long as DPOR is not. Such a campaign ends by itself only with DPOR or by
  * options->runs (of each part); whoever runs it may stop after any round.
  */

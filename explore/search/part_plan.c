@@ -9,23 +9,33 @@
 #include "search/memory.h"
 #include "search/plan.h"
 
-#define RANDOM_RUNS    1000
-#define RANDOM_EVENTS  1000000 /* of each of random and PCT */
-#define RANDOM_LEAST   50
-#define RANDOM_PIECES  4
-#define PCT_DEPTH      4
-#define EASY_BOUNDS    3 /* 0, 1, 2 are walked side by side */
-#define SAMPLING_ROUND 1
-#define BOUNDS_ROUND   2 /* many scenarios are proved by DPOR before */
-#define PIECES	       128
-#define FIRST_RUNS     1024
-#define ROUND_RUNS     65536 /* of all items of trees together, about */
+#define RANDOM_RUNS	   1000
+#define RANDOM_EVENTS	   1000000 /* of each of random and PCT */
+#define RANDOM_FIRST	   30	   /* in the first round, of each of random and PCT of that depth */
+#define RANDOM_FIRST_DEPTH 3
+#define RANDOM_LEAST	   50
+#define RANDOM_PIECES	   4
+#define PCT_DEPTH	   4
+#define EASY_BOUNDS	   3 /* 0, 1, 2 are walked side by side */
+#define SAMPLING_ROUND	   1
+#define BOUNDS_ROUND	   2 /* many scenarios are proved by DPOR before */
+#define PIECES		   128
+#define FIRST_RUNS	   1024
+/* Of all items of trees together, about; twice as many in each round, but not more often than that. */
+#define ROUND_RUNS     16384
+#define MOST_DOUBLINGS 5
 #define LEAST_RUNS     32
 #define MOST_RUNS      4096
 
-static void add_random(struct plan *p, uint64_t depth, uint64_t runs)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-	unsigned pieces = runs < RANDOM_PIECES ? 1 : RANDOM_PIECES;
+	return a < b ? a : b;
+}
+
+/* Runs first to first + runs - 1. */
+static void add_random(struct plan *p, uint64_t depth, uint64_t first, uint64_t runs)
+{
+	unsigned pieces = runs < RANDOM_PIECES * RANDOM_LEAST ? 1 : RANDOM_PIECES;
 
 	for (unsigned i = 0; i < pieces; i++) {
 		struct plan_item *it = plan_add_item(p);
@@ -33,8 +43,8 @@ static void add_random(struct plan *p, uint64_t depth, uint64_t runs)
 		it->kind = ITEM_RANDOM;
 		it->depth = depth;
 		it->seed = p->o.mode == SEARCH_PORTFOLIO ? p->o.seed + depth : p->o.seed;
-		it->first = runs * i / pieces;
-		it->runs = runs * (i + 1) / pieces - it->first;
+		it->first = first + runs * i / pieces;
+		it->runs = first + runs * (i + 1) / pieces - it->first;
 		it->vertex = NO_VERTEX;
 	}
 }
@@ -86,16 +96,18 @@ static void add_first(struct plan *p)
 	switch (p->o.mode) {
 	case SEARCH_PORTFOLIO:
 		add_serial(p);
+		add_random(p, 0, 0, least(RANDOM_FIRST, runs));
+		add_random(p, RANDOM_FIRST_DEPTH, 0, least(RANDOM_FIRST, runs));
 		add_tree(p, TREE_DPOR, 0);
 		break;
 	case SEARCH_SERIAL:
 		add_serial(p);
 		break;
 	case SEARCH_RANDOM:
-		add_random(p, 0, runs);
+		add_random(p, 0, 0, runs);
 		break;
 	case SEARCH_PCT:
-		add_random(p, p->o.bound ? p->o.bound : 1, runs);
+		add_random(p, p->o.bound ? p->o.bound : 1, 0, runs);
 		break;
 	case SEARCH_PREEMPTIONS:
 		add_tree(p, TREE_PREEMPTIONS, p->o.bound);
@@ -123,7 +135,7 @@ void plan_add_more(struct plan *p)
 		uint64_t runs = random_runs(p, p->tree[0].account.max_events);
 
 		for (unsigned depth = 0; depth <= PCT_DEPTH; depth++)
-			add_random(p, depth, runs);
+			add_random(p, depth, RANDOM_FIRST, runs);
 	}
 	if (p->round < BOUNDS_ROUND)
 		return;
@@ -147,7 +159,8 @@ void plan_arrange(struct plan *p)
 	for (uint32_t i = 0; i < p->nr_items; i++)
 		samples += p->item[i].kind != ITEM_TREE;
 	trees = p->nr_items - samples;
-	runs = p->round ? ROUND_RUNS / (trees ? trees : 1) : FIRST_RUNS;
+	runs = ROUND_RUNS << (p->round < MOST_DOUBLINGS ? p->round : MOST_DOUBLINGS);
+	runs = p->round ? runs / (trees ? trees : 1) : FIRST_RUNS;
 	runs = runs < LEAST_RUNS ? LEAST_RUNS : runs > MOST_RUNS ? MOST_RUNS : runs;
 	samples = trees = 0;
 	/* Sampling first: it finds early. */
