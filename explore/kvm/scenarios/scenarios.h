@@ -21,6 +21,8 @@
 	X(scenario_gmem_punch_and_bind) \
 	X(scenario_gmem_two_views) \
 	X(scenario_gmem_two_views_dying) \
+	X(scenario_gmem_open_and_punch) \
+	X(scenario_gmem_error_and_open) \
 	X(scenario_notifier_and_fault) \
 	X(scenario_notifier_and_tlb) \
 	X(scenario_notifier_two_pairs) \
@@ -29,9 +31,12 @@
 	X(scenario_notifier_slot_and_fault) \
 	X(scenario_notifier_and_last_close) \
 	X(scenario_notifier_and_creation) \
+	X(scenario_notifier_age_and_slot_deletion) \
+	X(scenario_notifier_age_and_last_close) \
 	X(scenario_notifier_nested_pairs) \
 	X(scenario_slots_arch_lock) \
 	X(scenario_slots_bitmap) \
+	X(scenario_slots_asked_and_deleted) \
 	X(scenario_slots_failed_move) \
 	X(scenario_slots_delete_and_fault) \
 	X(scenario_split_and_flush) \

@@ -81,6 +81,25 @@ TEST(a_guest_without_its_file_gets_efault_and_is_told_where)
 
 /* --- bind ---------------------------------------------------------------------------------------------------------- */
 
+static void nothing_to_release(struct file *f)
+{
+	a32_fetch_add(&released, 1);
+}
+
+TEST(a_slot_on_a_file_that_is_no_guest_memfd_is_refused)
+{
+	static const struct file_ops other = {.type = "other", .release = nothing_to_release};
+	struct file *f;
+
+	start();
+	f = file_create(&other, NULL);
+	ASSERT(f);
+	EXPECT_EQ(slot(0, GPA, SIZE, f, 0), -EINVAL);
+	EXPECT(!mem_has_slots(&r.m));
+	file_put(f);
+	EXPECT(rig_stop(&r));
+}
+
 TEST(I17_a_slot_that_fails_leaves_no_binding)
 {
 	unsigned failed = 0;

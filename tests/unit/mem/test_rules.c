@@ -15,6 +15,8 @@
 #include "host/signal.h"
 #include "host/vma.h"
 #include "mem/file.h"
+#include "mem/gmem.h"
+#include "mem/gmem_inode.h"
 #include "mem/userfault.h"
 #include "rig.h"
 #include "test.h"
@@ -44,6 +46,21 @@ TEST(LO1_slot_calls_inside_a_reader_abort)
 	rig_start(&r);
 	EXPECT_ABORT(slot_change_in_a_reader, "taking slots_lock", "holding srcu");
 	EXPECT_ABORT(dirty_log_in_a_reader, "taking slots_lock", "holding srcu");
+	EXPECT(rig_stop(&r));
+}
+
+MISUSE storage_without_its_lock(void)
+{
+	struct gmem_file *gf;
+
+	if (!gmem_create(&r.m, PAGE, 0, &gf))
+		gmem_storage_open(gmem_inode_of(gf));
+}
+
+TEST(storage_is_handed_out_under_inval_lock_only)
+{
+	rig_start(&r);
+	EXPECT_ABORT(storage_without_its_lock, "m->owner");
 	EXPECT(rig_stop(&r));
 }
 
