@@ -77,7 +77,7 @@ const struct explore_scenario scenario_notifier_and_fault = {
 	.summary = "host memory is discarded while a guest stores to it",
 	.property = "when the call returns, no translation leads to the page that was there",
 	.source = "13ec9308a857: arm64 sampled the sequence after the mmap lock was dropped",
-	.mutants = "mem-I09-no-retry-check,mem-I09-no-count-check,mem-I09-sequence-read-after-the-"
+	.mutants = "mem-I09-no-count-check,mem-I09-no-retry-check,mem-I09-sequence-read-after-the-"
 		   "page",
 	.setup = machine_with_vcpu,
 	.thread = {{"discard", discard}, {"vCPU", run}},
@@ -99,9 +99,8 @@ const struct explore_scenario scenario_notifier_and_tlb = {
 	.property = "no access through a cached translation completes after start has returned",
 	.source =
 		"design: KVM's flush waits for vCPUs in guest mode before the range is given back",
-	.mutants = "mem-I18-count-not-dropped,mem-I11-no-flush-at-start,mem-I11-post-without-wait,"
-		   "vcpu-I11-keeps-flushed-"
-		   "entries",
+	.mutants = "mem-I11-no-flush-at-start,mem-I11-post-without-wait,mem-I18-count-not-dropped,"
+		   "vcpu-I11-keeps-flushed-entries",
 	.setup = setup_mapped,
 	.thread = {{"discard", discard}, {"vCPU", run}},
 	.finish = finish_discard,
@@ -203,7 +202,7 @@ const struct explore_scenario scenario_notifier_and_slot_deletion = {
 	.property = "as notifier-and-slot-creation, and the slot that start has found is there "
 		    "until the pair has left it",
 	.source = "52ac8b358b0c",
-	.mutants = "mem-I08-end-looks-at-slots-again,mem-I13-no-srcu-wait",
+	.mutants = "mem-I08-end-looks-at-slots-again",
 	.setup = setup_swap_deletion,
 	.thread = {{"discard", discard}, {"delete slot", delete_slot}},
 	.finish = finish_swap,
