@@ -63,6 +63,8 @@
 	X(scenario_vcpu_create_fails) \
 	X(scenario_device_create_and_close) \
 	X(scenario_vm_create_and_close) \
+	X(scenario_vm_create_twice) \
+	X(scenario_vm_create_and_destroy) \
 	X(scenario_irqfd_assign_and_deassign) \
 	X(scenario_irqfd_signal_and_close) \
 	X(scenario_io_bus_shrinks) \
