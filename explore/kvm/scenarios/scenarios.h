@@ -38,6 +38,7 @@
 	X(scenario_slots_bitmap) \
 	X(scenario_slots_asked_and_deleted) \
 	X(scenario_slots_failed_move) \
+	X(scenario_slots_failed_move_and_log) \
 	X(scenario_slots_delete_and_fault) \
 	X(scenario_split_and_flush) \
 	X(scenario_unmap_and_flush) \
@@ -49,6 +50,7 @@
 	X(scenario_ring_reset_twice) \
 	X(scenario_ring_reset_and_delete) \
 	X(scenario_ring_full) \
+	X(scenario_ring_collect_and_push) \
 	X(scenario_nested_growth) \
 	X(scenario_nested_growth_and_flush) \
 	X(scenario_nested_use_and_flush) \

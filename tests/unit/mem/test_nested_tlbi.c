@@ -80,6 +80,44 @@ TEST(vmalls12e1_takes_every_context_of_the_vmid)
 	stop();
 }
 
+/* What a vCPU in the guest has in its TLB goes with the tables. */
+static void expect_flush(void (*tlbi)(void))
+{
+	u32 x;
+
+	start();
+	fill_all();
+	ASSERT_EQ(fake_load(&second, guest[1], HYP_VTCR, true), 0);
+	EXPECT_EQ(fake_access(&second, 6 * MIB, FAKE_READ, &x), 0);
+	EXPECT(fake_tlb_find(&second, 6 * MIB));
+	tlbi();
+	fake_enter(&second);
+	EXPECT(!fake_tlb_find(&second, 6 * MIB));
+	fake_leave(&second);
+	fake_put(&second);
+	stop();
+}
+
+static void tlbi_of_all(void)
+{
+	nested_tlbi_all(&r.m);
+}
+
+static void tlbi_of_the_vmid(void)
+{
+	nested_tlbi_vmid(&r.m, 1);
+}
+
+TEST(alle1_flushes_the_tlb_of_a_vcpu_in_the_guest)
+{
+	expect_flush(tlbi_of_all);
+}
+
+TEST(vmalls12e1_flushes_the_tlb_of_a_vcpu_in_the_guest)
+{
+	expect_flush(tlbi_of_the_vmid);
+}
+
 TEST(ipas2e1_takes_the_leaf_of_the_hypervisor_that_held_the_address)
 {
 	start();

@@ -536,6 +536,22 @@ TEST(I11_when_start_returns_no_vcpu_uses_the_old_translation)
 
 /* --- the rest ------------------------------------------------------------------------------------------------------ */
 
+TEST(a_pair_over_memory_of_no_slot_keeps_no_fault_out)
+{
+	char *p = rig_map(2 * PAGE, 0);
+	struct open_pair pair;
+	u32 x;
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, 0, PAGE, p, 0), 0);
+	pair_open(&pair, p + PAGE, PAGE);
+	EXPECT_EQ(r.m.inv_in_progress, 0);
+	EXPECT_EQ(fake_access(&r.v, 0, FAKE_READ, &x), 0);
+	pair_close(&pair);
+	EXPECT_EQ(a64_load(&r.m.stats.inval_pairs), 0);
+	EXPECT(rig_stop(&r));
+}
+
 TEST(aging_without_a_machine_finds_nothing)
 {
 	EXPECT(!mem_age(PAGE, 2 * PAGE, true, true));
