@@ -52,7 +52,7 @@ static bool find_results(struct merge *m, const char *plan, const char *results,
 		}
 		item = scan_number(&s);
 		of = scan_number(&s);
-		if (!s.ok || of != hash || item >= m->p->nr_items || m->result[item]) {
+		if (!s.ok || of != hash || item >= m->p->nr_active || m->result[item]) {
 			snprintf(err, size, "%s: %.40s",
 				 of != hash ? "the result is of another plan"
 					    : "this result is there twice, or damaged",
@@ -62,7 +62,7 @@ static bool find_results(struct merge *m, const char *plan, const char *results,
 		m->result[item] = s.at;
 		scan_line(&s);
 	}
-	for (uint32_t i = 0; i < m->p->nr_items; i++) {
+	for (uint32_t i = 0; i < m->p->nr_active; i++) {
 		if (!m->result[i]) {
 			snprintf(err, size, "the result of item %u is missing", i);
 			return false;
@@ -226,7 +226,7 @@ static uint64_t weights_from(const struct plan *p, uint32_t first)
 /* One part of every result at a time: nodes before needs, since a need is met by what another item has added. */
 static bool unite(struct merge *m)
 {
-	for (uint32_t i = 0; i < m->p->nr_items; i++) {
+	for (uint32_t i = 0; i < m->p->nr_active; i++) {
 		const struct plan_item *it = &m->p->item[i];
 		struct scanner s = {.at = m->result[i], .ok = true};
 		struct account a;
@@ -253,11 +253,16 @@ static bool unite(struct merge *m)
 		if (m->r->verdict == SEARCH_FOUND)
 			return true;
 	}
-	for (uint32_t i = 0; i < m->p->nr_items; i++) {
+	for (uint32_t i = 0; i < m->p->nr_active; i++) {
 		struct scanner s = {.at = m->result[i], .ok = true};
 
 		if (!meet_needs(m, &m->p->item[i], &s))
 			return false;
+	}
+	for (uint32_t i = m->p->nr_active; i < m->p->nr_items; i++) {
+		const struct plan_item *it = &m->p->item[i];
+
+		plan_add_branch(&m->next, it->tree, it->vertex, it->take, it->asleep, it->weight);
 	}
 	return true;
 }
@@ -303,19 +308,6 @@ static void judge_trees(struct merge *m)
 	}
 }
 
-/* Share of a tree that no item is left for. */
-static double share_done(const struct plan *p, unsigned tree)
-{
-	uint64_t left = 0;
-
-	if (p->tree[tree].state == TREE_EXHAUSTED)
-		return 1;
-	for (uint32_t i = 0; i < p->nr_items; i++)
-		if (p->item[i].kind == ITEM_TREE && p->item[i].tree == tree)
-			left += p->item[i].weight;
-	return (double)p->tree[tree].finished / (p->tree[tree].finished + left + 1);
-}
-
 static void sum_up(struct merge *m)
 {
 	struct search_result *r = m->r;
@@ -337,7 +329,7 @@ static void sum_up(struct merge *m)
 			if (t->state == TREE_EXHAUSTED && !t->account.limit_hit &&
 			    (r->bound == ~0u || t->bound > r->bound))
 				r->bound = t->bound;
-		r->done = share_done(p, i);
+		r->done = plan_share(p, i);
 		if (p->o.mode == SEARCH_PORTFOLIO)
 			r->mode = t->kind == TREE_DPOR ? SEARCH_DPOR : SEARCH_PREEMPTIONS;
 	}

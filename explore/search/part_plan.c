@@ -16,16 +16,16 @@
 #define RANDOM_LEAST	   50
 #define RANDOM_PIECES	   4
 #define PCT_DEPTH	   4
-#define EASY_BOUNDS	   3 /* 0, 1, 2 are walked side by side */
+#define EASY_BOUNDS	   3 /* 0, 1, 2 come before the rest of DPOR */
 #define SAMPLING_ROUND	   1
-#define BOUNDS_ROUND	   2 /* many scenarios are proved by DPOR before */
+#define BOUNDS_ROUND	   2   /* at the earliest: many scenarios are proved by DPOR before */
+#define SHARE_IN_REACH	   0.2 /* DPOR goes on alone if it has done that much of its tree by then, */
+#define PATIENCE	   8   /* up to that round */
 #define PIECES		   128
 #define FIRST_RUNS	   1024
-/* Of all items of trees together, about; twice as many in each round, but not more often than that. */
-#define ROUND_RUNS     16384
-#define MOST_DOUBLINGS 5
-#define LEAST_RUNS     32
-#define MOST_RUNS      4096
+#define ROUND_RUNS	   16384 /* of all items of trees together, about; grows with the rounds */
+#define LEAST_RUNS	   32
+#define MOST_RUNS	   4096
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -124,10 +124,13 @@ static void add_first(struct plan *p)
 	}
 }
 
-/* DPOR alone is not enough: what else the portfolio has. */
+/*
+ * DPOR alone is not enough: what else the portfolio has. Bounds come when DPOR is far from its end, one when the one before is
+ * exhausted.
+ */
 void plan_add_more(struct plan *p)
 {
-	unsigned last = p->nr_trees - 1;
+	const struct plan_tree *last = &p->tree[p->nr_trees - 1];
 
 	if (p->o.mode != SEARCH_PORTFOLIO)
 		return;
@@ -137,60 +140,81 @@ void plan_add_more(struct plan *p)
 		for (unsigned depth = 0; depth <= PCT_DEPTH; depth++)
 			add_random(p, depth, RANDOM_FIRST, runs);
 	}
-	if (p->round < BOUNDS_ROUND)
-		return;
-	if (p->round == BOUNDS_ROUND) {
-		for (unsigned bound = 0; bound < EASY_BOUNDS; bound++)
-			add_tree(p, TREE_PREEMPTIONS, bound);
-		return;
+	if (p->nr_trees == 1 && p->round >= BOUNDS_ROUND &&
+	    (plan_share(p, 0) < SHARE_IN_REACH || p->round >= PATIENCE))
+		add_tree(p, TREE_PREEMPTIONS, 0);
+	else if (p->nr_trees > 1 && last->state == TREE_EXHAUSTED && !last->account.limit_hit)
+		add_tree(p, TREE_PREEMPTIONS, last->bound + 1);
+}
+
+/* Whether something is done for that tree in this round: DPOR waits for the first bounds. */
+static bool has_turn(const struct plan *p, unsigned tree)
+{
+	const struct plan_tree *last = &p->tree[p->nr_trees - 1];
+
+	if (p->tree[tree].state != TREE_OPEN)
+		return false;
+	return tree == p->nr_trees - 1u || last->state != TREE_OPEN || last->bound >= EASY_BOUNDS;
+}
+
+/* Gives the items of a tree what they may do; those that get nothing rest until a later round. */
+static void allow(struct plan *p, unsigned tree, uint64_t allowance)
+{
+	uint64_t nr = 0, runs;
+
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		nr += p->item[i].kind == ITEM_TREE && p->item[i].tree == tree;
+	runs = allowance / (nr ? nr : 1);
+	runs = runs < LEAST_RUNS ? LEAST_RUNS : runs > MOST_RUNS ? MOST_RUNS : runs;
+	for (uint32_t i = 0; i < p->nr_items; i++) {
+		struct plan_item *it = &p->item[i];
+
+		if (it->kind != ITEM_TREE || it->tree != tree)
+			continue;
+		it->runs = allowance ? runs : 0;
+		allowance -= least(allowance, runs);
 	}
-	for (unsigned i = 1; i <= last; i++)
-		if (p->tree[i].state != TREE_EXHAUSTED || p->tree[i].account.limit_hit)
-			return;
-	add_tree(p, TREE_PREEMPTIONS, p->tree[last].bound + 1);
 }
 
 void plan_arrange(struct plan *p)
 {
-	uint32_t samples = 0, trees = 0;
 	struct plan_item *in_order = memory_get(p->nr_items * sizeof(*in_order));
-	uint64_t runs;
+	uint64_t allowance = p->round ? ROUND_RUNS * (1 + p->round / 2) : FIRST_RUNS;
+	uint32_t n = 0, turns = 0;
 
-	for (uint32_t i = 0; i < p->nr_items; i++)
-		samples += p->item[i].kind != ITEM_TREE;
-	trees = p->nr_items - samples;
-	runs = ROUND_RUNS << (p->round < MOST_DOUBLINGS ? p->round : MOST_DOUBLINGS);
-	runs = p->round ? runs / (trees ? trees : 1) : FIRST_RUNS;
-	runs = runs < LEAST_RUNS ? LEAST_RUNS : runs > MOST_RUNS ? MOST_RUNS : runs;
-	samples = trees = 0;
+	for (unsigned i = 0; i < p->nr_trees; i++)
+		turns += has_turn(p, i);
+	for (unsigned i = 0; i < p->nr_trees; i++)
+		allow(p, i, has_turn(p, i) ? allowance / turns : 0);
 	/* Sampling first: it finds early. */
 	for (uint32_t i = 0; i < p->nr_items; i++)
 		if (p->item[i].kind != ITEM_TREE)
-			in_order[samples++] = p->item[i];
-	for (uint32_t i = 0; i < p->nr_items; i++) {
-		if (p->item[i].kind != ITEM_TREE)
-			continue;
-		in_order[samples + trees] = p->item[i];
-		in_order[samples + trees++].runs = runs;
-	}
+			in_order[n++] = p->item[i];
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		if (p->item[i].kind == ITEM_TREE && p->item[i].runs)
+			in_order[n++] = p->item[i];
+	p->nr_active = n;
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		if (!p->item[i].runs && p->item[i].kind == ITEM_TREE)
+			in_order[n++] = p->item[i];
 	free(p->item);
 	p->item = in_order;
 	p->item_room = p->nr_items;
 }
 
-size_t plan_pieces(size_t nr_items)
+size_t plan_pieces(size_t nr_active)
 {
-	return nr_items < PIECES ? nr_items : PIECES;
+	return nr_active < PIECES ? nr_active : PIECES;
 }
 
-bool plan_piece(size_t nr_items, size_t piece, size_t *first, size_t *end)
+bool plan_piece(size_t nr_active, size_t piece, size_t *first, size_t *end)
 {
-	size_t pieces = plan_pieces(nr_items);
+	size_t pieces = plan_pieces(nr_active);
 
 	if (piece >= pieces)
 		return false;
-	*first = nr_items * piece / pieces;
-	*end = nr_items * (piece + 1) / pieces;
+	*first = nr_active * piece / pieces;
+	*end = nr_active * (piece + 1) / pieces;
 	return true;
 }
 
@@ -216,7 +240,7 @@ size_t part_items(const char *plan, unsigned *round)
 
 	if (!plan_parse(&p, plan))
 		return 0;
-	n = plan_pieces(p.nr_items);
+	n = plan_pieces(p.nr_active);
 	if (round)
 		*round = p.round;
 	plan_free(&p);

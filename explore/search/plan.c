@@ -61,6 +61,18 @@ uint64_t plan_hash(const char *text)
 	return h;
 }
 
+double plan_share(const struct plan *p, unsigned tree)
+{
+	uint64_t left = 0;
+
+	if (p->tree[tree].state == TREE_EXHAUSTED)
+		return 1;
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		if (p->item[i].kind == ITEM_TREE && p->item[i].tree == tree)
+			left += p->item[i].weight;
+	return (double)p->tree[tree].finished / (p->tree[tree].finished + left + 1);
+}
+
 static int default_branch(const struct vertex *v)
 {
 	if (v->choice)
@@ -159,8 +171,8 @@ static void print_vertex(FILE *out, const struct plan *p, const struct vertex *v
 void plan_print(FILE *out, struct plan *p)
 {
 	number_vertices(p);
-	fprintf(out, HEAD " %u %u %u %" PRIu64 " %" PRIu64 " %u\n", p->round, p->o.mode, p->o.bound,
-		p->o.seed, p->o.runs, p->nr_items);
+	fprintf(out, HEAD " %u %u %u %" PRIu64 " %" PRIu64 " %u %u\n", p->round, p->o.mode,
+		p->o.bound, p->o.seed, p->o.runs, p->nr_items, p->nr_active);
 	fprintf(out, "account");
 	account_print(out, &p->account);
 	for (unsigned i = 0; i < p->nr_trees; i++) {
@@ -231,6 +243,7 @@ static bool scan_head(struct scanner *s, struct plan *p, uint64_t *items)
 	p->o.seed = scan_number(s);
 	p->o.runs = scan_number(s);
 	*items = scan_number(s);
+	p->nr_active = scan_number(s);
 	if (!scan_line(s) || !scan_word(s, "account"))
 		return false;
 	scan_account(s, &p->account);
@@ -243,7 +256,7 @@ static bool scan_head(struct scanner *s, struct plan *p, uint64_t *items)
 		t->finished = scan_number(s);
 		scan_account(s, &t->account);
 	}
-	return s->ok && p->o.mode <= SEARCH_NAIVE;
+	return s->ok && p->o.mode <= SEARCH_NAIVE && p->nr_active <= *items;
 }
 
 static bool scan_path(struct scanner *s, struct tree_root *root)
@@ -318,7 +331,7 @@ size_t plan_count(const char *text)
 	struct plan p;
 	uint64_t items;
 
-	return scan_head(&s, &p, &items) ? items : 0;
+	return scan_head(&s, &p, &items) ? p.nr_active : 0;
 }
 
 static bool scan_vertex(struct scanner *s, struct plan *p)

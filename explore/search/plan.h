@@ -57,6 +57,7 @@ struct plan {
 	unsigned nr_trees;
 	struct plan_item *item;
 	uint32_t nr_items, item_room;
+	uint32_t nr_active; /* the first of them: to be done in this round; the others rest */
 	struct vertex *vertex;
 	uint32_t nr_vertices, vertex_room;
 };
@@ -72,14 +73,17 @@ void plan_add_more(struct plan *p);
 /* Puts the items in order and says how much each may do. */
 void plan_arrange(struct plan *p);
 /* The items of a piece of work: from *first up to *end. False: there is no such piece. */
-bool plan_piece(size_t nr_items, size_t piece, size_t *first, size_t *end);
-size_t plan_pieces(size_t nr_items);
+bool plan_piece(size_t nr_active, size_t piece, size_t *first, size_t *end);
+size_t plan_pieces(size_t nr_active);
+
+/* Share of a tree that no item is left for, estimated. */
+double plan_share(const struct plan *p, unsigned tree);
 
 void plan_print(FILE *out, struct plan *p);
 bool plan_parse(struct plan *p, const char *text);
 /* Only what is needed to do these items. */
 bool plan_parse_items(struct plan *p, const char *text, size_t first, size_t end);
-/* How many there are; 0: text is no plan. */
+/* How many there are to do; 0: text is no plan. */
 size_t plan_count(const char *text);
 uint64_t plan_hash(const char *text);
 
