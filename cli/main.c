@@ -18,7 +18,7 @@ static const char help[] =
 	"  run      boot a Linux kernel (anykvm run --help)\n"
 	"  inspect  look into the memory of a running machine (anykvm inspect --help)\n"
 	"  migrate  move a running guest to another anykvm run, or into a file\n"
-	"  explore  run every interleaving of the library's own code (anykvm explore --help)\n"
+	"  explore  run the library's own code in every interleaving of its threads\n"
 	"  info     show capabilities, limits and the CPU that guests see\n"
 	"\n"
 	"  -h, --help     this text\n"

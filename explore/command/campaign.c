@@ -45,8 +45,7 @@ static struct search_result account(const struct run *r, const struct item *it)
 		if (r->slot[k].progress.done > sum.done && it->nr_pieces == 1)
 			sum.done = r->slot[k].progress.done;
 	}
-	if (it->began)
-		sum.seconds = seconds_now() - it->began;
+	sum.seconds = item_seconds(it);
 	return sum;
 }
 
@@ -86,11 +85,10 @@ static void print_stats(const struct item *it)
 	fprintf(stderr,
 		"{\"scenario\": \"%s\", \"executions\": %llu, \"redundant\": %llu, \"steps\": "
 		"%llu, \"classes\": %llu, "
-		"\"found_at\": %llu, \"seconds\": %.6f, \"round_seconds\": %.6f}\n",
+		"\"found_at\": %llu, \"seconds\": %.6f, \"clock_seconds\": %.6f}\n",
 		it->scenario.name, (unsigned long long)r->runs, (unsigned long long)r->abandoned,
 		(unsigned long long)r->events, (unsigned long long)r->classes,
-		(unsigned long long)r->found_at, it->seconds,
-		it->began ? seconds_now() - it->began : 0);
+		(unsigned long long)r->found_at, it->seconds, item_seconds(it));
 }
 
 static void print_ready(struct run *r)
@@ -111,7 +109,7 @@ static bool next_of_part(struct run *r, struct item *it, size_t *piece)
 	while ((!r->parts || it->state == ITEM_SEARCHING) && item_next(it, piece)) {
 		if (!r->parts || (it->first + *piece) % r->parts == r->part)
 			return true;
-		it->running--;
+		item_pass(it);
 	}
 	return false;
 }

@@ -76,5 +76,7 @@ int merge_main(struct options *o);
  * cannot.
  */
 int mutant_exec(struct options *o);
+/* The program that a command line for others names: not the one that was made for a fault. */
+const char *own_program(const struct options *o);
 
 #endif

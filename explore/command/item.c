@@ -137,6 +137,29 @@ void item_add_order(struct item *it, const char *lines)
 	free(text);
 }
 
+double item_seconds(const struct item *it)
+{
+	return it->spent + (it->running ? seconds_now() - it->since : 0);
+}
+
+static void worker_comes(struct item *it)
+{
+	if (!it->running++)
+		it->since = seconds_now();
+}
+
+static void worker_goes(struct item *it)
+{
+	it->spent = item_seconds(it);
+	it->since = seconds_now();
+	it->running--;
+}
+
+void item_pass(struct item *it)
+{
+	worker_goes(it);
+}
+
 bool item_next(struct item *it, size_t *piece)
 {
 	if (item_over(it))
@@ -144,17 +167,15 @@ bool item_next(struct item *it, size_t *piece)
 	if (it->state == ITEM_TELLING) {
 		if (it->running)
 			return false;
-		it->running++;
+		worker_comes(it);
 		*piece = PIECE_TALE;
 		return true;
 	}
-	if (it->began && it->options.seconds > 0 && seconds_now() > it->began + it->options.seconds)
+	if (it->options.seconds > 0 && item_seconds(it) > it->options.seconds)
 		it->cut = true;
 	if (it->cut || it->given == it->nr_pieces || (it->early && it->given > it->early_piece))
 		return false;
-	if (!it->began)
-		it->began = seconds_now();
-	it->running++;
+	worker_comes(it);
 	*piece = it->given++;
 	return true;
 }
@@ -339,7 +360,7 @@ static void tale_ended(struct item *it, int sig, int status)
 
 void item_ended(struct item *it, size_t piece, int sig, int status, bool unites)
 {
-	it->running--;
+	worker_goes(it);
 	if (item_over(it))
 		return;
 	if (piece == PIECE_TALE) {

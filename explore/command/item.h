@@ -40,7 +40,8 @@ struct item {
 	unsigned running;
 	char *results;	 /* of its pieces that ended */
 	char *order;	 /* edges of the lock order graph seen by all pieces: sorted lines */
-	double began;	 /* of the first piece, on the clock; 0: not yet */
+	double since;	 /* running is not 0, on the clock */
+	double spent;	 /* seconds with a worker at it, before that */
 	bool *has_ended; /* which pieces of this round */
 	bool cut;	 /* no more pieces: time is over or a signal came */
 	char *early;	 /* schedule of a violation that a piece of the round under way found */
@@ -63,6 +64,10 @@ void item_free(struct item *it);
 bool item_over(const struct item *it);
 
 /* What a worker can do for it now: a piece of the search, or the tale. False: nothing. */
+/* Seconds in which some worker was at it: what --seconds limits, so that scenarios do not take each other's time. */
+double item_seconds(const struct item *it);
+/* The piece that item_next() just gave is for somebody else. */
+void item_pass(struct item *it);
 #define PIECE_TALE ((size_t)-1)
 bool item_next(struct item *it, size_t *piece);
 /* Whether what the worker does at this piece is of no use any more. */

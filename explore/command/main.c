@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,12 +42,16 @@ static int misuse(const struct explore_suite *suite, const char *name)
 int explore_main(int argc, char **argv, const struct explore_suite *suite)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
+	char path[PATH_MAX];
 	struct options o = {
 		.suite = suite, .self = argv[0], .argc = argc, .argv = argv, .out = stdout};
 	const struct subcommand *command;
 	char **words;
 	int status;
 
+	/* A path may be relative, to a folder that others do not work in. */
+	if (strchr(argv[0], '/') && realpath(argv[0], path))
+		o.self = path;
 	if (!name) {
 		say("nothing to do; see %s --help", suite->program);
 		return STATUS_MISUSE;

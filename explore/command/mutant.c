@@ -7,6 +7,8 @@
 
 #include "command/command.h"
 
+#define SELF "EXPLORE_PROGRAM"
+
 /* Names of all faults that scenarios list; they are cut out of their lists into buf. */
 struct faults {
 	const struct explore_suite *suite;
@@ -61,10 +63,27 @@ static char **rewrite(const struct options *o, char *program)
 	return made;
 }
 
+static void complain(const struct options *o, const char *why)
+{
+	struct faults *f = calloc(1, sizeof(*f));
+	char near[512] = "";
+	bool known = false;
+
+	if (f) {
+		f->suite = o->suite;
+		collect(f);
+		for (size_t i = 0; i < f->nr; i++)
+			known |= !strcmp(f->name[i], o->mutant);
+		if (!known && !strstr(why, "near to it"))
+			nearest_names(o->mutant, next_fault, f, near, sizeof(near));
+	}
+	say("--mutant %s: %s%s", o->mutant, why, near);
+	free(f);
+}
+
 int mutant_exec(struct options *o)
 {
-	struct faults *f;
-	char buf[4096] = "", near[512] = "";
+	char buf[4096] = "";
 	char **arguments;
 
 	if (!o->suite->mutant) {
@@ -72,21 +91,22 @@ int mutant_exec(struct options *o)
 		return STATUS_MISUSE;
 	}
 	if (!o->suite->mutant(o->mutant, buf, sizeof(buf))) {
-		f = calloc(1, sizeof(*f));
-		if (f) {
-			f->suite = o->suite;
-			collect(f);
-			nearest_names(o->mutant, next_fault, f, near, sizeof(near));
-		}
-		/* The names help only if the message is about the name. */
-		say("--mutant %s: %s%s", o->mutant, buf, list_has(near, o->mutant) ? "" : near);
-		free(f);
+		complain(o, buf);
 		return STATUS_MISUSE;
 	}
+	/* Commands that plan prints are to be those of this program, wherever they run. */
+	setenv(SELF, o->self, 1);
 	arguments = rewrite(o, buf);
 	if (arguments)
 		execv(buf, arguments);
 	say("%s: cannot be started: %s", buf, strerror(errno));
 	free(arguments);
 	return STATUS_MISUSE;
+}
+
+const char *own_program(const struct options *o)
+{
+	const char *self = o->mutated ? getenv(SELF) : NULL;
+
+	return self ? self : o->self;
 }

@@ -53,7 +53,7 @@ static void print_commands(const struct campaign *c, const char *folder, unsigne
 	char name[PATH_MAX];
 
 	for (unsigned k = 1; k <= parts && k <= pieces; k++) {
-		print_word(f, c->o->self);
+		print_word(f, own_program(c->o));
 		fputs(" run", f);
 		if (c->o->mutated) {
 			fputs(" --mutant ", f);

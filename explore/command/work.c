@@ -71,12 +71,13 @@ static void send_order(int fd)
 
 static void search_piece(struct item *it, size_t piece, int fd)
 {
-	struct teller teller = {
-		.fd = fd, .end = it->options.seconds > 0 ? it->began + it->options.seconds : 0};
+	struct teller teller = {.fd = fd};
 	struct search_options o = it->options;
 	struct search_result r = {0};
 	char *text, *schedule;
 
+	if (it->options.seconds > 0)
+		teller.end = seconds_now() + it->options.seconds - item_seconds(it);
 	o.progress = on_progress;
 	o.arg = &teller;
 	o.seconds = 0;

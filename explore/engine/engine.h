@@ -26,18 +26,18 @@ enum op_kind {
 	OP_READ_LOCK,
 	OP_WRITE_LOCK,
 	OP_UNLOCK, /* recorded, no point: nobody is asked who goes on before it. A point of EXPLORE_TRY locks */
-	OP_WAIT,   /* looks at the word and sleeps, or goes on */
-	OP_WOKEN,  /* goes on after a sleep; also: deadline passed */
+	OP_WAIT,  /* looks at the word and sleeps, or goes on */
+	OP_WOKEN, /* goes on after a sleep; also: deadline passed */
 	OP_WAKE,
 	OP_COND_WAIT, /* releases the mutex and sleeps */
 	OP_COND_SIGNAL,
 	OP_COND_BROADCAST,
-	OP_ENTER, /* the outermost section of the fiber in that domain only */
-	OP_EXIT,  /* recorded, no point */
+	OP_ENTER,      /* the outermost section of the fiber in that domain only */
+	OP_EXIT,       /* recorded, no point */
 	OP_SYNC_BEGIN, /* the sections open now are those to wait for */
 	OP_SYNC_END,   /* they are gone */
 	OP_DEFER,      /* queues a callback; like OP_SYNC_BEGIN */
-	OP_CALLBACK,   /* its grace period is over: like OP_SYNC_END; the callback's own operations follow */
+	OP_CALLBACK, /* its grace period is over: like OP_SYNC_END; the callback's own operations follow */
 	OP_BARRIER,	/* the callbacks queued now are those to wait for */
 	OP_BARRIER_END, /* they have run */
 	OP_REF_GET,
@@ -49,35 +49,38 @@ enum op_kind {
 	OP_SPIN, /* goes on when something it read was written */
 	OP_CREATE,
 	OP_JOIN,
-	OP_ALLOC, /* recorded, no point */
-	OP_FREE,  /* recorded, no point */
+	OP_ALLOC,  /* recorded, no point */
+	OP_FREE,   /* recorded, no point */
 	OP_CHOICE, /* recorded, no point */
 	NR_OPS
 };
 
 /* How an operation uses its object: decides what commutes. */
 enum access {
-	ACCESS_NONE, /* with everything */
-	ACCESS_READ, /* with READ */
+	ACCESS_NONE,  /* with everything */
+	ACCESS_READ,  /* with READ */
 	ACCESS_WRITE, /* with nothing */
 	ACCESS_GET,   /* a count raised from above 0: with GET */
 	ACCESS_ENTER, /* a section begins: with all but SYNC */
 	ACCESS_SYNC,  /* a grace period begins: with all but ENTER */
 	ACCESS_DEFER, /* like SYNC, and takes a place in the queue of callbacks: not with DEFER, nor with READ of the queue */
-	ACCESS_WAIT,  /* looks at a word and takes or gives a place in the queue of its sleepers: with READ */
+	ACCESS_WAIT, /* looks at a word and takes or gives a place in the queue of its sleepers: with READ */
 	NR_ACCESS
 };
 
 struct op {
-	unsigned char kind; /* enum op_kind */
+	unsigned char kind;   /* enum op_kind */
 	unsigned char access; /* enum access */
 	bool blocked;	      /* of a pending operation: cannot be done now */
-	uint32_t object;      /* id in this execution's table of objects, 0: none. Ids are the same in executions that agree up to here */
+	uint32_t
+		object; /* id in this execution's table of objects, 0: none. Ids are the same in executions that agree up to here */
 	uintptr_t addr;
 	uintptr_t pc;	  /* where it is written: return address in the code under test */
 	const char *name; /* verb of READ and WRITE, name of CREATE..., or NULL */
-	uint64_t key;	  /* identity of the object that does not depend on the schedule: the same key in all executions */
-	uint64_t watched; /* of OP_SPIN: the objects that let it go on, a bit for each id modulo 64 */
+	uint64_t
+		key; /* identity of the object that does not depend on the schedule: the same key in all executions */
+	uint64_t
+		watched; /* of OP_SPIN: the objects that let it go on, a bit for each id modulo 64 */
 };
 
 /* Whether doing a then b differs from b then a: same object and not commuting. */
@@ -98,7 +101,7 @@ static inline void clock_join(struct clock *a, const struct clock *b)
 struct event {
 	struct op op;
 	int fiber;
-	uint32_t index; /* of that fiber: 1, 2... */
+	uint32_t index;	  /* of that fiber: 1, 2... */
 	uint32_t enabled; /* fibers that could have gone on here: bit mask */
 	int before;	  /* the fiber of the event before, NO_FIBER at the first */
 	/*
@@ -128,13 +131,13 @@ enum violation_kind {
 	BAD_WILD_ACCESS, /* beyond an object, SIGSEGV */
 	BAD_LEAK,
 	BAD_DATA_RACE,
-	BAD_DEADLOCK, /* with the cycle */
+	BAD_DEADLOCK,	 /* with the cycle */
 	BAD_LOST_WAKEUP, /* nothing runs, a thread sleeps that nobody can wake */
 	BAD_LOCK_ORDER,	 /* an inversion in the order graph, perhaps of other executions */
 	BAD_SECTION,	 /* unbalanced, leaked, wrong domain, grace period inside its own section */
 	BAD_REFCOUNT,
-	BAD_SLEEP, /* in atomic context */
-	BAD_GUARD, /* written without its lock; dereference without section */
+	BAD_SLEEP,	   /* in atomic context */
+	BAD_GUARD,	   /* written without its lock; dereference without section */
 	BAD_UNLOCKED_HOOK, /* explore_assert_unlocked */
 	BAD_STALE_TRANSLATION,
 	BAD_LIVELOCK,
@@ -146,7 +149,8 @@ const char *violation_name(enum violation_kind kind); /* "use after free" */
 struct site {
 	uintptr_t pc[MAX_STACK]; /* innermost first; 0 ends */
 	int fiber;
-	uint32_t step; /* number of events done when it happened; ~0: unknown (before the threads) */
+	uint32_t
+		step; /* number of events done when it happened; ~0: unknown (before the threads) */
 };
 
 /* A line of the wait cycle: fiber waits for object, which holder has (or what must happen). */
@@ -158,14 +162,15 @@ struct wait_edge {
 
 struct violation {
 	enum violation_kind kind;
-	char message[512]; /* one line, no addresses: "struct gmem_file #1 is used after it was freed" */
-	struct site site;  /* where it showed */
+	char message
+		[512]; /* one line, no addresses: "struct gmem_file #1 is used after it was freed" */
+	struct site site;     /* where it showed */
 	struct site other[3]; /* allocation, free, the other access, where the lock was taken */
 	const char *other_what[3]; /* "freed by", "allocated by" */
 	unsigned nr_others;
 	struct wait_edge edge[MAX_FIBERS];
 	unsigned nr_edges;
-	char object[96];   /* the object's name: type and number */
+	char object[96];    /* the object's name: type and number */
 	uint64_t signature; /* kind, sites, type: the same for the same fault in another order */
 };
 
@@ -175,17 +180,17 @@ struct record {
 	int fiber;
 	uint32_t step; /* events done before it */
 	struct site site;
-	char text[200]; /* "mutex_lock(slots_lock of struct vm #1)", with its outcome: "= 0" */
-	char plan[120]; /* explore_step of the fiber, "" if none */
+	char text[200];	 /* "mutex_lock(slots_lock of struct vm #1)", with its outcome: "= 0" */
+	char plan[120];	 /* explore_step of the fiber, "" if none */
 	char holds[240]; /* locks and sections it holds after it: "slots_lock, srcu(vm #1)" */
 	uint32_t object;
 	bool shared; /* the object was used by another fiber as well (known at the end) */
 };
 
 struct point {
-	uint32_t step; /* number of events so far */
-	int current;   /* fiber of the last event, NO_FIBER at the first */
-	uint32_t enabled; /* bit mask of fibers that can go on; never 0 */
+	uint32_t step;		  /* number of events so far */
+	int current;		  /* fiber of the last event, NO_FIBER at the first */
+	uint32_t enabled;	  /* bit mask of fibers that can go on; never 0 */
 	const struct op *pending; /* [MAX_FIBERS] */
 };
 
@@ -207,8 +212,9 @@ struct execution {
 	struct record *record;
 	uint32_t nr_records;
 	uint64_t steps_hash; /* of all events: two runs of one schedule must agree */
-	uint64_t class_hash; /* of the dependence order (wants_order): equal for equivalent executions; counts classes */
-	uint32_t switches;   /* changes of fiber while the old one could have gone on */
+	uint64_t
+		class_hash; /* of the dependence order (wants_order): equal for equivalent executions; counts classes */
+	uint32_t switches; /* changes of fiber while the old one could have gone on */
 	char fiber_name[MAX_FIBERS][48];
 	int nr_fibers; /* 1 + the highest fiber used; fiber 0 is setup and finish */
 	const struct explore_scenario *scenario;
@@ -221,8 +227,8 @@ struct engine_limits {
 /* Once for each process. */
 void engine_init(const struct explore_suite *suite);
 /* Runs one execution. x is the engine's and valid until the next. record: fill in x->record. */
-const struct execution *engine_run(const struct explore_scenario *s, struct strategy *strategy, const struct engine_limits *limits,
-				   bool record);
+const struct execution *engine_run(const struct explore_scenario *s, struct strategy *strategy,
+				   const struct engine_limits *limits, bool record);
 
 /* The order graph of lock classes lives as long as the process; merged between workers as text lines "A<TAB>B<TAB>where". */
 size_t engine_lock_order_export(char *buf, size_t size);
@@ -259,12 +265,14 @@ extern bool engine_concurrent;
  * again and again while it is pending (must not change state); NULL: always enabled. Outside concurrent phases it returns at
  * once, and a blocked operation is a violation.
  */
-void engine_point(struct op *op, bool (*enabled)(const struct op *op, struct fiber *f, void *arg), void *arg);
+void engine_point(struct op *op, bool (*enabled)(const struct op *op, struct fiber *f, void *arg),
+		  void *arg);
 /* Recorded operations without a point. */
 void engine_note(const struct op *op);
 /* Ends the execution; v is copied. Does not return. site is filled in from the running fiber if its pc[0] is 0. */
 __attribute__((noreturn)) void engine_violation(struct violation *v);
-__attribute__((noreturn, format(printf, 2, 3))) void engine_violation_text(enum violation_kind kind, const char *fmt, ...);
+__attribute__((noreturn, format(printf, 2, 3))) void engine_violation_text(enum violation_kind kind,
+									   const char *fmt, ...);
 /* The event that is being done, as in struct site. */
 uint32_t engine_step(void);
 /* The call stack of f now, with pc as innermost (0: none). */

@@ -101,6 +101,9 @@ static uint64_t key_of(uintptr_t addr, uint32_t id)
 	for (size_t i = 0; s && i < s->nr_regions; i++)
 		if (addr - (uintptr_t)s->region[i].start < s->region[i].size)
 			return hash_mix(1000 + i, addr - (uintptr_t)s->region[i].start);
+	for (size_t i = 0; s && i < s->nr_fixed; i++)
+		if (addr - (uintptr_t)s->fixed[i].start < s->fixed[i].size)
+			return hash_mix(5000 + i, addr - (uintptr_t)s->fixed[i].start);
 	fiber = fiber_of_stack(addr, &offset);
 	if (fiber != NO_FIBER)
 		return hash_mix(2000 + fiber, offset);

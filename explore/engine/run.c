@@ -156,6 +156,11 @@ const struct execution *engine_run(const struct explore_scenario *s, struct stra
 	engine.callbacks = 0;
 	engine.clock = 0;
 	memset(&engine.clock_order, 0, sizeof(engine.clock_order));
+	/* A fiber that is not born yet has seen nothing: whoever waits for all of them looks at it, too. */
+	for (int i = 0; i < MAX_FIBERS; i++) {
+		memset(&engine.fiber[i].sync, 0, sizeof(engine.fiber[i].sync));
+		memset(&engine.fiber[i].order, 0, sizeof(engine.fiber[i].order));
+	}
 	engine.tickets = 0;
 	engine.serial_steps = 0;
 	engine.nr_races = 0;

@@ -4,6 +4,7 @@
  * known as one; with EXPLORE_REUSE it may be, as a choice, which shows what a program does when the address is taken again.
  * Memory is zeroed when it is handed out, and only where an earlier execution used it.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,9 @@ static void reserve_arena(void)
 	if (p != MAP_FAILED && p != (void *)PREFERRED_BASE) {
 		munmap(p, ARENA_SIZE);
 		p = MAP_FAILED;
+		errno = EEXIST;
 	}
-	if (p == MAP_FAILED) {
+	if (p == MAP_FAILED && errno == EEXIST) {
 		fprintf(stderr,
 			"explore: the heap's addresses from %#lx on are taken: programs that order "
 			"by address may run "
@@ -92,6 +94,7 @@ void heap_begin(const struct explore_scenario *s)
 		part->next = heap.base + i * PART_SIZE;
 		part->seq = 0;
 	}
+	context_begin();
 	shadow_begin();
 }
 

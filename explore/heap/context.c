@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "heap/heap.h"
 
@@ -33,6 +34,15 @@ void context_init(void)
 	stacks = heap_reserve(NR_CONTEXTS * sizeof(*stacks));
 }
 
+/* Only cells of the running execution know numbers: between two, all may be forgotten. */
+void context_begin(void)
+{
+	if (nr_contexts <= NR_CONTEXTS / 2)
+		return;
+	memset(slots, 0, NR_SLOTS * sizeof(*slots));
+	nr_contexts = 0;
+}
+
 static inline uint64_t extend(uint64_t hash, uintptr_t pc)
 {
 	hash = (hash ^ pc) * 0x9e3779b97f4a7c15u;
@@ -44,7 +54,7 @@ static uint32_t keep_stack(const struct fiber *f, uintptr_t pc)
 	struct site s;
 
 	if (nr_contexts == NR_CONTEXTS) {
-		fprintf(stderr, "explore: the code under test is called in more than %u ways\n",
+		fprintf(stderr, "explore: an execution calls its code in more than %u ways\n",
 			NR_CONTEXTS);
 		exit(2);
 	}

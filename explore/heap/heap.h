@@ -145,6 +145,7 @@ void shadow_free(struct fiber *f, struct block *b, uintptr_t pc);
 uint32_t context_of(const struct fiber *f, uintptr_t pc);
 void context_site(uint32_t context, int fiber, struct site *out);
 void context_init(void);
+void context_begin(void);
 
 void shadow_init(void);
 void shadow_begin(void);

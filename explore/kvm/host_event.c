@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Eventfds and pollers of the simulated host. A poller sleeps on a word that every change of what it watches raises. */
+/*
+ * Eventfds and pollers of the simulated host. A poller sleeps on a word that every change of what it watches raises; who watches a
+ * file is the file's own knowledge. What is read or changed here belongs to the object of the last operation before it.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -23,22 +26,22 @@ int host_eventfd_create(u32 initial, bool semaphore)
 	return sim_fd_install(f, 0, true);
 }
 
-/* By the file itself and by pollers that watch it; the caller has announced the change. */
+/* Its readiness was just changed. The word is raised with the wake-up, for who looked before it and is about to sleep. */
 void sim_file_ready(struct sim_file *f)
 {
-	f->word++;
-	explore_wake(&f->word, ~0u);
-	for (unsigned i = 0; i < SIM_FILES; i++) {
-		struct sim_file *p = sim_file(i);
+	u16 watcher[SIM_WATCHERS];
 
-		if (p->kind != SIM_POLLER)
+	memcpy(watcher, f->watcher, sizeof(watcher));
+	f->word++;
+	if (f->polled)
+		explore_wake(&f->word, ~0u);
+	for (unsigned i = 0; i < SIM_WATCHERS; i++) {
+		struct sim_file *p = watcher[i] ? sim_file(watcher[i] - 1) : NULL;
+
+		if (!p)
 			continue;
-		for (unsigned w = 0; w < SIM_WATCHES; w++) {
-			if (p->watch[w].file != sim_file_number(f) + 1)
-				continue;
-			p->word++;
-			explore_wake(&p->word, ~0u);
-		}
+		explore_wake(&p->word, ~0u);
+		p->word++;
 	}
 }
 
@@ -124,12 +127,19 @@ int host_poll(int fd, short events, int timeout_ms)
 	CONTEXT_MAY_SLEEP("poll");
 	while (f) {
 		u32 word;
+		int ret;
 
-		sim_read(f, "poll");
+		sim_write(f, "poll");
 		word = f->word;
 		if (f->kind != SIM_EVENT || f->counter || (events & POLLOUT))
 			return events & (POLLIN | POLLOUT);
-		if (!timeout_ms || explore_wait(&f->word, word, deadline))
+		if (!timeout_ms)
+			return 0;
+		f->polled++;
+		ret = explore_wait(&f->word, word, deadline);
+		sim_write(f, "poll");
+		f->polled--;
+		if (ret)
 			return 0;
 	}
 	return POLLNVAL;
@@ -179,29 +189,43 @@ bool host_eventfd_same(const struct host_eventfd *a, const struct host_eventfd *
 
 /* --- pollers --------------------------------------------------------------------------------------------------------------- */
 
+static bool watcher_set(struct sim_file *f, u16 was, u16 now)
+{
+	sim_write(f, "watch");
+	for (unsigned i = 0; i < SIM_WATCHERS; i++) {
+		if (f->watcher[i] != was)
+			continue;
+		f->watcher[i] = now;
+		return true;
+	}
+	return false;
+}
+
 int host_poller_add(struct host_poller *p, int fd, u64 key)
 {
 	SIM_CALL();
 	struct sim_file *poller = sim_fd(p->epoll_fd), *f = sim_fd(fd);
-	int ret = -ENOMEM;
+	int at = -1;
 
 	if (!poller || !f)
 		return -EBADF;
 	if (f->kind != SIM_EVENT)
 		return -EPERM;
-	sim_write(poller, "epoll_ctl add");
-	for (unsigned w = 0; w < SIM_WATCHES; w++) {
-		if (poller->watch[w].file == sim_file_number(f) + 1)
+	for (unsigned i = 0; i < SIM_WATCHERS; i++)
+		if (f->watcher[i] == sim_file_number(poller) + 1)
 			return -EEXIST;
-		if (poller->watch[w].file || !ret)
-			continue;
-		poller->watch[w].file = sim_file_number(f) + 1;
-		poller->watch[w].key = key;
-		ret = 0;
-	}
-	poller->word++;
+	if (!watcher_set(f, 0, sim_file_number(poller) + 1))
+		return -ENOMEM;
 	explore_wake(&poller->word, ~0u);
-	return ret;
+	poller->word++;
+	for (unsigned w = 0; w < SIM_WATCHES && at < 0; w++)
+		if (!poller->watch[w].file)
+			at = w;
+	if (at < 0)
+		return -ENOMEM;
+	poller->watch[at].file = sim_file_number(f) + 1;
+	poller->watch[at].key = key;
+	return 0;
 }
 
 void host_poller_remove(struct host_poller *p, int fd)
@@ -211,6 +235,7 @@ void host_poller_remove(struct host_poller *p, int fd)
 
 	if (!poller || !f)
 		return;
+	watcher_set(f, sim_file_number(poller) + 1, 0);
 	sim_write(poller, "epoll_ctl remove");
 	for (unsigned w = 0; w < SIM_WATCHES; w++)
 		if (poller->watch[w].file == sim_file_number(f) + 1)
@@ -252,6 +277,7 @@ u32 host_poller_wait(struct host_poller *p, u64 *keys, u32 max)
 {
 	SIM_CALL();
 	struct sim_file *poller = sim_fd(p->epoll_fd);
+	struct sim_watch watch[SIM_WATCHES];
 	u32 nr = 0, word;
 
 	CONTEXT_MAY_SLEEP("poll");
@@ -260,16 +286,18 @@ u32 host_poller_wait(struct host_poller *p, u64 *keys, u32 max)
 
 		sim_read(poller, "epoll_wait");
 		word = poller->word;
+		memcpy(watch, poller->watch, sizeof(watch));
 		for (unsigned w = 0; w < SIM_WATCHES && nr < max; w++) {
 			struct sim_file *f;
 
-			if (!poller->watch[w].file)
+			if (!watch[w].file)
 				continue;
-			f = sim_file(poller->watch[w].file - 1);
+			f = sim_file(watch[w].file - 1);
+			sim_read(f, "poll");
 			if (!f->counter)
 				continue;
-			if (poller->watch[w].key)
-				keys[nr++] = poller->watch[w].key;
+			if (watch[w].key)
+				keys[nr++] = watch[w].key;
 			else
 				woken = host_eventfd_drain(p->wake_fd);
 		}

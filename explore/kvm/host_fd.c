@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptors and files of the simulated host. The table is one object: a number is found by reading it, given out and taken back
- * by writing it, since the lowest free number depends on all of it.
+ * Descriptors and files of the simulated host. Each number is an object of its own: who looks it up reads it, who installs or closes
+ * writes it. Which numbers are taken is another one, written before a number is used and after it was closed, as the lowest free
+ * number depends on all of it. High numbers, the library's own, come from a range of each thread and are never given out again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,8 @@
 
 static struct {
 	u16 entry[SIM_FDS]; /* file number + 1 */
+	bool taken[SIM_FDS_HIGH];
+	u32 high[EXPLORE_MAX_FIBERS]; /* given out to each fiber */
 	bool cloexec[SIM_FDS];
 	bool kept[SIM_FDS]; /* the library's own */
 	struct sim_file file[SIM_FILES];
@@ -28,10 +31,12 @@ static struct {
 void sim_fd_begin(void)
 {
 	memset(table.entry, 0, sizeof(table.entry));
+	memset(table.taken, 0, sizeof(table.taken));
+	memset(table.high, 0, sizeof(table.high));
 	memset(table.cloexec, 0, sizeof(table.cloexec));
 	memset(table.kept, 0, sizeof(table.kept));
 	memset(table.files, 0, sizeof(table.files));
-	explore_name(&table, "descriptor table");
+	explore_name(&table.taken, "free descriptor numbers");
 }
 
 struct sim_file *sim_file(unsigned number)
@@ -71,28 +76,51 @@ static bool is_open(int fd)
 
 struct sim_file *sim_fd(int fd)
 {
-	sim_read(&table, "look up descriptor");
+	if (fd < 0 || fd >= SIM_FDS)
+		return NULL;
+	sim_read(&table.entry[fd], "look up");
 	return is_open(fd) ? &table.file[table.entry[fd] - 1] : NULL;
 }
 
-static int lowest_free(int from)
+static int number_take(int from)
 {
-	for (int fd = MAX(from, STANDARD); fd < SIM_FDS; fd++)
-		if (!table.entry[fd])
-			return fd;
+	u32 fiber = explore_self();
+
+	if (from < 0 || from >= SIM_FDS)
+		return -EINVAL;
+	if (from >= SIM_FDS_HIGH) {
+		if (table.high[fiber] == SIM_FDS_PER_FIBER)
+			return -EMFILE;
+		return SIM_FDS_HIGH + fiber * SIM_FDS_PER_FIBER + table.high[fiber]++;
+	}
+	sim_write(&table.taken, "take lowest");
+	for (int fd = MAX(from, STANDARD); fd < SIM_FDS_HIGH; fd++) {
+		if (table.taken[fd])
+			continue;
+		table.taken[fd] = true;
+		return fd;
+	}
 	return -EMFILE;
+}
+
+static void number_give(int fd)
+{
+	if (fd >= SIM_FDS_HIGH)
+		return;
+	sim_write(&table.taken, "give back");
+	table.taken[fd] = false;
 }
 
 int sim_fd_install(struct sim_file *f, int from, bool cloexec)
 {
-	int fd;
+	int fd = number_take(from);
 
-	sim_write(&table, "take descriptor");
-	fd = from < 0 || from >= SIM_FDS ? -EINVAL : lowest_free(from);
 	if (fd < 0) {
 		sim_file_put(f);
 		return fd;
 	}
+	explore_name(&table.entry[fd], "descriptor %d", fd);
+	sim_write(&table.entry[fd], "install");
 	table.entry[fd] = sim_file_number(f) + 1;
 	table.cloexec[fd] = cloexec;
 	table.kept[fd] = false;
@@ -107,7 +135,7 @@ const char *sim_fd_left(int *fd)
 	return NULL;
 }
 
-/* The table was announced. */
+/* The number was announced. */
 static void drop(int fd)
 {
 	struct sim_file *f = &table.file[table.entry[fd] - 1];
@@ -116,27 +144,35 @@ static void drop(int fd)
 	sim_file_put(f);
 }
 
+static int close_number(int fd, const char *how)
+{
+	if (fd < 0 || fd >= SIM_FDS)
+		return -EBADF;
+	sim_write(&table.entry[fd], how);
+	if (!is_open(fd))
+		return -EBADF;
+	drop(fd);
+	number_give(fd);
+	return 0;
+}
+
 int host_close(int fd)
 {
 	SIM_CALL();
 	CONTEXT_MAY_BLOCK("close");
-	sim_write(&table, "close");
-	if (!is_open(fd))
-		return -EBADF;
-	drop(fd);
-	return 0;
+	return close_number(fd, "close");
 }
 
 static int close_range(u32 first, u32 last, u32 flags, bool spare_kept)
 {
-	sim_write(&table, "close_range");
+	sim_read(&table.taken, "close_range");
 	for (u32 fd = first; fd <= last && fd < SIM_FDS; fd++) {
 		if (!table.entry[fd] || (spare_kept && table.kept[fd]))
 			continue;
 		if (flags & CLOSE_RANGE_CLOEXEC)
 			table.cloexec[fd] = true;
 		else
-			drop(fd);
+			close_number(fd, "close_range");
 	}
 	return 0;
 }
@@ -178,15 +214,21 @@ int host_sys_dup(int fd)
 int host_sys_dup3(int oldfd, int newfd, int flags)
 {
 	SIM_CALL();
-	sim_write(&table, "dup3");
+	struct sim_file *f = sim_fd(oldfd);
+
 	if (oldfd == newfd || (flags & ~O_CLOEXEC))
 		return -EINVAL;
-	if (!is_open(oldfd) || newfd < 0 || newfd >= SIM_FDS)
+	if (!f || newfd < 0 || newfd >= SIM_FDS)
 		return -EBADF;
-	table.file[table.entry[oldfd] - 1].refs++;
+	f->refs++;
+	if (newfd < SIM_FDS_HIGH) {
+		sim_write(&table.taken, "take");
+		table.taken[newfd] = true;
+	}
+	sim_write(&table.entry[newfd], "dup3");
 	if (table.entry[newfd])
 		drop(newfd);
-	table.entry[newfd] = table.entry[oldfd];
+	table.entry[newfd] = sim_file_number(f) + 1;
 	table.cloexec[newfd] = flags & O_CLOEXEC;
 	table.kept[newfd] = false;
 	return newfd;

@@ -116,9 +116,9 @@ int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u
 void host_sleeper_kick(struct host_sleeper *s)
 {
 	SIM_CALL();
-	sim_write(&s->sleeping, "kick");
-	s->sleeping.v++;
+	/* One step: who looked before it and is about to sleep finds the word changed. */
 	explore_wake(&s->sleeping, ~0u);
+	s->sleeping.v++;
 }
 
 /* --- facts ----------------------------------------------------------------------------------------------------------------- */

@@ -1,197 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The simulated address space: host_sim.h. Two kinds of objects of the explorer lie here: the address space as a whole (what is
- * mapped where: mappings write, queries read) and each page (its presence: whoever takes it away writes, whoever uses it reads).
+ * Mappings of the simulated host: host_sim.h. What is mapped where is one object, the address space: calls that change it write it
+ * and queries read it. A call first changes what queries see, in one step, then page by page what accesses meet.
  */
 #include <errno.h>
-#include <linux/falloc.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/context.h"
-#include "explore/kvm/host_sim.h"
+#include "explore/kvm/host_mm.h"
 #include "host/fd.h"
 #include "host/passthrough.h"
 #include "host/vma.h"
 
-#include "engine/engine.h"
-
 #define MADV_POISON 100 /* MADV_HWPOISON */
-#define NR_TRACES   512
-
-static struct {
-	bool mapped;
-	u32 used[SIM_ZONES]; /* pages given out */
-	struct sim_page page[SIM_PAGES];
-	struct {
-		struct site there, gone;
-		const char *how;
-	} trace[NR_TRACES];
-	unsigned nr_traces;
-	char space; /* the address space, as an object */
-} mm;
-
-/* The first pages of a zone stay free, so that no host address is congruent with a guest's by chance. */
-#define FIRST 5u
-
-void sim_mm_begin(void)
-{
-	if (!mm.mapped) {
-		void *p = mmap(
-			(void *)(uintptr_t)SIM_BASE, SIM_PAGES * SIM_PAGE, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-
-		if (p != (void *)(uintptr_t)SIM_BASE)
-			abort();
-		mm.mapped = true;
-	}
-	for (unsigned z = 0; z < SIM_ZONES; z++) {
-		if (mm.used[z] > FIRST)
-			memset(&mm.page[z * SIM_ZONE_PAGES], 0, mm.used[z] * sizeof(mm.page[0]));
-		mm.used[z] = FIRST;
-	}
-	mm.nr_traces = 0;
-	explore_name(&mm.space, "address space");
-}
-
-static u64 address_of(const struct sim_page *p)
-{
-	return SIM_BASE + (p - mm.page) * SIM_PAGE;
-}
-
-struct sim_page *sim_page(u64 addr)
-{
-	u64 i = (addr - SIM_BASE) / SIM_PAGE;
-
-	return i < SIM_PAGES ? &mm.page[i] : NULL;
-}
-
-char *sim_memory(const struct sim_page *p)
-{
-	return (char *)(uintptr_t)(SIM_BASE + p->home * SIM_PAGE);
-}
-
-void sim_trace(struct sim_page *p, const char *how)
-{
-	if (!p->trace) {
-		if (mm.nr_traces == NR_TRACES)
-			return;
-		p->trace = ++mm.nr_traces;
-		memset(&mm.trace[p->trace - 1], 0, sizeof(mm.trace[0]));
-	}
-	engine_site(engine_current, sim_caller(),
-		    how ? &mm.trace[p->trace - 1].gone : &mm.trace[p->trace - 1].there);
-	mm.trace[p->trace - 1].how = how;
-}
-
-void sim_stale_access(u64 addr, const struct sim_page *p, bool write)
-{
-	struct violation v = {.kind = BAD_STALE_TRANSLATION};
-	const char *how = p->trace ? mm.trace[p->trace - 1].how : NULL;
-
-	snprintf(v.message, sizeof(v.message),
-		 "the guest %s a host page after %s had taken it away",
-		 write ? "writes to" : "reads", how ? how : "a change of its protection");
-	engine_describe((uintptr_t)p, v.object, sizeof(v.object));
-	engine_site(engine_current, sim_caller(), &v.site);
-	if (p->trace) {
-		v.other[0] = mm.trace[p->trace - 1].gone;
-		v.other_what[0] = "taken away by";
-		v.other[1] = mm.trace[p->trace - 1].there;
-		v.other_what[1] = "made present by";
-		v.nr_others = 2;
-	}
-	engine_violation(&v);
-}
-
-/* Under the page's write, which the caller has announced. */
-static void revoke(struct sim_page *p, const char *how)
-{
-	if (!(p->flags & SIM_PRESENT))
-		return;
-	p->flags = (p->flags & ~SIM_PRESENT) | SIM_REVOKED;
-	sim_trace(p, how);
-}
-
-static void announce_revoke(struct sim_page *p, const char *how)
-{
-	sim_write(p, how);
-	revoke(p, how);
-}
-
-void sim_revoke_file(unsigned file, u64 first, u64 last, const char *how)
-{
-	for (unsigned z = 0; z < SIM_ZONES; z++) {
-		for (u32 i = FIRST; i < mm.used[z]; i++) {
-			struct sim_page *p = &mm.page[z * SIM_ZONE_PAGES + i];
-
-			if (p->file != file + 1 || p->file_page < first || p->file_page >= last)
-				continue;
-			announce_revoke(p, how);
-		}
-	}
-}
-
-int sim_populate(u64 addr, bool write)
-{
-	struct sim_page *p = sim_page(addr);
-	u16 need = write ? SIM_MAPPED | SIM_W : SIM_MAPPED | SIM_R;
-
-	if (!p)
-		return -EFAULT;
-	sim_read(p, "look at host page");
-	if ((p->flags & (need | SIM_PRESENT)) == (need | SIM_PRESENT))
-		return 0;
-	/* What it does to the page is a step of its own: others may use a page that is there meanwhile. */
-	sim_write(p, "populate host page");
-	if ((p->flags & need) != need)
-		return -EFAULT;
-	if (p->file && p->file_page >= (sim_file(p->file - 1)->size + SIM_PAGE - 1) / SIM_PAGE)
-		return -EFAULT;
-	p->flags = (p->flags | SIM_PRESENT) & ~SIM_REVOKED;
-	sim_trace(p, NULL);
-	return 0;
-}
-
-void sim_content(void *addr, unsigned pages)
-{
-	for (unsigned i = 0; i < pages; i++)
-		sim_page((uintptr_t)addr + i * SIM_PAGE)->flags |= SIM_CONTENT;
-}
-
-/* --- mappings -------------------------------------------------------------------------------------------------------------- */
 
 /* Fresh pages of the caller's zone, with one unused after them, so that mappings do not merge. 0: no room. */
 static u32 pages_take(u32 nr)
 {
 	unsigned z = explore_self();
-	u32 at = mm.used[z];
+	u32 at = sim_mm.used[z];
 
 	if (nr >= SIM_ZONE_PAGES - at)
 		return 0;
-	mm.used[z] = at + nr + 1;
+	sim_mm.used[z] = at + nr + 1;
 	return z * SIM_ZONE_PAGES + at;
 }
 
-static void page_forget(struct sim_page *p)
+/* A step of its own. What queries see is changed by the caller, in one step for all of a call. */
+static void unmap_page(struct sim_page *p, const char *how)
 {
-	struct sim_file *f = p->file ? sim_file(p->file - 1) : NULL;
+	struct sim_file *f;
 
+	if (!(p->flags & SIM_MAPPED))
+		return;
+	sim_revoke(p, how);
+	f = p->file ? sim_file(p->file - 1) : NULL;
 	p->flags &= SIM_REVOKED;
 	p->file = 0;
 	if (f)
 		sim_file_put(f);
-}
-
-/* The caller has announced what it does to the address space. */
-static void unmap_page(struct sim_page *p, const char *how)
-{
-	if (!(p->flags & SIM_MAPPED))
-		return;
-	announce_revoke(p, how);
-	page_forget(p);
 }
 
 static u16 flags_of(int prot, int flags)
@@ -211,21 +59,23 @@ static bool window_make(struct sim_file *f)
 		return false;
 	f->window = at;
 	for (u32 i = at; i < at + nr; i++) {
-		mm.page[i].window = true;
-		mm.page[i].home = i;
-		memset(sim_memory(&mm.page[i]), 0, SIM_PAGE);
+		sim_mm.page[i].window = true;
+		sim_mm.page[i].home = i;
+		memset(sim_memory(&sim_mm.page[i]), 0, SIM_PAGE);
 	}
 	return true;
 }
 
-/* Where in the window nobody maps anything yet, or 0. */
+/* Where in the window nothing was mapped yet, or 0. The caller has announced the file. */
 static u32 window_free(const struct sim_file *f, u32 file_page, u32 nr)
 {
 	if ((u64)file_page + nr > (f->size + SIM_PAGE - 1) / SIM_PAGE)
 		return 0;
 	for (u32 i = 0; i < nr; i++)
-		if (mm.page[f->window + file_page + i].flags)
+		if (sim_mm.page[f->window + file_page + i].given)
 			return 0;
+	for (u32 i = 0; i < nr; i++)
+		sim_mm.page[f->window + file_page + i].given = true;
 	return f->window + file_page;
 }
 
@@ -235,16 +85,16 @@ static bool map_page(struct sim_page *p, u16 flags, struct sim_file *f, u32 file
 
 	p->flags = flags | (p->flags & SIM_REVOKED);
 	p->file_page = file_page;
-	explore_name(p, "host page %u.%u", (u32)(p - mm.page) / SIM_ZONE_PAGES,
-		     (u32)(p - mm.page) % SIM_ZONE_PAGES);
+	explore_name(p, "host page %u.%u", (u32)(p - sim_mm.page) / SIM_ZONE_PAGES,
+		     (u32)(p - sim_mm.page) % SIM_ZONE_PAGES);
 	if (f) {
 		p->file = sim_file_number(f) + 1;
 		f->refs++;
 		/* Beyond its end there is nothing: a touch would be SIGBUS. */
-		p->home = file_page < nr ? f->window + file_page : (u32)(p - mm.page);
+		p->home = file_page < nr ? f->window + file_page : (u32)(p - sim_mm.page);
 		return true;
 	}
-	p->home = p - mm.page;
+	p->home = p - sim_mm.page;
 	if (p->window) {
 		p->home = pages_take(1);
 		if (!p->home)
@@ -255,10 +105,21 @@ static bool map_page(struct sim_page *p, u16 flags, struct sim_file *f, u32 file
 	return true;
 }
 
-static void *map_at(u32 at, u32 nr, u16 flags, struct sim_file *f, u32 file_page)
+/* What queries see. */
+static void show(u32 at, u32 nr, u16 flags, const struct sim_file *f, u32 file_page)
 {
 	for (u32 i = 0; i < nr; i++)
-		if (!map_page(&mm.page[at + i], flags, f, file_page + i))
+		sim_mm.page[at + i].vma = (struct sim_vma){.flags = flags,
+							   .file = f ? sim_file_number(f) + 1 : 0,
+							   .file_page = file_page + i};
+}
+
+/* Pages that nobody else knows yet. */
+static void *map_fresh(u32 at, u32 nr, u16 flags, struct sim_file *f, u32 file_page)
+{
+	show(at, nr, flags, f, file_page);
+	for (u32 i = 0; i < nr; i++)
+		if (!map_page(&sim_mm.page[at + i], flags, f, file_page + i))
 			return (void *)(intptr_t)-ENOMEM;
 	return (void *)(uintptr_t)(SIM_BASE + at * SIM_PAGE);
 }
@@ -274,13 +135,20 @@ static void *map_fixed(u64 addr, u32 nr, u16 flags, struct sim_file *f, u32 file
 
 	if (!range_ok(addr, nr * SIM_PAGE))
 		return (void *)(intptr_t)-EINVAL;
-	sim_write(&mm.space, "mmap");
-	for (u32 i = 0; i < nr; i++) {
-		if ((mm.page[at + i].flags & SIM_MAPPED) && !replace)
+	sim_write(&sim_mm.space, "mmap");
+	for (u32 i = 0; i < nr; i++)
+		if (sim_mm.page[at + i].vma.flags && !replace)
 			return (void *)(intptr_t)-EEXIST;
-		unmap_page(&mm.page[at + i], "mmap");
+	show(at, nr, flags, f, file_page);
+	for (u32 i = 0; i < nr; i++) {
+		struct sim_page *p = &sim_mm.page[at + i];
+
+		unmap_page(p, "mmap");
+		sim_write(p, "mmap");
+		if (!map_page(p, flags, f, file_page + i))
+			return (void *)(intptr_t)-ENOMEM;
 	}
-	return map_at(at, nr, flags, f, file_page);
+	return (void *)(uintptr_t)addr;
 }
 
 void *host_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset)
@@ -314,7 +182,7 @@ void *host_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset)
 		at = pages_take(nr);
 	if (!at)
 		return (void *)(intptr_t)-ENOMEM;
-	return map_at(at, nr, flags_of(prot, flags), f, offset / SIM_PAGE);
+	return map_fresh(at, nr, flags_of(prot, flags), f, offset / SIM_PAGE);
 }
 
 int host_munmap(void *addr, size_t len)
@@ -323,7 +191,8 @@ int host_munmap(void *addr, size_t len)
 	CONTEXT_MAY_BLOCK("munmap");
 	if (!range_ok((uintptr_t)addr, len))
 		return -EINVAL;
-	sim_write(&mm.space, "munmap");
+	sim_write(&sim_mm.space, "munmap");
+	show(((uintptr_t)addr - SIM_BASE) / SIM_PAGE, (len + SIM_PAGE - 1) / SIM_PAGE, 0, NULL, 0);
 	for (u64 a = (uintptr_t)addr; a < (uintptr_t)addr + len; a += SIM_PAGE)
 		unmap_page(sim_page(a), "munmap");
 	return 0;
@@ -337,12 +206,16 @@ int host_mprotect(void *addr, size_t len, int prot)
 	CONTEXT_MAY_BLOCK("mprotect");
 	if (!range_ok((uintptr_t)addr, len ? len : 1))
 		return -EINVAL;
-	sim_write(&mm.space, "mprotect");
+	sim_write(&sim_mm.space, "mprotect");
+	for (u64 a = (uintptr_t)addr; a < (uintptr_t)addr + len; a += SIM_PAGE)
+		if (!sim_page(a)->vma.flags)
+			return -ENOMEM;
+	for (u64 a = (uintptr_t)addr; a < (uintptr_t)addr + len; a += SIM_PAGE)
+		sim_page(a)->vma.flags =
+			(sim_page(a)->vma.flags & ~(SIM_R | SIM_W | SIM_X)) | rights;
 	for (u64 a = (uintptr_t)addr; a < (uintptr_t)addr + len; a += SIM_PAGE) {
 		struct sim_page *p = sim_page(a);
 
-		if (!(p->flags & SIM_MAPPED))
-			return -ENOMEM;
 		sim_write(p, "mprotect");
 		p->flags = (p->flags & ~(SIM_R | SIM_W | SIM_X)) | rights;
 		sim_trace(p, "mprotect");
@@ -361,9 +234,9 @@ int host_madvise(void *addr, size_t len, int advice)
 	for (u64 a = (uintptr_t)addr; a < (uintptr_t)addr + len; a += SIM_PAGE) {
 		struct sim_page *p = sim_page(a);
 
+		sim_revoke(p, "madvise");
 		if (!(p->flags & SIM_MAPPED))
 			return -ENOMEM;
-		announce_revoke(p, "madvise");
 		/* A private page is zero when it is touched again; a shared one is the file's. */
 		if (!p->file || advice == MADV_REMOVE)
 			memset(sim_memory(p), 0, SIM_PAGE);
@@ -371,39 +244,40 @@ int host_madvise(void *addr, size_t len, int advice)
 	return 0;
 }
 
+/* As a mapping made anew, with what was there. */
 void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new_address)
 {
 	SIM_CALL();
-	u32 nr = (new_size + SIM_PAGE - 1) / SIM_PAGE, was = (old_size + SIM_PAGE - 1) / SIM_PAGE,
-	    at;
-	struct sim_page *from = sim_page((uintptr_t)old);
+	u32 nr = (new_size + SIM_PAGE - 1) / SIM_PAGE, was = (old_size + SIM_PAGE - 1) / SIM_PAGE;
+	u32 from = ((uintptr_t)old - SIM_BASE) / SIM_PAGE, at;
 
 	if (!range_ok((uintptr_t)old, old_size) || !new_size ||
 	    (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)))
 		return (void *)(intptr_t)-EINVAL;
-	sim_write(&mm.space, "mremap");
-	for (u32 i = nr; i < was; i++)
-		unmap_page(from + i, "mremap");
-	if (!(flags & MREMAP_FIXED) && nr <= was)
-		return old;
-	if (!(flags & MREMAP_MAYMOVE))
-		return (void *)(intptr_t)-ENOMEM;
-	at = flags & MREMAP_FIXED ? ((uintptr_t)new_address - SIM_BASE) / SIM_PAGE : pages_take(nr);
+	at = flags & MREMAP_FIXED ? ((uintptr_t)new_address - SIM_BASE) / SIM_PAGE : from;
+	if (at == from && nr > was)
+		at = flags & MREMAP_MAYMOVE ? pages_take(nr) : 0;
 	if (!at || at + nr > SIM_PAGES)
 		return (void *)(intptr_t)-ENOMEM;
-	for (u32 i = 0; i < nr; i++) {
-		struct sim_page *p = &mm.page[at + i];
-		struct sim_file *f = from->file ? sim_file(from->file - 1) : NULL;
+	sim_write(&sim_mm.space, "mremap");
+	for (u32 i = 0; i < nr && at != from; i++) {
+		struct sim_page *p = &sim_mm.page[at + i],
+				*o = &sim_mm.page[from + MIN(i, was - 1)];
+		struct sim_file *f = o->file ? sim_file(o->file - 1) : NULL;
+		u32 file_page = o->file_page + (i < was ? 0 : i - was + 1);
 
+		show(at + i, 1, o->vma.flags, f, file_page);
 		unmap_page(p, "mremap");
-		if (!map_page(p, from->flags & ~(SIM_PRESENT | SIM_REVOKED), f,
-			      from->file_page + i))
+		sim_write(p, "mremap");
+		if (!map_page(p, o->vma.flags, f, file_page))
 			return (void *)(intptr_t)-ENOMEM;
 		if (!f && i < was)
-			memcpy(sim_memory(p), sim_memory(from + i), SIM_PAGE);
+			memcpy(sim_memory(p), sim_memory(o), SIM_PAGE);
 	}
-	for (u32 i = 0; i < MIN(nr, was); i++)
-		unmap_page(from + i, "mremap");
+	for (u32 i = at == from ? nr : 0; i < was; i++) {
+		show(from + i, 1, 0, NULL, 0);
+		unmap_page(&sim_mm.page[from + i], "mremap");
+	}
 	return (void *)(uintptr_t)(SIM_BASE + at * SIM_PAGE);
 }
 
@@ -411,31 +285,29 @@ void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, vo
 
 static bool same_mapping(const struct sim_page *a, const struct sim_page *b)
 {
-	u16 flags = SIM_MAPPED | SIM_R | SIM_W | SIM_X | SIM_SHARED;
-
-	return (a->flags & flags) == (b->flags & flags) && a->file == b->file &&
-	       (!a->file || b->file_page - a->file_page == (u32)(b - a));
+	return a->vma.flags == b->vma.flags && a->vma.file == b->vma.file &&
+	       (!a->vma.file || b->vma.file_page - a->vma.file_page == (u32)(b - a));
 }
 
 static void describe(const struct sim_page *p, struct host_vma *out)
 {
 	const struct sim_page *first = p, *last = p;
-	const struct sim_file *f = p->file ? sim_file(p->file - 1) : NULL;
+	const struct sim_file *f = p->vma.file ? sim_file(p->vma.file - 1) : NULL;
 
-	while (first > mm.page && same_mapping(first - 1, first))
+	while (first > sim_mm.page && same_mapping(first - 1, first))
 		first--;
-	while (last + 1 < mm.page + SIM_PAGES && same_mapping(last, last + 1))
+	while (last + 1 < sim_mm.page + SIM_PAGES && same_mapping(last, last + 1))
 		last++;
-	*out = (struct host_vma){.start = address_of(first),
-				 .end = address_of(last) + SIM_PAGE,
-				 .r = p->flags & SIM_R,
-				 .w = p->flags & SIM_W,
-				 .x = p->flags & SIM_X,
-				 .shared = p->flags & SIM_SHARED,
+	*out = (struct host_vma){.start = sim_address(first),
+				 .end = sim_address(last) + SIM_PAGE,
+				 .r = p->vma.flags & SIM_R,
+				 .w = p->vma.flags & SIM_W,
+				 .x = p->vma.flags & SIM_X,
+				 .shared = p->vma.flags & SIM_SHARED,
 				 .page_size = SIM_PAGE,
 				 .dev = f ? 1 : 0,
 				 .inode = f ? f->inode : 0,
-				 .offset = f ? first->file_page * SIM_PAGE : 0};
+				 .offset = f ? first->vma.file_page * SIM_PAGE : 0};
 }
 
 int host_vma_query(u64 addr, struct host_vma *out)
@@ -444,8 +316,8 @@ int host_vma_query(u64 addr, struct host_vma *out)
 	const struct sim_page *p = sim_page(addr);
 
 	CONTEXT_MAY_BLOCK("mapping query");
-	sim_read(&mm.space, "mapping query");
-	if (!p || !(p->flags & SIM_MAPPED))
+	sim_read(&sim_mm.space, "mapping query");
+	if (!p || !p->vma.flags)
 		return -ENOENT;
 	describe(p, out);
 	return 0;
@@ -455,13 +327,13 @@ int host_vma_each(bool (*fn)(void *ctx, const struct host_vma *v), void *ctx)
 {
 	SIM_CALL();
 	CONTEXT_MAY_BLOCK("mapping query");
-	sim_read(&mm.space, "mapping query");
+	sim_read(&sim_mm.space, "mapping query");
 	for (unsigned z = 0; z < SIM_ZONES; z++) {
-		for (u32 i = FIRST; i < mm.used[z];) {
-			const struct sim_page *p = &mm.page[z * SIM_ZONE_PAGES + i];
+		for (u32 i = SIM_FIRST; i < sim_mm.used[z];) {
+			const struct sim_page *p = &sim_mm.page[z * SIM_ZONE_PAGES + i];
 			struct host_vma vma;
 
-			if (!(p->flags & SIM_MAPPED)) {
+			if (!p->vma.flags) {
 				i++;
 				continue;
 			}

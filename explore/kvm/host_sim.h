@@ -62,12 +62,20 @@ enum {
 };
 
 struct sim_page {
+	/* What queries see: changed and read with the address space announced. */
+	struct sim_vma {
+		u16 flags; /* 0: nothing */
+		u16 file;
+		u32 file_page;
+	} vma;
+	/* What accesses meet: with the page announced. */
 	u16 flags;
 	u16 file; /* number + 1, 0: anonymous */
 	u32 file_page;
 	u32 home;    /* index of the page whose memory this is */
 	u16 trace;   /* number + 1 in the table of where it was populated and revoked */
 	bool window; /* its own memory is a file's */
+	bool given;  /* of a window: the address was given to a mapping */
 };
 
 void sim_mm_begin(void);
@@ -87,11 +95,13 @@ __attribute__((noreturn)) void sim_stale_access(u64 addr, const struct sim_page 
 
 /* --- files and descriptors ------------------------------------------------------------------------------------------------- */
 
-#define SIM_FDS		    1024
-#define SIM_FDS_HIGH	    768 /* where the library's own begin */
+#define SIM_FDS		    4096
+#define SIM_FDS_HIGH	    3072 /* where the library's own begin */
+#define SIM_FDS_PER_FIBER   ((SIM_FDS - SIM_FDS_HIGH) / EXPLORE_MAX_FIBERS)
 #define SIM_FILES_PER_FIBER 32
 #define SIM_FILES	    (SIM_FILES_PER_FIBER * EXPLORE_MAX_FIBERS)
 #define SIM_WATCHES	    16
+#define SIM_WATCHERS	    4
 
 enum sim_kind { SIM_NONE, SIM_MEMORY, SIM_EVENT, SIM_POLLER };
 
@@ -106,14 +116,16 @@ struct sim_file {
 	u32 window;  /* first page of its memory, 0: none yet */
 	u64 counter; /* of an eventfd */
 	bool semaphore;
-	struct {
+	u32 polled;		   /* who sleeps on it, without a poller */
+	u16 watcher[SIM_WATCHERS]; /* pollers that watch it: number + 1 */
+	struct sim_watch {
 		u16 file; /* number + 1 */
 		u64 key;
 	} watch[SIM_WATCHES]; /* of a poller */
 };
 
 void sim_fd_begin(void);
-/* NULL: no such descriptor. A visible read of the table. */
+/* NULL: no such descriptor. A visible read of the number. */
 struct sim_file *sim_fd(int fd);
 struct sim_file *sim_file(unsigned number);
 unsigned sim_file_number(const struct sim_file *f);

@@ -13,6 +13,7 @@
 #define PAGE	    4096u
 #define KIT_SLOT_ID 15u
 #define KIT_BITS    39
+#define MAX_FD	    64
 
 /* Only to make a message of what failed. */
 #define NEED(value)                                                                 \
@@ -145,12 +146,16 @@ struct vcpu *kit_vcpu_of(int vcpu)
 	return file_of(vcpu, API_VCPU)->v;
 }
 
-static void set_core(int vcpu, uint64_t offset, uint64_t value)
+static void set_reg(int vcpu, uint64_t id, uint64_t value)
 {
-	struct kvm_one_reg r = {.id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | offset,
-				.addr = (uintptr_t)&value};
+	struct kvm_one_reg r = {.id = id, .addr = (uintptr_t)&value};
 
 	NEED(kit_call(vcpu, KVM_SET_ONE_REG, (uintptr_t)&r));
+}
+
+static void set_core(int vcpu, uint64_t offset, uint64_t value)
+{
+	set_reg(vcpu, KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | offset, value);
 }
 
 #define STR_X0_X3 0xf9000060u
@@ -181,6 +186,46 @@ static void write_code(uint32_t *code)
 	code[TWICE_AT / 4 + 5] = B_BACK_5;
 }
 
+/* The first gibibyte, as normal memory: 39 bits of addresses, so one table with one block. What is not normal has no TLB entries. */
+#define TABLE_AT PAGE
+#define BLOCK_ENTRY     \
+	(1u | 3u << 8 | \
+	 1u << 10) /* attributes 0, EL1 reads and writes, inner shareable, accessed */
+#define TCR                            \
+	(25u | 0x35u << 8 | 1u << 23 | \
+	 2ull << 32) /* cacheable, inner shareable; no upper half; 40 bits out */
+#define SCTLR (0x30d00800u | 1u << 12 | 1u << 2 | 1u)
+
+static void write_table(uint64_t *table)
+{
+	table[0] = BLOCK_ENTRY;
+}
+
+static void use_table(int vcpu)
+{
+	set_reg(vcpu, ARM64_SYS_REG(3, 0, 10, 2, 0), 0xff); /* MAIR_EL1 */
+	set_reg(vcpu, ARM64_SYS_REG(3, 0, 2, 0, 2), TCR);
+	set_reg(vcpu, ARM64_SYS_REG(3, 0, 2, 0, 0), KIT_CODE + TABLE_AT); /* TTBR0_EL1 */
+	set_reg(vcpu, ARM64_SYS_REG(3, 0, 1, 0, 0), SCTLR);
+}
+
+/* The run pages of what was told of, so that a run needs no look at the number but the request's own. */
+static struct kvm_run *run_of[MAX_FD];
+
+/* What the last exit left to do comes with the next KVM_RUN, and steps over its instruction. */
+static void finish_exit(int vcpu)
+{
+	struct kvm_run *run =
+		aptr_load_relaxed(&container_of(kit_vcpu_of(vcpu), struct vm_vcpu, v)->run);
+
+	if (!run)
+		return;
+	run->immediate_exit = 1;
+	if (kit_call(vcpu, KVM_RUN, 0) != -EINTR)
+		explore_fail("setup: KVM_RUN did not leave at once");
+	run->immediate_exit = 0;
+}
+
 static void guest_at(int vm, int vcpu, uint64_t gpa, uint64_t entry)
 {
 	struct vm_mem *m = &kit_vm_of(vm)->mem;
@@ -193,14 +238,19 @@ static void guest_at(int vm, int vcpu, uint64_t gpa, uint64_t entry)
 	code = memslot_find_gfn(memslot_active(m), KIT_CODE / PAGE);
 	srcu_read_unlock(&m->srcu, cookie);
 	if (!code) {
-		page = kit_memory(1);
+		page = kit_memory(2);
 		write_code(page);
-		NEED(kit_slot(vm, KIT_SLOT_ID, KIT_CODE, 1, page, 0));
+		write_table((void *)(page + TABLE_AT / sizeof(*page)));
+		NEED(kit_slot(vm, KIT_SLOT_ID, KIT_CODE, 2, page, 0));
 	}
+	finish_exit(vcpu);
 	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.pc), KIT_CODE + entry);
 	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.regs[2]), gpa);
 	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.regs[3]), mmio);
 	NEED(kit_call(vcpu, KVM_RUN, 0));
+	if (vcpu >= MAX_FD)
+		explore_fail("setup: more descriptors than the kit knows");
+	run_of[vcpu] = aptr_load_relaxed(&container_of(kit_vcpu_of(vcpu), struct vm_vcpu, v)->run);
 }
 
 void kit_guest(int vm, int vcpu, uint64_t gpa, bool write)
@@ -210,13 +260,13 @@ void kit_guest(int vm, int vcpu, uint64_t gpa, bool write)
 
 void kit_guest_twice(int vm, int vcpu, uint64_t gpa)
 {
+	use_table(vcpu);
 	guest_at(vm, vcpu, gpa, TWICE_AT);
 }
 
 int kit_run(int vcpu)
 {
-	const struct kvm_run *run =
-		aptr_load_relaxed(&container_of(kit_vcpu_of(vcpu), struct vm_vcpu, v)->run);
+	const struct kvm_run *run = run_of[vcpu];
 	int r = kit_call(vcpu, KVM_RUN, 0);
 
 	if (r)

@@ -42,6 +42,8 @@ static void name_process(void)
 	explore_name(&mem->list_turn, "mem_process.list_turn");
 	explore_name(&mem->next_mmu_id, "mem_process.next_mmu_id");
 	explore_name(&mem->userfault_any, "mem_process.userfault_any");
+	/* No scenario sets a hook of the tests. */
+	explore_quiet(mem->hook, sizeof(mem->hook));
 }
 
 static void begin(void)
@@ -76,6 +78,7 @@ int main(int argc, char **argv)
 	const char *ranks;
 	struct explore_region state = {state_start, state_end - state_start};
 	struct explore_region local = {local_start, local_end - local_start};
+	struct explore_region arena = {(void *)(uintptr_t)SIM_BASE, SIM_PAGES * SIM_PAGE};
 	struct explore_suite suite = {
 		.program = "anykvm explore",
 		.scenario = kvm_scenarios,
@@ -84,6 +87,8 @@ int main(int argc, char **argv)
 		.nr_regions = 1,
 		.local = &local,
 		.nr_locals = 1,
+		.fixed = &arena,
+		.nr_fixed = 1,
 		.guard = explored_guards,
 		.nr_guards = nr_explored_guards,
 		.begin = begin,

@@ -6,11 +6,11 @@
  * give the plan of the next one, or the end.
  *
  * What an item does is bounded in executions and follows from the plan alone, so plans, results and the end are the same bytes
- * however the items were spread. For this an item must be done in a fresh process (a fork): the graph of lock orders grows with
- * executions.
+ * however the items were spread. For this a piece of work (some items that belong together, so that there are not too many) must be
+ * done in a fresh process (a fork): the graph of lock orders grows with executions.
  *
- * SEARCH_PORTFOLIO here: serial orders and a little DPOR, then DPOR, random schedules, PCT and preemption bounds side by side; the
- * next bound follows when one is exhausted, for as long as DPOR is not. Such a campaign ends by itself only with DPOR or by
+ * SEARCH_PORTFOLIO here: serial orders, a few random ones and a little DPOR; DPOR with random schedules and PCT; DPOR with preemption bounds; the next
+ * bound follows when one is exhausted, for as long as DPOR is not. Such a campaign ends by itself only with DPOR or by
  * options->runs (of each part); whoever runs it may stop after any round.
  */
 #ifndef ANYKVM_EXPLORE_PART_H
@@ -20,18 +20,19 @@
 
 /* The plan of round 0. Uses mode, bound, seed and runs. malloc'ed, as are all texts here. */
 char *part_plan(const struct search_options *o);
-/* How many items it has; 0: not a plan. The round's number in *round (may be NULL). */
+/* How many pieces of work it has, a few items each; 0: not a plan. The round's number in *round (may be NULL). */
 size_t part_items(const char *plan, unsigned *round);
 /*
- * Does an item (0...) of plan and returns its result. of o: limits, progress (false: the item is given up, NULL is returned). *r says
- * what was done in this item: for progress, and r->broken, which makes the result NULL too.
+ * Does a piece (0...) of plan and returns its result. Of o: limits, progress (false: the piece is given up, NULL is returned). *r says
+ * what was done in this piece: for progress, and r->broken, which makes the result NULL too.
  */
 char *part_run(const struct explore_scenario *sc, const struct search_options *o, const char *plan,
-	       size_t item, struct search_result *r);
+	       size_t piece, struct search_result *r);
 /*
- * Unites plan with the results of all its items, which results holds one after another in any order. The next plan in *next, NULL if
- * the search is over. *r has the account so far, as search_run() has it; its violation has only a kind, message and signature: run the
- * schedule again for the rest. False with a message in err: a result is missing, there twice, or of another plan.
+ * Unites plan with the results of all its pieces, which results holds one after another in any order. Those after the first that found
+ * a violation may be missing. The next plan in *next, NULL if the search is over. *r has the account so far, as search_run() has it;
+ * its violation has only a kind, message and signature: run the schedule again for the rest. False with a message in err: a result is
+ * missing, there twice, or of another plan.
  */
 bool part_merge(const char *plan, const char *results, char **next, struct search_result *r,
 		char *err, size_t err_size);

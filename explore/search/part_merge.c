@@ -24,7 +24,18 @@ struct merge {
 	struct search_result *r;
 };
 
-/* The results must be all those of this plan, each once. */
+/* Whether this result has a violation. */
+static bool has_found(const char *result)
+{
+	struct scanner s = {.at = result, .ok = true};
+
+	while (scan_line(&s) && !scan_word(&s, "end"))
+		if (scan_word(&s, "found"))
+			return true;
+	return false;
+}
+
+/* The results must be all those of this plan, each once, up to one with a violation. */
 static bool find_results(struct merge *m, const char *plan, const char *results, char *err,
 			 size_t size)
 {
@@ -41,7 +52,7 @@ static bool find_results(struct merge *m, const char *plan, const char *results,
 		}
 		item = scan_number(&s);
 		of = scan_number(&s);
-		if (!s.ok || of != hash || item >= m->p->nr_items || m->result[item]) {
+		if (!s.ok || of != hash || item >= m->p->nr_active || m->result[item]) {
 			snprintf(err, size, "%s: %.40s",
 				 of != hash ? "the result is of another plan"
 					    : "this result is there twice, or damaged",
@@ -51,11 +62,14 @@ static bool find_results(struct merge *m, const char *plan, const char *results,
 		m->result[item] = s.at;
 		scan_line(&s);
 	}
-	for (uint32_t i = 0; i < m->p->nr_items; i++)
+	for (uint32_t i = 0; i < m->p->nr_active; i++) {
 		if (!m->result[i]) {
 			snprintf(err, size, "the result of item %u is missing", i);
 			return false;
 		}
+		if (has_found(m->result[i]))
+			return true; /* the search is over: what comes after does not count */
+	}
 	return true;
 }
 
@@ -126,10 +140,11 @@ static bool add_nodes(struct merge *m, const struct plan_item *it, struct scanne
 				    .sleep = n.sleep,
 				    .step = n.step,
 				    .before = n.before == NO_FIBER ? MAX_FIBERS : n.before,
-				    .choice = n.choice};
+				    .choice = n.choice,
+				    .weight = weight / (branches(&n) ? branches(&n) : 1)};
+		weight = v.weight;
 		vertex = plan_add_vertex(&m->next, &v);
 		take = n.taken;
-		weight /= branches(&n) ? branches(&n) : 1;
 		scan_line(s);
 		add_branches(m, it, vertex, &n, strncmp(s->at, "node ", 5), weight);
 	}
@@ -150,7 +165,7 @@ static void meet_need(struct merge *m, const struct plan_item *it, uint32_t vert
 		int f = __builtin_ctz(left);
 
 		plan_add_branch(&m->next, it->tree, vertex, f,
-				tree_asleep(m->p->tree[it->tree].kind, &n, v->todo), 0);
+				tree_asleep(m->p->tree[it->tree].kind, &n, v->todo), v->weight);
 		v->todo |= BIT(f);
 		if (!all)
 			return;
@@ -199,14 +214,24 @@ static bool take_found(struct merge *m, struct scanner *s, uint64_t runs_before)
 	return scan_line(s);
 }
 
+static uint64_t weights_from(const struct plan *p, uint32_t first)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = first; i < p->nr_items; i++)
+		sum += p->item[i].weight;
+	return sum;
+}
+
 /* One part of every result at a time: nodes before needs, since a need is met by what another item has added. */
 static bool unite(struct merge *m)
 {
-	for (uint32_t i = 0; i < m->p->nr_items; i++) {
+	for (uint32_t i = 0; i < m->p->nr_active; i++) {
 		const struct plan_item *it = &m->p->item[i];
 		struct scanner s = {.at = m->result[i], .ok = true};
 		struct account a;
 		uint64_t before = m->r->runs;
+		uint32_t added;
 
 		scan_account(&s, &a);
 		scan_line(&s);
@@ -214,19 +239,30 @@ static bool unite(struct merge *m)
 						  : &m->next.account,
 			    &a);
 		m->r->runs += a.runs;
+		added = m->next.nr_items;
 		if (!add_nodes(m, it, &s))
 			return false;
+		if (it->kind == ITEM_TREE)
+			m->next.tree[it->tree].finished +=
+				it->weight - weights_from(&m->next, added);
 		m->result[i] = s.at;
 		while (scan_word(&s, "need"))
 			scan_line(&s);
-		if (m->r->verdict != SEARCH_FOUND && !take_found(m, &s, before))
+		if (!take_found(m, &s, before))
 			return false;
+		if (m->r->verdict == SEARCH_FOUND)
+			return true;
 	}
-	for (uint32_t i = 0; i < m->p->nr_items; i++) {
+	for (uint32_t i = 0; i < m->p->nr_active; i++) {
 		struct scanner s = {.at = m->result[i], .ok = true};
 
 		if (!meet_needs(m, &m->p->item[i], &s))
 			return false;
+	}
+	for (uint32_t i = m->p->nr_active; i < m->p->nr_items; i++) {
+		const struct plan_item *it = &m->p->item[i];
+
+		plan_add_branch(&m->next, it->tree, it->vertex, it->take, it->asleep, it->weight);
 	}
 	return true;
 }
@@ -272,19 +308,6 @@ static void judge_trees(struct merge *m)
 	}
 }
 
-/* Share of a tree that no item is left for. */
-static double share_done(const struct plan *p, unsigned tree)
-{
-	uint64_t left = 0;
-
-	if (p->tree[tree].state == TREE_EXHAUSTED)
-		return 1;
-	for (uint32_t i = 0; i < p->nr_items; i++)
-		if (p->item[i].kind == ITEM_TREE && p->item[i].tree == tree)
-			left += p->item[i].weight;
-	return 1 - (double)left / WHOLE_TREE;
-}
-
 static void sum_up(struct merge *m)
 {
 	struct search_result *r = m->r;
@@ -306,7 +329,7 @@ static void sum_up(struct merge *m)
 			if (t->state == TREE_EXHAUSTED && !t->account.limit_hit &&
 			    (r->bound == ~0u || t->bound > r->bound))
 				r->bound = t->bound;
-		r->done = share_done(p, i);
+		r->done = plan_share(p, i);
 		if (p->o.mode == SEARCH_PORTFOLIO)
 			r->mode = t->kind == TREE_DPOR ? SEARCH_DPOR : SEARCH_PREEMPTIONS;
 	}
@@ -327,6 +350,7 @@ static char *print_next(struct merge *m)
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
+	plan_arrange(&m->next);
 	plan_print(out, &m->next);
 	fclose(out);
 	return text;

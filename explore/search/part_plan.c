@@ -6,25 +6,36 @@
 
 #include <stdlib.h>
 
+#include "search/memory.h"
 #include "search/plan.h"
 
-#define RANDOM_RUNS    1000
-#define RANDOM_EVENTS  1000000 /* of each of random and PCT */
-#define RANDOM_LEAST   50
-#define RANDOM_PIECES  4
-#define PCT_DEPTH      4
-#define EASY_BOUNDS    3 /* 0, 1, 2 are walked side by side */
-#define SAMPLING_ROUND 2 /* until then DPOR is alone: small scenarios are proved by then */
+#define RANDOM_RUNS	   1000
+#define RANDOM_EVENTS	   1000000 /* of each of random and PCT */
+#define RANDOM_FIRST	   30	   /* in the first round, of each of random and PCT of that depth */
+#define RANDOM_FIRST_DEPTH 3
+#define RANDOM_LEAST	   50
+#define RANDOM_PIECES	   4
+#define PCT_DEPTH	   4
+#define EASY_BOUNDS	   3 /* 0, 1, 2 come before the rest of DPOR */
+#define SAMPLING_ROUND	   1
+#define BOUNDS_ROUND	   2   /* at the earliest: many scenarios are proved by DPOR before */
+#define SHARE_IN_REACH	   0.2 /* DPOR goes on alone if it has done that much of its tree by then, */
+#define PATIENCE	   8   /* up to that round */
+#define PIECES		   128
+#define FIRST_RUNS	   1024
+#define ROUND_RUNS	   16384 /* of all items of trees together, about; grows with the rounds */
+#define LEAST_RUNS	   32
+#define MOST_RUNS	   4096
 
-/* Executions of an item of a tree. */
-static uint64_t tree_budget(unsigned round)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-	return round < 3 ? 64u << 2 * round : 4096;
+	return a < b ? a : b;
 }
 
-static void add_random(struct plan *p, uint64_t depth, uint64_t runs)
+/* Runs first to first + runs - 1. */
+static void add_random(struct plan *p, uint64_t depth, uint64_t first, uint64_t runs)
 {
-	unsigned pieces = runs < RANDOM_PIECES ? 1 : RANDOM_PIECES;
+	unsigned pieces = runs < RANDOM_PIECES * RANDOM_LEAST ? 1 : RANDOM_PIECES;
 
 	for (unsigned i = 0; i < pieces; i++) {
 		struct plan_item *it = plan_add_item(p);
@@ -32,8 +43,8 @@ static void add_random(struct plan *p, uint64_t depth, uint64_t runs)
 		it->kind = ITEM_RANDOM;
 		it->depth = depth;
 		it->seed = p->o.mode == SEARCH_PORTFOLIO ? p->o.seed + depth : p->o.seed;
-		it->first = runs * i / pieces;
-		it->runs = runs * (i + 1) / pieces - it->first;
+		it->first = first + runs * i / pieces;
+		it->runs = first + runs * (i + 1) / pieces - it->first;
 		it->vertex = NO_VERTEX;
 	}
 }
@@ -57,7 +68,6 @@ void plan_add_branch(struct plan *p, uint64_t tree, uint32_t vertex, uint32_t ta
 	it->take = take;
 	it->asleep = asleep;
 	it->weight = weight;
-	it->runs = tree_budget(p->round);
 }
 
 static void add_tree(struct plan *p, enum tree_kind kind, unsigned bound)
@@ -86,16 +96,18 @@ static void add_first(struct plan *p)
 	switch (p->o.mode) {
 	case SEARCH_PORTFOLIO:
 		add_serial(p);
+		add_random(p, 0, 0, least(RANDOM_FIRST, runs));
+		add_random(p, RANDOM_FIRST_DEPTH, 0, least(RANDOM_FIRST, runs));
 		add_tree(p, TREE_DPOR, 0);
 		break;
 	case SEARCH_SERIAL:
 		add_serial(p);
 		break;
 	case SEARCH_RANDOM:
-		add_random(p, 0, runs);
+		add_random(p, 0, 0, runs);
 		break;
 	case SEARCH_PCT:
-		add_random(p, p->o.bound ? p->o.bound : 1, runs);
+		add_random(p, p->o.bound ? p->o.bound : 1, 0, runs);
 		break;
 	case SEARCH_PREEMPTIONS:
 		add_tree(p, TREE_PREEMPTIONS, p->o.bound);
@@ -112,26 +124,98 @@ static void add_first(struct plan *p)
 	}
 }
 
-/* DPOR alone is not enough: what else the portfolio has. */
+/*
+ * DPOR alone is not enough: what else the portfolio has. Bounds come when DPOR is far from its end, one when the one before is
+ * exhausted.
+ */
 void plan_add_more(struct plan *p)
 {
-	unsigned last = p->nr_trees - 1;
+	const struct plan_tree *last = &p->tree[p->nr_trees - 1];
 
-	if (p->o.mode != SEARCH_PORTFOLIO || p->round < SAMPLING_ROUND)
+	if (p->o.mode != SEARCH_PORTFOLIO)
 		return;
 	if (p->round == SAMPLING_ROUND) {
 		uint64_t runs = random_runs(p, p->tree[0].account.max_events);
 
 		for (unsigned depth = 0; depth <= PCT_DEPTH; depth++)
-			add_random(p, depth, runs);
-		for (unsigned bound = 0; bound < EASY_BOUNDS; bound++)
-			add_tree(p, TREE_PREEMPTIONS, bound);
-		return;
+			add_random(p, depth, RANDOM_FIRST, runs);
 	}
-	for (unsigned i = 1; i <= last; i++)
-		if (p->tree[i].state != TREE_EXHAUSTED || p->tree[i].account.limit_hit)
-			return;
-	add_tree(p, TREE_PREEMPTIONS, p->tree[last].bound + 1);
+	if (p->nr_trees == 1 && p->round >= BOUNDS_ROUND &&
+	    (plan_share(p, 0) < SHARE_IN_REACH || p->round >= PATIENCE))
+		add_tree(p, TREE_PREEMPTIONS, 0);
+	else if (p->nr_trees > 1 && last->state == TREE_EXHAUSTED && !last->account.limit_hit)
+		add_tree(p, TREE_PREEMPTIONS, last->bound + 1);
+}
+
+/* Whether something is done for that tree in this round: DPOR waits for the first bounds. */
+static bool has_turn(const struct plan *p, unsigned tree)
+{
+	const struct plan_tree *last = &p->tree[p->nr_trees - 1];
+
+	if (p->tree[tree].state != TREE_OPEN)
+		return false;
+	return tree == p->nr_trees - 1u || last->state != TREE_OPEN || last->bound >= EASY_BOUNDS;
+}
+
+/* Gives the items of a tree what they may do; those that get nothing rest until a later round. */
+static void allow(struct plan *p, unsigned tree, uint64_t allowance)
+{
+	uint64_t nr = 0, runs;
+
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		nr += p->item[i].kind == ITEM_TREE && p->item[i].tree == tree;
+	runs = allowance / (nr ? nr : 1);
+	runs = runs < LEAST_RUNS ? LEAST_RUNS : runs > MOST_RUNS ? MOST_RUNS : runs;
+	for (uint32_t i = 0; i < p->nr_items; i++) {
+		struct plan_item *it = &p->item[i];
+
+		if (it->kind != ITEM_TREE || it->tree != tree)
+			continue;
+		it->runs = allowance ? runs : 0;
+		allowance -= least(allowance, runs);
+	}
+}
+
+void plan_arrange(struct plan *p)
+{
+	struct plan_item *in_order = memory_get(p->nr_items * sizeof(*in_order));
+	uint64_t allowance = p->round ? ROUND_RUNS * (1 + p->round / 2) : FIRST_RUNS;
+	uint32_t n = 0, turns = 0;
+
+	for (unsigned i = 0; i < p->nr_trees; i++)
+		turns += has_turn(p, i);
+	for (unsigned i = 0; i < p->nr_trees; i++)
+		allow(p, i, has_turn(p, i) ? allowance / turns : 0);
+	/* Sampling first: it finds early. */
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		if (p->item[i].kind != ITEM_TREE)
+			in_order[n++] = p->item[i];
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		if (p->item[i].kind == ITEM_TREE && p->item[i].runs)
+			in_order[n++] = p->item[i];
+	p->nr_active = n;
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		if (!p->item[i].runs && p->item[i].kind == ITEM_TREE)
+			in_order[n++] = p->item[i];
+	free(p->item);
+	p->item = in_order;
+	p->item_room = p->nr_items;
+}
+
+size_t plan_pieces(size_t nr_active)
+{
+	return nr_active < PIECES ? nr_active : PIECES;
+}
+
+bool plan_piece(size_t nr_active, size_t piece, size_t *first, size_t *end)
+{
+	size_t pieces = plan_pieces(nr_active);
+
+	if (piece >= pieces)
+		return false;
+	*first = nr_active * piece / pieces;
+	*end = nr_active * (piece + 1) / pieces;
+	return true;
 }
 
 char *part_plan(const struct search_options *o)
@@ -142,6 +226,7 @@ char *part_plan(const struct search_options *o)
 	FILE *out = open_memstream(&text, &size);
 
 	add_first(&p);
+	plan_arrange(&p);
 	plan_print(out, &p);
 	fclose(out);
 	plan_free(&p);
@@ -155,7 +240,7 @@ size_t part_items(const char *plan, unsigned *round)
 
 	if (!plan_parse(&p, plan))
 		return 0;
-	n = p.nr_items;
+	n = plan_pieces(p.nr_active);
 	if (round)
 		*round = p.round;
 	plan_free(&p);

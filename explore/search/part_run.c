@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Doing one item of a plan. The result is lines of numbers:
+ * Doing some items of a plan. The result of each is lines of numbers:
  *
  *	result ITEM PLAN... account		PLAN: hash of the plan's text
  *	node CHOICE TAKEN ENABLED BEFORE TODO DONE SLEEP STEP
@@ -68,48 +68,112 @@ static void print_found(FILE *out, const struct explore_scenario *sc, const stru
 	free(schedule);
 }
 
-char *part_run(const struct explore_scenario *sc, const struct search_options *o, const char *plan,
-	       size_t item, struct search_result *r)
+/* Progress of a piece is that of the item under way and of those done. */
+struct piece {
+	const struct search_options *o;
+	struct search_result *sum;
+};
+
+static void add_up(struct search_result *sum, const struct search_result *r)
 {
-	struct search_options options = {.limits = o->limits,
-					 .progress = o->progress,
-					 .arg = o->arg,
+	sum->runs += r->runs;
+	sum->abandoned += r->abandoned;
+	sum->events += r->events;
+	sum->classes += r->classes;
+	sum->seconds += r->seconds;
+	sum->max_events = r->max_events > sum->max_events ? r->max_events : sum->max_events;
+	sum->limit_hit |= r->limit_hit;
+	sum->interrupted |= r->interrupted;
+}
+
+static bool tell_progress(void *arg, const struct search_result *so_far)
+{
+	struct piece *piece = arg;
+	struct search_result all = *piece->sum;
+
+	add_up(&all, so_far);
+	return !piece->o->progress || piece->o->progress(piece->o->arg, &all);
+}
+
+static void print_account(FILE *out, const struct search_result *r)
+{
+	struct account a = {.runs = r->runs,
+			    .abandoned = r->abandoned,
+			    .events = r->events,
+			    .classes = r->classes,
+			    .classes_hash = r->classes_hash,
+			    .max_events = r->max_events,
+			    .limit_hit = r->limit_hit};
+
+	account_print(out, &a);
+}
+
+/* False: nothing more is to be done in this piece. */
+static bool run_item(FILE *out, const struct explore_scenario *sc, struct piece *piece,
+		     const struct plan *p, uint32_t i, size_t item, uint64_t hash)
+{
+	struct search_options options = {.limits = piece->o->limits,
+					 .progress = tell_progress,
+					 .arg = piece,
 					 .mode = SEARCH_PORTFOLIO};
-	char *body = NULL, *text = NULL;
-	size_t size;
-	struct plan p;
-	struct plan_item it = {0};
+	struct search_result r;
 	struct drive d;
-	FILE *out;
+	char *body = NULL;
+	size_t size;
+	FILE *lines = open_memstream(&body, &size);
 
-	drive_init(&d, sc, &options, r);
-	if (!plan_parse_item(&p, plan, item, &it)) {
-		snprintf(r->broken, sizeof(r->broken), "the plan has no item %zu", item);
-		return NULL;
-	}
-	out = open_memstream(&body, &size);
-	do_item(out, &d, &p, &it);
-	fclose(out);
+	drive_init(&d, sc, &options, &r);
+	do_item(lines, &d, p, &p->item[i]);
+	fclose(lines);
 	drive_fini(&d);
-	if (!r->broken[0] && !r->interrupted) {
-		struct account a = {.runs = r->runs,
-				    .abandoned = r->abandoned,
-				    .events = r->events,
-				    .classes = r->classes,
-				    .classes_hash = r->classes_hash,
-				    .max_events = r->max_events,
-				    .limit_hit = r->limit_hit};
-
-		out = open_memstream(&text, &size);
-		fprintf(out, "result %zu %" PRIu64, item, plan_hash(plan));
-		account_print(out, &a);
+	add_up(piece->sum, &r);
+	memcpy(piece->sum->broken, r.broken, sizeof(r.broken));
+	if (!r.broken[0] && !r.interrupted) {
+		fprintf(out, "result %zu %" PRIu64, item, hash);
+		print_account(out, &r);
 		fputs(body, out);
-		if (r->verdict == SEARCH_FOUND)
-			print_found(out, sc, r);
+		if (r.verdict == SEARCH_FOUND)
+			print_found(out, sc, &r);
 		fprintf(out, "end %zu\n", item);
-		fclose(out);
 	}
 	free(body);
-	schedule_free(&it.root.path);
-	return text;
+	if (r.verdict == SEARCH_FOUND) {
+		piece->sum->verdict = SEARCH_FOUND;
+		piece->sum->violation = r.violation;
+		piece->sum->schedule = r.schedule;
+		piece->sum->found_at = piece->sum->runs;
+		return false;
+	}
+	search_result_free(&r);
+	return !piece->sum->broken[0] && !piece->sum->interrupted;
+}
+
+char *part_run(const struct explore_scenario *sc, const struct search_options *o, const char *plan,
+	       size_t number, struct search_result *r)
+{
+	struct piece piece = {.o = o, .sum = r};
+	uint64_t hash = plan_hash(plan);
+	size_t size, first = 0, end = 0;
+	char *text = NULL;
+	struct plan p;
+	FILE *out;
+
+	memset(r, 0, sizeof(*r));
+	r->verdict = SEARCH_SEARCHED;
+	r->bound = ~0u;
+	if (!plan_piece(plan_count(plan), number, &first, &end) ||
+	    !plan_parse_items(&p, plan, first, end)) {
+		snprintf(r->broken, sizeof(r->broken), "the plan has no piece %zu", number);
+		return NULL;
+	}
+	out = open_memstream(&text, &size);
+	for (uint32_t i = 0; i < p.nr_items && run_item(out, sc, &piece, &p, i, first + i, hash);
+	     i++)
+		;
+	fclose(out);
+	plan_free(&p);
+	if (!r->broken[0] && !r->interrupted)
+		return text;
+	free(text);
+	return NULL;
 }

@@ -61,6 +61,18 @@ uint64_t plan_hash(const char *text)
 	return h;
 }
 
+double plan_share(const struct plan *p, unsigned tree)
+{
+	uint64_t left = 0;
+
+	if (p->tree[tree].state == TREE_EXHAUSTED)
+		return 1;
+	for (uint32_t i = 0; i < p->nr_items; i++)
+		if (p->item[i].kind == ITEM_TREE && p->item[i].tree == tree)
+			left += p->item[i].weight;
+	return (double)p->tree[tree].finished / (p->tree[tree].finished + left + 1);
+}
+
 static int default_branch(const struct vertex *v)
 {
 	if (v->choice)
@@ -151,20 +163,21 @@ static void number_vertices(struct plan *p)
 
 static void print_vertex(FILE *out, const struct plan *p, const struct vertex *v)
 {
-	fprintf(out, "vertex %u %u %u %u %u %u %u %u %u\n",
+	fprintf(out, "vertex %u %u %u %u %u %u %u %u %u %" PRIu64 "\n",
 		v->parent == NO_VERTEX ? NO_VERTEX : p->vertex[v->parent].kept, v->depth, v->take,
-		v->enabled, v->todo, v->sleep, v->step, v->before, v->choice);
+		v->enabled, v->todo, v->sleep, v->step, v->before, v->choice, v->weight);
 }
 
 void plan_print(FILE *out, struct plan *p)
 {
 	number_vertices(p);
-	fprintf(out, HEAD " %u %u %u %" PRIu64 " %" PRIu64 " %u\n", p->round, p->o.mode, p->o.bound,
-		p->o.seed, p->o.runs, p->nr_items);
+	fprintf(out, HEAD " %u %u %u %" PRIu64 " %" PRIu64 " %u %u\n", p->round, p->o.mode,
+		p->o.bound, p->o.seed, p->o.runs, p->nr_items, p->nr_active);
 	fprintf(out, "account");
 	account_print(out, &p->account);
 	for (unsigned i = 0; i < p->nr_trees; i++) {
-		fprintf(out, "tree %u %u %u", p->tree[i].kind, p->tree[i].bound, p->tree[i].state);
+		fprintf(out, "tree %u %u %u %" PRIu64, p->tree[i].kind, p->tree[i].bound,
+			p->tree[i].state, p->tree[i].finished);
 		account_print(out, &p->tree[i].account);
 	}
 	for (uint32_t i = 0; i < p->nr_items; i++)
@@ -230,6 +243,7 @@ static bool scan_head(struct scanner *s, struct plan *p, uint64_t *items)
 	p->o.seed = scan_number(s);
 	p->o.runs = scan_number(s);
 	*items = scan_number(s);
+	p->nr_active = scan_number(s);
 	if (!scan_line(s) || !scan_word(s, "account"))
 		return false;
 	scan_account(s, &p->account);
@@ -239,9 +253,10 @@ static bool scan_head(struct scanner *s, struct plan *p, uint64_t *items)
 		t->kind = scan_number(s);
 		t->bound = scan_number(s);
 		t->state = scan_number(s);
+		t->finished = scan_number(s);
 		scan_account(s, &t->account);
 	}
-	return s->ok && p->o.mode <= SEARCH_NAIVE;
+	return s->ok && p->o.mode <= SEARCH_NAIVE && p->nr_active <= *items;
 }
 
 static bool scan_path(struct scanner *s, struct tree_root *root)
@@ -282,17 +297,41 @@ static bool scan_item(struct scanner *s, const struct plan *p, struct plan_item 
 	return s->ok && it->tree < p->nr_trees && scan_path(s, &it->root);
 }
 
-bool plan_parse_item(struct plan *p, const char *text, size_t item, struct plan_item *it)
+/* Adds items first to end - 1 of those that follow here. */
+static bool scan_items(struct scanner *s, struct plan *p, size_t first, size_t end)
+{
+	for (size_t i = 0; i < end; i++, scan_line(s)) {
+		struct plan_item it;
+
+		if (i < first)
+			continue;
+		if (!scan_item(s, p, &it)) {
+			schedule_free(&it.root.path);
+			return false;
+		}
+		*plan_add_item(p) = it;
+	}
+	return s->ok;
+}
+
+bool plan_parse_items(struct plan *p, const char *text, size_t first, size_t end)
 {
 	struct scanner s = {.at = text, .ok = true};
 	uint64_t items;
 
-	if (!scan_head(&s, p, &items) || item >= items)
-		return false;
-	for (size_t i = 0; i < item; i++)
-		if (!scan_line(&s))
-			return false;
-	return scan_item(&s, p, it);
+	if (scan_head(&s, p, &items) && end <= items && scan_items(&s, p, first, end))
+		return true;
+	plan_free(p);
+	return false;
+}
+
+size_t plan_count(const char *text)
+{
+	struct scanner s = {.at = text, .ok = true};
+	struct plan p;
+	uint64_t items;
+
+	return scan_head(&s, &p, &items) ? p.nr_active : 0;
 }
 
 static bool scan_vertex(struct scanner *s, struct plan *p)
@@ -308,6 +347,7 @@ static bool scan_vertex(struct scanner *s, struct plan *p)
 	v.step = scan_number(s);
 	v.before = scan_number(s);
 	v.choice = scan_number(s);
+	v.weight = scan_number(s);
 	if (!s->ok || !v.enabled || (v.parent != NO_VERTEX && v.parent >= p->nr_vertices))
 		return false;
 	if (v.depth != (v.parent == NO_VERTEX ? 0 : p->vertex[v.parent].depth + 1))
@@ -317,16 +357,8 @@ static bool scan_vertex(struct scanner *s, struct plan *p)
 
 static bool scan_body(struct scanner *s, struct plan *p, uint64_t items)
 {
-	for (uint64_t i = 0; i < items; i++) {
-		struct plan_item it;
-
-		if (!scan_item(s, p, &it)) {
-			schedule_free(&it.root.path);
-			return false;
-		}
-		*plan_add_item(p) = it;
-		scan_line(s);
-	}
+	if (!scan_items(s, p, 0, items))
+		return false;
 	while (s->ok && scan_word(s, "vertex")) {
 		if (!scan_vertex(s, p))
 			return false;

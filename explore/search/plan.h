@@ -9,7 +9,7 @@
 #include "search/tree.h"
 
 #define PLAN_TREES   64
-#define WHOLE_TREE   (1ull << 62) /* weight of all of a tree */
+#define WHOLE_TREE   (1ull << 56) /* weight of all of a tree */
 #define NO_VERTEX    (~0u)
 #define MAX_VERTICES (1u << 28)
 
@@ -21,6 +21,7 @@ enum tree_state { TREE_OPEN, TREE_EXHAUSTED, TREE_STOPPED };
 
 struct plan_tree {
 	unsigned kind, bound, state;
+	uint64_t finished; /* weight of what is behind us */
 	struct account account;
 };
 
@@ -32,7 +33,8 @@ struct vertex {
 	uint32_t enabled, todo, sleep, step;
 	uint32_t before; /* fiber, MAX_FIBERS: none */
 	uint32_t choice;
-	uint32_t kept; /* not text: in the next plan under this number */
+	uint64_t weight; /* of each branch */
+	uint32_t kept;	 /* not text: in the next plan under this number */
 };
 
 enum item_kind { ITEM_SERIAL, ITEM_RANDOM, ITEM_TREE, NR_ITEM_KINDS };
@@ -55,6 +57,7 @@ struct plan {
 	unsigned nr_trees;
 	struct plan_item *item;
 	uint32_t nr_items, item_room;
+	uint32_t nr_active; /* the first of them: to be done in this round; the others rest */
 	struct vertex *vertex;
 	uint32_t nr_vertices, vertex_room;
 };
@@ -67,11 +70,21 @@ void plan_add_branch(struct plan *p, uint64_t tree, uint32_t vertex, uint32_t ta
 		     uint64_t weight);
 /* A new round's items that no result asked for. */
 void plan_add_more(struct plan *p);
+/* Puts the items in order and says how much each may do. */
+void plan_arrange(struct plan *p);
+/* The items of a piece of work: from *first up to *end. False: there is no such piece. */
+bool plan_piece(size_t nr_active, size_t piece, size_t *first, size_t *end);
+size_t plan_pieces(size_t nr_active);
+
+/* Share of a tree that no item is left for, estimated. */
+double plan_share(const struct plan *p, unsigned tree);
 
 void plan_print(FILE *out, struct plan *p);
 bool plan_parse(struct plan *p, const char *text);
-/* Only what is needed to do one item. */
-bool plan_parse_item(struct plan *p, const char *text, size_t item, struct plan_item *it);
+/* Only what is needed to do these items. */
+bool plan_parse_items(struct plan *p, const char *text, size_t first, size_t end);
+/* How many there are to do; 0: text is no plan. */
+size_t plan_count(const char *text);
 uint64_t plan_hash(const char *text);
 
 void account_print(FILE *out, const struct account *a);

@@ -2,21 +2,23 @@
 /*
  * All modes one after the other, so that a violation shows early and a proof is given where one is in reach.
  *
- * Serial orders come first: they cost nothing. Then source-DPOR gets a small allowance, since a small scenario is proved by it faster
+ * Serial orders and a few random ones come first: they cost nothing. Then source-DPOR gets a small allowance, since a small scenario is proved by it faster
  * than anything is sampled. What is larger goes through random schedules and PCT, which are the best at finding, then through the
  * preemption bounds, which say something when exhausted; then DPOR goes on where it was. When that does not come to its end either,
  * the next bound has the rest of the time.
  */
 #include "search/drive.h"
 
-#define FIRST_RUNS	2000
-#define FIRST_EVENTS	400000
-#define LIKELY_RUNS	50000 /* DPOR goes on if it is likely to be at its end before that many */
-#define RANDOM_RUNS	1000
-#define RANDOM_EVENTS	1000000 /* of each of random and PCT */
-#define RANDOM_LEAST	50
-#define PCT_DEPTH	4
-#define LAST_EASY_BOUND 2
+#define FIRST_RUNS	   2000
+#define FIRST_EVENTS	   400000
+#define LIKELY_RUNS	   50000 /* DPOR goes on if it is likely to be at its end before that many */
+#define RANDOM_RUNS	   1000
+#define RANDOM_EVENTS	   1000000 /* of each of random and PCT */
+#define RANDOM_FIRST	   30 /* before anything larger, of each of random and PCT of that depth */
+#define RANDOM_FIRST_DEPTH 3
+#define RANDOM_LEAST	   50
+#define PCT_DEPTH	   4
+#define LAST_EASY_BOUND	   2
 
 struct portfolio {
 	struct drive *d;
@@ -50,6 +52,20 @@ static bool go_on_with_dpor(struct portfolio *p, uint64_t runs, uint64_t events,
 	return true;
 }
 
+static bool sample_a_little(struct portfolio *p)
+{
+	struct drive *d = p->d;
+	uint64_t runs = least(RANDOM_FIRST, p->limit);
+
+	d->r->mode = SEARCH_RANDOM;
+	drive_random(d, 0, d->o->seed, 0, runs);
+	if (d->over)
+		return true;
+	d->r->mode = SEARCH_PCT;
+	drive_random(d, RANDOM_FIRST_DEPTH, d->o->seed + RANDOM_FIRST_DEPTH, 0, runs);
+	return d->over;
+}
+
 static bool sample(struct portfolio *p)
 {
 	struct drive *d = p->d;
@@ -60,10 +76,10 @@ static bool sample(struct portfolio *p)
 	if (runs < RANDOM_LEAST)
 		runs = least(RANDOM_LEAST, p->limit);
 	d->r->mode = SEARCH_RANDOM;
-	drive_random(d, 0, d->o->seed, 0, runs);
+	drive_random(d, 0, d->o->seed, RANDOM_FIRST, runs);
 	for (unsigned depth = 1; !d->over && depth <= PCT_DEPTH; depth++) {
 		d->r->mode = SEARCH_PCT;
-		drive_random(d, depth, d->o->seed + depth, 0, runs);
+		drive_random(d, depth, d->o->seed + depth, RANDOM_FIRST, runs);
 	}
 	return d->over;
 }
@@ -97,7 +113,7 @@ static void run_parts(struct portfolio *p)
 
 	d->r->mode = SEARCH_SERIAL;
 	drive_serial(d);
-	if (d->over || go_on_with_dpor(p, FIRST_RUNS, FIRST_EVENTS, 0))
+	if (d->over || sample_a_little(p) || go_on_with_dpor(p, FIRST_RUNS, FIRST_EVENTS, 0))
 		return;
 	if (tree_done(&p->dpor) * LIKELY_RUNS > p->dpor_runs &&
 	    go_on_with_dpor(p, LIKELY_RUNS, 0, half_time(d)))

@@ -218,7 +218,7 @@ static bool client_done(const struct tlb_client *c, u64 target)
 /* c is or was IN_GUEST, so it lives until VM destroy. */
 static void client_wait(struct tlb_client *c, u64 target)
 {
-	for (unsigned i = 0; i < SPINS_BEFORE_SLEEP; i++) {
+	for (int i = 0; i < SPIN_TURNS(SPINS_BEFORE_SLEEP); i++) {
 		if (client_done(c, target))
 			return;
 		cpu_relax();

@@ -111,6 +111,16 @@ static ALWAYS_INLINE void fence_release(void)
 #define fence_after_rmw() fence_full()
 #endif
 
+/*
+ * How often a loop with cpu_relax turns before it sleeps instead. Never under the explorer: there a spinning thread gives way until
+ * something it read has changed, and the sleep would not be seen.
+ */
+#if defined(ANYKVM_EXPLORED)
+#define SPIN_TURNS(n) 0
+#else
+#define SPIN_TURNS(n) (n)
+#endif
+
 /* A hint to the core that this thread spins. To the explorer: it goes on when somebody wrote a word that it looked at. */
 static ALWAYS_INLINE void cpu_relax(void)
 {

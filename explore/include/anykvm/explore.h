@@ -26,7 +26,8 @@ extern "C" {
 #define EXPLORE_MAX_FIBERS  16
 
 enum {
-	EXPLORE_REUSE = 1, /* freed memory may be handed out again at once: a choice at each allocation that could */
+	EXPLORE_REUSE =
+		1, /* freed memory may be handed out again at once: a choice at each allocation that could */
 	EXPLORE_LEAKS_ALLOWED = 2, /* what is left at the end is no leak */
 };
 
@@ -36,16 +37,19 @@ struct explore_thread {
 };
 
 struct explore_scenario {
-	const char *name;    /* "gmem-dying-file" */
-	const char *summary; /* one line: who races whom */
+	const char *name;     /* "gmem-dying-file" */
+	const char *summary;  /* one line: who races whom */
 	const char *property; /* what holds in every order */
-	const char *source; /* where the race comes from: a discussion, a comment, a commit */
+	const char *source;   /* where the race comes from: a discussion, a comment, a commit */
 	/* Comma-separated patches of tests/mutants/ (no suffix) that break it: run --mutant NAME finds each. NULL: none. */
 	const char *mutants;
-	void (*setup)(void); /* alone, before the threads: its operations are executed, not explored */
+	void (*setup)(
+		void); /* alone, before the threads: its operations are executed, not explored */
 	struct explore_thread thread[EXPLORE_MAX_THREADS]; /* up to the first without fn */
-	void (*finish)(void); /* alone, after the threads, callbacks run; may fail by explore_fail. Everything must be freed after it. */
-	unsigned faults; /* choices other than the first (failed allocations, signals...) that one execution may take: default 0 */
+	void (*finish)(
+		void); /* alone, after the threads, callbacks run; may fail by explore_fail. Everything must be freed after it. */
+	unsigned
+		faults; /* choices other than the first (failed allocations, signals...) that one execution may take: default 0 */
 	unsigned flags;
 };
 
@@ -63,9 +67,9 @@ struct explore_guard {
 	const char *type;  /* as given to explore_alloc: "struct vm" */
 	const char *field; /* "mem.split_cache" */
 	size_t offset, size;
-	size_t lock_offset; /* of the lock, in the same object */
-	const char *lock;   /* its name */
-	bool read_too;	    /* reads need it as well (for reading or writing) */
+	size_t lock_offset;	       /* of the lock, in the same object */
+	const char *lock;	       /* its name */
+	bool read_too;		       /* reads need it as well (for reading or writing) */
 	size_t part_offset, part_size; /* 0: the whole object */
 };
 
@@ -75,12 +79,17 @@ struct explore_suite {
 	size_t nr_scenarios;
 	const struct explore_region *region; /* process-wide state */
 	size_t nr_regions;
-	const struct explore_region *local; /* per-thread state: zero when a thread is born, changed with it */
+	const struct explore_region
+		*local; /* per-thread state: zero when a thread is born, changed with it */
 	size_t nr_locals;
+	/* Memory whose addresses the program chooses the same in all executions: an object there is known by where it is. */
+	const struct explore_region *fixed;
+	size_t nr_fixed;
 	const struct explore_guard *guard;
 	size_t nr_guards;
 	void (*begin)(void); /* before setup of each execution; may be NULL */
-	void (*end)(void);   /* after finish of each clean execution, before leaks are counted; may be NULL */
+	void (*end)(
+		void); /* after finish of each clean execution, before leaks are counted; may be NULL */
 	/*
 	 * Makes a program with a broken form in it and returns its path in buf, or a message why not and false. NULL: --mutant is
 	 * not offered.
@@ -141,8 +150,10 @@ bool explore_is_live(const void *p);
 /* Locks: mutexes and reader-writer locks of a class, which is the name in the order graph ("slots_lock"). */
 enum {
 	EXPLORE_ATOMIC = 1, /* nothing may sleep while it is held */
-	EXPLORE_SAME_CLASS = 2, /* several of one class may be held at once (another lock orders them) */
-	EXPLORE_TRY = 4, /* explore_mutex_trylock may be used: what goes on just before an unlock then matters, too */
+	EXPLORE_SAME_CLASS =
+		2, /* several of one class may be held at once (another lock orders them) */
+	EXPLORE_TRY =
+		4, /* explore_mutex_trylock may be used: what goes on just before an unlock then matters, too */
 };
 void explore_lock_init(void *lock, const char *class_name, unsigned flags);
 void explore_lock_fini(void *lock); /* must be free */
@@ -183,7 +194,7 @@ enum {
 	EXPLORE_SLEEPABLE = 1, /* readers may sleep: SRCU */
 };
 void explore_domain_init(void *domain, const char *class_name, unsigned flags);
-void explore_domain_fini(void *domain); /* nobody inside, no callback queued */
+void explore_domain_fini(void *domain);	  /* nobody inside, no callback queued */
 void explore_section_enter(void *domain); /* nests */
 void explore_section_exit(void *domain);
 bool explore_section_held(const void *domain); /* by the caller */

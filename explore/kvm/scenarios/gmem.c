@@ -78,7 +78,7 @@ const struct explore_scenario scenario_gmem_dying_file = {
 	.property = "when a slot is freed no binding names it, whatever the file's count is",
 	.source = "discussion \"Elaborate on how release() vs. get_pfn() is safe against UAF\", "
 		  "June 2026; ae431059e75d",
-	.mutants = "mem-I26-unbind-gives-up-on-a-dying-file,mem-I25-release-without-slots-lock",
+	.mutants = "mem-I25-release-without-slots-lock,mem-I26-unbind-gives-up-on-a-dying-file",
 	.setup = machine,
 	.thread = {{"close(gmem)", close_gmem}, {"delete slot", delete_slot}},
 	.finish = finish_dying,
@@ -110,8 +110,8 @@ const struct explore_scenario scenario_gmem_fault_and_close = {
 	.property = "a lookup uses nothing of a file that is being released, and the file object "
 		    "outlives the try",
 	.source = "the same discussion; 67b43038ce14",
-	.mutants = "mem-I27-lookup-without-reference,mem-G6-file-freed-at-once,mem-G6-lookup-"
-		   "outside-rcu",
+	.mutants = "mem-G6-file-freed-at-once,mem-G6-lookup-outside-rcu,mem-I27-lookup-without-"
+		   "reference",
 	.setup = machine_with_vcpu,
 	.thread = {{"vCPU", run}, {"close(gmem)", close_gmem}},
 	.finish = finish_fault,
@@ -128,6 +128,12 @@ static void finish_put(void)
 	kit_close(vm);
 }
 
+static void close_and_delete(void)
+{
+	close_gmem();
+	delete_slot();
+}
+
 /* The circle itself is what is looked for, not the rank checker's word for it. */
 static void setup_put(void)
 {
@@ -137,8 +143,8 @@ static void setup_put(void)
 
 const struct explore_scenario scenario_gmem_put_in_section = {
 	.name = "gmem-put-in-section",
-	.summary =
-		"a lookup that drops the last reference inside SRCU, against deletion of the slot",
+	.summary = "a lookup that drops the last reference inside SRCU, against close of the file "
+		   "and deletion of the slot",
 	.property = "release runs with no lock and outside of sections, so slots_lock and SRCU "
 		    "close no circle",
 	.source = "own, from the same discussion: in a library a put is an ordinary call and runs "
@@ -146,7 +152,7 @@ const struct explore_scenario scenario_gmem_put_in_section = {
 	.mutants = "mem-I32-gmem-release-under-srcu,mem-I32-release-at-once,mem-I32-release-in-"
 		   "section-unchecked",
 	.setup = setup_put,
-	.thread = {{"vCPU", run}, {"delete slot", delete_slot}, {"close(gmem)", close_gmem}},
+	.thread = {{"vCPU", run}, {"close, delete", close_and_delete}},
 	.finish = finish_put,
 };
 
@@ -215,7 +221,7 @@ const struct explore_scenario scenario_gmem_punch_and_fault = {
 	.property = "when the punch returns no translation leads to the page that was removed",
 	.source = "guest_memfd's own comments: invalidation brackets removal, a fault retries by "
 		  "sequence and count",
-	.mutants = "mem-I09-gmem-sequence-read-late,mem-I09-no-retry-check,mem-I09-no-count-check,"
+	.mutants = "mem-I09-gmem-sequence-read-late,mem-I09-no-count-check,mem-I09-no-retry-check,"
 		   "mem-I11-no-flush-at-start",
 	.setup = machine_with_vcpu,
 	.thread = {{"punch", punch}, {"vCPU", run}},
@@ -310,7 +316,7 @@ const struct explore_scenario scenario_gmem_two_views = {
 	.property = "a punch walks no view that is being freed, and raises and lowers the same VMs",
 	.source = "guest_memfd keeps a list of files of each inode, walked under the mapping's "
 		  "invalidate lock",
-	.mutants = "mem-I28-release-under-a-hole,mem-I25-released-view-stays-listed",
+	.mutants = "mem-I25-released-view-stays-listed,mem-I28-release-under-a-hole",
 	.setup = setup_two_views,
 	.thread = {{"punch", punch}, {"close(other)", close_other}},
 	.finish = finish_two_views,
@@ -323,7 +329,7 @@ const struct explore_scenario scenario_gmem_two_views_dying = {
 	.property = "unbind of a dying file keeps out of a punch that came by the inode",
 	.source = "the June 2026 discussion claims that a dying file has one user left; the "
 		  "inode's list is another",
-	.mutants = "mem-I28-unbind-skips-the-invalidate-lock,mem-I28-release-under-a-hole",
+	.mutants = "mem-I28-release-under-a-hole,mem-I28-unbind-skips-the-invalidate-lock",
 	.setup = setup_two_views,
 	.thread = {{"punch", punch}, {"close(other)", close_other}, {"delete slot", delete_other}},
 	.finish = finish_two_views,

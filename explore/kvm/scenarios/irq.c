@@ -106,7 +106,7 @@ const struct explore_scenario scenario_irqfd_assign_and_deassign = {
 		"an irqfd is complete when it can be found, and unknown to all when it is freed",
 	.source =
 		"\"KVM: irqfd: fix race between EPOLLHUP and irq_bypass_register_consumer\", 2024",
-	.mutants = "irq-fires-without-irq-lock,irq-added-without-irq-lock",
+	.mutants = "irq-added-without-irq-lock,irq-fires-without-irq-lock",
 	.setup = setup_irqfd,
 	.thread = {{"assign", assign},
 		   {"deassign", deassign},
@@ -135,7 +135,7 @@ const struct explore_scenario scenario_irqfd_signal_and_close = {
 		"the helper thread is gone before what it uses; waiting for it closes no circle",
 	.source = "design: KVM flushes the irqfd workqueue; \"KVM: Always flush async #PF "
 		  "workqueue when vCPU is being destroyed\" for the circle",
-	.mutants = "irq-stop-joins-under-irq-lock,irq-stop-frees-before-it-joins",
+	.mutants = "irq-stop-frees-before-it-joins,irq-stop-joins-under-irq-lock",
 	.setup = setup_assigned,
 	.thread = {{"signal", signal_event}, {"close(vm)", close_vm}},
 	.finish = finish_closed,
@@ -193,7 +193,7 @@ const struct explore_scenario scenario_io_bus_shrinks = {
 		   "access is dispatched",
 	.property = "a removed device is not used after the call; the others stay",
 	.source = "5d3c4c79384a, 2ee3757424be",
-	.mutants = "io-removed-without-waiting,io-failed-removal-destroys-all",
+	.mutants = "io-failed-removal-destroys-all,io-removed-without-waiting",
 	.setup = setup_bus,
 	.thread = {{"unregister", unregister}, {"guest", write_zone}},
 	.finish = finish_bus,

@@ -80,7 +80,7 @@ const struct explore_scenario scenario_slots_arch_lock = {
 	.summary = "deletion of a slot against a reader that takes slots_arch_lock inside SRCU",
 	.property = "slots_arch_lock is dropped before readers are waited for: no circle",
 	.source = "b10a038e84d1",
-	.mutants = "mem-LO4-swap-keeps-slots-arch-lock,mem-LO3-wait-under-slots-arch-lock",
+	.mutants = "mem-LO3-wait-under-slots-arch-lock,mem-LO4-swap-keeps-slots-arch-lock",
 	.setup = setup_arch,
 	.thread = {{"delete slot", delete_slot}, {"reader", arch_reader}},
 	.finish = finish_arch,
@@ -137,7 +137,7 @@ const struct explore_scenario scenario_slots_failed_move = {
 	.property = "a request that fails changed nothing: the bitmap that old and new share is "
 		    "freed once, with its slot",
 	.source = "design: KVM's revert after a failed prepare keeps what the old slot owns",
-	.mutants = "mem-I17-failed-move-takes-the-bitmap,mem-I17-failed-change-leaks",
+	.mutants = "mem-I17-failed-change-leaks,mem-I17-failed-move-takes-the-bitmap",
 	.setup = setup_bitmap,
 	.thread = {{"move", move_slot}, {"vCPU", run}},
 	.finish = finish_move,
@@ -182,7 +182,7 @@ const struct explore_scenario scenario_slots_delete_and_fault = {
 	.property = "when deletion returns no translation of the slot is left, and no reader uses "
 		    "the freed slot",
 	.source = "design: INVALID first, zap, then gone, with an SRCU wait after each swap",
-	.mutants = "mem-I14-no-zap,mem-I14-map-through-invalid,mem-I13-no-srcu-wait",
+	.mutants = "mem-I13-no-srcu-wait,mem-I14-map-through-invalid,mem-I14-no-zap",
 	.setup = setup_plain,
 	.thread = {{"delete slot", delete_slot}, {"vCPU", run}},
 	.finish = finish_delete,

@@ -175,7 +175,7 @@ const struct explore_scenario scenario_nested_growth_and_flush = {
 	.summary = "a vCPU adds shadow MMUs while the mm ends",
 	.property = "tables made beside the flush are not reachable after it",
 	.source = "design: docs/memory.md, \"Teardown\"",
-	.mutants = "mem-I04-growth-ignores-the-flush,mem-I04-flush-frees-shadow-mmus",
+	.mutants = "mem-I04-growth-ignores-the-flush",
 	.setup = setup_growth,
 	.thread = {{"vCPU init", grow}, {"mm exit", mm_exit}},
 	.finish = finish_growth_and_flush,
@@ -228,7 +228,8 @@ const struct explore_scenario scenario_nested_recycle = {
 	.summary = "two vCPUs run with one new key, on a shadow MMU that was another key's",
 	.property = "nobody enters before what the old key left is gone",
 	.source = "c268f204f7c5",
-	.mutants = "mem-I29-only-the-recycler-empties,mem-I29-recycled-context-keeps-its-table",
+	.mutants = "mem-I29-only-the-recycler-empties,mem-I29-recycled-context-keeps-its-table,mem-"
+		   "I30-only-the-first-user-counts",
 	.setup = setup_recycle,
 	.thread = {{"vCPU B", recycle}, {"vCPU A", come_back}},
 	.finish = close_machine,
@@ -247,8 +248,8 @@ const struct explore_scenario scenario_nested_busy = {
 		   "takes it again",
 	.property = "an MMU in use is not recycled; there is always a free one",
 	.source = "6ded46b5a4fd, c268f204f7c5; the count is read under mmu_lock",
-	.mutants = "mem-I30-recycles-what-is-in-use,mem-I30-only-the-first-user-counts,mem-I30-"
-		   "base-is-no-part-of-the-key",
+	.mutants = "mem-I30-base-is-no-part-of-the-key,mem-I30-only-the-first-user-counts,mem-I30-"
+		   "recycles-what-is-in-use",
 	.setup = setup_recycle,
 	.thread = {{"vCPU B", recycle}, {"vCPU A", use_old}},
 	.finish = close_machine,

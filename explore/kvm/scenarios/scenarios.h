@@ -50,6 +50,7 @@
 	X(scenario_ring_reset_twice) \
 	X(scenario_ring_reset_and_delete) \
 	X(scenario_ring_full) \
+	X(scenario_ring_collect_and_push) \
 	X(scenario_nested_growth) \
 	X(scenario_nested_growth_and_flush) \
 	X(scenario_nested_use_and_flush) \

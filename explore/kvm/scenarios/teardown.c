@@ -80,7 +80,7 @@ const struct explore_scenario scenario_teardown_flush_twice = {
 	.source = "discussion \"Grab KVM MMU write lock in kvm_arch_flush_shadow_all()\", May "
 		  "2026; faults of e7bf7a490c68 and 4f128f8e1aaa",
 	.mutants = "mem-A0-close-flushes-as-well,mem-A1-shadow-mmus-freed-twice,mem-A2-split-cache-"
-		   "freed-twice,mem-I05-unregister-without-wait",
+		   "freed-twice,mem-I05-unregister-without-wait,mem-T2-cache-forgotten-at-destroy",
 	.setup = setup_flush_twice,
 	.thread = {{"mm exit", mm_exit}, {"close(vm)", last_close}},
 	.finish = finish_flush_twice,
@@ -92,8 +92,8 @@ const struct explore_scenario scenario_teardown_two_releases = {
 	.property = "the first caller takes everything out of reach, the second nothing; both "
 		    "return after the shootdown",
 	.source = "the same discussion; docs/memory.md, \"Teardown\"",
-	.mutants = "mem-I02-two-detach,mem-T1-flush-frees-the-split-cache,mem-I03-cache-freed-in-"
-		   "flush-all,mem-I04-flush-frees-shadow-mmus",
+	.mutants = "mem-I02-two-detach,mem-I03-cache-freed-in-flush-all,mem-I04-flush-frees-shadow-"
+		   "mmus,mem-T1-flush-frees-the-split-cache",
 	.setup = machine_with_everything,
 	.thread = {{"mm exit", mm_exit}, {"unload", mm_exit}},
 	.finish = close_all,
@@ -123,8 +123,8 @@ const struct explore_scenario scenario_teardown_cache_guard = {
 		    "search)",
 	.source = "the same discussion: a commit of a slot change frees the cache under "
 		  "slots_lock, the flush without it",
-	.mutants = "mem-T1-flush-frees-the-split-cache,mem-I03-cache-freed-in-flush-all,mem-A3-"
-		   "commit-frees-the-split-cache",
+	.mutants = "mem-A3-commit-frees-the-split-cache,mem-I03-cache-freed-in-flush-all,mem-T1-"
+		   "flush-frees-the-split-cache",
 	.setup = machine_with_everything,
 	.thread = {{"log off", log_off}, {"mm exit", mm_exit}},
 	.finish = finish_cache_guard,
@@ -190,7 +190,7 @@ const struct explore_scenario scenario_teardown_assert_callers = {
 		    "teardown",
 	.source = "the same discussion: lockdep_assert_held_write in kvm_uninit_stage2_mmu() "
 		  "forgot its other callers",
-	.mutants = "mem-A4-helper-asserts-mmu-lock,mem-T2-cache-forgotten-at-destroy",
+	.mutants = "mem-A4-helper-asserts-mmu-lock",
 	.setup = setup_callers,
 	.thread = {{"create VM", create_vm}, {"mm exit", mm_exit}},
 	.finish = finish_callers,
