@@ -118,6 +118,18 @@ TEST(vmalls12e1_flushes_the_tlb_of_a_vcpu_in_the_guest)
 	expect_flush(tlbi_of_the_vmid);
 }
 
+TEST(T4_a_tlbi_after_the_end_of_the_mm_finds_no_tables)
+{
+	start();
+	fill_all();
+	mem_flush_all(&r.m);
+	nested_tlbi_ipa(&r.m, 1, 6 * MIB, 0);
+	nested_tlbi_vmid(&r.m, 1);
+	nested_tlbi_all(&r.m);
+	EXPECT_EQ(shadow_leaves_all(&r.m), 0);
+	stop();
+}
+
 TEST(ipas2e1_takes_the_leaf_of_the_hypervisor_that_held_the_address)
 {
 	start();
