@@ -208,6 +208,8 @@ struct execution {
 	struct violation violation;
 	struct event *event;
 	uint32_t nr_events;
+	uint32_t
+		nr_blocked; /* behind them: what daemons never came to do, for its races (wants_order) */
 	/* recording only */
 	struct record *record;
 	uint32_t nr_records;
@@ -303,6 +305,8 @@ void *heap_alloc(size_t size, size_t align, const char *type, bool fallible, uin
 void heap_check_leaks(void);
 /* Violation if [addr, addr + size) is freed or beyond an object of the heap. Also by primitives, for their object. */
 void heap_check_access(uintptr_t addr, size_t size, bool write, uintptr_t pc);
+/* The same for a plain store of the code under test: may race. */
+void heap_check_plain_write(uintptr_t addr, size_t size, uintptr_t pc);
 /* "struct vm #1+0x20" and a key that does not depend on the schedule; false if addr is not in the heap. */
 bool heap_describe(uintptr_t addr, char *buf, size_t size);
 uint64_t heap_key(uintptr_t addr);

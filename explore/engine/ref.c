@@ -32,7 +32,7 @@ static struct thing *ref_do(enum op_kind kind, enum access access, const void *r
 
 void explore_ref_init(void *ref, uint32_t count)
 {
-	heap_check_access((uintptr_t)ref, sizeof(uint32_t), true, PC);
+	heap_check_plain_write((uintptr_t)ref, sizeof(uint32_t), PC);
 	*ref_word(ref) = count;
 }
 

@@ -51,6 +51,7 @@ void explore_domain_init(void *domain, const char *class_name, unsigned flags)
 
 void explore_domain_fini(void *domain)
 {
+	struct fiber *f = engine_current;
 	struct thing *t = thing_of(domain);
 	struct domain *d = domain_of(t);
 	char why[200], what[96];
@@ -58,6 +59,12 @@ void explore_domain_fini(void *domain)
 	if (thing_in_use(t, why, sizeof(why))) {
 		thing_describe(t, what, sizeof(what));
 		violation_at(BAD_SECTION, PC, "%s is destroyed while %s", what, why);
+	}
+	/* In another order the callback is still queued; its end is no operation, so that one need not be tried. */
+	if (d->latest && f->sync.t[d->fiber] < d->latest->sync.t[d->fiber]) {
+		thing_describe(t, what, sizeof(what));
+		violation_at(BAD_SECTION, PC,
+			     "%s is destroyed, but nobody waited for its callbacks", what);
 	}
 	if (!d->started && d->fiber == engine.next_fiber - 1)
 		engine.next_fiber--;

@@ -326,5 +326,9 @@ bool explore_is_live(const void *p)
 {
 	struct block *b = heap_block((uintptr_t)p);
 
+	/* Freeing is no operation, so the other answer would not be looked for. */
+	if (engine_concurrent)
+		explore_fail(
+			"explore_is_live is asked while threads run: only setup and finish may");
 	return b && b->live && (uintptr_t)p - b->start < b->size;
 }

@@ -413,6 +413,14 @@ void shadow_free(struct fiber *f, struct block *b, uintptr_t pc)
 	}
 }
 
+void heap_check_plain_write(uintptr_t addr, size_t size, uintptr_t pc)
+{
+	struct fiber *f = engine_current;
+
+	if (f)
+		shadow_range(f, addr, size, HOW_WRITE, pc);
+}
+
 void heap_check_access(uintptr_t addr, size_t size, bool write, uintptr_t pc)
 {
 	struct fiber *f = engine_current;

@@ -37,6 +37,10 @@ void sim_signals_expected(void)
 void sim_signal(unsigned fiber, int signo)
 {
 	SIM_CALL();
+	/* Else who looked before this made no step, and the other order would not be tried. */
+	if (explore_concurrent() && !state.used)
+		explore_fail("a thread sends a signal that setup did not announce: "
+			     "sim_signals_expected");
 	state.used = true;
 	sim_write(&state.pending[fiber], "send signal");
 	state.pending[fiber] |= SIGNAL_BIT(signo);

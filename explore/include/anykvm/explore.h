@@ -144,7 +144,7 @@ void explore_free(void *p);
  * explorer, so that two threads that count need not be tried in both orders. Until the memory is freed.
  */
 void explore_quiet(const void *p, size_t size);
-/* Whether p points into a live object of the explorer's heap. */
+/* Whether p points into a live object of the explorer's heap. For setup and finish. */
 bool explore_is_live(const void *p);
 
 /* Locks: mutexes and reader-writer locks of a class, which is the name in the order graph ("slots_lock"). */
