@@ -201,6 +201,8 @@ struct thing *op_do(struct op op, enabled_fn *check, void *arg);
 
 /* ---- order.c ---- */
 void order_event(struct fiber *f, struct event *e, struct thing *t);
+/* The same for an operation that is never done: only its races. */
+void order_blocked(struct fiber *f, struct event *e, struct thing *t);
 void order_release(struct fiber *f,
 		   struct clock *c); /* memory: what f did is seen by who acquires c */
 void order_acquire(struct fiber *f, const struct clock *c);
@@ -210,6 +212,8 @@ uint64_t hash_mix(uint64_t a, uint64_t b);
 /* ---- lock.c, class.c ---- */
 bool lock_is_free(const struct lock *l, enum op_kind kind, int fiber);
 struct lock *lock_of(struct thing *t);
+/* Before lock_release: the operation of unlocking, if it is one. */
+bool lock_unlock_point(struct thing *t, uintptr_t pc);
 void lock_release(struct fiber *f, struct thing *t, uintptr_t pc);
 void lock_take(struct fiber *f, struct thing *t, enum mode mode, uintptr_t pc);
 struct held *held_find(struct fiber *f, const struct thing *t);

@@ -212,6 +212,16 @@ void lock_take(struct fiber *f, struct thing *t, enum mode mode, uintptr_t pc)
 	held_push(f, t, mode, false, l->class, pc);
 }
 
+bool lock_unlock_point(struct thing *t, uintptr_t pc)
+{
+	struct op op = op_make(OP_UNLOCK, ACCESS_WRITE, (void *)t->o.addr, pc);
+
+	if (!(t->lock->flags & EXPLORE_TRY) || !engine_concurrent)
+		return false;
+	engine_point(&op, NULL, NULL);
+	return true;
+}
+
 void lock_release(struct fiber *f, struct thing *t, uintptr_t pc)
 {
 	struct lock *l = t->lock;
@@ -284,13 +294,8 @@ static void lock_unlock(void *lock, enum mode mode, uintptr_t pc)
 	}
 	op.object = t->o.id;
 	op.key = t->o.key;
-	if (t->lock->flags & EXPLORE_TRY && engine_concurrent) {
-		op.access = ACCESS_WRITE;
-		engine_point(&op, NULL, NULL);
-		h = held_find(f, t);
-	} else {
+	if (!lock_unlock_point(t, pc))
 		engine_note(&op);
-	}
 	lock_release(f, t, pc);
 }
 

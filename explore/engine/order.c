@@ -177,12 +177,17 @@ static void cause_edges(struct fiber *f, const struct event *e, const struct thi
 {
 	struct fiber_private *p = f->p;
 
-	if (p->sleep == SLEEP_WOKEN)
-		clock_join(&f->order, &p->wake_order);
 	switch (e->op.kind) {
 	case OP_WOKEN:
-		if (p->sleep != SLEEP_WOKEN)
+		/* Once its deadline has passed the wake-up is a race: it could have gone on before that. */
+		if (p->deadline != EXPLORE_FOREVER && engine.clock >= p->deadline)
 			clock_join(&f->order, &engine.clock_order);
+		else
+			clock_join(&f->order, &p->wake_order);
+		break;
+	case OP_MUTEX_LOCK:
+		if (p->sleep == SLEEP_WOKEN)
+			clock_join(&f->order, &p->wake_order);
 		break;
 	case OP_SYNC_END:
 		clock_join(&f->order, &p->grace->order);
@@ -213,6 +218,20 @@ static void class_add(const struct event *e)
 		if (e->order.t[i])
 			h = hash_mix(h + i, e->order.t[i]);
 	engine.x.class_hash += h;
+}
+
+void order_blocked(struct fiber *f, struct event *e, struct thing *t)
+{
+	struct candidates c = {.n = 0};
+
+	cause_edges(f, e, t);
+	candidates_of(&c, t, access_conflicts(e->op.access), f->id, &f->order);
+	candidates_reduce(&c);
+	races_store(e, &c);
+	e->order = f->order;
+	for (unsigned i = 0; i < c.n; i++)
+		clock_join(&e->order, &engine.x.event[c.at[i]].order);
+	e->order.t[f->id] = e->index;
 }
 
 void order_event(struct fiber *f, struct event *e, struct thing *t)

@@ -202,6 +202,30 @@ static struct event *event_make(int id, uint32_t enabled)
 	return e;
 }
 
+/*
+ * Daemons that wait for a lock at the end: they never get it in this order, but would have if they had come first. So what they are
+ * about to do races as well.
+ */
+static void blocked_note(void)
+{
+	for (uint32_t left = engine.asked; left; left &= left - 1) {
+		int id = __builtin_ctz(left);
+		struct event *e = &engine.x.event[engine.x.nr_events + engine.x.nr_blocked];
+		enum op_kind kind = engine.pending[id].kind;
+
+		if (kind != OP_MUTEX_LOCK && kind != OP_READ_LOCK && kind != OP_WRITE_LOCK)
+			continue;
+		if (engine.priv[id].sleep == SLEEP_COND)
+			continue;
+		*e = (struct event){.op = engine.pending[id],
+				    .fiber = id,
+				    .index = engine.fiber[id].nr_events + 1,
+				    .before = engine.last};
+		order_blocked(&engine.fiber[id], e, engine.about[id]);
+		engine.x.nr_blocked++;
+	}
+}
+
 /* The fiber that goes on next while the threads run. */
 static int choose_fiber(void)
 {
@@ -210,8 +234,11 @@ static int choose_fiber(void)
 	int next;
 
 	if (!mask) {
-		if (threads_ended() && !engine.callbacks)
+		if (threads_ended() && !engine.callbacks) {
+			if (engine.wants_order)
+				blocked_note();
 			return 0;
+		}
 		mask = timed_fibers();
 		if (!mask)
 			deadlock_report();

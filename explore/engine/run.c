@@ -68,10 +68,11 @@ static void regions_restore(void)
 /* Address space for the events, touched only as far as an execution goes. */
 static void events_reserve(uint32_t steps)
 {
-	size_t events = (size_t)(steps + 1) * sizeof(struct event);
-	size_t races = (size_t)(steps + 1) * MAX_CANDIDATES * sizeof(uint32_t);
+	uint32_t most = steps + 1 + MAX_FIBERS;
+	size_t events = (size_t)most * sizeof(struct event);
+	size_t races = (size_t)most * MAX_CANDIDATES * sizeof(uint32_t);
 
-	if (steps < engine.max_events)
+	if (most <= engine.max_events)
 		return;
 	if (engine.max_events) {
 		munmap(engine.x.event, (size_t)engine.max_events * sizeof(struct event));
@@ -81,7 +82,7 @@ static void events_reserve(uint32_t steps)
 				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
 	engine.races = checked(mmap(NULL, races, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-	engine.max_events = steps + 1;
+	engine.max_events = most;
 }
 
 static void thread_main(void *arg)
@@ -167,7 +168,7 @@ const struct execution *engine_run(const struct explore_scenario *s, struct stra
 	engine.last = NO_FIBER;
 	engine.next_fiber = 1 + threads_of(s);
 	x->scenario = s;
-	x->nr_events = x->nr_records = 0;
+	x->nr_events = x->nr_blocked = x->nr_records = 0;
 	x->steps_hash = x->class_hash = 0;
 	x->switches = 0;
 	x->violation.nr_others = x->violation.nr_edges = 0;

@@ -130,6 +130,8 @@ void explore_cond_wait(void *cond, void *mutex)
 		held_check_sleep(f, "cond_wait", PC);
 	t = op_do(op_make(OP_COND_WAIT, ACCESS_WAIT, cond, PC), NULL, NULL);
 	sleep_begin(f, t, SLEEP_COND, EXPLORE_FOREVER);
+	/* Somebody who only tries may come between the two, as when a signal comes so early that the sleep never was. */
+	lock_unlock_point(m, PC);
 	lock_release(f, m, PC);
 	held_check_sleep(f, "cond_wait", PC);
 	op.object = m->o.id;

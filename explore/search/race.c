@@ -59,6 +59,8 @@ static uint32_t initials(const struct tree *t, const struct execution *x, uint32
 
 	for (int f = 0; f < x->nr_fibers; f++) {
 		first[f] = f == x->event[i].fiber ? NO_EVENT : event_after(t, f, i);
+		if (first[f] == NO_EVENT && f == x->event[j].fiber)
+			first[f] = j; /* never done */
 		if (first[f] != NO_EVENT &&
 		    (first[f] > j || (first[f] != j && ordered(x, i, first[f]))))
 			first[f] = NO_EVENT;
@@ -110,7 +112,7 @@ static void add_race(struct tree *t, const struct execution *x, uint32_t i, uint
 void tree_add_races(struct tree *t, const struct execution *x)
 {
 	find_positions(t, x);
-	for (uint32_t j = t->fresh; j < x->nr_events; j++)
+	for (uint32_t j = t->fresh; j < x->nr_events + x->nr_blocked; j++)
 		for (uint32_t k = 0; k < x->event[j].nr_races; k++)
 			add_race(t, x, x->event[j].race[k], j);
 }

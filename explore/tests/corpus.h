@@ -34,6 +34,8 @@
 extern const struct explore_scenario *const litmus_words[],
 	*const litmus_locks[], *const litmus_waits[], *const litmus_sections[],
 							      *const litmus_lifetimes[];
+/* Programs that fail in one order, and not in the first that is tried. */
+extern const struct explore_scenario *const litmus_orders[];
 /* The two seeds. */
 extern const struct explore_scenario seed_a0, seed_a1, seed_a2, seed_a3;
 extern const struct explore_scenario seed_b0, seed_b1, seed_b2;
