@@ -284,7 +284,8 @@ u32 host_poller_wait(struct host_poller *p, u64 *keys, u32 max)
 	while (poller) {
 		bool woken = false;
 
-		sim_read(poller, "epoll_wait");
+		/* No read: word and watches change within wake-ups, and those commute with reads. */
+		sim_write(poller, "epoll_wait");
 		word = poller->word;
 		memcpy(watch, poller->watch, sizeof(watch));
 		for (unsigned w = 0; w < SIM_WATCHES && nr < max; w++) {

@@ -102,7 +102,8 @@ int host_sleeper_sleep(struct host_sleeper *s, struct a32 *word, u32 expected, u
 	int ret;
 
 	CONTEXT_MAY_SLEEP("vCPU sleep");
-	sim_read(&s->sleeping, "look for kicks");
+	/* No read: a kick changes it within a wake-up, and that commutes with reads. */
+	sim_write(&s->sleeping, "look for kicks");
 	kicks = s->sleeping.v;
 	sim_read(word, "look for a wake-up");
 	if (word->v != expected)
