@@ -306,7 +306,49 @@ static void arrive_setup(void)
 LITMUS(meeting, "nobody goes on before all have arrived", arrive_setup, lock_gone,
        {"first", arrive}, {"second", arrive});
 
-const struct explore_scenario *const litmus_waits[] = {&completion,
+static void both_sleep_1(void)
+{
+	explore_wait(&word, 0, 100);
+	explore_wake(&token, 1);
+}
+static void both_sleep_2(void)
+{
+	explore_wait(&token, 0, 100);
+	explore_wake(&word, 1);
+}
+LITMUS(deadlines_at_once, "two deadlines pass at once: each may wake the other first", reset, NULL,
+       {"one", both_sleep_1}, {"other", both_sleep_2});
+
+static void try_setup(void)
+{
+	reset();
+	explore_lock_init(&lock, "lock that is tried beside a condition", EXPLORE_TRY);
+}
+static void try_wait(void)
+{
+	explore_mutex_lock(&lock);
+	if (!count)
+		explore_cond_wait(&cond_full, &lock);
+	explore_mutex_unlock(&lock);
+}
+static void try_try(void)
+{
+	if (explore_mutex_trylock(&lock))
+		explore_mutex_unlock(&lock);
+}
+static void try_signal(void)
+{
+	explore_mutex_lock(&lock);
+	count = 1;
+	explore_cond_signal(&cond_full);
+	explore_mutex_unlock(&lock);
+}
+LITMUS(condition_of_a_tried_lock, "a lock that is tried is free while its holder waits", try_setup,
+       lock_gone, {"try", try_try}, {"wait", try_wait}, {"signal", try_signal});
+
+const struct explore_scenario *const litmus_waits[] = {&deadlines_at_once,
+						       &condition_of_a_tried_lock,
+						       &completion,
 						       &completion_for_all,
 						       &wait_looks_itself,
 						       &bounded_queue,
