@@ -74,6 +74,7 @@ static int wait_for(void *word, uint32_t expected, uint64_t deadline, uintptr_t 
 	struct op op = op_make(OP_WOKEN, deadline == EXPLORE_FOREVER ? ACCESS_NONE : ACCESS_WAIT,
 			       word, pc);
 
+	heap_check_access((uintptr_t)word, sizeof(uint32_t), false, pc);
 	if (*(volatile uint32_t *)word != expected) {
 		engine_outcome("= the word has changed");
 		return 0;

@@ -425,6 +425,10 @@ void heap_check_access(uintptr_t addr, size_t size, bool write, uintptr_t pc)
 {
 	struct fiber *f = engine_current;
 
-	if (f)
-		shadow_range(f, addr, size, HOW_ATOMIC | (write ? HOW_WRITE : HOW_READ), pc);
+	if (!f)
+		return;
+	shadow_range(f, addr, size, HOW_ATOMIC | (write ? HOW_WRITE : HOW_READ), pc);
+	/* Counts and words that are slept on; of a lock only the address matters. */
+	if (size > 1 && engine_concurrent)
+		shadow_note_size(addr, size);
 }

@@ -155,6 +155,28 @@ static void f_main(void)
 ORDER(domain_fini, "a domain ends without a look at its callbacks", f_setup, NULL,
       {"main", f_main});
 
+/* To the search a wait is about its own four bytes, which the store of eight does not name. */
+static uint64_t *both;
+
+static void half_setup(void)
+{
+	both = NEW_OF(uint64_t);
+}
+static void half_store(void)
+{
+	STORE(both, 1ull << 32);
+}
+static void half_wait(void)
+{
+	explore_wait((uint32_t *)both + 1, 0, EXPLORE_FOREVER);
+}
+static void half_finish(void)
+{
+	explore_free(both);
+}
+ORDER(half_of_a_word, "a sleep on the second half of a word", half_setup, half_finish,
+      {"store", half_store}, {"wait", half_wait});
+
 const struct explore_scenario *const litmus_orders[] = {
-	&deadline_or_wake, &try_before_the_wait, &daemon_lock, &ref_init,
-	&is_live,	   &domain_fini,	 NULL};
+	&deadline_or_wake, &try_before_the_wait, &daemon_lock,	  &ref_init,
+	&is_live,	   &domain_fini,	 &half_of_a_word, NULL};
