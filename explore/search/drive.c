@@ -79,6 +79,7 @@ static bool account(struct drive *d, const struct execution *x, bool classes)
 	r->max_events = x->nr_events > r->max_events ? x->nr_events : r->max_events;
 	r->abandoned += x->outcome == RUN_ABANDONED;
 	r->limit_hit |= x->outcome == RUN_LIMIT;
+	d->nr_fibers = x->nr_fibers > d->nr_fibers ? x->nr_fibers : d->nr_fibers;
 	if (classes && x->outcome == RUN_CLEAN) {
 		classes_add(&d->classes, x->class_hash);
 		r->classes = d->classes.nr;
@@ -199,10 +200,13 @@ void drive_serial(struct drive *d)
 	struct wander w;
 
 	wander_init(&w);
-	for (int helpers_first = 0; !d->over && helpers_first < 2; helpers_first++)
+	for (int helpers_first = 0; !d->over && helpers_first < 2; helpers_first++) {
+		if (helpers_first && d->nr_fibers <= (int)threads + 1)
+			break; /* there are none */
 		for (uint32_t n = 0; !d->over && wander_begin_serial(&w, threads, n, helpers_first);
 		     n++)
 			wander_run(d, &w);
+	}
 	wander_free(&w);
 }
 

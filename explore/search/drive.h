@@ -15,6 +15,7 @@ struct drive {
 	struct classes classes;
 	double began, next_tick;
 	uint32_t length; /* events of the first execution */
+	int nr_fibers;	 /* most that an execution had */
 	bool over;	 /* found, broken, out of time, interrupted: nothing more is to be run */
 };
 

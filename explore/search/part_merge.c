@@ -321,7 +321,7 @@ static void sum_up(struct merge *m)
 		const struct plan_tree *t = &p->tree[i];
 
 		account_add(&all, &t->account);
-		if (t->kind == TREE_DPOR) {
+		if (t->kind == TREE_DPOR || t->kind == TREE_NAIVE) {
 			r->classes = t->account.classes;
 			r->classes_hash = t->account.classes_hash;
 		}

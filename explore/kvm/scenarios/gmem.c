@@ -113,7 +113,7 @@ const struct explore_scenario scenario_gmem_fault_and_close = {
 	.mutants = "mem-G6-file-freed-at-once,mem-G6-lookup-outside-rcu,mem-I27-lookup-without-"
 		   "reference",
 	.setup = machine_with_vcpu,
-	.thread = {{"vCPU", run}, {"close(gmem)", close_gmem}},
+	.thread = {{"close(gmem)", close_gmem}, {"vCPU", run}},
 	.finish = finish_fault,
 	.flags = EXPLORE_REUSE,
 };
