@@ -64,6 +64,11 @@ void engine_site(const struct fiber *f, uintptr_t pc, struct site *out)
 	*out = (struct site){.pc = {pc}, .fiber = f->id};
 }
 
+void explore_fail(const char *fmt, ...)
+{
+	abort();
+}
+
 void engine_violation_text(enum violation_kind kind, const char *fmt, ...)
 {
 	abort();

@@ -177,6 +177,27 @@ static void half_finish(void)
 ORDER(half_of_a_word, "a sleep on the second half of a word", half_setup, half_finish,
       {"store", half_store}, {"wait", half_wait});
 
+/* The lock is still held only between two steps that nothing separates. */
+static uint32_t last_lock, gate;
+
+static void lock_setup(void)
+{
+	explore_lock_init(&last_lock, "last_lock", 0);
+	gate = 0;
+}
+static void lock_use(void)
+{
+	explore_mutex_lock(&last_lock);
+	ADD(&gate, 1);
+	explore_mutex_unlock(&last_lock);
+}
+static void lock_end(void)
+{
+	explore_lock_fini(&last_lock);
+}
+ORDER(lock_fini, "a lock is destroyed while another thread uses it", lock_setup, NULL,
+      {"use", lock_use}, {"end", lock_end});
+
 const struct explore_scenario *const litmus_orders[] = {
-	&deadline_or_wake, &try_before_the_wait, &daemon_lock,	  &ref_init,
-	&is_live,	   &domain_fini,	 &half_of_a_word, NULL};
+	&deadline_or_wake, &try_before_the_wait, &daemon_lock, &ref_init, &is_live,
+	&domain_fini,	   &half_of_a_word,	 &lock_fini,   NULL};
