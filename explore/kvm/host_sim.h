@@ -143,8 +143,6 @@ void sim_file_ready(struct sim_file *f);
 
 void sim_signals_begin(void);
 /* A signal for the thread: pending until something takes it; ends its sleep. Before the threads, or from one of them. */
-/* A thread may get one later: until then its looks are steps as well. */
-void sim_signals_expected(void);
 void sim_signal(unsigned fiber, int signo);
 /* The library's clock is ahead of the explorer's, which begins at 0: long ago is a time, too. */
 #define SIM_EPOCH 1000000000ull

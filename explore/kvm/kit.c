@@ -41,22 +41,13 @@ int kit_open(void)
 	return NEED(anykvm_open("/dev/kvm", O_RDWR | O_CLOEXEC));
 }
 
-static int create_vm(int handle)
+int kit_vm(void)
 {
+	int handle = kit_open();
 	int vm = NEED(kit_call(handle, KVM_CREATE_VM, KIT_BITS));
 
 	kit_close(handle);
 	return vm;
-}
-
-int kit_vm(void)
-{
-	return create_vm(kit_open());
-}
-
-int kit_vm_ext(unsigned long extensions)
-{
-	return create_vm(NEED(anykvm_open_ext(extensions)));
 }
 
 int kit_vcpu(int vm, unsigned id)

@@ -20,7 +20,6 @@
 int kit_open(void);
 /* A machine of 39 IPA bits, which is one root table; its handle is closed again. */
 int kit_vm(void);
-int kit_vm_ext(unsigned long extensions);
 /* KVM_CREATE_VCPU and KVM_ARM_VCPU_INIT. */
 int kit_vcpu(int vm, unsigned id);
 /* Anonymous memory, never congruent with a guest address: no blocks. Stores to it are no operations, unless kit_content says so. */

@@ -4,7 +4,7 @@
  * that what is left is a leak. They run through the public API wherever the race is one of requests, and on the interfaces of
  * mem/ where no request leads there yet (shadow MMUs, a second view of a guest_memfd inode).
  *
- * The rows of the design's table (docs/explorer.md), by file:
+ * By file, with numbers that comments use:
  *	teardown.c	1 flush twice, 2 cache guard, 3 tempting fix, 4 over-asserting
  *	gmem.c		5 dying file, 6 unpinned lookup, 7 put in section, 8 create vs close, 9 punch vs fault, 10 two views
  *	notifier.c	11 fault, 12 two pairs, 13 slot change in the middle, 14 last close in the middle
