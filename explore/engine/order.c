@@ -7,7 +7,9 @@
  * event (the unlock does not count, as the two lockings may swap) nor another of these events. Earlier events of the same fibers
  * are ordered before the last ones, so they never race immediately.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "engine/internal.h"
 

@@ -29,6 +29,11 @@ void sim_signals_begin(void)
 	memset(&state, 0, sizeof(state));
 }
 
+void sim_signals_expected(void)
+{
+	state.used = true;
+}
+
 void sim_signal(unsigned fiber, int signo)
 {
 	SIM_CALL();

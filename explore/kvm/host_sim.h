@@ -142,7 +142,9 @@ void sim_file_ready(struct sim_file *f);
 /* --- the rest -------------------------------------------------------------------------------------------------------------- */
 
 void sim_signals_begin(void);
-/* A signal for the thread: pending until something takes it; ends its sleep. Before the threads, or from one of them. */
+/* In setup: a thread will send one, so each look for signals is an operation. */
+void sim_signals_expected(void);
+/* A signal for the thread: pending until something takes it; ends its sleep. */
 void sim_signal(unsigned fiber, int signo);
 /* The library's clock is ahead of the explorer's, which begins at 0: long ago is a time, too. */
 #define SIM_EPOCH 1000000000ull

@@ -282,6 +282,11 @@ void kit_rank_checker(bool on)
 	backend_ranks = on;
 }
 
+void kit_signals_expected(void)
+{
+	sim_signals_expected();
+}
+
 void kit_signal(unsigned thread, int signo)
 {
 	sim_signal(thread, signo);

@@ -55,6 +55,8 @@ int kit_eventfd(void);
 void kit_eventfd_signal(int fd);
 /* For this execution, before the first lock: whether the rank checker of sync/ is on. */
 void kit_rank_checker(bool on);
+/* Setup only: a thread will send signals. */
+void kit_signals_expected(void);
 /* A signal that thread (1, 2... as in the scenario) finds pending when it looks. */
 void kit_signal(unsigned thread, int signo);
 

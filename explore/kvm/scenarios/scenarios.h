@@ -61,6 +61,7 @@
 	X(scenario_vcpu_create_twice) \
 	X(scenario_vcpu_destroy_order) \
 	X(scenario_vcpu_create_fails) \
+	X(scenario_vcpu_sleep_and_signal) \
 	X(scenario_device_create_and_close) \
 	X(scenario_vm_create_and_close) \
 	X(scenario_vm_create_twice) \

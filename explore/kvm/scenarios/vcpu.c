@@ -290,3 +290,46 @@ const struct explore_scenario scenario_vm_create_and_close = {
 	.thread = {{"create", create_vm}, {"guess", guess_and_close}},
 	.finish = finish_publish,
 };
+
+/* --- a signal for a vCPU that sleeps -------------------------------------------------------------------------------------- */
+
+static void setup_stopped(void)
+{
+	struct kvm_mp_state stopped = {.mp_state = KVM_MP_STATE_STOPPED};
+
+	vm = kit_vm();
+	vcpu = kit_vcpu(vm, 0);
+	explore_check(!kit_call(vcpu, KVM_SET_MP_STATE, (uintptr_t)&stopped));
+	kit_signals_expected();
+}
+
+static void run_stopped(void)
+{
+	explore_step("KVM_RUN of a vCPU that is stopped");
+	ret = kit_call(vcpu, KVM_RUN, 0);
+}
+
+static void send_signal(void)
+{
+	explore_step("a signal for the vCPU's thread");
+	kit_signal(1, 10 /* SIGUSR1 */);
+}
+
+static void finish_stopped(void)
+{
+	explore_check(ret == -EINTR);
+	kit_close(vcpu);
+	kit_close(vm);
+}
+
+const struct explore_scenario scenario_vcpu_sleep_and_signal = {
+	.name = "vcpu-sleep-and-signal",
+	.summary = "a signal for a thread whose vCPU looks for one and then sleeps",
+	.property = "KVM_RUN ends with EINTR whenever the signal comes",
+	.source = "design: KVM_RUN sleeps with the program's signals blocked and must see those "
+		  "that its mask lets through",
+	.mutants = "vcpu-sleeps-through-signals",
+	.setup = setup_stopped,
+	.thread = {{"vCPU", run_stopped}, {"signal", send_signal}},
+	.finish = finish_stopped,
+};
