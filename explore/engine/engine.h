@@ -234,7 +234,6 @@ const struct execution *engine_run(const struct explore_scenario *s, struct stra
 
 /* The order graph of lock classes lives as long as the process; merged between workers as text lines "A<TAB>B<TAB>where". */
 size_t engine_lock_order_export(char *buf, size_t size);
-void engine_lock_order_import(const char *text);
 
 /* The code under test called abort() or its like: ends the execution. */
 __attribute__((noreturn)) void engine_aborted(const char *text);

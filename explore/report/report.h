@@ -65,18 +65,4 @@ uint64_t report_code_hash(void);
 size_t report_progress(char *buf, size_t size, const struct explore_scenario *sc,
 		       const struct search_result *so_far);
 
-/* A campaign: a row for each scenario (and mutant), in the order given. */
-struct report_row {
-	const char *scenario;
-	const char *mutant; /* NULL: none */
-	enum search_verdict verdict;
-	uint64_t classes, runs;
-	unsigned bound; /* highest exhausted; ~0: none */
-	double done;
-	const char *detail; /* SEARCH_FOUND: the verdict line and the id; NULL else */
-};
-void report_campaign(FILE *out, const struct report_row *row, size_t nr_rows,
-		     const struct report_style *style);
-void report_campaign_json(FILE *out, const struct report_row *row, size_t nr_rows);
-
 #endif

@@ -108,32 +108,3 @@ TEST(progress_has_a_rate_and_an_estimate)
 	EXPECT(!strcmp(buf, "queue: 1,204,000 runs, 251 k/s, 37.5 % covered, about 8 s left"));
 	EXPECT_EQ(report_progress(small, sizeof(small), &scenario, &r), 19);
 }
-
-TEST(a_campaign_is_a_table)
-{
-	struct report_row row[] = {
-		{.scenario = "queue",
-		 .verdict = SEARCH_PROVED,
-		 .classes = 1234,
-		 .bound = ~0u,
-		 .done = 1},
-		{.scenario = "stack",
-		 .mutant = "no-lock",
-		 .verdict = SEARCH_FOUND,
-		 .bound = ~0u,
-		 .detail = "data race (stack-12345678)"},
-		{.scenario = "ring", .verdict = SEARCH_SEARCHED, .bound = 2, .done = 0.5},
-	};
-	struct report_style style = {.width = 100};
-	char *buf = NULL;
-	size_t size;
-	FILE *out = open_memstream(&buf, &size);
-
-	report_campaign(out, row, 3, &style);
-	fclose(out);
-	EXPECT(!strcmp(buf, "queue            proved     1,234 classes\n"
-			    "stack + no-lock  violation  data race (stack-12345678)\n"
-			    "ring             searched   bound 2 exhausted, 50.0 % covered\n"
-			    "1 violation, 1 proved, 1 searched\n"));
-	free(buf);
-}
