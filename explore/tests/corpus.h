@@ -50,6 +50,9 @@ struct probe {
 	const char *function; /* where it shows: in its stack */
 	const char *other;    /* a second place it must name, or NULL */
 };
+/* probes_memory.c */
+extern const struct explore_scenario probe_stale_translation, fixed_stale_translation, probe_guard,
+	fixed_guard;
 extern const struct probe probes[];
 extern const size_t nr_probes;
 extern const struct explore_guard corpus_guards[];
