@@ -221,8 +221,9 @@ bool item_needs(const struct item *it, size_t piece)
 {
 	if (item_over(it))
 		return false;
+	/* The piece that found it as well: it has told so, but it is still at work on its account. */
 	return piece == PIECE_TALE ||
-	       (it->state == ITEM_SEARCHING && (!it->early || piece < it->early_piece));
+	       (it->state == ITEM_SEARCHING && (!it->early || piece <= it->early_piece));
 }
 
 /*
