@@ -4,20 +4,7 @@
  * report must say: the kind, the object, the function it shows in, a second place.
  */
 #include "engine/engine.h"
-#include "corpus.h"
-
-#define PROGRAM(id, what, setup_, finish_, ...)       \
-	static const struct explore_scenario id = {   \
-		.name = #id,                          \
-		.summary = what,                      \
-		.property = "what it names is found", \
-		.source = "detector probe",           \
-		.setup = setup_,                      \
-		.finish = finish_,                    \
-		.thread = {__VA_ARGS__},              \
-	}
-/* So that stacks have a line for each. */
-#define STEP __attribute__((noinline)) static
+#include "probes.h"
 
 struct thing {
 	uint32_t users;
@@ -82,10 +69,10 @@ static void uaf_user_looking(void)
 		uaf_use(thing);
 	explore_mutex_unlock(&a);
 }
-PROGRAM(probe_use_after_free, "a pointer is kept over a drop of its lock", uaf_setup, uaf_finish,
-	{"user", uaf_user}, {"owner", uaf_owner});
-PROGRAM(fixed_use_after_free, "the pointer is read again", uaf_setup, uaf_finish,
-	{"user", uaf_user_looking}, {"owner", uaf_owner});
+static PROGRAM(probe_use_after_free, "a pointer is kept over a drop of its lock", uaf_setup,
+	       uaf_finish, {"user", uaf_user}, {"owner", uaf_owner});
+static PROGRAM(fixed_use_after_free, "the pointer is read again", uaf_setup, uaf_finish,
+	       {"user", uaf_user_looking}, {"owner", uaf_owner});
 
 /* --- double free -------------------------------------------------------------------------------------------------------- */
 
@@ -110,10 +97,10 @@ STEP void df_free_own(void)
 	if (mine)
 		explore_free(mine);
 }
-PROGRAM(probe_double_free, "two threads free one object", df_setup, NULL, {"first", df_free},
-	{"second", df_free});
-PROGRAM(fixed_double_free, "one takes it out", df_setup, NULL, {"first", df_free_own},
-	{"second", df_free_own});
+static PROGRAM(probe_double_free, "two threads free one object", df_setup, NULL, {"first", df_free},
+	       {"second", df_free});
+static PROGRAM(fixed_double_free, "one takes it out", df_setup, NULL, {"first", df_free_own},
+	       {"second", df_free_own});
 
 /* --- leak --------------------------------------------------------------------------------------------------------------- */
 
@@ -145,10 +132,10 @@ static void leak_finish(void)
 {
 	explore_free(shared);
 }
-PROGRAM(probe_leak, "of two published objects one is forgotten", leak_setup, leak_finish,
-	{"first", leak_publish}, {"second", leak_publish});
-PROGRAM(fixed_leak, "the loser frees its own", leak_setup, leak_finish,
-	{"first", leak_publish_once}, {"second", leak_publish_once});
+static PROGRAM(probe_leak, "of two published objects one is forgotten", leak_setup, leak_finish,
+	       {"first", leak_publish}, {"second", leak_publish});
+static PROGRAM(fixed_leak, "the loser frees its own", leak_setup, leak_finish,
+	       {"first", leak_publish_once}, {"second", leak_publish_once});
 
 /* --- AB-BA -------------------------------------------------------------------------------------------------------------- */
 
@@ -181,10 +168,10 @@ STEP void ab_backward(void)
 	explore_mutex_unlock(&a);
 	explore_mutex_unlock(&b);
 }
-PROGRAM(probe_abba, "two locks in both orders", abba_setup, ab_finish, {"forward", ab_forward},
-	{"backward", ab_backward});
-PROGRAM(fixed_abba, "two locks in one order", abab_setup, ab_finish, {"forward", ab_forward},
-	{"again", ab_forward});
+static PROGRAM(probe_abba, "two locks in both orders", abba_setup, ab_finish,
+	       {"forward", ab_forward}, {"backward", ab_backward});
+static PROGRAM(fixed_abba, "two locks in one order", abab_setup, ab_finish, {"forward", ab_forward},
+	       {"again", ab_forward});
 
 /* One class, whose members another lock should have put in order: the graph of classes says nothing, the deadlock itself does. */
 static void twins_setup(void)
@@ -197,10 +184,10 @@ static void ordered_twins_setup(void)
 	explore_lock_init(&a, "ordered twin", EXPLORE_SAME_CLASS);
 	explore_lock_init(&b, "ordered twin", EXPLORE_SAME_CLASS);
 }
-PROGRAM(probe_deadlock, "two locks of one class in both orders", twins_setup, ab_finish,
-	{"forward", ab_forward}, {"backward", ab_backward});
-PROGRAM(fixed_deadlock, "two locks of one class in one order", ordered_twins_setup, ab_finish,
-	{"forward", ab_forward}, {"again", ab_forward});
+static PROGRAM(probe_deadlock, "two locks of one class in both orders", twins_setup, ab_finish,
+	       {"forward", ab_forward}, {"backward", ab_backward});
+static PROGRAM(fixed_deadlock, "two locks of one class in one order", ordered_twins_setup,
+	       ab_finish, {"forward", ab_forward}, {"again", ab_forward});
 
 /* One thread alone cannot deadlock: only the order graph sees it. */
 static void inversion_both(void)
@@ -213,10 +200,10 @@ static void inversion_none(void)
 	ab_forward();
 	ab_forward();
 }
-PROGRAM(probe_lock_order, "one thread takes both orders in turn", inversion_setup, ab_finish,
-	{"alone", inversion_both});
-PROGRAM(fixed_lock_order, "one thread keeps the order", no_inversion_setup, ab_finish,
-	{"alone", inversion_none});
+static PROGRAM(probe_lock_order, "one thread takes both orders in turn", inversion_setup, ab_finish,
+	       {"alone", inversion_both});
+static PROGRAM(fixed_lock_order, "one thread keeps the order", no_inversion_setup, ab_finish,
+	       {"alone", inversion_none});
 
 /* --- a section, a lock and a grace period ------------------------------------------------------------------------------- */
 
@@ -252,10 +239,10 @@ STEP void cycle_waiter_alone(void)
 	explore_mutex_unlock(&a);
 	explore_synchronize(&srcu);
 }
-PROGRAM(probe_section_cycle, "a reader wants a lock whose holder waits for readers", cycle_setup,
-	cycle_finish, {"reader", cycle_reader}, {"updater", cycle_waiter});
-PROGRAM(fixed_section_cycle, "the lock is dropped before the wait", no_cycle_setup, cycle_finish,
-	{"reader", cycle_reader}, {"updater", cycle_waiter_alone});
+static PROGRAM(probe_section_cycle, "a reader wants a lock whose holder waits for readers",
+	       cycle_setup, cycle_finish, {"reader", cycle_reader}, {"updater", cycle_waiter});
+static PROGRAM(fixed_section_cycle, "the lock is dropped before the wait", no_cycle_setup,
+	       cycle_finish, {"reader", cycle_reader}, {"updater", cycle_waiter_alone});
 
 /* --- lost wake-up ------------------------------------------------------------------------------------------------------- */
 
@@ -294,10 +281,10 @@ STEP void lost_wake(void)
 	explore_cond_signal(&cond);
 	explore_mutex_unlock(&a);
 }
-PROGRAM(probe_lost_wakeup, "the wake comes between look and sleep", lost_setup, lost_finish,
-	{"sleeper", lost_sleep}, {"waker", lost_wake});
-PROGRAM(fixed_lost_wakeup, "look and sleep under one hold of the lock", lost_setup, lost_finish,
-	{"sleeper", lost_sleep_looking}, {"waker", lost_wake});
+static PROGRAM(probe_lost_wakeup, "the wake comes between look and sleep", lost_setup, lost_finish,
+	       {"sleeper", lost_sleep}, {"waker", lost_wake});
+static PROGRAM(fixed_lost_wakeup, "look and sleep under one hold of the lock", lost_setup,
+	       lost_finish, {"sleeper", lost_sleep_looking}, {"waker", lost_wake});
 
 /* --- sections ----------------------------------------------------------------------------------------------------------- */
 
@@ -327,10 +314,10 @@ static void section_other(void)
 {
 	STORE(&word, 1);
 }
-PROGRAM(probe_unbalanced, "a return without the exit of its section", section_setup, section_finish,
-	{"reader", section_early_return}, {"other", section_other});
-PROGRAM(fixed_unbalanced, "every way has the exit", section_setup, section_finish,
-	{"reader", section_balanced}, {"other", section_other});
+static PROGRAM(probe_unbalanced, "a return without the exit of its section", section_setup,
+	       section_finish, {"reader", section_early_return}, {"other", section_other});
+static PROGRAM(fixed_unbalanced, "every way has the exit", section_setup, section_finish,
+	       {"reader", section_balanced}, {"other", section_other});
 
 static void deref_setup(void)
 {
@@ -352,10 +339,10 @@ STEP void deref_inside(void)
 	explore_dereference(&rcu, NULL);
 	explore_section_exit(&rcu);
 }
-PROGRAM(probe_dereference, "a pointer is followed after the section", deref_setup, deref_finish,
-	{"reader", deref_outside});
-PROGRAM(fixed_dereference, "a pointer is followed in the section", deref_setup, deref_finish,
-	{"reader", deref_inside});
+static PROGRAM(probe_dereference, "a pointer is followed after the section", deref_setup,
+	       deref_finish, {"reader", deref_outside});
+static PROGRAM(fixed_dereference, "a pointer is followed in the section", deref_setup, deref_finish,
+	       {"reader", deref_inside});
 
 /* --- counts ------------------------------------------------------------------------------------------------------------- */
 
@@ -378,10 +365,10 @@ static void count_put(void)
 {
 	explore_ref_put(&thing->users);
 }
-PROGRAM(probe_refcount, "a get where the count may be 0", count_setup, drop_thing,
-	{"getter", count_get}, {"putter", count_put});
-PROGRAM(fixed_refcount, "a get that may fail", count_setup, drop_thing, {"getter", count_try},
-	{"putter", count_put});
+static PROGRAM(probe_refcount, "a get where the count may be 0", count_setup, drop_thing,
+	       {"getter", count_get}, {"putter", count_put});
+static PROGRAM(fixed_refcount, "a get that may fail", count_setup, drop_thing,
+	       {"getter", count_try}, {"putter", count_put});
 
 /* --- sleep in atomic context -------------------------------------------------------------------------------------------- */
 
@@ -402,10 +389,10 @@ STEP void sleep_outside(void)
 	explore_mutex_unlock(&a);
 	explore_might_sleep("allocation");
 }
-PROGRAM(probe_sleep, "an allocation that may sleep under a lock that forbids it", sleep_setup,
-	ab_finish, {"sleeper", sleep_inside});
-PROGRAM(fixed_sleep, "the allocation comes after the lock", sleep_setup, ab_finish,
-	{"sleeper", sleep_outside});
+static PROGRAM(probe_sleep, "an allocation that may sleep under a lock that forbids it",
+	       sleep_setup, ab_finish, {"sleeper", sleep_inside});
+static PROGRAM(fixed_sleep, "the allocation comes after the lock", sleep_setup, ab_finish,
+	       {"sleeper", sleep_outside});
 
 /* --- a release hook in a section ---------------------------------------------------------------------------------------- */
 
@@ -446,10 +433,10 @@ STEP void hook_put_outside(void)
 	if (last)
 		hook_release();
 }
-PROGRAM(probe_hook, "a release hook runs inside a section", hook_setup, hook_finish,
-	{"reader", hook_put_inside}, {"other", hook_put});
-PROGRAM(fixed_hook, "the hook waits for the end of the section", hook_setup, hook_finish,
-	{"reader", hook_put_outside}, {"other", hook_put});
+static PROGRAM(probe_hook, "a release hook runs inside a section", hook_setup, hook_finish,
+	       {"reader", hook_put_inside}, {"other", hook_put});
+static PROGRAM(fixed_hook, "the hook waits for the end of the section", hook_setup, hook_finish,
+	       {"reader", hook_put_outside}, {"other", hook_put});
 
 /* --- data race ---------------------------------------------------------------------------------------------------------- */
 
@@ -478,10 +465,10 @@ STEP void race_read_ordered(void)
 	if (ACQUIRE(&word))
 		explore_check(thing->value == 1);
 }
-PROGRAM(probe_data_race, "a relaxed flag orders nothing", race_setup, drop_thing,
-	{"writer", race_write}, {"reader", race_read});
-PROGRAM(fixed_data_race, "release and acquire", race_setup, drop_thing,
-	{"writer", race_write_ordered}, {"reader", race_read_ordered});
+static PROGRAM(probe_data_race, "a relaxed flag orders nothing", race_setup, drop_thing,
+	       {"writer", race_write}, {"reader", race_read});
+static PROGRAM(fixed_data_race, "release and acquire", race_setup, drop_thing,
+	       {"writer", race_write_ordered}, {"reader", race_read_ordered});
 
 #define PROBE(name, kind, object, function, other)                          \
 	{                                                                   \

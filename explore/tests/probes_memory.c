@@ -1,20 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Probes (see probes.c) of what is said about memory by declaration: a page that was taken away, a field that has a lock. */
 #include "engine/engine.h"
-#include "corpus.h"
-
-#define PROGRAM(id, what, setup_, finish_, ...)       \
-	const struct explore_scenario id = {          \
-		.name = #id,                          \
-		.summary = what,                      \
-		.property = "what it names is found", \
-		.source = "detector probe",           \
-		.setup = setup_,                      \
-		.finish = finish_,                    \
-		.thread = {__VA_ARGS__},              \
-	}
-/* So that stacks have a line for each. */
-#define STEP __attribute__((noinline)) static
+#include "probes.h"
 
 static uint32_t word;
 

@@ -58,13 +58,4 @@ static inline bool guarded_cmpxchg128(void *hva, u64 expected[2], const u64 desi
 	return guarded_sim_cmpxchg(hva, expected, desired, swapped, 16);
 }
 
-#define guarded_load_acquire8	guarded_load8
-#define guarded_load_acquire16	guarded_load16
-#define guarded_load_acquire32	guarded_load32
-#define guarded_load_acquire64	guarded_load64
-#define guarded_store_release8	guarded_store8
-#define guarded_store_release16 guarded_store16
-#define guarded_store_release32 guarded_store32
-#define guarded_store_release64 guarded_store64
-
 #endif

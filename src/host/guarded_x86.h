@@ -123,16 +123,6 @@ fault:
 	return false;
 }
 
-/* x86 loads acquire and stores release; the memory clobbers keep the compiler to it. */
-#define guarded_load_acquire8	guarded_load8
-#define guarded_load_acquire16	guarded_load16
-#define guarded_load_acquire32	guarded_load32
-#define guarded_load_acquire64	guarded_load64
-#define guarded_store_release8	guarded_store8
-#define guarded_store_release16 guarded_store16
-#define guarded_store_release32 guarded_store32
-#define guarded_store_release64 guarded_store64
-
 #define GUARDED_DEFINE_SEQCST(bits)                                                    \
 	static ALWAYS_INLINE bool guarded_store_seqcst##bits(void *hva, u##bits value) \
 	{                                                                              \
