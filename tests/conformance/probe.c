@@ -31,29 +31,60 @@
 #define MASKS \
 	192 /* words that KVM_ARM_GET_REG_WRITABLE_MASKS fills: feature IDs of op0 3, op1 0, 1 and 3 */
 
-/* Requests asked with argument 0: EFAULT says that there is such a request. Without those that a 0 makes create something. */
-#define REQUESTS(X)                                                                                      \
-	X(KVM_GET_API_VERSION)                                                                           \
-	X(KVM_GET_VCPU_MMAP_SIZE) X(KVM_SET_USER_MEMORY_REGION) X(KVM_SET_USER_MEMORY_REGION2) X(        \
-		KVM_GET_DIRTY_LOG) X(KVM_CLEAR_DIRTY_LOG) X(KVM_IRQ_LINE) X(KVM_IRQ_LINE_STATUS)         \
-		X(KVM_SET_GSI_ROUTING) X(KVM_IRQFD) X(KVM_IOEVENTFD) X(KVM_SIGNAL_MSI) X(                \
-			KVM_REGISTER_COALESCED_MMIO) X(KVM_ENABLE_CAP) X(KVM_CREATE_DEVICE)              \
-			X(KVM_SET_DEVICE_ATTR) X(KVM_GET_DEVICE_ATTR) X(KVM_HAS_DEVICE_ATTR) X(          \
-				KVM_ARM_SET_DEVICE_ADDR) X(KVM_ARM_PREFERRED_TARGET)                     \
-				X(KVM_ARM_MTE_COPY_TAGS) X(KVM_ARM_SET_COUNTER_OFFSET) X(                \
-					KVM_ARM_GET_REG_WRITABLE_MASKS) X(KVM_RESET_DIRTY_RINGS)         \
-					X(KVM_CREATE_GUEST_MEMFD) X(KVM_SET_MEMORY_ATTRIBUTES) X(        \
-						KVM_ARM_VCPU_FINALIZE) X(KVM_GET_ONE_REG)                \
-						X(KVM_SET_ONE_REG) X(KVM_GET_REG_LIST) X(                \
-							KVM_GET_MP_STATE) X(KVM_SET_MP_STATE)            \
-							X(KVM_GET_VCPU_EVENTS) X(KVM_SET_VCPU_EVENTS) X( \
-								KVM_SET_GUEST_DEBUG)                     \
-								X(KVM_TRANSLATE) X(KVM_GET_REGS) X(      \
-									KVM_GET_SREGS) X(KVM_GET_FPU)    \
-									X(KVM_PRE_FAULT_MEMORY) X(       \
-										KVM_SET_NR_MMU_PAGES)    \
-										X(KVM_KVMCLOCK_CTRL)     \
-											X(KVM_NMI)
+#define REQUEST(x)    \
+	{             \
+#x, x \
+	}
+
+/* Asked with argument 0: EFAULT says that there is such a request. Without those that a 0 makes create something. */
+static const struct {
+	const char *name;
+	unsigned long nr;
+} requests[] = {
+	REQUEST(KVM_GET_API_VERSION),
+	REQUEST(KVM_GET_VCPU_MMAP_SIZE),
+	REQUEST(KVM_SET_USER_MEMORY_REGION),
+	REQUEST(KVM_SET_USER_MEMORY_REGION2),
+	REQUEST(KVM_GET_DIRTY_LOG),
+	REQUEST(KVM_CLEAR_DIRTY_LOG),
+	REQUEST(KVM_IRQ_LINE),
+	REQUEST(KVM_IRQ_LINE_STATUS),
+	REQUEST(KVM_SET_GSI_ROUTING),
+	REQUEST(KVM_IRQFD),
+	REQUEST(KVM_IOEVENTFD),
+	REQUEST(KVM_SIGNAL_MSI),
+	REQUEST(KVM_REGISTER_COALESCED_MMIO),
+	REQUEST(KVM_ENABLE_CAP),
+	REQUEST(KVM_CREATE_DEVICE),
+	REQUEST(KVM_SET_DEVICE_ATTR),
+	REQUEST(KVM_GET_DEVICE_ATTR),
+	REQUEST(KVM_HAS_DEVICE_ATTR),
+	REQUEST(KVM_ARM_SET_DEVICE_ADDR),
+	REQUEST(KVM_ARM_PREFERRED_TARGET),
+	REQUEST(KVM_ARM_MTE_COPY_TAGS),
+	REQUEST(KVM_ARM_SET_COUNTER_OFFSET),
+	REQUEST(KVM_ARM_GET_REG_WRITABLE_MASKS),
+	REQUEST(KVM_RESET_DIRTY_RINGS),
+	REQUEST(KVM_CREATE_GUEST_MEMFD),
+	REQUEST(KVM_SET_MEMORY_ATTRIBUTES),
+	REQUEST(KVM_ARM_VCPU_FINALIZE),
+	REQUEST(KVM_GET_ONE_REG),
+	REQUEST(KVM_SET_ONE_REG),
+	REQUEST(KVM_GET_REG_LIST),
+	REQUEST(KVM_GET_MP_STATE),
+	REQUEST(KVM_SET_MP_STATE),
+	REQUEST(KVM_GET_VCPU_EVENTS),
+	REQUEST(KVM_SET_VCPU_EVENTS),
+	REQUEST(KVM_SET_GUEST_DEBUG),
+	REQUEST(KVM_TRANSLATE),
+	REQUEST(KVM_GET_REGS),
+	REQUEST(KVM_GET_SREGS),
+	REQUEST(KVM_GET_FPU),
+	REQUEST(KVM_PRE_FAULT_MEMORY),
+	REQUEST(KVM_SET_NR_MMU_PAGES),
+	REQUEST(KVM_KVMCLOCK_CTRL),
+	REQUEST(KVM_NMI),
+};
 
 static void die(const char *what)
 {
@@ -85,14 +116,12 @@ static void say_fd(const char *what, long which, int fd)
 
 static void probe_requests(const char *object, int fd)
 {
-#define ASK(request)                                                     \
-	do {                                                             \
-		char what[96];                                           \
-		snprintf(what, sizeof(what), "%s %s", object, #request); \
-		say(what, 0, ioctl(fd, request, 0));                     \
-	} while (0);
-	REQUESTS(ASK)
-#undef ASK
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		char what[96];
+
+		snprintf(what, sizeof(what), "%s %s", object, requests[i].name);
+		say(what, 0, ioctl(fd, requests[i].nr, 0));
+	}
 }
 
 static void probe_attrs(const char *object, int fd)
