@@ -82,6 +82,7 @@ struct mem_stats {
 	struct a64 host_faults;
 	struct a64 inval_pairs, inval_pages;
 	struct a64 slot_changes, slot_swaps, slot_swap_waits;
+	struct a64 slot_swaps_settled; /* of slot_swaps: the readers of the old set are gone */
 	struct a64 splits, dirty_pages, ring_full_exits;
 	struct a64 nested_loads, nested_recycles, nested_unmaps;
 	struct a64 gmem_faults, gmem_allocations, gmem_punches;
