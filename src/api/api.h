@@ -43,11 +43,11 @@ enum api_kind {
 /* struct file.priv. Constant after creation; freed by the file's release hook. */
 struct api_file {
 	enum api_kind kind;
-	struct vm *vm;	 /* counted; NULL for API_SYSTEM and API_ORPHAN */
-	struct vcpu *v;	 /* API_VCPU, and API_STATS of a vCPU: lives as long as vm */
-	u32 device_type; /* API_DEVICE */
-	u64 extensions;	 /* API_SYSTEM */
-	bool of_gmem;	 /* API_ORPHAN */
+	struct vm *vm;	   /* counted; NULL for API_SYSTEM and API_ORPHAN */
+	struct vcpu *v;	   /* API_VCPU, and API_STATS of a vCPU: lives as long as vm */
+	u32 device_type;   /* API_DEVICE */
+	u64 extensions;	   /* API_SYSTEM */
+	enum api_kind was; /* API_ORPHAN: the kind of the parent's */
 	u64 dev, inode; /* of the placeholder: tells our descriptor from one that took its number */
 	struct a64 position;	/* API_STATS: of read(2) */
 	struct gmem_file *gmem; /* API_GMEM: owned, until it is the file's */
@@ -56,6 +56,14 @@ struct api_file {
 static inline struct api_file *api_file_of(const struct file *f)
 {
 	return f->priv;
+}
+
+/* In this process or, of an orphan, in the parent. */
+static inline enum api_kind api_kind_of(const struct file *f)
+{
+	const struct api_file *a = api_file_of(f);
+
+	return a->kind == API_ORPHAN ? a->was : a->kind;
 }
 
 /* --- process-wide state ---------------------------------------------------------------------------------------------- */
@@ -124,6 +132,8 @@ void fd_mark_copy(int oldfd, int newfd);
 bool fd_is_parents_gmem(int fd);
 /* In a fork child that begins anew, by the one thread that does it: the entry becomes an orphan of this process. 0, or -ENOMEM. */
 int fd_orphan(int fd);
+/* In a fork child: the kind of a number that is ours. */
+enum api_kind fd_kind_in_child(int fd);
 /* The next number >= fd with an entry, or -1. */
 int fd_next(int fd);
 /*

@@ -186,12 +186,17 @@ bool fd_is_parents_gmem(int fd)
 		return false;
 	/* The child's copy of the table, whose entries keep what they name. */
 	if (api_role() == API_CHILD)
-		return f->gmem;
+		return api_kind_of(f) == API_GMEM;
 	f = fd_get(fd, true);
-	is = f && api_file_of(f)->of_gmem;
+	is = f && api_file_of(f)->was == API_GMEM;
 	if (f)
 		file_put(f);
 	return is;
+}
+
+enum api_kind fd_kind_in_child(int fd)
+{
+	return api_kind_of(aptr_load_relaxed(fd_entry(fd)));
 }
 
 /* LO-9: no lock held. */
@@ -220,10 +225,8 @@ int fd_orphan(int fd)
 
 	if (!f)
 		return -ENOMEM;
-	*f = (struct api_file){.kind = API_ORPHAN,
-			       .of_gmem = old->gmem || was->of_gmem,
-			       .dev = was->dev,
-			       .inode = was->inode};
+	*f = (struct api_file){
+		.kind = API_ORPHAN, .was = api_kind_of(old), .dev = was->dev, .inode = was->inode};
 	file = file_create(&api_file_ops, f);
 	if (!file) {
 		DELETE(f);
