@@ -60,6 +60,7 @@ int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index,
 	v->arch.pstate = RESET_PSTATE;
 	v->arch.el = 1;
 	mpidr_reset(v, NULL);
+	vcpu_debug_init(v);
 	r = mem_vcpu_init(group->mem, &v->mem, &v->tlb);
 	if (r)
 		goto fail;
@@ -113,7 +114,6 @@ void vcpu_reset(struct vcpu *v)
 	v->events.serror_pending = false;
 	v->events.ext_dabt_pending = false;
 	v->mmio.pending = false;
-	v->step_exit = v->step_isv = false;
 	v->maintenance_open = v->maintenance_posted = false;
 	v->drop_code = true;
 	if (v->reset_state.pending) {
@@ -125,7 +125,7 @@ void vcpu_reset(struct vcpu *v)
 		v->irq_ops->reset(v);
 	vcpu_update_traps(v);
 	vtlb_regs_changed(v);
-	vcpu_step_update(v);
+	vcpu_debug_reset(v);
 }
 
 int vcpu_arm_init(struct vcpu *v, u32 target, const u32 features[7])

@@ -42,7 +42,7 @@ SET_HOOK(mpidr_set);
 void mpidr_reset(struct vcpu *v, const struct sysreg_row *row);
 
 /* debug.c */
-WRITE_HOOK(mdscr_write);
+WRITE_HOOK(debug_write);
 WRITE_HOOK(oslar_write);
 SET_HOOK(oslsr_set);
 
