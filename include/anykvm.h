@@ -89,6 +89,27 @@ ANYKVM_API int anykvm_openat(int dirfd, const char *path, int flags, ...);
  */
 ANYKVM_API int anykvm_open_ext(unsigned long extensions);
 
+/* What a number stands for: anykvm_fd_kind. Members are only ever added at the end. */
+enum anykvm_fd_kind {
+	ANYKVM_FD_FOREIGN, /* not of this library, or no descriptor */
+	ANYKVM_FD_SYSTEM,  /* /dev/kvm */
+	ANYKVM_FD_VM,
+	ANYKVM_FD_VCPU,
+	ANYKVM_FD_DEVICE,
+	ANYKVM_FD_STATS,
+	ANYKVM_FD_GMEM,
+	ANYKVM_FD_INTERNAL, /* what the library keeps open for itself */
+};
+
+/**
+ * anykvm_fd_kind - whose a descriptor is; also in a child after fork
+ *
+ * Foreign numbers cost no system call. errno is left alone.
+ *
+ * returns: one of enum anykvm_fd_kind
+ */
+ANYKVM_API int anykvm_fd_kind(int fd);
+
 /**
  * anykvm_close - close(2)
  *

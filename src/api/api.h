@@ -106,6 +106,8 @@ struct file *fd_unlink(int fd);
 void fd_mark_copy(int oldfd, int newfd);
 /* In a fork child: fd is a guest_memfd of the parent's. Looks at the child's copy of the table, whose entries keep what they name. */
 bool fd_is_parents_gmem(int fd);
+/* In a fork child: the kind of a number that is ours. */
+enum api_kind fd_kind_in_child(int fd);
 /* The next number >= fd with an entry, or -1. */
 int fd_next(int fd);
 /*

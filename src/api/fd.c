@@ -181,6 +181,13 @@ bool fd_is_parents_gmem(int fd)
 	return f && f->gmem;
 }
 
+enum api_kind fd_kind_in_child(int fd)
+{
+	const struct file *f = aptr_load_relaxed(fd_entry(fd));
+
+	return api_file_of(f)->kind;
+}
+
 int fd_next(int fd)
 {
 	for (fd = MAX(fd, 0); fd < (int)(FD_PAGES * FD_PAGE_SIZE); fd++) {
