@@ -8,6 +8,7 @@
  *	calls.c		open, close, dup, fcntl, read
  *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
  *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
+ *	signal_calls.c	sigaction of SIGSEGV and SIGBUS
  *	pairs.c		pairs around the change of a file that is mapped in several places
  *	ioctl.c		one table of requests for each kind of descriptor, and the way to a handler
  *	ioctl_*.c	the handlers
@@ -45,7 +46,7 @@ struct api_file {
 	enum api_kind kind;
 	struct vm *vm;	   /* counted; NULL for API_SYSTEM and API_ORPHAN */
 	struct vcpu *v;	   /* API_VCPU, and API_STATS of a vCPU: lives as long as vm */
-	u32 device_type;   /* API_DEVICE */
+	struct its *its;   /* API_DEVICE: this ITS, which lives as long as vm; NULL: the interrupt controller */
 	u64 extensions;	   /* API_SYSTEM */
 	enum api_kind was; /* API_ORPHAN: the kind of the parent's */
 	u64 dev, inode; /* of the placeholder: tells our descriptor from one that took its number */

@@ -185,8 +185,9 @@ static bool same_slots(struct vm_mem *m) REQUIRES(&m->slots_lock)
 		printf("# slot counters are off\n");
 		return false;
 	}
-	if (a64_load_relaxed(&memslot_active(m)->generation) & SLOTS_UPDATING) {
-		printf("# generation says updating\n");
+	if (a64_load_relaxed(&m->stats.slot_swaps) !=
+	    a64_load_relaxed(&m->stats.slot_swaps_settled)) {
+		printf("# a swap waits for readers\n");
 		return false;
 	}
 	return true;
