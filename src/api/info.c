@@ -48,7 +48,7 @@ int anykvm_fd_kind(int fd)
 	library_enter();
 	f = fd_get(fd, false);
 	if (f) {
-		kind = public_kind[api_file_of(f)->kind];
+		kind = public_kind[api_kind_of(f)];
 		file_put(f);
 	}
 	library_exit();
