@@ -176,6 +176,12 @@ u32 thread_self(void)
 	return explore_self() + 1;
 }
 
+/* No scenario forks. */
+bool sync_same_process(void)
+{
+	return true;
+}
+
 unsigned thread_nr_held(void)
 {
 	return sync_self()->nr_held + sync_self()->nr_more_vcpus;

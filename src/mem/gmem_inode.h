@@ -19,8 +19,8 @@ struct gmem_inode {
 	bool storage WRITES_GUARDED_BY(inval_lock);
 	int fd WRITES_GUARDED_BY(inval_lock);
 	u64 base WRITES_GUARDED_BY(inval_lock); /* hva of its mapping */
-	/* struct a64[], a bit for each page. Made by the first error, before its lock; bits change under inval_lock and are read without. */
-	struct aptr poison;
+	/* struct a64[], a bit for each page. Made by the first error; it and its bits change under inval_lock and are read without. */
+	struct aptr poison WRITES_GUARDED_BY(inval_lock);
 };
 
 struct gmem_file {

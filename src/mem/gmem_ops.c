@@ -188,39 +188,37 @@ int gmem_punch(struct gmem_inode *inode, u64 from, u64 to, const struct gmem_hos
 	return r;
 }
 
-/* The map, made if there is none. */
-static struct a64 *poison_map_make(struct gmem_inode *inode)
+/* The map, made if there is none; or NULL. Release pairs with poison_map. */
+static struct a64 *poison_map_make(struct gmem_inode *inode) REQUIRES(&inode->inval_lock)
 {
-	struct a64 *map = poison_map(inode), *made;
-
-	if (map)
-		return map;
-	made = host_pages_map(poison_bytes(inode));
-	/* Release pairs with poison_map; two errors at a time are rare enough to throw one map away. */
-	if (!made || aptr_cmpxchg(&inode->poison, NULL, made))
-		return made;
-	host_pages_unmap(made, poison_bytes(inode));
+	if (!poison_map(inode))
+		aptr_store_release(&inode->poison, host_pages_map(poison_bytes(inode)));
 	return poison_map(inode);
+}
+
+static void poison_set(struct a64 *map, u64 from, u64 to)
+{
+	for (u64 page = from / 4096; page < to / 4096; page++)
+		a64_fetch_or(&map[page / 64], BIT(page % 64));
 }
 
 int gmem_error(struct gmem_inode *inode, u64 from, u64 to, const struct gmem_host_ops *host)
 {
-	struct a64 *map = poison_map_make(inode);
-	u64 sigmask;
+	u64 sigmask = host_signals_block();
+	struct a64 *map;
 
-	if (!map)
-		return -ENOMEM;
-	sigmask = host_signals_block();
 	mutex_lock(&inode->inval_lock);
-	gmem_zap_start(inode, from, to);
-	host_start(host, from, to, true);
-	mem_hook(HOOK_GMEM_ERROR, inode);
-	for (u64 page = from / 4096; page < to / 4096; page++)
-		a64_fetch_or(&map[page / 64], BIT(page % 64));
-	host_remap(host, from, to);
-	host_end(host);
-	gmem_zap_finish(inode);
+	map = poison_map_make(inode);
+	if (map) {
+		gmem_zap_start(inode, from, to);
+		host_start(host, from, to, true);
+		mem_hook(HOOK_GMEM_ERROR, inode);
+		poison_set(map, from, to);
+		host_remap(host, from, to);
+		host_end(host);
+		gmem_zap_finish(inode);
+	}
 	mutex_unlock(&inode->inval_lock);
 	host_signals_restore(sigmask);
-	return 0;
+	return map ? 0 : -ENOMEM;
 }

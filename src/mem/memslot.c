@@ -189,16 +189,15 @@ static int prepare(struct vm_mem *m, struct request *req, const struct mem_regio
 	return 0;
 }
 
+/* The INVALID copy is the last thing that is prepared: there is none to give back. */
 static void unprepare(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_lock)
 {
 	if (req->new) {
 		gmem_unbind(m, req->new);
 		if (!req->old || req->new->dirty_bitmap != req->old->dirty_bitmap)
 			memslot_bitmap_destroy(req->new);
-		DELETE(req->new);
+		memslot_free(req->new);
 	}
-	if (req->invalid)
-		DELETE(req->invalid);
 }
 
 /* Replaces old by new in both sets; when it returns no reader knows old. */
@@ -246,10 +245,9 @@ static void commit(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_loc
 		gmem_unbind(m, old);
 		if (!new || !new->dirty_bitmap)
 			memslot_bitmap_destroy(old);
-		DELETE(old);
+		memslot_free(old);
 	}
-	if (req->invalid)
-		DELETE(req->invalid);
+	DELETE(req->invalid); /* which was never bound */
 }
 
 static int set_region(struct vm_mem *m, const struct mem_region *r) REQUIRES(&m->slots_lock)

@@ -111,13 +111,13 @@ static int find_leaf_visit(struct s2_visit *v, enum s2_visit_kind kind)
 static unsigned guest_level_at(struct vm_mem *m, struct nested_mmu *n, u64 ipa)
 	REQUIRES(&m->mmu_lock)
 {
+	/* There is one: a shadow MMU that loses its table is no longer valid. */
 	struct s2_pgt *pgt = aptr_load_relaxed(&n->mmu.pgt);
 	struct find_leaf f = {0};
 	struct s2_walker w = {.visit = find_leaf_visit, .kinds = S2_VISIT_LEAF, .arg = &f};
 	u64 page = ALIGN_DOWN(ipa, 4096);
 
-	if (pgt)
-		stage2_walk(pgt, page, page + 4096, &w);
+	stage2_walk(pgt, page, page + 4096, &w);
 	return f.guest_level;
 }
 

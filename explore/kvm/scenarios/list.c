@@ -7,10 +7,10 @@
  * By file, with numbers that comments use:
  *	teardown.c	1 flush twice, 2 cache guard, 3 tempting fix, 4 over-asserting
  *	gmem.c		5 dying file, 6 unpinned lookup, 7 put in section, 8 create vs close, 9 punch vs fault, 10 two views
- *	notifier.c	11 fault, 12 two pairs, 13 slot change in the middle, 14 last close in the middle
+ *	notifier.c	11 fault, 12 two pairs, 13 slot change in the middle, 14 last close in the middle, and a change's turn
  *	memslots.c	15 slots_arch_lock, 16 shared bitmap, and deletion against a fault
  *	dirty.c		17 split, 18 long unmap, 19 tables under walkers, 28 dirty rings
- *	nested.c	20 growth, 21 recycling
+ *	nested.c	20 growth, 21 recycling, and TLBI against an inner guest
  *	vcpu.c		22 half a vCPU, 23 order of the end, 24 failed vCPU, 25 device, 32 publish last
  *	irq.c		26 irqfd, 27 I/O bus, 30 worker, 31 locks of all vCPUs
  *	waits.c		a primitive of sync/ that the others take for one step

@@ -14,6 +14,7 @@
 
 #define VTCR	  ((64 - 39) | 1ull << 6 | 5ull << 16)
 #define KEY(vmid) ((u64)(vmid) << 48 | 0x1000)
+#define IPA	  0x1000ull
 
 static int vm;
 static struct vm_mem *m;
@@ -21,11 +22,15 @@ static char *ram;
 static struct cpu {
 	struct mem_vcpu mem;
 	struct tlb_client tlb;
+	bool cached; /* the translation of IPA */
 } * cpu[3];
 static unsigned nr_cpus;
 
 static void apply(struct tlb_client *c, const struct tlb_inval *rec)
 {
+	if (rec->kind == TLB_INVAL_ALL ||
+	    (rec->kind == TLB_INVAL_IPA && rec->start <= IPA && IPA < rec->end))
+		container_of(c, struct cpu, tlb)->cached = false;
 }
 
 static void add_cpu(void)
@@ -297,5 +302,78 @@ const struct explore_scenario scenario_nested_discard = {
 	.mutants = "mem-I31-canonical-table-only",
 	.setup = setup_shadow,
 	.thread = {{"discard", discard}, {"vCPU", inner_guest}},
+	.finish = close_machine,
+};
+
+/* --- TLBI of the guest hypervisor --------------------------------------------------------------------------------------- */
+
+static struct a32 invalidated;
+
+static void setup_inner(void)
+{
+	setup_shadow();
+	explore_check(!nested_mmu_load(m, &cpu[0]->mem, KEY(1), VTCR, true));
+	a32_store(&invalidated, 0);
+}
+
+/* The leaf is not made again: what was looked at after the TLBI finds none, neither in the table nor in the cache. */
+static void access_ipa(struct cpu *c)
+{
+	bool gone = a32_load(&invalidated);
+	struct s2_result r;
+	struct mem_fault f;
+
+	access_section_begin(&c->tlb);
+	c->cached = c->cached || !s2_lookup(&c->mem.nested->mmu, IPA, false, false, false, &r, &f);
+	access_section_end(&c->tlb);
+	if (gone && c->cached)
+		explore_fail("a translation is used whose invalidation has completed");
+}
+
+static void inner_accesses(void)
+{
+	struct cpu *c = cpu[0];
+
+	explore_step("the inner guest accesses a page twice");
+	tlb_enter(&c->tlb);
+	access_ipa(c);
+	tlb_poll(&c->tlb);
+	access_ipa(c);
+	tlb_leave(&c->tlb);
+}
+
+static void tlbi_vmid(void)
+{
+	explore_step("TLBI VMALLS12E1");
+	nested_tlbi_vmid(m, 1);
+	a32_store(&invalidated, 1);
+}
+
+static void tlbi_ipa(void)
+{
+	explore_step("TLBI IPAS2E1");
+	nested_tlbi_ipa(m, 1, IPA, 0);
+	a32_store(&invalidated, 1);
+}
+
+const struct explore_scenario scenario_nested_tlbi_vmid = {
+	.name = "nested-tlbi-vmid",
+	.summary = "the guest hypervisor invalidates a VMID while its guest runs",
+	.property = "when the TLBI is over nobody uses, from table or cache, what it took",
+	.source = "Arm ARM, TLB maintenance: a completed TLBI; KVM unmaps the shadow table first",
+	.mutants = "mem-nested-tlbi-flushes-first",
+	.setup = setup_inner,
+	.thread = {{"hypervisor", tlbi_vmid}, {"inner guest", inner_accesses}},
+	.finish = close_machine,
+};
+
+const struct explore_scenario scenario_nested_tlbi_ipa = {
+	.name = "nested-tlbi-ipa",
+	.summary = "the guest hypervisor invalidates an address while its guest runs",
+	.property = "as nested-tlbi-vmid, for the leaf that holds the address",
+	.source = "Arm ARM, TLB maintenance: a completed TLBI; KVM unmaps the shadow table first",
+	.mutants = "mem-nested-tlbi-flushes-first",
+	.setup = setup_inner,
+	.thread = {{"hypervisor", tlbi_ipa}, {"inner guest", inner_accesses}},
 	.finish = close_machine,
 };

@@ -56,6 +56,12 @@ static void all_at_rest(void)
 	explore_check(!kit_vm_of(vm)->mem.mn_active);
 }
 
+/* The clock moves when nothing else can: somebody was not woken who could have been. */
+static void nobody_slept_to_a_deadline(void)
+{
+	explore_check(!explore_clock());
+}
+
 static void close_machine(void)
 {
 	all_at_rest();
@@ -69,16 +75,18 @@ static void close_machine(void)
 static void finish_discard(void)
 {
 	explore_check(!ret && !ran);
+	nobody_slept_to_a_deadline();
 	close_machine();
 }
 
 const struct explore_scenario scenario_notifier_and_fault = {
 	.name = "notifier-and-fault",
 	.summary = "host memory is discarded while a guest stores to it",
-	.property = "when the call returns, no translation leads to the page that was there",
+	.property = "when the call returns, no translation leads to the page that was there; a "
+		    "fault that waits for it is woken",
 	.source = "13ec9308a857: arm64 sampled the sequence after the mmap lock was dropped",
 	.mutants = "mem-I09-no-count-check,mem-I09-no-retry-check,mem-I09-sequence-read-after-the-"
-		   "page",
+		   "page,mem-I10-end-wakes-no-fault",
 	.setup = machine_with_vcpu,
 	.thread = {{"discard", discard}, {"vCPU", run}},
 	.finish = finish_discard,
@@ -379,4 +387,49 @@ const struct explore_scenario scenario_notifier_nested_pairs = {
 	.setup = setup_nested,
 	.thread = {{"pairs", two_nested}, {"create slot", create_slot}},
 	.finish = finish_nested,
+};
+
+/* --- a turn for the slot change ---------------------------------------------------------------------------------------- */
+
+static void short_pair(unsigned page)
+{
+	u64 at = (uintptr_t)ram + page * 4096;
+	struct mem_inval_token t;
+
+	explore_step("a pair");
+	mem_invalidate_start(at, at + 4096, MEM_INVAL_KEEP_VMA, &t);
+	mem_invalidate_end(&t);
+}
+
+static void first_pair(void)
+{
+	short_pair(0);
+}
+
+static void second_pair(void)
+{
+	short_pair(1);
+}
+
+static void setup_turn(void)
+{
+	vm = kit_vm();
+	ram = kit_memory(2);
+}
+
+static void finish_turn(void)
+{
+	nobody_slept_to_a_deadline();
+	finish_nested();
+}
+
+const struct explore_scenario scenario_notifier_turn = {
+	.name = "notifier-turn",
+	.summary = "two threads have a pair each while a slot is created",
+	.property = "a pair that lets the slot change go first is told when it has",
+	.source = "docs/memory.md: overlapping pairs would keep a slot change out for ever",
+	.mutants = "mem-swap-ends-its-turn-silently",
+	.setup = setup_turn,
+	.thread = {{"pair", first_pair}, {"pair", second_pair}, {"create slot", create_slot}},
+	.finish = finish_turn,
 };

@@ -34,6 +34,7 @@
 	X(scenario_notifier_age_and_slot_deletion) \
 	X(scenario_notifier_age_and_last_close) \
 	X(scenario_notifier_nested_pairs) \
+	X(scenario_notifier_turn) \
 	X(scenario_slots_arch_lock) \
 	X(scenario_slots_bitmap) \
 	X(scenario_slots_asked_and_deleted) \
@@ -57,6 +58,8 @@
 	X(scenario_nested_recycle) \
 	X(scenario_nested_busy) \
 	X(scenario_nested_discard) \
+	X(scenario_nested_tlbi_vmid) \
+	X(scenario_nested_tlbi_ipa) \
 	X(scenario_vcpu_create_and_ioctl) \
 	X(scenario_vcpu_create_twice) \
 	X(scenario_vcpu_destroy_order) \

@@ -437,6 +437,26 @@ TEST(I17_a_fault_without_memory_changes_no_leaf)
 	munmap(p, 4 * PAGE);
 }
 
+TEST(a_lookup_that_finds_nothing_keeps_the_hint)
+{
+	char *p = rig_map(PAGE, 0);
+	struct memslot_set *set;
+	struct memslot *s;
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, GIB, PAGE, p, 0), 0);
+	mutex_lock(&r.m.slots_lock);
+	set = memslot_active(&r.m);
+	s = memslot_find_gfn(set, GIB / PAGE);
+	EXPECT(s && aptr_load_relaxed(&set->last_used) == s);
+	/* MMIO lies between accesses to memory. */
+	EXPECT(!memslot_find_gfn(set, 0));
+	EXPECT(aptr_load_relaxed(&set->last_used) == s);
+	mutex_unlock(&r.m.slots_lock);
+	EXPECT(rig_stop(&r));
+	munmap(p, PAGE);
+}
+
 /* --- I-16 ---------------------------------------------------------------------------------------------------------- */
 
 TEST(I16_generations_change_with_every_swap_and_never_repeat)
