@@ -33,7 +33,6 @@
 #include "mem/page_cache.h"
 #include "mem/userfault.h"
 #include "mem/vma_cache.h"
-#include "sync/wait.h"
 
 /* What our ID registers report as PARange. */
 #define PLATFORM_IPA_BITS 48
@@ -54,7 +53,7 @@ struct fault {
 	bool write;	/* for the purpose of memory: not for cache maintenance */
 	bool done;	/* action says all */
 	bool in_flight; /* nothing was installed because of a pair that has not ended; */
-	u32 wake;	/* inv_wake then */
+	u32 ticket;	/* of inv_ends, taken then */
 };
 
 static void decide(struct fault *f, enum mem_fault_action *action, enum mem_fault_action what)
@@ -301,9 +300,9 @@ static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f)
 		ret = -EIO;
 	} else if (must_retry(m, f)) {
 		f->in_flight = m->inv_in_progress;
-		/* The end that lowers the count, after this section, changes the word after that: inval_lower. */
+		/* Under the lock that the end lowers the count under, before it notifies: inval_lower. */
 		if (f->in_flight)
-			f->wake = a32_load(&m->inv_wake);
+			f->ticket = event_count_prepare(&m->inv_ends);
 		ret = -EAGAIN;
 	} else if (marks && !memslot_dirty_room(mv)) {
 		/* Nothing is installed that could not be reported; KVM_RUN is left before the guest tries again. */
@@ -371,6 +370,7 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 			  .allowed = S2_PROT_ALL,
 			  .write = in->write && !in->cache_op};
 	int cookie, ret;
+	u32 dead;
 
 	a64_fetch_add(&m->stats.faults, 1);
 	*action = MEM_FAULT_RETRY;
@@ -378,19 +378,18 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 	cookie = srcu_read_lock(&m->srcu);
 	ret = handle(m, mv, &f, action);
 	srcu_read_unlock(&m->srcu, cookie);
+	dead = a32_load_acquire(&m->dead);
+	/* Outside SRCU: the slot writer that the pair's end lets go on must not wait for this sleep as well. */
+	if (f.in_flight && !dead)
+		event_count_wait(&m->inv_ends, f.ticket, host_clock_ns() + RETRY_WAIT_NS);
+	else if (f.in_flight)
+		event_count_cancel(&m->inv_ends);
 	/* Whatever else was found in memory that is perhaps gone already. Pairs with the store in teardown.c. */
-	if (unlikely(a32_load_acquire(&m->dead)))
+	if (unlikely(dead))
 		return -EIO;
 	if (ret != -EAGAIN)
 		return ret;
 	a64_fetch_add(&m->stats.retries, 1);
-	/* Outside SRCU: the slot writer that the pair's end lets go on must not wait for this sleep as well. */
-	if (f.in_flight) {
-		/* Full order before the word is looked at; pairs with inval_lower. */
-		a32_fetch_add(&m->inv_waiters, 1);
-		wait_on_word(&m->inv_wake, f.wake, host_clock_ns() + RETRY_WAIT_NS);
-		a32_fetch_sub(&m->inv_waiters, 1);
-	}
 	return 0;
 }
 

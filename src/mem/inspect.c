@@ -216,7 +216,7 @@ static void write_vcpu(struct report *r, const struct mem_vcpu *mv, u32 id)
 		{.text = a32_load_relaxed(&c->mode) == TLB_IN_GUEST ? "guest" : "outside"},
 		{.value = posted},
 		{.value = acked},
-		{.value = a32_load_relaxed(&c->waiters)},
+		{.value = a32_load_relaxed(&c->acks.waiters)},
 		{.value = glance(&mv->nr_pages)},
 		{.value = pushed - reset},
 		{.value = mv->ring.nr},

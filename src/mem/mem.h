@@ -19,6 +19,7 @@
 #include "mem/fault.h"
 #include "mem/nested.h"
 #include "mem/tlb.h"
+#include "sync/event_count.h"
 #include "sync/mutex.h"
 #include "sync/rcu.h"
 #include "sync/ref.h"
@@ -116,9 +117,8 @@ struct vm_mem {
 	/* covering gfn interval while the count is not 0 */
 	u64 inv_start WRITES_GUARDED_BY(mmu_lock);
 	u64 inv_end WRITES_GUARDED_BY(mmu_lock);
-	struct a64 inv_seq;	/* written under mmu_lock write, read anywhere */
-	struct a32 inv_wake;	/* futex word: faults that must retry sleep here, bounded */
-	struct a32 inv_waiters; /* how many sleep, or are about to */
+	struct a64 inv_seq;	     /* written under mmu_lock write, read anywhere */
+	struct event_count inv_ends; /* faults that must retry sleep, bounded */
 	/* --- mn_lock --- */
 	struct mutex mn_lock;
 	u32 mn_active WRITES_GUARDED_BY(mn_lock); /* notifier pairs in flight */

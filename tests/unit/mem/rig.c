@@ -204,9 +204,9 @@ bool rig_at_rest(struct vm_mem *m)
 		printf("# %u pairs raised, %u active at rest\n", m->inv_in_progress, m->mn_active);
 		ok = false;
 	}
-	if (a32_load(&m->inv_waiters) || m->vmas->pairs || m->swap_waits) {
+	if (a32_load(&m->inv_ends.waiters) || m->vmas->pairs || m->swap_waits) {
 		printf("# at rest %u faults wait, %u pairs keep facts away, %u swaps wait\n",
-		       a32_load(&m->inv_waiters), m->vmas->pairs, m->swap_waits);
+		       a32_load(&m->inv_ends.waiters), m->vmas->pairs, m->swap_waits);
 		ok = false;
 	}
 	write_lock(&m->mmu_lock);
