@@ -200,6 +200,45 @@ TEST(a_timer_interrupt_wakes_the_guest)
 	machine_free(&m);
 }
 
+#ifndef ANYKVM_REAL /* hardware gives the interrupt some time */
+TEST(a_timer_that_the_guest_saw_expire_has_interrupted)
+{
+	int gic;
+	struct machine m = machine_with_gic(1, &gic);
+	struct code c = code_at(&m, RAM), v = code_at(&m, RAM + 0x1000 + 0x280);
+	uint64_t round, loop;
+
+	gic_guest_setup(&m, &c, 27);
+	mrs(&v, 10, SYS_ICC_IAR1_EL1);
+	msr(&v, SYS_CNTV_CTL_EL0, 31);
+	add_imm(&v, 11, 11, 1);
+	msr(&v, SYS_ICC_EOIR1_EL1, 10);
+	put(&v, A64_ISB);
+	put(&v, A64_ERET);
+
+	daifclr(&c, 2);
+	round = c.pc;
+	li(&c, 11, 0);
+	li(&c, 0, 20000);
+	msr(&c, SYS_CNTV_TVAL_EL0, 0);
+	li(&c, 0, 1);
+	msr(&c, SYS_CNTV_CTL_EL0, 0);
+	mrs(&c, 1, SYS_CNTV_CVAL_EL0);
+	loop = c.pc;
+	mrs(&c, 0, SYS_CNTVCT_EL0);
+	put(&c, 0xeb01001f); /* cmp x0, x1 */
+	put(&c, 0x54000003 | ((uint32_t)((int64_t)(loop - c.pc) >> 2) & 0x7ffff) << 5); /* b.lo */
+	mov(&c, 2, 11);
+	report(&c, 2, 0);
+	b_to(&c, round);
+	code_done(&m);
+	for (int i = 0; i < 50; i++)
+		EXPECT_REPORT(&m, 0, 0, 1);
+	close(gic);
+	machine_free(&m);
+}
+#endif
+
 static int irq_line(struct machine *m, unsigned type, unsigned cpu, unsigned nr, unsigned level)
 {
 	struct kvm_irq_level l = {.irq = type << KVM_ARM_IRQ_TYPE_SHIFT |
