@@ -446,6 +446,44 @@ TEST(the_counter_offset_moves_the_counters)
 	machine_free(&m);
 }
 
+static void on_kick(int sig)
+{
+}
+
+TEST(an_offset_of_the_vm_freezes_the_counters_of_its_vcpus)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	struct kvm_arm_counter_offset o = {.counter_offset = 0};
+	const uint64_t cntvct = ARM64_SYS_REG(3, 3, 14, 3, 2), cntpct = ARM64_SYS_REG(3, 3, 14, 0, 1);
+	struct sigaction kick = {.sa_handler = on_kick}, before;
+	struct runner r;
+
+	b_to(&c, RAM);
+	code_done(&m);
+	/* writes set a count until the VM has an offset, then they do nothing */
+	EXPECT_EQ(set_reg(m.vcpu[0], cntvct, 1ull << 60), 0);
+	EXPECT(get_reg(m.vcpu[0], cntvct) >= 1ull << 60);
+	EXPECT_EQ(set_reg(m.vcpu[0], cntpct, 1ull << 59), 0);
+	EXPECT(get_reg(m.vcpu[0], cntpct) >= 1ull << 59);
+	ASSERT_EQ(ioctl(m.vm, KVM_ARM_SET_COUNTER_OFFSET, &o), 0);
+	EXPECT(get_reg(m.vcpu[0], cntvct) < 1ull << 58);
+	EXPECT_EQ(set_reg(m.vcpu[0], cntvct, 1ull << 60), 0);
+	EXPECT_EQ(set_reg(m.vcpu[0], cntpct, 1ull << 60), 0);
+	EXPECT(get_reg(m.vcpu[0], cntvct) < 1ull << 58);
+	EXPECT(get_reg(m.vcpu[0], cntpct) < 1ull << 58);
+	/* not while a vCPU runs */
+	sigaction(SIGUSR2, &kick, &before);
+	runner_start(&r, &m, 0);
+	while (!ioctl(m.vm, KVM_ARM_SET_COUNTER_OFFSET, &o))
+		sleep_ms(1);
+	EXPECT_EQ(errno, EBUSY);
+	runner_interrupt(&r, SIGUSR2);
+	EXPECT_EQ(ioctl(m.vm, KVM_ARM_SET_COUNTER_OFFSET, &o), 0);
+	sigaction(SIGUSR2, &before, NULL);
+	machine_free(&m);
+}
+
 TEST(an_msi_needs_an_its)
 {
 	struct machine m = machine_new(1);
