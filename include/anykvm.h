@@ -333,6 +333,13 @@ ANYKVM_API ssize_t anykvm_inspect(int fd, unsigned int flags, char *buf, size_t 
 ANYKVM_API const char *anykvm_cap_name(unsigned int cap);
 
 /**
+ * anykvm_request_name - name of a request on descriptors of a kind (enum anykvm_fd_kind), such as "KVM_RUN"
+ *
+ * returns: NULL for a request that such descriptors do not know
+ */
+ANYKVM_API const char *anykvm_request_name(int kind, unsigned long request);
+
+/**
  * anykvm_feature_name - architectural features that guests may be given, one by one
  * @n: 0, 1, 2...
  *

@@ -46,7 +46,7 @@ struct api_file {
 	enum api_kind kind;
 	struct vm *vm;	   /* counted; NULL for API_SYSTEM and API_ORPHAN */
 	struct vcpu *v;	   /* API_VCPU, and API_STATS of a vCPU: lives as long as vm */
-	u32 device_type;   /* API_DEVICE */
+	struct its *its;   /* API_DEVICE: this ITS, which lives as long as vm; NULL: the interrupt controller */
 	u64 extensions;	   /* API_SYSTEM */
 	enum api_kind was; /* API_ORPHAN: the kind of the parent's */
 	u64 dev, inode; /* of the placeholder: tells our descriptor from one that took its number */

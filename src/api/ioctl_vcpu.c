@@ -179,7 +179,7 @@ static s64 set_guest_debug(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
 {
 	const struct kvm_guest_debug *dbg = c->buf;
 
-	return vcpu_set_guest_debug(c->v, dbg->control);
+	return vcpu_set_guest_debug(c->v, dbg->control, &dbg->arch);
 }
 
 static s64 set_signal_mask(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS

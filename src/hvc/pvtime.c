@@ -76,7 +76,7 @@ int hvc_pvtime_set_attr(struct vcpu *v, u64 attr, const void *user)
 	if (c->steal_ipa != HVC_NO_IPA)
 		return -EEXIST;
 	/* Whether there is memory behind the slot shows when the guest asks for the record. */
-	if (!mem_slot_writable(v->group->mem, ipa))
+	if (!mem_is_writable(v->group->mem, ipa))
 		return -EINVAL;
 	c->steal_ipa = ipa;
 	return 0;

@@ -84,6 +84,29 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 	}
 }
 
+/* As run_page, for a page with breakpoints. */
+static NOINLINE bool run_page_checked(struct vcpu *v, struct interp *c, struct code_page *page)
+{
+	u64 base = v->arch.pc & ~0xfffull;
+	enum op_result r;
+
+	do {
+		const struct code_slot *s = &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)];
+
+		v->stats.instructions++;
+		r = vcpu_breakpoint(v);
+		if (r == OP_NEXT)
+			r = code_handler(s)(v, s->insn);
+		if (r == OP_STOP)
+			return true;
+		if (r == OP_NEXT)
+			v->arch.pc += 4;
+		else if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
+			return true;
+	} while (!((v->arch.pc ^ base) & ~0xffcull) && c->generation == v->vtlb.generation);
+	return vcpu_poll(v);
+}
+
 static void run_until_stop(struct vcpu *v)
 {
 	struct interp *c = v->engine;
@@ -106,8 +129,12 @@ static void run_until_stop(struct vcpu *v)
 				return;
 			continue;
 		}
-		if (run_page(v, c, page))
+		if (unlikely(v->debug.here) && vcpu_breakpoints_in_page(v, v->arch.pc)) {
+			if (run_page_checked(v, c, page))
+				return;
+		} else if (run_page(v, c, page)) {
 			return;
+		}
 	}
 }
 
@@ -118,6 +145,12 @@ static void interp_run(struct vcpu *v)
 
 	run_until_stop(v);
 	fp_host_end(host);
+}
+
+/* LDXR, LDAXR and their pairs, which have CASP for a neighbour. */
+static bool load_exclusive(u32 insn)
+{
+	return (insn & 0x3fc00000) == 0x08400000 && (!(insn & 1u << 21) || insn >> 31);
 }
 
 static void step(struct vcpu *v)
@@ -134,9 +167,12 @@ static void step(struct vcpu *v)
 	page = code_lookup(v, c);
 	if (!page)
 		return;
+	if (unlikely(v->debug.here) && vcpu_breakpoint(v) != OP_NEXT)
+		return;
 	s = &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)];
 	if (code_handler(s)(v, s->insn) == OP_NEXT)
 		v->arch.pc += 4;
+	v->debug.ex = load_exclusive(s->insn);
 }
 
 static void interp_step(struct vcpu *v)

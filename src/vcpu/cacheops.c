@@ -10,6 +10,8 @@
 #include "vcpu/translate.h"
 #include "vcpu/vmem.h"
 
+#define ISS_CM BIT(8)
+
 /* SYS op1, CRm, op2 of CRn 7, packed. */
 #define C7(op1, crm, op2) ((op1) << 7 | (crm) << 3 | (op2))
 
@@ -43,6 +45,10 @@ static enum op_result dc_by_va(struct vcpu *v, u64 va, bool write)
 	if (!write && vtlb_hit(&v->vtlb, VTLB_READ, va, 1))
 		return OP_NEXT;
 	if (!check_va(v, va, write, 0, &r))
+		return vmem_result(v);
+	/* Only an invalidation can change what a load finds: it is a store of the whole line. */
+	if (write && unlikely(v->debug.watchpoints) &&
+	    vcpu_watchpoint(v, va & ~63ull, 64, WATCH_STORE, v->arch.el, ISS_CM))
 		return vmem_result(v);
 	return OP_NEXT;
 }

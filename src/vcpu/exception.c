@@ -16,10 +16,6 @@
 #define EC_DABT_LOW 0x24u
 #define EC_SP_ALIGN 0x26u
 #define EC_SERROR   0x2fu
-#define EC_STEP_LOW 0x32u
-#define EC_BRK64    0x3cu
-
-#define ESR_IL BIT(25)
 
 /* What SPSR_EL1 can hold: the PSTATE bits of the features that exist. */
 #define SPSR_VALID                                                                       \
@@ -60,6 +56,8 @@ void vcpu_set_pstate(struct vcpu *v, u32 pstate)
 		vcpu_update_traps(v);
 	if (changed & (3u << PSR_EL_SHIFT | (u32)PSR_PAN))
 		vtlb_switch_el(v);
+	if (unlikely(v->debug.live))
+		vcpu_debug_here(v);
 	vcpu_interrupts_changed(v);
 }
 
@@ -144,17 +142,6 @@ enum op_result vcpu_smc(struct vcpu *v, u16 imm)
 	return OP_STOP;
 }
 
-enum op_result vcpu_brk(struct vcpu *v, u16 imm)
-{
-	if (v->debug_control & VCPU_DEBUG_SW_BP) {
-		v->stop.kind = STOP_DEBUG;
-		v->stop.esr = EC_BRK64 << 26 | (u32)ESR_IL | imm;
-		v->stop.far = 0;
-		return OP_STOP;
-	}
-	return vcpu_raise(v, EC_BRK64, imm);
-}
-
 u64 vcpu_branch_address(const struct vcpu *v, u64 target)
 {
 	u64 tcr = v->arch.sys[SR_TCR_EL1];
@@ -169,6 +156,7 @@ static enum op_result eret_to(struct vcpu *v, u64 target)
 	struct vcpu_arch *a = &v->arch;
 	u64 spsr = a->sys[SR_SPSR_EL1];
 	u32 mode = spsr & 0x1f, keep = (u32)(PSR_PAN | PSR_D | PSR_A | PSR_I | PSR_F);
+	bool stepping = v->step;
 
 	a->excl.size = 0;
 	a->nzcv = (u32)spsr & (u32)(PSR_N | PSR_Z | PSR_C | PSR_V);
@@ -180,7 +168,9 @@ static enum op_result eret_to(struct vcpu *v, u64 target)
 		return vcpu_raise(v, EC_ILLEGAL, 0);
 	}
 	vcpu_set_pstate(v, (u32)spsr & (u32)SPSR_VALID & ~(u32)(PSR_N | PSR_Z | PSR_C | PSR_V));
-	vcpu_step_after_eret(v);
+	/* SPSR.SS is taken over only by a return into stepping that does not come from it. */
+	if (stepping || !v->step)
+		a->pstate &= ~(u32)PSR_SS;
 	a->pc = vcpu_branch_address(v, target);
 	if (unlikely(a->pstate & PSR_IL))
 		return vcpu_raise(v, EC_ILLEGAL, 0);
@@ -261,14 +251,6 @@ void vcpu_insn_abort(struct vcpu *v, u64 va, u32 iss)
 
 	v->arch.sys[SR_FAR_EL1] = va;
 	vcpu_raise(v, ec, iss);
-}
-
-void vcpu_take_step(struct vcpu *v)
-{
-	u32 ec = EC_STEP_LOW + (v->arch.el ? 1 : 0);
-
-	/* EX = stepped instruction was a load-exclusive (not tracked: 0), DFSC = debug exception. */
-	vcpu_raise(v, ec, (u32)v->step_isv << 24 | 0x22);
 }
 
 void vcpu_serror(struct vcpu *v, u32 iss)

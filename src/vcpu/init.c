@@ -62,6 +62,7 @@ int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index,
 	v->arch.el = 1;
 	mpidr_init(v);
 	idregs_init_vcpu(v);
+	vcpu_debug_init(v);
 	r = mem_vcpu_init(group->mem, &v->mem, &v->tlb);
 	if (r)
 		goto fail;
@@ -112,7 +113,6 @@ void vcpu_reset(struct vcpu *v)
 	v->events.serror_pending = false;
 	v->events.ext_dabt_pending = false;
 	v->mmio.pending = false;
-	v->step_exit = v->step_isv = false;
 	v->maintenance_open = v->maintenance_posted = false;
 	v->drop_code = true;
 	if (v->reset_state.pending) {
@@ -124,7 +124,7 @@ void vcpu_reset(struct vcpu *v)
 		v->irq_ops->reset(v);
 	vcpu_update_traps(v);
 	vtlb_regs_changed(v);
-	vcpu_step_update(v);
+	vcpu_debug_reset(v);
 }
 
 /* All vCPUs of a VM have the features of the first one that was initialised; they decide what the ID registers say. */

@@ -54,7 +54,9 @@ int vcpu_set_events(struct vcpu *v, const struct vcpu_events *ev) REQUIRES(&v->m
 
 /* KVM_SET_GUEST_DEBUG. -EINVAL for bits that are not offered (vcpu_guest_debug_mask). */
 u32 vcpu_guest_debug_mask(void);
-int vcpu_set_guest_debug(struct vcpu *v, u32 control) REQUIRES(&v->mutex);
+/* regs: the VMM's breakpoints and watchpoints, read with KVM_GUESTDBG_USE_HW. */
+int vcpu_set_guest_debug(struct vcpu *v, u32 control, const struct kvm_guest_debug_arch *regs)
+	REQUIRES(&v->mutex);
 
 /* KVM_SET_SIGNAL_MASK: NULL = none set. */
 void vcpu_set_signal_mask(struct vcpu *v, const u64 *mask) REQUIRES(&v->mutex);

@@ -291,12 +291,14 @@ READ_HOOK(daif_read)
 	return pstate_read(v, row, value);
 }
 
-/* After unmasking with an interrupt waiting: go back to the loop, which polls before it runs on. */
+/* After unmasking with an interrupt waiting, or a change of debug: back to the loop, which polls before it runs on. */
 static enum op_result daif_change(struct vcpu *v, u32 mask, u32 bits)
 {
+	bool here = v->debug.here;
+	u8 step = v->step;
+
 	pstate_change(v, mask, bits);
-	vcpu_step_update(v);
-	if (unlikely(vcpu_interrupt_deliverable(v)))
+	if (unlikely(vcpu_interrupt_deliverable(v) || here != v->debug.here || step != v->step))
 		return vcpu_context_changed(v);
 	return OP_NEXT;
 }

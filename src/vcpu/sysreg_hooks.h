@@ -54,7 +54,7 @@ WRITE_HOOK(disr_write);
 bool pauth_present(const struct vcpu *v, const struct sysreg_row *row);
 
 /* debug.c */
-WRITE_HOOK(mdscr_write);
+WRITE_HOOK(debug_write);
 WRITE_HOOK(oslar_write);
 SET_HOOK(oslsr_set);
 

@@ -18,17 +18,16 @@
 #define NO_STORE    .index = SR_NONE
 #define HOOKS(r, w) .read = (r), .write = (w)
 
-#define DEBUG_REGS(n)                                                                            \
-	{ROW(2, 0, 0, n, 4, DBGBVR##n##_EL1, SYSREG_RW1), .index = SR_DBGBVR0_EL1 + (n),         \
-	 .flags = LISTED},                                                                       \
-		{ROW(2, 0, 0, n, 5, DBGBCR##n##_EL1, SYSREG_RW1), .index = SR_DBGBCR0_EL1 + (n), \
-		 .flags = LISTED},                                                               \
-		{ROW(2, 0, 0, n, 6, DBGWVR##n##_EL1, SYSREG_RW1), .index = SR_DBGWVR0_EL1 + (n), \
-		 .flags = LISTED},                                                               \
-	{                                                                                        \
-		ROW(2, 0, 0, n, 7, DBGWCR##n##_EL1, SYSREG_RW1), .index = SR_DBGWCR0_EL1 + (n),  \
-								 .flags = LISTED                 \
+#define DEBUG_REG(n, op2, reg, at)                                                           \
+	{                                                                                    \
+		ROW(2, 0, 0, n, op2, reg, SYSREG_RW1), .index = (at) + (n), .flags = LISTED, \
+						       .write = debug_write                  \
 	}
+#define DEBUG_REGS(n)                                             \
+	DEBUG_REG(n, 4, DBGBVR##n##_EL1, SR_DBGBVR0_EL1),         \
+		DEBUG_REG(n, 5, DBGBCR##n##_EL1, SR_DBGBCR0_EL1), \
+		DEBUG_REG(n, 6, DBGWVR##n##_EL1, SR_DBGWVR0_EL1), \
+		DEBUG_REG(n, 7, DBGWCR##n##_EL1, SR_DBGWCR0_EL1)
 
 #define RAZ_WI(op0, op1, crn, crm, op2, reg, acc)                                     \
 	{                                                                             \
@@ -68,7 +67,7 @@ const struct sysreg_row sysreg_base_rows[] = {
 	{ROW(2, 0, 0, 2, 0, MDCCINT_EL1, SYSREG_RW1), STORED(MDCCINT_EL1), .flags = LISTED,
 	 .wmask = BIT(29) | BIT(30)},
 	{ROW(2, 0, 0, 2, 2, MDSCR_EL1, SYSREG_RW1), STORED(MDSCR_EL1), .flags = LISTED,
-	 HOOKS(NULL, mdscr_write)},
+	 HOOKS(NULL, debug_write)},
 	DEBUG_REGS(2),
 	DEBUG_REGS(3),
 	DEBUG_REGS(4),

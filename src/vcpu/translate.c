@@ -361,6 +361,13 @@ void translate_stop_s2(struct vcpu *v, const struct s1_access *a, u32 acc, unsig
 	}
 }
 
+/* Data accesses to the page of va are looked at one by one. */
+static bool looked_at(const struct vcpu *v, u64 va, bool device)
+{
+	return device || (v->arch.sys[SR_SCTLR_EL1] & SCTLR_A) ||
+	       (unlikely(v->debug.watchpoints) && vcpu_watches_page(v, va));
+}
+
 bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsigned size,
 		      struct page_result *out)
 {
@@ -404,9 +411,9 @@ bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsign
 	out->device = r.device;
 	/*
 	 * Device memory and SCTLR_EL1.A need the alignment looked at on each access, so their data
-	 * accesses stay out of the TLB.
+	 * accesses stay out of the TLB. So do those to a page with a watchpoint.
 	 */
-	if (!a->cache_op && (a->exec || !(r.device || (v->arch.sys[SR_SCTLR_EL1] & SCTLR_A)))) {
+	if (!a->cache_op && (a->exec || !looked_at(v, a->va, r.device))) {
 		c = vtlb_context_get(v, a->va, a->el);
 		vtlb_insert(c, kind, a->va, s2.hva, r.ipa, r.leaf_log2, r.global);
 		/* No stage-1 or stage-2 permission of ours allows writes alone. */

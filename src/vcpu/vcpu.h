@@ -10,6 +10,7 @@
 #include "mem/mem.h"
 #include "mem/tlb.h"
 #include "sync/mutex.h"
+#include "vcpu/debug.h"
 #include "vcpu/engine.h"
 #include "vcpu/state.h"
 #include "vcpu/vtlb.h"
@@ -97,11 +98,9 @@ struct vcpu {
 		bool ext_dabt_pending;
 		u64 serror_esr;
 	} events;
-	u32 debug_control; /* KVM_GUESTDBG_* */
-	u8 step;	   /* software step of the guest or of the VMM is on (debug.c) */
-	bool step_exit;	   /* the VMM's step ended outside the engine: exit before the next entry */
-	bool step_isv;	   /* ISS.ISV of the guest's step exception that is to be taken next */
-	struct a32 event;  /* event register: set by SEV, taken by WFE */
+	u8 step; /* software step of the guest or of the VMM is on (debug.c) */
+	struct vcpu_debug debug;
+	struct a32 event; /* event register: set by SEV, taken by WFE */
 	struct host_sleeper sleeper;
 	u64 last_look_ns;      /* when vcpu_tick last asked for pending signals */
 	u64 effective_sigmask; /* of the KVM_RUN in progress */
@@ -266,7 +265,7 @@ enum op_result vcpu_raise(struct vcpu *v, u32 ec, u32 iss); /* synchronous, IL =
 enum op_result vcpu_svc(struct vcpu *v, u16 imm);	    /* returns to pc + 4 */
 enum op_result vcpu_hvc(struct vcpu *v, u16 imm); /* sets v->stop, returns OP_STOP; UNDEF at EL0 */
 enum op_result vcpu_smc(struct vcpu *v, u16 imm);
-enum op_result vcpu_brk(struct vcpu *v, u16 imm);
+enum op_result vcpu_brk(struct vcpu *v, u16 imm); /* debug.c */
 enum op_result vcpu_eret(struct vcpu *v);
 enum op_result vcpu_fp_access_trap(struct vcpu *v); /* EC 0x07 */
 enum op_result vcpu_pc_alignment(struct vcpu *v);   /* EC 0x22 */

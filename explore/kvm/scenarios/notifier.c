@@ -134,7 +134,7 @@ static void setup_two_pairs(void)
 {
 	machine(2);
 	vcpu = kit_vcpu(vm, 0);
-	kit_guest(vm, vcpu, GPA, true);
+	kit_guest_once(vm, vcpu, GPA);
 }
 
 static void finish_two_pairs(void)
@@ -221,7 +221,7 @@ static void setup_swap_and_fault(void)
 	vm = kit_vm();
 	ram = kit_memory(1);
 	vcpu = kit_vcpu(vm, 0);
-	kit_guest(vm, vcpu, 2 * GPA, true);
+	kit_guest_once(vm, vcpu, 2 * GPA);
 }
 
 static void finish_swap_and_fault(void)

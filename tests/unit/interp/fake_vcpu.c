@@ -265,6 +265,16 @@ enum op_result vcpu_brk(struct vcpu *v, u16 imm)
 	return rig_stop(v, RIG_BRK);
 }
 
+bool vcpu_breakpoints_in_page(const struct vcpu *v, u64 va)
+{
+	return false;
+}
+
+enum op_result vcpu_breakpoint(struct vcpu *v)
+{
+	return OP_NEXT;
+}
+
 enum op_result vcpu_eret(struct vcpu *v)
 {
 	called(v, RIG_CALL_ERET, 0, 0, 0);

@@ -109,7 +109,7 @@ static u8 *guest_ptr(struct vm_mem *m, u64 gpa, size_t len)
 	return r->guest + (gpa - RIG_RAM);
 }
 
-bool mem_slot_writable(struct vm_mem *m, u64 gpa)
+bool mem_is_writable(struct vm_mem *m, u64 gpa)
 {
 	u8 byte;
 
@@ -134,6 +134,11 @@ int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *
 		return -EFAULT;
 	memcpy(p, buf, len);
 	return 0;
+}
+
+bool mem_is_visible(struct vm_mem *m, u64 gpa)
+{
+	return guest_ptr(m, gpa, 1);
 }
 
 /* --- the rig --- */
