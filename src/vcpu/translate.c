@@ -130,7 +130,7 @@ static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struc
 			  bool *size_fault)
 {
 	static const u8 ips_bits[8] = {32, 36, 40, 42, 44, 48, 48, 48};
-	u64 tcr = v->arch.sys[SR_TCR_EL1] & ~v->tcr_absent, sctlr = v->arch.sys[SR_SCTLR_EL1];
+	u64 tcr = v->arch.sys[SR_TCR_EL1] & ~v->absent.tcr, sctlr = v->arch.sys[SR_SCTLR_EL1];
 	unsigned half = a->va >> 55 & 1;
 	unsigned tsz = half ? tcr >> 16 & 63 : tcr & 63;
 	u64 ttbr = v->arch.sys[half ? SR_TTBR1_EL1 : SR_TTBR0_EL1];
@@ -152,7 +152,7 @@ static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struc
 	g->granule = granule_log2(tcr, half);
 	stride = g->granule - 3;
 	g->start_level = 4 - (g->input_bits - g->granule + stride - 1) / stride;
-	g->output_bits = MIN(ips_bits[tcr >> 32 & 7], PA_BITS);
+	g->output_bits = MIN(ips_bits[tcr >> 32 & 7], PA_BITS - v->absent.pa_bits);
 	g->hpd = tcr & (half ? TCR_HPD1 : TCR_HPD0);
 	g->ha = tcr & TCR_HA;
 	g->hd = g->ha && (tcr & TCR_HD);
