@@ -267,10 +267,13 @@ TEST(an_spi_raised_by_user_space_reaches_a_waiting_guest)
 	/* level triggered: KVM's SPIs start as edges */
 	li(&c, 1, GICD + 0xc00 + 8);
 	str(&c, 4, 31, 1, 0);
+	report(&c, 31, 8);
 	daifclr(&c, 2);
 	put(&c, A64_WFI);
 	b_to(&c, c.pc - 4);
 	code_done(&m);
+	/* set up before the line goes up: to an edge it would be one event, not a level */
+	EXPECT_REPORT(&m, 0, 8, 0);
 	runner_start(&r, &m, 0);
 	sleep_ms(50);
 	EXPECT_EQ(r.done, 0);
