@@ -99,6 +99,16 @@ static u8 absent_pa_bits(const struct vcpu_group *g)
 	return range < ARRAY_SIZE(bits) ? (u8)(PA_BITS - bits[range]) : 0;
 }
 
+static u8 absent_granules(const struct vcpu_group *g)
+{
+	u64 mmfr0 = g->idreg[ID_AA64MMFR0];
+
+	/* TGran4 and TGran64 say 0xf for no, TGran16 says 0. */
+	return (bits_get(mmfr0, 28, 4) == 0xf ? VCPU_GRANULE(12) : 0) |
+	       (bits_get(mmfr0, 20, 4) ? 0 : VCPU_GRANULE(14)) |
+	       (bits_get(mmfr0, 24, 4) == 0xf ? VCPU_GRANULE(16) : 0);
+}
+
 struct vcpu_absent idregs_absent(const struct vcpu_group *g)
 {
 	return (struct vcpu_absent){
@@ -106,5 +116,6 @@ struct vcpu_absent idregs_absent(const struct vcpu_group *g)
 		.pstate = absent_pstate(g),
 		.tcr = absent_tcr(g),
 		.pa_bits = absent_pa_bits(g),
+		.granules = absent_granules(g),
 	};
 }

@@ -54,11 +54,14 @@ struct vcpu_stats {
 
 /* What a VMM took from the CPU by lowering ID registers. Known from the first run on, when they stand; nothing before. */
 struct vcpu_absent {
-	u32 insns;  /* bits of enum a64_feature: UNDEFINED, hints do nothing */
-	u32 pstate; /* bits that stay 0 */
-	u64 tcr;    /* bits of TCR_EL1 that are ignored */
-	u8 pa_bits; /* missing of the physical address */
+	u32 insns;   /* bits of enum a64_feature: UNDEFINED, hints do nothing */
+	u32 pstate;  /* bits that stay 0 */
+	u64 tcr;     /* bits of TCR_EL1 that are ignored */
+	u8 pa_bits;  /* missing of the physical address */
+	u8 granules; /* VCPU_GRANULE_*: tables of these sizes */
 };
+
+#define VCPU_GRANULE(log2) (1u << ((log2)-12) / 2) /* 12, 14 or 16 */
 
 /* PSCI CPU_ON hands this to the target. */
 struct vcpu_reset_state {

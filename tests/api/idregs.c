@@ -272,15 +272,17 @@ TEST(controls_of_fields_that_were_lowered_do_nothing)
 		const uint64_t table = RAM + 0x8000;
 
 		if (lowered) {
-			/* no PAN, 36 bits of physical addresses */
+			/* no PAN, no tables of 64 KiB, 36 bits of physical addresses */
 			EXPECT_EQ(set_reg(m.vcpu[0], MMFR1, with_field(mmfr1, 20, 0)), 0);
-			EXPECT_EQ(set_reg(m.vcpu[0], MMFR0, with_field(mmfr0, 0, 1)), 0);
+			mmfr0 = with_field(with_field(mmfr0, 24, 15), 0, 1);
+			EXPECT_EQ(set_reg(m.vcpu[0], MMFR0, mmfr0), 0);
 		}
 		li(&c, 0, 0x00450078); /* SCTLR_EL1 without SPAN: exceptions set PSTATE.PAN */
 		msr(&c, SYS(3, 0, 1, 0, 0), 0);
 		put(&c, A64_ISB);
 		put(&c, 0); /* udf */
-		li(&c, 0, 25 | 5ull << 32 | 1ull << 23);
+		/* the larger granule where it is taken for the smaller one, too */
+		li(&c, 0, 25 | 5ull << 32 | 1ull << 23 | (uint64_t)lowered << 14);
 		msr(&c, SYS(3, 0, 2, 0, 2), 0);
 		li(&c, 0, table);
 		msr(&c, SYS(3, 0, 2, 0, 0), 0);
