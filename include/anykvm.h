@@ -226,6 +226,19 @@ ANYKVM_API void anykvm_invalidate_end(struct anykvm_invalidate *inv);
  */
 ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int registered);
 
+struct sigaction;
+
+/**
+ * anykvm_sigaction - sigaction(2) for SIGSEGV and SIGBUS, with the library's handler staying in front
+ *
+ * The action is taken for all faults but the library's own, and @oldact tells the one before it, never the library's. So a
+ * program that installs its handlers by this call need not pass on what is not theirs. The mask of an action never blocks these two
+ * signals.
+ *
+ * returns: 0, or -1 with errno: EINVAL (another signal)
+ */
+ANYKVM_API int anykvm_sigaction(int signo, const struct sigaction *act, struct sigaction *oldact);
+
 /**
  * anykvm_mm_release - give up all guest memory of this process's machines
  *

@@ -11,7 +11,7 @@
 
 #include "preload.h"
 
-static void *next_function(void **known, const char *name)
+void *next_function(void **known, const char *name)
 {
 	void *function = __atomic_load_n(known, __ATOMIC_RELAXED);
 
@@ -25,46 +25,63 @@ static void *next_function(void **known, const char *name)
 /* --- pointers to libc's functions --- */
 
 #define ALWAYS(ret, name, params, ours)
-#define WHERE(ret, name, params, args, condition, ours) static void *next_##name;
-#define BY_FD(ret, name, params, args, fd, ours)	WHERE(ret, name, params, args, , ours)
-#define BY_PATH(ret, name, params, args, dirfd, path, follow, ours) \
-	WHERE(ret, name, params, args, , ours)
+#define WITH(ret, name, params, ours)				    void *next_##name;
+#define WHERE(ret, name, params, args, condition, ours)		    WITH(ret, name, params, ours)
+#define BY_FD(ret, name, params, args, fd, ours)		    WITH(ret, name, params, ours)
+#define BY_PATH(ret, name, params, args, dirfd, path, follow, ours) WITH(ret, name, params, ours)
+#define OPENS(ret, name, params, args, dirfd, path, follow, ours, truncates) \
+	WITH(ret, name, params, ours)
 #include "calls.h"
-#undef WHERE
+#undef WITH
 
 static __attribute__((constructor)) void look_up_all(void)
 {
-#define WHERE(ret, name, params, args, condition, ours) next_function(&next_##name, #name);
+#define WITH(ret, name, params, ours) next_function(&next_##name, #name);
 #include "calls.h"
-#undef WHERE
+}
+#undef WITH
 #undef ALWAYS
+#undef WHERE
 #undef BY_FD
 #undef BY_PATH
-}
+#undef OPENS
 
 /* --- wrappers --- */
 
-#define DECLARE(ret, name, params)                            \
-	PRELOAD_API ret preload_##name params __asm__(#name); \
-	ret preload_##name params
+/* A program may look for functions that its libc does not have. */
+#define LIBCS(ret, name, params, args)                                                     \
+	({                                                                                 \
+		ret(*function) params = (ret(*) params)next_function(&next_##name, #name); \
+		function ? function args : (ret)refuse(ENOSYS);                            \
+	})
 
 #define ALWAYS(ret, name, params, ours) \
-	DECLARE(ret, name, params)      \
+	WRAPPER(ret, name, params)      \
 	{                               \
 		return ours;            \
 	}
-#define WHERE(ret, name, params, args, condition, ours)                             \
-	DECLARE(ret, name, params)                                                  \
-	{                                                                           \
-		ret(*function) params;                                              \
-                                                                                    \
-		if (condition)                                                      \
-			return ours;                                                \
-		function = (ret(*) params)next_function(&next_##name, #name);       \
-		/* A program may look for functions that its libc does not have. */ \
-		return function ? function args : (ret)refuse(ENOSYS);              \
+#define WITH ALWAYS
+#define WHERE(ret, name, params, args, condition, ours)                     \
+	WRAPPER(ret, name, params)                                          \
+	{                                                                   \
+		return (condition) ? ours : LIBCS(ret, name, params, args); \
 	}
 #define BY_FD(ret, name, params, args, fd, ours) WHERE(ret, name, params, args, is_ours(fd), ours)
 #define BY_PATH(ret, name, params, args, dirfd, path, follow, ours) \
 	WHERE(ret, name, params, args, path_is_kvm(dirfd, path, follow), ours)
+#define OPENS(ret, name, params, args, dirfd, path, follow, ours, truncates) \
+	WRAPPER(ret, name, params)                                           \
+	{                                                                    \
+		ret r;                                                       \
+                                                                             \
+		if (path_is_kvm(dirfd, path, follow))                        \
+			return ours;                                         \
+		r = LIBCS(ret, name, params, args);                          \
+		if (truncates)                                               \
+			memory_truncated();                                  \
+		return r;                                                    \
+	}
+#define WRAPPER(ret, name, params)                            \
+	PRELOAD_API ret preload_##name params __asm__(#name); \
+	ret preload_##name params
 #include "calls.h"

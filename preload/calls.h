@@ -6,14 +6,17 @@
  *	ALWAYS(ret, name, params, ours)				ours, which itself goes to the system with what is not KVM's
  *	BY_FD(ret, name, params, args, fd, ours)		ours if fd is a descriptor of the library, else libc's
  *	BY_PATH(ret, name, params, args, dirfd, path, follow, ours)	ours if the path leads to /dev/kvm, else libc's
+ *	OPENS(ret, name, params, args, dirfd, path, follow, ours, truncates)	the same; what libc's may truncate is announced
  *	WHERE(ret, name, params, args, condition, ours)		ours where the condition holds, else libc's
+ *
+ *	WITH(ret, name, params, ours)				always ours, which calls libc's by its pointer next_NAME
  *
  * libc's own function is taken wherever the call is not KVM's: it is a cancellation point, and a sanitizer's or another
  * preloaded library's function may stand behind it.
  *
  * Not here, because what the library's descriptors are to the system already answers as KVM's do: poll, select, epoll_ctl (always
  * ready; EPERM), fsync, flock, sigaltstack. Not here, because they change nothing that a guest could see: mlock, mbind,
- * posix_madvise, sigsuspend.
+ * posix_madvise, sigsuspend; pthread_kill and tgkill, whose signals KVM_RUN looks for by itself.
  */
 /* clang-format off */
 
@@ -21,20 +24,22 @@
 #define OPEN_PARAMS (const char *path, int flags, unsigned mode)
 #define OPENAT_PARAMS (int dirfd, const char *path, int flags, unsigned mode)
 #define FOLLOWS(flags) (!((flags) & O_NOFOLLOW))
-BY_PATH(int, open, OPEN_PARAMS, (path, flags, mode), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags))
-BY_PATH(int, open64, OPEN_PARAMS, (path, flags, mode), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags))
-BY_PATH(int, __open, OPEN_PARAMS, (path, flags, mode), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags))
-BY_PATH(int, __open64, OPEN_PARAMS, (path, flags, mode), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags))
-BY_PATH(int, __open_2, (const char *path, int flags), (path, flags), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags))
-BY_PATH(int, __open64_2, (const char *path, int flags), (path, flags), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags))
-BY_PATH(int, openat, OPENAT_PARAMS, (dirfd, path, flags, mode), dirfd, path, FOLLOWS(flags), kvm_open(flags))
-BY_PATH(int, openat64, OPENAT_PARAMS, (dirfd, path, flags, mode), dirfd, path, FOLLOWS(flags), kvm_open(flags))
-BY_PATH(int, __openat_2, (int dirfd, const char *path, int flags), (dirfd, path, flags), dirfd, path, FOLLOWS(flags), kvm_open(flags))
-BY_PATH(int, __openat64_2, (int dirfd, const char *path, int flags), (dirfd, path, flags), dirfd, path, FOLLOWS(flags), kvm_open(flags))
-BY_PATH(int, creat, (const char *path, unsigned mode), (path, mode), AT_FDCWD, path, true, kvm_open(O_WRONLY | O_CREAT | O_TRUNC))
-BY_PATH(int, creat64, (const char *path, unsigned mode), (path, mode), AT_FDCWD, path, true, kvm_open(O_WRONLY | O_CREAT | O_TRUNC))
-BY_PATH(FILE *, fopen, (const char *path, const char *mode), (path, mode), AT_FDCWD, path, true, kvm_fopen(mode))
-BY_PATH(FILE *, fopen64, (const char *path, const char *mode), (path, mode), AT_FDCWD, path, true, kvm_fopen(mode))
+OPENS(int, open, OPEN_PARAMS, (path, flags, mode), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags), flags & O_TRUNC)
+OPENS(int, open64, OPEN_PARAMS, (path, flags, mode), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags), flags & O_TRUNC)
+OPENS(int, __open, OPEN_PARAMS, (path, flags, mode), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags), flags & O_TRUNC)
+OPENS(int, __open64, OPEN_PARAMS, (path, flags, mode), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags), flags & O_TRUNC)
+OPENS(int, __open_2, (const char *path, int flags), (path, flags), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags), flags & O_TRUNC)
+OPENS(int, __open64_2, (const char *path, int flags), (path, flags), AT_FDCWD, path, FOLLOWS(flags), kvm_open(flags), flags & O_TRUNC)
+OPENS(int, openat, OPENAT_PARAMS, (dirfd, path, flags, mode), dirfd, path, FOLLOWS(flags), kvm_open(flags), flags & O_TRUNC)
+OPENS(int, openat64, OPENAT_PARAMS, (dirfd, path, flags, mode), dirfd, path, FOLLOWS(flags), kvm_open(flags), flags & O_TRUNC)
+OPENS(int, __openat_2, (int dirfd, const char *path, int flags), (dirfd, path, flags), dirfd, path, FOLLOWS(flags), kvm_open(flags), flags & O_TRUNC)
+OPENS(int, __openat64_2, (int dirfd, const char *path, int flags), (dirfd, path, flags), dirfd, path, FOLLOWS(flags), kvm_open(flags), flags & O_TRUNC)
+OPENS(int, creat, (const char *path, unsigned mode), (path, mode), AT_FDCWD, path, true, kvm_open(O_WRONLY | O_CREAT | O_TRUNC), true)
+OPENS(int, creat64, (const char *path, unsigned mode), (path, mode), AT_FDCWD, path, true, kvm_open(O_WRONLY | O_CREAT | O_TRUNC), true)
+OPENS(FILE *, fopen, (const char *path, const char *mode), (path, mode), AT_FDCWD, path, true, kvm_fopen(mode), *mode == 'w')
+OPENS(FILE *, fopen64, (const char *path, const char *mode), (path, mode), AT_FDCWD, path, true, kvm_fopen(mode), *mode == 'w')
+BY_PATH(char *, realpath, (const char *path, char *resolved), (path, resolved), AT_FDCWD, path, true, kvm_realpath(resolved))
+BY_PATH(char *, canonicalize_file_name, (const char *path), (path), AT_FDCWD, path, true, kvm_realpath(NULL))
 BY_PATH(int, access, (const char *path, int mode), (path, mode), AT_FDCWD, path, true, kvm_access(mode))
 BY_PATH(int, eaccess, (const char *path, int mode), (path, mode), AT_FDCWD, path, true, kvm_access(mode))
 BY_PATH(int, euidaccess, (const char *path, int mode), (path, mode), AT_FDCWD, path, true, kvm_access(mode))
@@ -122,7 +127,34 @@ BY_FD(int, posix_fallocate, (int fd, off_t offset, off_t length), (fd, offset, l
 BY_FD(int, posix_fallocate64, (int fd, off_t offset, off_t length), (fd, offset, length), fd, kvm_posix_fallocate(fd, offset, length))
 ALWAYS(int, ftruncate, (int fd, off_t length), anykvm_ftruncate(fd, length))
 ALWAYS(int, ftruncate64, (int fd, off_t length), anykvm_ftruncate(fd, length))
+WITH(int, truncate, (const char *path, off_t length), kvm_truncate(path, length))
+WITH(int, truncate64, (const char *path, off_t length), kvm_truncate(path, length))
+WITH(int, process_madvise, (int pidfd, const struct iovec *iov, size_t n, int advice, unsigned flags), kvm_process_madvise(pidfd, iov, n, advice, flags))
+WITH(int, pkey_mprotect, (void *addr, size_t length, int prot, int pkey), kvm_pkey_mprotect(addr, length, prot, pkey))
+WITH(int, remap_file_pages, (void *addr, size_t size, int prot, size_t pgoff, int flags), kvm_remap_file_pages(addr, size, prot, pgoff, flags))
+WITH(int, brk, (void *addr), kvm_brk(addr))
+WITH(void *, sbrk, (intptr_t increment), kvm_sbrk(increment))
+WITH(void *, shmat, (int id, const void *addr, int flags), kvm_shmat(id, addr, flags))
+WITH(int, shmdt, (const void *addr), kvm_shmdt(addr))
 
+/* --- signals: SIGSEGV and SIGBUS are the library's, too ------------------------------------------------------------------ */
+#define SIGNAL_PARAMS (int signo, sighandler_t handler)
+#define MASK_PARAMS (int how, const sigset_t *set, sigset_t *old)
+WITH(int, sigaction, (int signo, const struct sigaction *act, struct sigaction *old), kvm_sigaction(signo, act, old))
+WITH(int, __sigaction, (int signo, const struct sigaction *act, struct sigaction *old), kvm_sigaction(signo, act, old))
+WHERE(sighandler_t, signal, SIGNAL_PARAMS, (signo, handler), is_fault_signal(signo), kvm_signal(signo, handler, SA_RESTART))
+WHERE(sighandler_t, bsd_signal, SIGNAL_PARAMS, (signo, handler), is_fault_signal(signo), kvm_signal(signo, handler, SA_RESTART))
+WHERE(sighandler_t, ssignal, SIGNAL_PARAMS, (signo, handler), is_fault_signal(signo), kvm_signal(signo, handler, SA_RESTART))
+WHERE(sighandler_t, sysv_signal, SIGNAL_PARAMS, (signo, handler), is_fault_signal(signo), kvm_signal(signo, handler, SA_RESETHAND | SA_NODEFER))
+WHERE(sighandler_t, __sysv_signal, SIGNAL_PARAMS, (signo, handler), is_fault_signal(signo), kvm_signal(signo, handler, SA_RESETHAND | SA_NODEFER))
+WITH(int, sigprocmask, MASK_PARAMS, kvm_sigprocmask(how, set, old))
+WITH(int, pthread_sigmask, MASK_PARAMS, kvm_pthread_sigmask(how, set, old))
+
+/* --- the way around all of these ---------------------------------------------------------------------------------------- */
+WITH(long, syscall, (long nr, long a, long b, long c, long d, long e, long f), kvm_syscall(nr, a, b, c, d, e, f))
+
+#undef SIGNAL_PARAMS
+#undef MASK_PARAMS
 #undef OPEN_PARAMS
 #undef OPENAT_PARAMS
 #undef FOLLOWS

@@ -10,11 +10,6 @@
 #include "base/raw.h"
 #include "preload.h"
 
-static long result(long r)
-{
-	return r < 0 ? refuse(-r) : r;
-}
-
 int kvm_close(int fd)
 {
 	return anykvm_fd_kind(fd) == ANYKVM_FD_INTERNAL ? refuse(EBADF) : anykvm_close(fd);
@@ -120,7 +115,7 @@ int kvm_statx(int dirfd, const char *path, int flags, unsigned mask, struct stat
 			 : raw_syscall(SYS_statx, dirfd, "", flags | AT_EMPTY_PATH, mask, st);
 
 	if (r < 0)
-		return result(r);
+		return raw_result(r);
 	r = kvm_fstatat(dirfd, path, &plain, flags);
 	if (r < 0)
 		return r;

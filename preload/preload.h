@@ -7,6 +7,8 @@
  *	path.c		which paths lead to /dev/kvm, and what is there for those who look first
  *	fd.c		what KVM's descriptors answer to read, write, lseek, fstat...
  *	memory.c	changes of memory that <anykvm.h> has no call for
+ *	signals.c	a program's SIGSEGV and SIGBUS beside the library's
+ *	syscall.c	system calls by number
  *
  * Nothing here calls libc under a name that stands in the table: that would come back here. libc's own functions are reached
  * through the pointers of calls.c, the system through base/raw.h.
@@ -19,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -45,6 +48,25 @@ static inline long refuse(int error)
 	return -1;
 }
 
+/* Of a raw system call: the value, or -1 with errno. */
+static inline long raw_result(long r)
+{
+	return r < 0 && r >= -4095 ? refuse(-r) : r;
+}
+
+/* --- calls.c --- */
+
+/* libc's function of this name: looked up if *known is NULL. NULL if libc has none. */
+void *next_function(void **known, const char *name);
+
+/*
+ * In a function of its own, LIBC(ret, name, params)(args): libc's function of a name whose row in the table is WITH.
+ */
+#define LIBC(ret, name, params) ((ret(*) params)next_function(&next_##name, #name))
+extern void *next_truncate, *next_process_madvise, *next_pkey_mprotect, *next_remap_file_pages,
+	*next_brk, *next_sbrk, *next_shmat, *next_shmdt, *next_sigaction, *next_sigprocmask,
+	*next_pthread_sigmask, *next_syscall;
+
 /* --- path.c --- */
 
 /*
@@ -56,6 +78,7 @@ bool path_is_kvm(int dirfd, const char *path, bool follow);
 bool path_or_fd_is_ours(int dirfd, const char *path, int flags);
 int kvm_open(int flags);
 FILE *kvm_fopen(const char *mode);
+char *kvm_realpath(char *resolved);
 int kvm_access(int mode);
 int kvm_stat(struct stat *st);
 int kvm_fstatat(int dirfd, const char *path, struct stat *st, int flags);
@@ -78,5 +101,35 @@ int kvm_posix_fallocate(int fd, off_t offset, off_t length);
 /* --- memory.c --- */
 
 int kvm_madvise(void *addr, size_t length, int advice);
+
+/* A file was truncated by its name: it may lie under a slot. */
+void memory_truncated(void);
+int kvm_truncate(const char *path, off_t length);
+int kvm_process_madvise(int pidfd, const struct iovec *iov, size_t n, int advice, unsigned flags);
+int kvm_pkey_mprotect(void *addr, size_t length, int prot, int pkey);
+int kvm_remap_file_pages(void *addr, size_t size, int prot, size_t pgoff, int flags);
+int kvm_brk(void *addr);
+void *kvm_sbrk(intptr_t increment);
+/* As the system call: the break after it, also on failure. */
+long kvm_raw_brk(long addr);
+void *kvm_shmat(int id, const void *addr, int flags);
+int kvm_shmdt(const void *addr);
+
+/* --- signals.c --- */
+
+static inline bool is_fault_signal(int signo)
+{
+	return signo == SIGSEGV || signo == SIGBUS;
+}
+int kvm_sigaction(int signo, const struct sigaction *act, struct sigaction *old);
+sighandler_t kvm_signal(int signo, sighandler_t handler, int flags);
+int kvm_sigprocmask(int how, const sigset_t *set, sigset_t *old);
+int kvm_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
+/* rt_sigprocmask by its system call. */
+long kvm_raw_sigprocmask(int how, const void *set, void *old, size_t size);
+
+/* --- syscall.c --- */
+
+long kvm_syscall(long nr, long a, long b, long c, long d, long e, long f);
 
 #endif

@@ -7,6 +7,7 @@
  *	calls.c		open, close, dup, fcntl, read
  *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
  *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
+ *	signal_calls.c	sigaction of SIGSEGV and SIGBUS
  *	pairs.c		pairs around the change of a file that is mapped in several places
  *	ioctl.c		one table of requests for each kind of descriptor, and the way to a handler
  *	ioctl_*.c	the handlers

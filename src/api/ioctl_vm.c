@@ -305,7 +305,7 @@ static s64 get_reg_writable_masks(struct api_call *c)
 	masks = host_alloc(NR_WRITABLE_MASKS * sizeof(*masks));
 	if (!masks)
 		return -ENOMEM;
-	vcpu_writable_masks(&c->vm->group, masks);
+	vcpu_writable_masks(masks);
 	r = user_copy_out(range->addr, masks, NR_WRITABLE_MASKS * sizeof(*masks));
 	host_free(masks, NR_WRITABLE_MASKS * sizeof(*masks));
 	return r;

@@ -143,7 +143,7 @@ enum op_result code_fill(struct vcpu *v, u32 insn)
 		return OP_BRANCH;
 	if (!guarded_load32(hva, &insn))
 		return vmem_host_fault(v, v->arch.pc, (void *)(uintptr_t)hva, false);
-	fn = interp_select(insn);
+	fn = interp_select(insn, v->absent);
 	p->slot[i].insn = insn;
 	p->slot[i].fn = handler_offset(fn);
 	p->low = MIN(p->low, i);

@@ -4,6 +4,7 @@
  * checks rights and does nothing else. IC forgets decoded code: CTR_EL0.DIC is 0, a guest must use
  * it.
  */
+#include "vcpu/idregs.h"
 #include "vcpu/internal.h"
 #include "vcpu/sysreg.h"
 #include "vcpu/translate.h"
@@ -99,9 +100,12 @@ enum op_result sys_cache(struct vcpu *v, u16 op, unsigned rt)
 		if (el0_trapped(v, SCTLR_UCI))
 			return vcpu_sysreg_trap(v);
 		return ic_ivau(v, va);
-	case C7(3, 10, 1): /* DC CVAC, CVAU, CVAP, CIVAC */
+	case C7(3, 12, 1): /* DC CVAP */
+		if (!idreg_has(v, ID_AA64ISAR1, 0, 1))
+			return vcpu_undef(v);
+		/* fall through */
+	case C7(3, 10, 1): /* DC CVAC, CVAU, CIVAC */
 	case C7(3, 11, 1):
-	case C7(3, 12, 1):
 	case C7(3, 14, 1):
 		if (el0_trapped(v, SCTLR_UCI))
 			return vcpu_sysreg_trap(v);

@@ -4,6 +4,7 @@
 #include "vcpu/translate.h"
 #include "vcpu/sysreg.h"
 #include "vcpu/internal.h"
+#include "vcpu/pauth.h"
 
 #define EC_UNKNOWN  0x00u
 #define EC_WFX	    0x01u
@@ -145,21 +146,18 @@ u64 vcpu_branch_address(const struct vcpu *v, u64 target)
 {
 	u64 tcr = v->arch.sys[SR_TCR_EL1];
 
-	if (tcr & (target >> 55 & 1 ? TCR_TBI1 : TCR_TBI0))
+	if (mmu_ignores_top_byte(tcr, target >> 55 & 1, true))
 		return (u64)sign_extend(target, 56);
 	return target;
 }
 
-enum op_result vcpu_eret(struct vcpu *v)
+static enum op_result eret_to(struct vcpu *v, u64 target)
 {
 	struct vcpu_arch *a = &v->arch;
 	u64 spsr = a->sys[SR_SPSR_EL1];
-	u64 target = a->sys[SR_ELR_EL1];
 	u32 mode = spsr & 0x1f, keep = (u32)(PSR_PAN | PSR_D | PSR_A | PSR_I | PSR_F);
 	bool stepping = v->step;
 
-	if (a->el == 0)
-		return vcpu_undef(v);
 	a->excl.size = 0;
 	a->nzcv = (u32)spsr & (u32)(PSR_N | PSR_Z | PSR_C | PSR_V);
 	if (mode != 0 && mode != 4 && mode != 5) {
@@ -177,6 +175,20 @@ enum op_result vcpu_eret(struct vcpu *v)
 	if (unlikely(a->pstate & PSR_IL))
 		return vcpu_raise(v, EC_ILLEGAL, 0);
 	return OP_BRANCH;
+}
+
+enum op_result vcpu_eret(struct vcpu *v)
+{
+	return v->arch.el ? eret_to(v, v->arch.sys[SR_ELR_EL1]) : vcpu_undef(v);
+}
+
+enum op_result vcpu_eret_authenticated(struct vcpu *v, enum pauth_key key)
+{
+	u64 target = v->arch.sys[SR_ELR_EL1];
+
+	if (v->arch.el == 0)
+		return vcpu_undef(v);
+	return vcpu_aut(v, &target, v->arch.x[REG_SP], key) ? eret_to(v, target) : OP_BRANCH;
 }
 
 enum op_result vcpu_illegal_state(struct vcpu *v)
@@ -241,6 +253,12 @@ void vcpu_insn_abort(struct vcpu *v, u64 va, u32 iss)
 	vcpu_raise(v, ec, iss);
 }
 
+void vcpu_serror(struct vcpu *v, u32 iss)
+{
+	v->arch.sys[SR_ESR_EL1] = (u64)EC_SERROR << 26 | ESR_IL | iss;
+	take_exception(v, VECTOR_SERROR, v->arch.pc);
+}
+
 bool vcpu_take_interrupt(struct vcpu *v)
 {
 	struct vcpu_arch *a = &v->arch;
@@ -248,9 +266,7 @@ bool vcpu_take_interrupt(struct vcpu *v)
 
 	if (v->events.serror_pending && !(a->pstate & PSR_A)) {
 		v->events.serror_pending = false;
-		a->sys[SR_ESR_EL1] =
-			(u64)EC_SERROR << 26 | ESR_IL | (v->events.serror_esr & 0x1ffffff);
-		take_exception(v, VECTOR_SERROR, a->pc);
+		vcpu_serror(v, (u32)v->events.serror_esr);
 		return true;
 	}
 	pins = a32_load_relaxed(&v->pins);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* KVM_GET/SET_ONE_REG and the register list; MP state and events. */
+/* KVM_GET/SET_ONE_REG and the register list; MP state. */
 #include "vcpu/onereg.h"
 
 #include <errno.h>
@@ -350,7 +350,7 @@ u32 vcpu_reg_list(struct vcpu *v, u64 *list)
 	return n;
 }
 
-/* --- MP state, events, signal mask
+/* --- MP state, signal mask
  * ------------------------------------------------------------------------------------ */
 
 int vcpu_get_mp_state(struct vcpu *v, u32 *state)
@@ -383,28 +383,6 @@ int vcpu_set_mp_state(struct vcpu *v, u32 state)
 	default:
 		return -EINVAL;
 	}
-}
-
-void vcpu_get_events(struct vcpu *v, struct vcpu_events *ev)
-{
-	/* No RAS: an SError has no syndrome to show. A pending external abort was delivered when it
-	 * was set. */
-	*ev = (struct vcpu_events){.serror_pending = v->events.serror_pending};
-}
-
-int vcpu_set_events(struct vcpu *v, const struct vcpu_events *ev)
-{
-	if (ev->ext_dabt_pending) {
-		vcpu_data_abort(v, v->arch.sys[SR_FAR_EL1], 0x10, true);
-		v->mmio.pending = false;
-	}
-	if (!ev->serror_pending)
-		return 0;
-	if (ev->serror_has_esr)
-		return -EINVAL;
-	v->events.serror_pending = true;
-	v->events.serror_esr = 0;
-	return 0;
 }
 
 void vcpu_set_signal_mask(struct vcpu *v, const u64 *mask)

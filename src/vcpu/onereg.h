@@ -38,7 +38,7 @@ u32 vcpu_reg_list(struct vcpu *v, u64 *list) REQUIRES(&v->mutex);
 
 /* KVM_ARM_GET_REG_WRITABLE_MASKS, range 0: 192 words. */
 #define NR_WRITABLE_MASKS 192
-void vcpu_writable_masks(const struct vcpu_group *g, u64 masks[NR_WRITABLE_MASKS]);
+void vcpu_writable_masks(u64 masks[NR_WRITABLE_MASKS]);
 
 /* KVM_GET/SET_MP_STATE. -EINVAL for other states. */
 int vcpu_get_mp_state(struct vcpu *v, u32 *state) REQUIRES(&v->mutex);

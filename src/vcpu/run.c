@@ -578,6 +578,8 @@ int vcpu_run(struct vcpu *v)
 		if (r)
 			return r;
 		first_run(v->group);
+		v->absent = idregs_absent(v->group);
+		v->tcr_absent = idregs_tcr_absent(v->group);
 		v->has_run = true;
 	}
 	vcpu_debug_enter(v);

@@ -130,7 +130,7 @@ static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struc
 			  bool *size_fault)
 {
 	static const u8 ips_bits[8] = {32, 36, 40, 42, 44, 48, 48, 48};
-	u64 tcr = v->arch.sys[SR_TCR_EL1], sctlr = v->arch.sys[SR_SCTLR_EL1];
+	u64 tcr = v->arch.sys[SR_TCR_EL1] & ~v->tcr_absent, sctlr = v->arch.sys[SR_SCTLR_EL1];
 	unsigned half = a->va >> 55 & 1;
 	unsigned tsz = half ? tcr >> 16 & 63 : tcr & 63;
 	u64 ttbr = v->arch.sys[half ? SR_TTBR1_EL1 : SR_TTBR0_EL1];
@@ -140,7 +140,7 @@ static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struc
 	if (tsz < 16 || tsz > 39)
 		return false;
 	g->input_bits = 64 - tsz;
-	top = tcr & (half ? TCR_TBI1 : TCR_TBI0) ? 55 : 63;
+	top = mmu_ignores_top_byte(tcr, half, a->exec) ? 55 : 63;
 	/* All bits from the input size up to the top equal bit 55. */
 	if ((a->va & GENMASK(top, g->input_bits)) != (half ? GENMASK(top, g->input_bits) : 0))
 		return false;
@@ -259,7 +259,7 @@ enum s1_status s1_walk(struct vcpu *v, const struct s1_access *a, struct s1_resu
 		/* With TBI the tag byte is dropped; the other top bits must be 0 or the address is
 		 * too large. */
 		u64 tcr = v->arch.sys[SR_TCR_EL1];
-		bool tbi = tcr & (a->va >> 55 & 1 ? TCR_TBI1 : TCR_TBI0);
+		bool tbi = mmu_ignores_top_byte(tcr, a->va >> 55 & 1, a->exec);
 
 		walk_off(a, r);
 		if (a->va & (tbi ? GENMASK(55, PA_BITS) : GENMASK(63, PA_BITS)))

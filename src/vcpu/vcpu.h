@@ -79,7 +79,10 @@ struct vcpu {
 	bool initialized;    /* KVM_ARM_VCPU_INIT done */
 	bool has_run;
 	u32 target;
-	u64 features;	     /* KVM_ARM_VCPU_* bits */
+	u64 features; /* KVM_ARM_VCPU_* bits */
+	/* Known from the first run on, when the ID registers stand: what a VMM took away. */
+	u32 absent;	     /* bits of enum a64_feature */
+	u64 tcr_absent;	     /* bits of TCR_EL1 that are ignored */
 	struct kvm_run *run; /* shared page; mutex: may be NULL before the first KVM_RUN */
 	const struct vcpu_irq_ops *irq_ops;
 	void *irq; /* irq/'s part (struct irq_cpu) */
@@ -115,7 +118,8 @@ struct vcpu {
 	bool maintenance_open, maintenance_posted;
 	u32 sys_iss; /* ISS of the system instruction at hand, for traps */
 #define NR_CCSIDR 14
-	u32 ccsidr[NR_CCSIDR]; /* by CSSELR_EL1: made up at reset, writable by user space */
+	u32 ccsidr[NR_CCSIDR]; /* by CSSELR_EL1: made up at birth, writable by user space */
+	u64 clidr;
 #define SYSREG_CACHE 128
 	const struct sysreg_row *sysreg_cache[SYSREG_CACHE];
 	bool run_sigmask_set;
@@ -148,7 +152,7 @@ struct vcpu_group {
 	} sysreg_table[6];
 	u32 nr_sysreg_tables;
 	/* Registers with one value for the VM that are no ID_* registers. */
-	u64 midr, revidr, aidr, ctr, clidr;
+	u64 midr, revidr, aidr, ctr;
 	const struct onereg_group *onereg[4]; /* vcpu/onereg.h */
 	u32 nr_onereg;
 #define VCPU_GROUP_FEATURES_SET (1u << 31)
@@ -276,6 +280,9 @@ void vcpu_send_event(struct vcpu *v, bool all);
 u64 vcpu_branch_address(const struct vcpu *v, u64 target);
 void vcpu_data_abort(struct vcpu *v, u64 va, u32 iss, bool ext); /* run.c and translate.c */
 void vcpu_insn_abort(struct vcpu *v, u64 va, u32 iss);
+void vcpu_serror(struct vcpu *v, u32 iss);
+/* ESB: with a pending SError that is masked, moves it to DISR_EL1 (events.c). */
+enum op_result vcpu_esb(struct vcpu *v);
 /* Takes a pending and unmasked interrupt or SError; true if pc changed. */
 bool vcpu_take_interrupt(struct vcpu *v);
 

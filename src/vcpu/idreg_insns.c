@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the ID registers promise: instructions, PSTATE fields, controls of translation. A VMM may lower a field; what it stood for is UNDEFINED from then on, also where
+ * KVM has no way to trap it; a control is ignored.
+ */
+#include "arch/decode.h"
+#include "vcpu/idregs.h"
+#include "vcpu/sysreg_hooks.h"
+#include "vcpu/translate.h"
+
+static const struct {
+	u8 slot, shift, min;
+} needs[NR_A64_FEATURES] = {
+	[A64_FEATURE_aes] = {ID_AA64ISAR0, 4, 1},    [A64_FEATURE_crc32] = {ID_AA64ISAR0, 16, 1},
+	[A64_FEATURE_dit] = {ID_AA64PFR0, 48, 1},    [A64_FEATURE_dotprod] = {ID_AA64ISAR0, 44, 1},
+	[A64_FEATURE_fcma] = {ID_AA64ISAR1, 16, 1},  [A64_FEATURE_flagm] = {ID_AA64ISAR0, 52, 1},
+	[A64_FEATURE_fp16] = {ID_AA64PFR0, 16, 1},   [A64_FEATURE_jscvt] = {ID_AA64ISAR1, 12, 1},
+	[A64_FEATURE_lrcpc] = {ID_AA64ISAR1, 20, 1}, [A64_FEATURE_lse] = {ID_AA64ISAR0, 20, 2},
+	[A64_FEATURE_pan] = {ID_AA64MMFR1, 20, 1},   [A64_FEATURE_pauth] = {ID_AA64ISAR1, 8, 1},
+	[A64_FEATURE_pmull] = {ID_AA64ISAR0, 4, 2},  [A64_FEATURE_ras] = {ID_AA64PFR0, 28, 1},
+	[A64_FEATURE_rdm] = {ID_AA64ISAR0, 28, 1},   [A64_FEATURE_sb] = {ID_AA64ISAR1, 36, 1},
+	[A64_FEATURE_sha1] = {ID_AA64ISAR0, 8, 1},   [A64_FEATURE_sha256] = {ID_AA64ISAR0, 12, 1},
+	[A64_FEATURE_ssbs] = {ID_AA64PFR1, 4, 2},    [A64_FEATURE_uao] = {ID_AA64MMFR2, 4, 1},
+};
+
+u32 idregs_absent(const struct vcpu_group *g)
+{
+	u32 absent = 0;
+
+	_Static_assert(NR_A64_FEATURES <= 32, "a bit each");
+	for (unsigned f = 0; f < NR_A64_FEATURES; f++)
+		if (bits_get(g->idreg[needs[f].slot], needs[f].shift, 4) < needs[f].min)
+			absent |= 1u << f;
+	return absent;
+}
+
+/* PAN, UAO, DIT and SSBS as registers. */
+bool pstate_present(const struct vcpu *v, const struct sysreg_row *row)
+{
+	static const struct {
+		u32 field;
+		u8 feature;
+	} fields[] = {{(u32)PSR_PAN, A64_FEATURE_pan},
+		      {(u32)PSR_UAO, A64_FEATURE_uao},
+		      {(u32)PSR_DIT, A64_FEATURE_dit},
+		      {(u32)PSR_SSBS, A64_FEATURE_ssbs}};
+
+	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+		if (fields[i].field == row->wmask)
+			return !(v->absent >> fields[i].feature & 1);
+	return true;
+}
+
+u64 idregs_tcr_absent(const struct vcpu_group *g)
+{
+	u64 hafdbs = bits_get(g->idreg[ID_AA64MMFR1], 0, 4), absent = 0;
+
+	if (hafdbs < 1)
+		absent |= TCR_HA;
+	if (hafdbs < 2)
+		absent |= TCR_HD;
+	if (!bits_get(g->idreg[ID_AA64MMFR1], 12, 4))
+		absent |= TCR_HPD0 | TCR_HPD1;
+	if (!bits_get(g->idreg[ID_AA64MMFR2], 60, 4))
+		absent |= TCR_E0PD0 | TCR_E0PD1;
+	return absent;
+}
