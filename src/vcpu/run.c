@@ -283,7 +283,7 @@ static int handle_fault(struct vcpu *v, bool host)
 	int r = fault_outcome(v, host, &again);
 
 	if (again || r < 0)
-		v->not_retired++;
+		v->stats.instructions--; /* it is run again */
 	else if (r == 1)
 		vcpu_step_finished(v, false);
 	return r;

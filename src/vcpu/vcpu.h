@@ -127,8 +127,7 @@ struct vcpu {
 	struct vcpu_stats stats;
 	/*
 	 * How many instructions were executed, to the instruction. In an engine those since `block` are not in
-	 * stats.instructions yet (vcpu_instructions); those counted in vain are in not_retired: they took an exception instead,
-	 * or are run again.
+	 * stats.instructions yet (vcpu_instructions). Those that took an exception instead are in not_retired as well.
 	 */
 	u64 block;
 	u64 not_retired;
