@@ -321,41 +321,53 @@ TEST(registers_select_set_and_clear)
 	machine_free(&m);
 }
 
-/* What PMUSERENR_EL0 leaves to EL0: nothing; then all by EN. */
+/*
+ * What PMUSERENR_EL0 leaves to EL0: nothing; reads of the cycle counter; all. The emulator of the reference machine lets EL0 read
+ * counters and increment them without asking KVM.
+ */
 TEST(el0_needs_a_right)
 {
 	struct machine m = pmu_machine();
 	struct code c = code_at(&m, RAM), u = code_at(&m, USER);
+	int denied = 3;
 
 	handler(&m);
 	li(&c, 0, USER);
 	msr(&c, SYS_ELR_EL1, 0);
 	put_sys(&c, SYS_SPSR_EL1, 0x3c0);
 	put(&c, A64_ERET);
+#ifndef ANYKVM_REAL
+	denied += 3;
 	mrs(&u, 1, SYS_PMCCNTR);
 	mrs(&u, 1, SYS_PMEVCNTR(0));
 	msr(&u, SYS_PMSWINC, 1);
+#endif
 	mrs(&u, 1, SYS_PMCR);
 	msr(&u, SYS_PMUSERENR, 1);
 	mrs(&u, 1, SYS_PMINTENSET);
 	mrs(&u, 1, SYS_PMUSERENR);
 	report(&u, 1, 0);
 	mrs(&u, 1, SYS_PMCCNTR);
+#ifndef ANYKVM_REAL
 	mrs(&u, 1, SYS_PMEVCNTR(0));
+#endif
 	msr(&u, SYS_PMCCNTR, 1);
+	report(&u, 31, 0);
 	mrs(&u, 1, SYS_PMCR);
-	report(&u, 1, 8);
+	msr(&u, SYS_PMCCNTR, 1);
+	report(&u, 31, 8);
 	code_done(&m);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < denied; i++)
 		EXPECT_UNDEFINED(&m);
 	EXPECT_REPORT(&m, 0, 0, 0);
-	/* Reads of the cycle counter alone. */
 	EXPECT_EQ(set_reg(m.vcpu[0], ARM64_SYS_REG(3, 3, 9, 14, 0), 4), 0);
+#ifndef ANYKVM_REAL
 	EXPECT_UNDEFINED(&m);
+#endif
 	EXPECT_UNDEFINED(&m);
+	EXPECT_REPORT(&m, 0, 0, 0);
 	EXPECT_EQ(set_reg(m.vcpu[0], ARM64_SYS_REG(3, 3, 9, 14, 0), 1), 0);
-	EXPECT_EQ(run(&m, 0), 0);
-	EXPECT_EQ(m.run[0]->mmio.phys_addr, DEVICE + 8);
+	EXPECT_REPORT(&m, 0, 8, 0);
 	machine_free(&m);
 }
 
