@@ -6,6 +6,7 @@
 #include "exec.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "fail_spec.h"
 
 #define LIBRARY "libanykvm-preload.so"
 
@@ -23,16 +25,26 @@ static const char *const places[] = {LIBRARY, PRELOAD_FROM_BIN "/" LIBRARY, "../
 
 static const char help[] =
 	"Usage: anykvm exec [OPTION]... [--] COMMAND [ARGUMENT]...\n"
-	"Starts COMMAND with KVM/arm64 behind /dev/kvm. The host's /dev/kvm, if it has one, is not "
-	"used.\n"
+	"Starts COMMAND with KVM/arm64 behind /dev/kvm. The host's /dev/kvm is not used.\n"
 	"\n"
-	"      --library FILE  the library to preload (default: the one of this command)\n"
-	"      --force         start it even where the library will not get into it\n"
-	"  -h, --help          this text\n";
+	"      --trace            a line on stderr for each call of KVM: arguments,\n"
+	"                         result, exit reason, time\n"
+	"      --trace-file FILE  the same to FILE, and what the options below tell\n"
+	"      --fail CALL:ERRNO  let a call fail, such as KVM_RUN:EINTR or mmap:ENOMEM:\n"
+	"                         each one; with @3 the third, with @3+ all from the\n"
+	"                         third on, with %0.5 each with that probability in\n"
+	"                         percent. KVM_GET_* are all such calls. Repeatable\n"
+	"      --seed N           for probabilities: the same N, the same failures\n"
+	"      --strict           tell of misuse that KVM accepts in silence\n"
+	"      --stats            at the end, a table of calls and ends of KVM_RUN\n"
+	"      --library FILE     the library to preload, if not this command's\n"
+	"      --force            even where the library will not get into COMMAND\n"
+	"  -h, --help             this text\n";
 
 struct exec_options {
-	const char *library;
-	bool force;
+	const char *library, *trace_file, *seed;
+	char fail[1024]; /* specs, with commas between */
+	bool force, trace, strict, stats;
 };
 
 static bool find_library(const struct exec_options *o, char *path, size_t size)
@@ -92,10 +104,86 @@ static bool set_preload(const char *library)
 	return !setenv("LD_PRELOAD", value, 1);
 }
 
+/* One more spec, or a message. */
+static bool add_failure(struct exec_options *o, const char *spec)
+{
+	size_t n = strlen(o->fail);
+	struct fail_spec parsed;
+	const char *why = strchr(spec, ',') ? "there is a comma in it"
+					    : fail_spec_parse(spec, strlen(spec), &parsed);
+
+	if (!why && n + strlen(spec) + 2 > sizeof(o->fail))
+		why = "that is too much";
+	if (why) {
+		cli_say("exec: --fail %s: %s", spec, why);
+		return false;
+	}
+	snprintf(o->fail + n, sizeof(o->fail) - n, "%s%s", n ? "," : "", spec);
+	return true;
+}
+
+static bool is_number(const char *s)
+{
+	char *end;
+
+	strtoull(s, &end, 0);
+	return *s && !*end;
+}
+
+/* What the preloaded library looks for: set or, so that nothing is left of an outer anykvm exec, removed. */
+static bool set_environment(const struct exec_options *o)
+{
+	const struct {
+		const char *name, *value;
+	} variables[] = {
+		{"ANYKVM_TRACE", o->trace ? "1" : NULL},    {"ANYKVM_TRACE_FILE", o->trace_file},
+		{"ANYKVM_FAIL", *o->fail ? o->fail : NULL}, {"ANYKVM_SEED", o->seed},
+		{"ANYKVM_STRICT", o->strict ? "1" : NULL},  {"ANYKVM_STATS", o->stats ? "1" : NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
+		if (variables[i].value ? setenv(variables[i].name, variables[i].value, 1)
+				       : unsetenv(variables[i].name))
+			return false;
+	return true;
+}
+
+/* Emptied now, since each process appends; made absolute, since a program may change its folder. */
+static bool make_trace_file(struct exec_options *o, char absolute[PATH_MAX])
+{
+	int fd;
+
+	if (!o->trace_file)
+		return true;
+	fd = open(o->trace_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0 || !realpath(o->trace_file, absolute)) {
+		cli_say_errno("exec: %s", o->trace_file);
+		return false;
+	}
+	close(fd);
+	o->trace_file = absolute;
+	return true;
+}
+
 static int parse(int argc, char **argv, struct exec_options *o)
 {
-	enum { OPT_LIBRARY = 256, OPT_FORCE };
+	enum {
+		OPT_LIBRARY = 256,
+		OPT_FORCE,
+		OPT_TRACE,
+		OPT_TRACE_FILE,
+		OPT_FAIL,
+		OPT_SEED,
+		OPT_STRICT,
+		OPT_STATS
+	};
 	static const struct option options[] = {
+		{"trace", no_argument, NULL, OPT_TRACE},
+		{"trace-file", required_argument, NULL, OPT_TRACE_FILE},
+		{"fail", required_argument, NULL, OPT_FAIL},
+		{"seed", required_argument, NULL, OPT_SEED},
+		{"strict", no_argument, NULL, OPT_STRICT},
+		{"stats", no_argument, NULL, OPT_STATS},
 		{"library", required_argument, NULL, OPT_LIBRARY},
 		{"force", no_argument, NULL, OPT_FORCE},
 		{"help", no_argument, NULL, 'h'},
@@ -111,6 +199,29 @@ static int parse(int argc, char **argv, struct exec_options *o)
 		case OPT_FORCE:
 			o->force = true;
 			break;
+		case OPT_TRACE_FILE:
+			o->trace_file = optarg;
+			o->trace = true;
+			break;
+		case OPT_TRACE:
+			o->trace = true;
+			break;
+		case OPT_STRICT:
+			o->strict = true;
+			break;
+		case OPT_STATS:
+			o->stats = true;
+			break;
+		case OPT_FAIL:
+			if (!add_failure(o, optarg))
+				return CLI_USAGE;
+			break;
+		case OPT_SEED:
+			o->seed = optarg;
+			if (is_number(optarg))
+				break;
+			cli_say("exec: --seed %s: that is no number", optarg);
+			return CLI_USAGE;
 		case 'h':
 			fputs(help, stdout);
 			exit(CLI_OK);
@@ -127,7 +238,7 @@ static int parse(int argc, char **argv, struct exec_options *o)
 int exec_main(int argc, char **argv)
 {
 	struct exec_options o = {0};
-	char library[PATH_MAX], command[2 * PATH_MAX], buf[256];
+	char library[PATH_MAX], trace_file[PATH_MAX], command[2 * PATH_MAX], buf[256];
 	const char *why;
 	int r = parse(argc, argv, &o);
 
@@ -147,7 +258,7 @@ int exec_main(int argc, char **argv)
 		if (!o.force)
 			return CLI_USAGE;
 	}
-	if (!set_preload(library))
+	if (!make_trace_file(&o, trace_file) || !set_environment(&o) || !set_preload(library))
 		return CLI_USAGE;
 	execvp(command, argv + optind);
 	/* As the shell does. */

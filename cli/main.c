@@ -17,7 +17,7 @@ static const char help[] =
 	"KVM/arm64 in user space: arm64 virtual machines in an ordinary process.\n"
 	"\n"
 	"  run      boot a Linux kernel (anykvm run --help)\n"
-	"  exec     start another program with KVM/arm64 behind /dev/kvm (anykvm exec --help)\n"
+	"  exec     run another program with KVM/arm64 behind /dev/kvm\n"
 	"  inspect  look into the memory of a running machine (anykvm inspect --help)\n"
 	"  migrate  move a running guest to another anykvm run, or into a file\n"
 	"  explore  run the library's own code in every interleaving of its threads\n"

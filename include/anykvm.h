@@ -18,7 +18,8 @@
  * SIGSEGV and SIGBUS; they pass on what is not theirs. A program may install its own at any time; those that come after a
  * thread's first KVM_RUN must likewise pass on what is not theirs.
  *
- * fork: a child has no use of its parent's machines: each request fails with EIO, closing frees nothing of the parent's.
+ * fork: a child has no use of its parent's machines: each request fails with EIO, closing frees nothing of the parent's. It may open
+ * /dev/kvm and have machines of its own.
  *
  * Memory: a change of the host mappings behind a memory slot must be visible to the guest when the call that made it returns.
  * The functions here see to it. A program that maps or unmaps such memory by other means (raw system calls, another library)
@@ -62,7 +63,7 @@ extern "C" {
  *	EMFILE, ENFILE	no descriptor left
  *	ENOMEM		out of memory
  *	EEXIST		/dev/kvm with O_CREAT | O_EXCL
- *	EIO		/dev/kvm in a child of a process that had used the library before the fork: exec first
+ *	EIO		/dev/kvm in a child of vfork or of a bare clone, or where the parent's thread was inside a pair: exec first
  *	ENOTDIR		/dev/kvm with O_DIRECTORY
  *	others		as open(2), for other paths
  */
@@ -330,6 +331,13 @@ ANYKVM_API ssize_t anykvm_inspect(int fd, unsigned int flags, char *buf, size_t 
  * returns: NULL for a number without meaning there
  */
 ANYKVM_API const char *anykvm_cap_name(unsigned int cap);
+
+/**
+ * anykvm_request_name - name of a request on descriptors of a kind (enum anykvm_fd_kind), such as "KVM_RUN"
+ *
+ * returns: NULL for a request that such descriptors do not know
+ */
+ANYKVM_API const char *anykvm_request_name(int kind, unsigned long request);
 
 /**
  * anykvm_feature_name - architectural features that guests may be given, one by one

@@ -9,7 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 
-#include "preload.h"
+#include "observe.h"
 
 void *next_function(void **known, const char *name)
 {

@@ -62,18 +62,18 @@ WHERE(int, __fxstatat64, (int version, int dirfd, const char *path, struct stat 
 WHERE(int, statx, (int dirfd, const char *path, int flags, unsigned mask, struct statx *st), (dirfd, path, flags, mask, st), path_or_fd_is_ours(dirfd, path, flags), kvm_statx(dirfd, path, flags, mask, st))
 
 /* --- by descriptor ------------------------------------------------------------------------------------------------------ */
-BY_FD(int, close, (int fd), (fd), fd, kvm_close(fd))
-BY_FD(int, __close, (int fd), (fd), fd, kvm_close(fd))
+WHERE(int, close, (int fd), (fd), is_ours(fd) || observe_keeps(fd), kvm_close(fd))
+WHERE(int, __close, (int fd), (fd), is_ours(fd) || observe_keeps(fd), kvm_close(fd))
 ALWAYS(int, close_range, (unsigned first, unsigned last, int flags), anykvm_close_range(first, last, flags))
 ALWAYS(void, closefrom, (int first), kvm_closefrom(first))
-ALWAYS(int, dup, (int fd), anykvm_dup(fd))
-ALWAYS(int, dup2, (int fd, int to), kvm_dup_allowed(to) ? anykvm_dup2(fd, to) : -1)
-ALWAYS(int, __dup2, (int fd, int to), kvm_dup_allowed(to) ? anykvm_dup2(fd, to) : -1)
-ALWAYS(int, dup3, (int fd, int to, int flags), kvm_dup_allowed(to) ? anykvm_dup3(fd, to, flags) : -1)
-BY_FD(int, fcntl, (int fd, int cmd, long arg), (fd, cmd, arg), fd, anykvm_fcntl(fd, cmd, arg))
-BY_FD(int, fcntl64, (int fd, int cmd, long arg), (fd, cmd, arg), fd, anykvm_fcntl(fd, cmd, arg))
-BY_FD(int, __fcntl, (int fd, int cmd, long arg), (fd, cmd, arg), fd, anykvm_fcntl(fd, cmd, arg))
-ALWAYS(int, ioctl, (int fd, unsigned long request, unsigned long arg), anykvm_ioctl(fd, request, arg))
+ALWAYS(int, dup, (int fd), observe_copy(fd, anykvm_dup(fd)))
+ALWAYS(int, dup2, (int fd, int to), kvm_dup_allowed(to) ? observe_copy(fd, anykvm_dup2(fd, to)) : -1)
+ALWAYS(int, __dup2, (int fd, int to), kvm_dup_allowed(to) ? observe_copy(fd, anykvm_dup2(fd, to)) : -1)
+ALWAYS(int, dup3, (int fd, int to, int flags), kvm_dup_allowed(to) ? observe_copy(fd, anykvm_dup3(fd, to, flags)) : -1)
+BY_FD(int, fcntl, (int fd, int cmd, long arg), (fd, cmd, arg), fd, kvm_fcntl(fd, cmd, arg))
+BY_FD(int, fcntl64, (int fd, int cmd, long arg), (fd, cmd, arg), fd, kvm_fcntl(fd, cmd, arg))
+BY_FD(int, __fcntl, (int fd, int cmd, long arg), (fd, cmd, arg), fd, kvm_fcntl(fd, cmd, arg))
+ALWAYS(int, ioctl, (int fd, unsigned long request, unsigned long arg), observe_ioctl(fd, request, arg))
 
 #define READ_PARAMS (int fd, void *buf, size_t n)
 #define PREAD_PARAMS (int fd, void *buf, size_t n, off_t offset)
@@ -115,9 +115,9 @@ BY_FD(int, __fxstat64, (int version, int fd, struct stat *st), (version, fd, st)
 
 /* --- memory: whatever may lie under a slot ------------------------------------------------------------------------------ */
 #define MMAP_PARAMS (void *addr, size_t length, int prot, int flags, int fd, off_t offset)
-ALWAYS(void *, mmap, MMAP_PARAMS, anykvm_mmap(addr, length, prot, flags, fd, offset))
-ALWAYS(void *, mmap64, MMAP_PARAMS, anykvm_mmap(addr, length, prot, flags, fd, offset))
-ALWAYS(int, munmap, (void *addr, size_t length), anykvm_munmap(addr, length))
+ALWAYS(void *, mmap, MMAP_PARAMS, observe_mmap(addr, length, prot, flags, fd, offset))
+ALWAYS(void *, mmap64, MMAP_PARAMS, observe_mmap(addr, length, prot, flags, fd, offset))
+ALWAYS(int, munmap, (void *addr, size_t length), observe_munmap(addr, length))
 ALWAYS(void *, mremap, (void *old, size_t old_size, size_t new_size, int flags, void *to), anykvm_mremap(old, old_size, new_size, flags, to))
 ALWAYS(int, mprotect, (void *addr, size_t length, int prot), anykvm_mprotect(addr, length, prot))
 ALWAYS(int, madvise, (void *addr, size_t length, int advice), kvm_madvise(addr, length, advice))
@@ -149,6 +149,10 @@ WHERE(sighandler_t, sysv_signal, SIGNAL_PARAMS, (signo, handler), is_fault_signa
 WHERE(sighandler_t, __sysv_signal, SIGNAL_PARAMS, (signo, handler), is_fault_signal(signo), kvm_signal(signo, handler, SA_RESETHAND | SA_NODEFER))
 WITH(int, sigprocmask, MASK_PARAMS, kvm_sigprocmask(how, set, old))
 WITH(int, pthread_sigmask, MASK_PARAMS, kvm_pthread_sigmask(how, set, old))
+
+/* --- ends that run no destructors: --stats and --strict have something to say ------------------------------------------- */
+ALWAYS(void, _exit, (int status), kvm_exit(status))
+ALWAYS(void, _Exit, (int status), kvm_exit(status))
 
 /* --- the way around all of these ---------------------------------------------------------------------------------------- */
 WITH(long, syscall, (long nr, long a, long b, long c, long d, long e, long f), kvm_syscall(nr, a, b, c, d, e, f))

@@ -8,11 +8,27 @@
 #include <limits.h>
 
 #include "base/raw.h"
-#include "preload.h"
+#include "observe.h"
 
 int kvm_close(int fd)
 {
-	return anykvm_fd_kind(fd) == ANYKVM_FD_INTERNAL ? refuse(EBADF) : anykvm_close(fd);
+	if (observe_keeps(fd) || anykvm_fd_kind(fd) == ANYKVM_FD_INTERNAL)
+		return refuse(EBADF);
+	return observe_close(fd);
+}
+
+int kvm_fcntl(int fd, int cmd, long arg)
+{
+	int r = anykvm_fcntl(fd, cmd, arg);
+
+	return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC ? observe_copy(fd, r) : r;
+}
+
+void kvm_exit(int status)
+{
+	observe_finish();
+	raw_syscall(SYS_exit_group, status);
+	__builtin_unreachable();
 }
 
 void kvm_closefrom(int first)

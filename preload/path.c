@@ -11,7 +11,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/raw.h"
-#include "preload.h"
+#include "observe.h"
 
 #define MAX_LINKS 40
 
@@ -131,7 +131,7 @@ bool path_or_fd_is_ours(int dirfd, const char *path, int flags)
 
 int kvm_open(int flags)
 {
-	return anykvm_open("/dev/kvm", flags);
+	return observe_open(flags);
 }
 
 FILE *kvm_fopen(const char *mode)

@@ -9,12 +9,13 @@
  *	memory.c	changes of memory that <anykvm.h> has no call for
  *	signals.c	a program's SIGSEGV and SIGBUS beside the library's
  *	syscall.c	system calls by number
+ *	observe.c	--trace, --fail, --strict and --stats of anykvm exec, in trace.c, fail.c, strict.c, stats.c
  *
  * Nothing here calls libc under a name that stands in the table: that would come back here. libc's own functions are reached
  * through the pointers of calls.c, the system through base/raw.h.
  *
  * Calls come from everywhere: constructors of other libraries, allocators, signal handlers, the child of vfork. So there is no
- * state here but the pointers to libc's functions, and nothing is allocated.
+ * state here but the pointers to libc's functions and what the observers keep, and nothing is allocated.
  */
 #ifndef ANYKVM_PRELOAD_PRELOAD_H
 #define ANYKVM_PRELOAD_PRELOAD_H
@@ -87,6 +88,8 @@ int kvm_statx(int dirfd, const char *path, int flags, unsigned mask, struct stat
 /* --- fd.c: fd is ours --- */
 
 int kvm_close(int fd);
+int kvm_fcntl(int fd, int cmd, long arg);
+__attribute__((noreturn)) void kvm_exit(int status);
 void kvm_closefrom(int first);
 /* False with EBUSY: `to` is a descriptor that the library keeps for itself. */
 bool kvm_dup_allowed(int to);

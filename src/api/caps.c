@@ -23,7 +23,13 @@ static s64 nr_vcpus(struct vm *vm)
 	return MIN(host_nr_cpus(), (u32)VCPU_MAX);
 }
 
-/* Only a VM can tell. No ITS, so no device ids. */
+/* Only a VM can tell. */
+static s64 msi_devid(struct vm *vm)
+{
+	return vm ? irq_has_its(&vm->irq) : -EINVAL;
+}
+
+/* Only a VM can tell. */
 static s64 vm_only_zero(struct vm *vm)
 {
 	return vm ? 0 : -EINVAL;
@@ -88,7 +94,7 @@ static const struct cap_row rows[] = {
 	{KVM_CAP_ARM_PMU_V3, "ARM_PMU_V3", 1, NULL},
 	{KVM_CAP_VCPU_ATTRIBUTES, "VCPU_ATTRIBUTES", 1, NULL},
 	{KVM_CAP_MAX_VCPU_ID, "MAX_VCPU_ID", VCPU_MAX, NULL},
-	{KVM_CAP_MSI_DEVID, "MSI_DEVID", 0, vm_only_zero},
+	{KVM_CAP_MSI_DEVID, "MSI_DEVID", 0, msi_devid},
 	{KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT", 1, NULL},
 	{KVM_CAP_ARM_USER_IRQ, "ARM_USER_IRQ", 0, NULL},
 	{KVM_CAP_ARM_INJECT_SERROR_ESR, "ARM_INJECT_SERROR_ESR", 1, NULL},

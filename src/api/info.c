@@ -48,9 +48,21 @@ int anykvm_fd_kind(int fd)
 	library_enter();
 	f = fd_get(fd, false);
 	if (f) {
-		kind = public_kind[api_file_of(f)->kind];
+		kind = public_kind[api_kind_of(f)];
 		file_put(f);
 	}
 	library_exit();
 	return kind;
+}
+
+const char *anykvm_request_name(int kind, unsigned long request)
+{
+	for (u32 k = 0; k < NR_API_KINDS; k++) {
+		const struct ioctl_table *t = ioctl_tables[k];
+
+		for (u32 i = 0; t && public_kind[k] == kind && i < t->nr; i++)
+			if (t->row[i].request == (u32)request)
+				return t->row[i].name;
+	}
+	return NULL;
 }

@@ -19,9 +19,13 @@
  * returns. G-GIC-C  State read through MMIO, attributes or system registers is exact: there are no
  * list registers to sync.
  *
+ * LPIs are interrupts as SPIs are, with a home that moves; they have no active state. lpi.c makes
+ * them, the ITS (its.h) says where they go.
+ *
  * Locks: irq_cpu.lock (RANK_VGIC_CPU, leaf: nothing is taken inside but what vcpu_set_pin takes;
  * never two at once). vm_irq.config (RANK_CONFIG): addresses, sizes, init. vm_irq.dist_lock
- * (RANK_VGIC_DIST): distributor-wide registers; may take irq_cpu.lock inside.
+ * (RANK_VGIC_DIST): distributor-wide registers; may take irq_cpu.lock inside. vm_irq.its_lock
+ * (RANK_ITS): everything that reads or writes LPI and ITS tables in guest memory, hence not a leaf.
  */
 #ifndef ANYKVM_IRQ_GIC_H
 #define ANYKVM_IRQ_GIC_H
@@ -40,11 +44,15 @@
 #define GIC_MAX_IRQ	   1024
 #define GIC_SPI_WORDS	   (GIC_MAX_IRQ / 64)
 #define GIC_SPURIOUS	   1023
+#define GIC_FIRST_LPI	   8192
+#define GIC_LPI_ID_BITS	   16
+#define GIC_NR_LPI	   ((1u << GIC_LPI_ID_BITS) - GIC_FIRST_LPI)
 #define GIC_IDLE_PRIO	   0xff
 #define GIC_PRI_BITS	   5
 #define GIC_PRI_MASK	   0xf8
 #define GIC_ID_BITS	   1 /* ICC_CTLR_EL1.IDbits: 24 */
 #define GIC_ADDR_UNDEF	   (~0ull)
+#define GICR_PENDBASER_PTZ BIT(62)
 #define GIC_DIST_SIZE	   0x10000ull
 #define GIC_REDIST_SIZE	   0x20000ull
 #define GIC_DEFAULT_NR_IRQ 256
@@ -66,6 +74,32 @@ struct gic_irq {
 	bool group1;
 	bool edge;
 	const void *owner; /* a timer drives the line: others may not */
+};
+
+/*
+ * An LPI. born: lpi_map, under its_lock. seen by: vm_irq.lpi_pages from then on, candidates, translation caches. freed: with the
+ * VM, so that a number remembered anywhere always leads to memory that is an LPI; whether it is in use is `mapped`.
+ */
+struct gic_lpi {
+	struct gic_irq irq;
+	/* --- guarded by irq.home->lock --- */
+	struct list candidate; /* home->candidate_lpis, or empty */
+	u32 mapped; /* ITS translations that lead here; 0: nothing is pending nor enabled */
+};
+
+static inline bool gic_irq_is_lpi(const struct gic_irq *irq)
+{
+	return irq->intid >= GIC_FIRST_LPI;
+}
+static inline struct gic_lpi *gic_lpi_of(struct gic_irq *irq)
+{
+	return container_of(irq, struct gic_lpi, irq);
+}
+
+#define GIC_LPI_PAGE  512
+#define GIC_LPI_PAGES (GIC_NR_LPI / GIC_LPI_PAGE)
+struct gic_lpi_page {
+	struct aptr lpi[GIC_LPI_PAGE]; /* struct gic_lpi * */
 };
 
 /* The EL1 timers, in the order of the KVM_ARM_VCPU_TIMER_IRQ_* attributes. */
@@ -92,6 +126,7 @@ struct irq_cpu {
 	u32 candidate_private WRITES_GUARDED_BY(lock);
 	u32 candidate_words WRITES_GUARDED_BY(lock); /* non-zero words of candidate_spi */
 	u64 candidate_spi[GIC_SPI_WORDS] WRITES_GUARDED_BY(lock);
+	struct list candidate_lpis WRITES_GUARDED_BY(lock);
 	/* highest priority candidate of an enabled group */
 	struct gic_irq *best WRITES_GUARDED_BY(lock);
 	/* best passes the mask and the running priority: a pin is up */
@@ -109,7 +144,9 @@ struct irq_cpu {
 	u32 ap1r WRITES_GUARDED_BY(lock); /* active priorities, one bit per preemption level */
 	u8 user_pri_bits WRITES_GUARDED_BY(lock);
 	u8 user_id_bits WRITES_GUARDED_BY(lock); /* what user space restored into ICC_CTLR_EL1 */
-	u64 pendbaser WRITES_GUARDED_BY(lock);
+	/* GICR_CTLR.EnableLPIs: changed under its_lock and then taken notice of under lock (lpi.c) */
+	struct a32 lpis_enabled;
+	struct a64 pendbaser; /* written under dist_lock */
 	struct gic_irq priv[GIC_NR_PRIVATE] WRITES_GUARDED_BY(lock);
 	/* --- v->mutex --- */
 	struct irq_timer timer[NR_TIMERS];
@@ -151,7 +188,15 @@ struct vm_irq {
 	struct a32 enabled; /* GICD_CTLR.EnableGrp1; read without lock under the CPUs' locks, which
 			       a change takes in turn */
 	u32 revision WRITES_GUARDED_BY(dist_lock);
-	u64 propbaser WRITES_GUARDED_BY(dist_lock);
+	struct a64 propbaser; /* written under dist_lock */
+	/* --- its_lock (RANK_ITS): LPIs and all ITSs of the VM --- */
+	struct mutex its_lock;
+	/* the first of a list that only grows (its.h) */
+	struct aptr its;
+	struct aptr lpi_pages
+		[GIC_LPI_PAGES]; /* struct gic_lpi_page *, NULL until needed; read without lock */
+	/* of the vCPU whose thread writes tables now, NULL if it is none's */
+	struct mem_vcpu *table_writer GUARDED_BY(its_lock);
 	/* --- constant after init --- */
 	struct gic_irq *spi;
 	struct irq_cpu *nobody;
@@ -240,6 +285,56 @@ bool gic_user_has(struct irq_cpu *cpu, enum gic_frame frame, u32 offset);
 u32 gic_line_levels_get(struct irq_cpu *cpu, u32 first);
 void gic_line_levels_set(struct irq_cpu *cpu, u32 first, u32 levels);
 
+/* The half of a 64-bit register that a 32-bit access at offset means, or all of it. */
+static inline u64 gic_half_get(u64 value, u32 offset, unsigned size)
+{
+	return size == 8 ? value : bits_get(value, (offset & 4) * 8, 32);
+}
+static inline u64 gic_half_set(u64 old, u32 offset, unsigned size, u64 value)
+{
+	return size == 8 ? value : bits_set(old, (offset & 4) * 8, 32, value & GENMASK(31, 0));
+}
+/* Memory attributes that table walks of real hardware could use are narrowed as KVM does. */
+u64 gic_baser_sanitise(u64 v, unsigned inner_shift, unsigned outer_shift);
+
+/* --- lpi.c --- */
+/* All REQUIRES(its_lock) unless said; none holds a device lock. */
+
+/* NULL: that number was never mapped. Any context. */
+struct gic_lpi *lpi_find(struct vm_irq *vi, u32 intid);
+/*
+ * One more translation leads to this LPI; the first sets it up from the tables, for target (NULL: nowhere yet). 0 and *out, or
+ * -ENOMEM, -EFAULT.
+ */
+int lpi_map(struct vm_irq *vi, u32 intid, struct irq_cpu *target, struct gic_lpi **out)
+	REQUIRES(&vi->its_lock);
+void lpi_unmap(struct gic_lpi *lpi);
+/*
+ * False: it is not mapped, or its target takes no LPIs, or word, where the caller without its_lock learnt of it, is no longer what
+ * is there (NULL for a caller with its_lock). Any context.
+ */
+bool lpi_inject(struct gic_lpi *lpi, const struct a64 *at, u64 word);
+void lpi_clear(struct gic_lpi *lpi);
+/* From a given target only, unless from is NULL. */
+void lpi_route(struct gic_lpi *lpi, struct irq_cpu *from, struct irq_cpu *to);
+/* Every mapped LPI of from. */
+void lpi_route_all(struct vm_irq *vi, struct irq_cpu *from, struct irq_cpu *to)
+	REQUIRES(&vi->its_lock);
+/* Reads its byte of the configuration table. -EFAULT. */
+int lpi_configure(struct vm_irq *vi, struct gic_lpi *lpi) REQUIRES(&vi->its_lock);
+/* Those of one vCPU. */
+void lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu) REQUIRES(&vi->its_lock);
+/* GICR_CTLR.EnableLPIs. Takes its_lock. */
+void lpi_enable(struct irq_cpu *cpu, bool on);
+/* GICR_INVLPIR, GICR_INVALLR. Take its_lock. */
+void lpi_invalidate(struct irq_cpu *cpu, u32 intid);
+void lpi_invalidate_all(struct irq_cpu *cpu);
+/* KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES, all vCPUs at rest. -EFAULT. Takes its_lock. */
+int lpi_save_pending(struct vm_irq *vi);
+/* Interrupt identifiers that PROPBASER leaves room for. */
+u32 lpi_id_limit(const struct vm_irq *vi);
+void lpi_fini(struct vm_irq *vi);
+
 /* --- gic_addr.c --- */
 int gic_region_add(struct vm_irq *vi, u32 index, u64 base, u32 count);
 /* Places the redistributor of one vCPU if a region has room. 0 or -EINVAL. vi->config held. */
@@ -259,6 +354,18 @@ void timer_update(struct irq_cpu *cpu);
 u64 timer_next_deadline(struct irq_cpu *cpu);
 void timer_reset(struct irq_cpu *cpu);
 int timer_first_run(struct irq_cpu *cpu);
+
+/* --- gic_attr.c --- */
+/* Takes the mutex of every vCPU, nr of them, if none runs. vm->lock held, which keeps their number. */
+bool irq_vcpus_trylock(struct vcpu_group *g, u32 *nr);
+/* Undoes it for the first nr. */
+void irq_vcpus_unlock(struct vcpu_group *g, u32 nr);
+/* -EFAULT. */
+int irq_get_user64(const void *user, u64 *v);
+int irq_put_user64(void *user, u64 v);
+
+/* --- irq.c --- */
+struct vcpu *irq_vcpu_by_id(struct vcpu_group *g, u32 id);
 
 /* --- route.c, irqfd.c --- */
 void route_init(struct vm_irq *vi);

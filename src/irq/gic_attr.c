@@ -18,19 +18,18 @@
 #define IDREG_PFR0	     24 /* ID_AA64PFR0_EL1: CRm 4, op2 0 */
 #define IDREG_PFR0_GIC_SHIFT 24
 
-/* Undoes vcpus_trylock for the first nr. */
-static void vcpus_unlock(struct vcpu_group *g, u32 nr) NO_THREAD_SAFETY_ANALYSIS
+void irq_vcpus_unlock(struct vcpu_group *g, u32 nr) NO_THREAD_SAFETY_ANALYSIS
 {
 	while (nr--)
 		mutex_unlock(&vcpu_group_get(g, nr)->mutex);
 }
 
-static bool vcpus_trylock(struct vcpu_group *g, u32 *nr) NO_THREAD_SAFETY_ANALYSIS
+bool irq_vcpus_trylock(struct vcpu_group *g, u32 *nr) NO_THREAD_SAFETY_ANALYSIS
 {
 	*nr = a32_load_acquire(&g->nr);
 	for (u32 i = 0; i < *nr; i++) {
 		if (!mutex_trylock(&vcpu_group_get(g, i)->mutex)) {
-			vcpus_unlock(g, i);
+			irq_vcpus_unlock(g, i);
 			return false;
 		}
 	}
@@ -45,7 +44,7 @@ int irq_gic_create(struct vm_irq *vi, u32 type)
 
 	if (type != KVM_DEV_TYPE_ARM_VGIC_V3)
 		return -ENODEV;
-	if (!vcpus_trylock(g, &nr))
+	if (!irq_vcpus_trylock(g, &nr))
 		return -EBUSY;
 	mutex_lock(&vi->config);
 	if (a32_load_acquire(&vi->in_library)) {
@@ -65,7 +64,7 @@ int irq_gic_create(struct vm_irq *vi, u32 type)
 	a32_store_release(&vi->in_library, 1);
 out:
 	mutex_unlock(&vi->config);
-	vcpus_unlock(g, nr);
+	irq_vcpus_unlock(g, nr);
 	return err;
 }
 
@@ -79,12 +78,12 @@ static int put_u32(void *user, u32 v)
 	return guarded_copy_to(user, &v, sizeof(v)) ? 0 : -EFAULT;
 }
 
-static int get_u64(const void *user, u64 *v)
+int irq_get_user64(const void *user, u64 *v)
 {
 	return guarded_copy_from(v, user, sizeof(*v)) ? 0 : -EFAULT;
 }
 
-static int put_u64(void *user, u64 v)
+int irq_put_user64(void *user, u64 v)
 {
 	return guarded_copy_to(user, &v, sizeof(v)) ? 0 : -EFAULT;
 }
@@ -115,7 +114,7 @@ static int region_get(struct vm_irq *vi, u64 *word)
 static int addr_set(struct vm_irq *vi, u64 attr, void *user)
 {
 	u64 addr;
-	int err = get_u64(user, &addr);
+	int err = irq_get_user64(user, &addr);
 
 	if (err)
 		return err;
@@ -147,7 +146,7 @@ static int addr_get(struct vm_irq *vi, u64 attr, void *user)
 	int err = 0;
 
 	if (attr == KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION)
-		err = get_u64(user, &addr); /* names the index */
+		err = irq_get_user64(user, &addr); /* names the index */
 	if (err)
 		return err;
 	mutex_lock(&vi->config);
@@ -166,7 +165,7 @@ static int addr_get(struct vm_irq *vi, u64 attr, void *user)
 		err = -ENXIO;
 	}
 	mutex_unlock(&vi->config);
-	return err ? err : put_u64(user, addr);
+	return err ? err : irq_put_user64(user, addr);
 }
 
 /* --- registers --- */
@@ -204,11 +203,11 @@ static int reg_access(struct irq_cpu *cpu, u32 group, u64 attr, bool write, void
 			     : gic_user_read(cpu, GIC_FRAME_REDIST, offset, val);
 	case KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS:
 		if (write) {
-			err = get_u64(user, &wide);
+			err = irq_get_user64(user, &wide);
 			return err ? err : gic_cpuif_set(cpu, (u16)attr, wide);
 		}
 		err = gic_cpuif_get(cpu, (u16)attr, &wide);
-		return err ? err : put_u64(user, wide);
+		return err ? err : irq_put_user64(user, wide);
 	default: /* LEVEL_INFO */
 		if (bits_get(attr, KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT, 22) !=
 		    VGIC_LEVEL_INFO_LINE_LEVEL)
@@ -237,7 +236,7 @@ static int regs_attr(struct vm_irq *vi, u32 group, u64 attr, bool write, void *u
 		err = get_u32(user, &val);
 	if (err)
 		return err;
-	if (!vcpus_trylock(vi->group, &nr))
+	if (!irq_vcpus_trylock(vi->group, &nr))
 		return -EBUSY;
 	mutex_lock(&vi->config);
 	if (!a32_load_acquire(&vi->initialized) && !allowed_before_init(group, (u32)attr))
@@ -245,7 +244,7 @@ static int regs_attr(struct vm_irq *vi, u32 group, u64 attr, bool write, void *u
 	else
 		err = reg_access(cpu, group, attr, write, user, &val);
 	mutex_unlock(&vi->config);
-	vcpus_unlock(vi->group, nr);
+	irq_vcpus_unlock(vi->group, nr);
 	if (!err && narrow && !write)
 		err = put_u32(user, val);
 	return err;
@@ -303,11 +302,13 @@ static int ctrl_set(struct vm_irq *vi, u64 attr)
 		route_drop(vi, old);
 		return err;
 	case KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES:
-		/* No LPIs: nothing to write, but the conditions hold. */
-		if (!vcpus_trylock(vi->group, &nr))
+		if (!irq_vcpus_trylock(vi->group, &nr))
 			return -EBUSY;
-		vcpus_unlock(vi->group, nr);
-		return a32_load_acquire(&vi->initialized) ? 0 : -ENXIO;
+		mutex_lock(&vi->config);
+		err = a32_load_acquire(&vi->initialized) ? lpi_save_pending(vi) : -ENXIO;
+		mutex_unlock(&vi->config);
+		irq_vcpus_unlock(vi->group, nr);
+		return err;
 	default:
 		return -ENXIO;
 	}

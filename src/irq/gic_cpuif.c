@@ -59,7 +59,8 @@ static u32 acknowledge(struct irq_cpu *cpu, bool group1)
 		cpu->ap1r |= 1u << level;
 	else
 		cpu->ap0r |= 1u << level;
-	irq->active = true;
+	/* An LPI is done with when it is acknowledged. */
+	irq->active = !gic_irq_is_lpi(irq);
 	/* A level interrupt stays pending as long as its line is up. */
 	if (irq->edge)
 		irq->pending_latch = false;
@@ -91,7 +92,7 @@ static void end_of_interrupt(struct irq_cpu *cpu, u32 intid, bool group1) NO_THR
 	struct gic_irq *irq;
 	u32 dropped;
 
-	if (intid >= 1020) /* special numbers: nothing was acknowledged */
+	if (intid >= 1020 && intid < GIC_FIRST_LPI) /* special numbers: nothing was acknowledged */
 		return;
 	irq = gic_irq_get(cpu, intid);
 	mutex_lock(&cpu->lock);

@@ -8,6 +8,7 @@
 #include "host/alloc.h"
 #include "host/clock.h"
 #include "irq/irq.h"
+#include "irq/its.h"
 #include "vcpu/sysreg.h"
 
 /* --- vcpu_irq_ops --- */
@@ -75,6 +76,8 @@ int irq_vm_init(struct vm_irq *vi, struct vcpu_group *g)
 		return -ENOMEM;
 	vi->nobody->vi = vi;
 	mutex_init(&vi->nobody->lock, RANK_VGIC_CPU, "vgic nobody");
+	list_init(&vi->nobody->candidate_lpis);
+	mutex_init(&vi->its_lock, RANK_ITS, "its");
 	mutex_init(&vi->config, RANK_CONFIG, "vgic config");
 	mutex_init(&vi->dist_lock, RANK_VGIC_DIST, "vgic dist");
 	a64_store(&vi->dist_base, GIC_ADDR_UNDEF);
@@ -107,6 +110,7 @@ void irq_vm_fini(struct vm_irq *vi)
 	struct redist_region *r, *tmp;
 
 	route_fini(vi);
+	its_fini(vi);
 	list_for_each_safe(r, tmp, &vi->regions, link)
 	{
 		list_del(&r->link);
@@ -136,6 +140,7 @@ int irq_vcpu_init(struct vm_irq *vi, struct vcpu *v)
 	cpu->v = v;
 	cpu->vi = vi;
 	mutex_init(&cpu->lock, RANK_VGIC_CPU, "vgic cpu");
+	list_init(&cpu->candidate_lpis);
 	a64_store(&cpu->rd_base, GIC_ADDR_UNDEF);
 	gic_cpu_setup_private(cpu);
 	gic_cpu_reset_interface(cpu);
@@ -198,7 +203,7 @@ int irq_vcpu_first_run(struct vcpu *v)
 
 /* --- lines --- */
 
-static struct vcpu *vcpu_by_id(struct vcpu_group *g, u32 id)
+struct vcpu *irq_vcpu_by_id(struct vcpu_group *g, u32 id)
 {
 	u32 nr = a32_load_acquire(&g->nr);
 
@@ -224,7 +229,7 @@ int irq_line(struct vm_irq *vi, u32 irq, u32 level)
 	case KVM_ARM_IRQ_TYPE_CPU:
 		if (irq_gic_exists(vi))
 			return -ENXIO;
-		v = vcpu_by_id(vi->group, id);
+		v = irq_vcpu_by_id(vi->group, id);
 		if (!v || nr > KVM_ARM_IRQ_CPU_FIQ)
 			return -EINVAL;
 		vcpu_set_pin(v, nr == KVM_ARM_IRQ_CPU_IRQ ? PIN_IRQ : PIN_FIQ, level);
@@ -241,7 +246,7 @@ int irq_line(struct vm_irq *vi, u32 irq, u32 level)
 	}
 	if (type == KVM_ARM_IRQ_TYPE_SPI)
 		return nr < GIC_NR_PRIVATE ? -EINVAL : gic_inject(vi, NULL, nr, level, NULL);
-	v = vcpu_by_id(vi->group, id);
+	v = irq_vcpu_by_id(vi->group, id);
 	if (!v || nr < GIC_NR_SGI || nr >= GIC_NR_PRIVATE)
 		return -EINVAL;
 	return gic_inject(vi, irq_cpu_of(v), nr, level, NULL);
@@ -251,5 +256,5 @@ int irq_signal_msi(struct vm_irq *vi, const struct kvm_msi *msi)
 {
 	if (!irq_gic_exists(vi) || msi->flags & ~KVM_MSI_VALID_DEVID)
 		return -EINVAL;
-	return -ENODEV;
+	return its_send_msi(vi, msi);
 }

@@ -60,6 +60,17 @@ int irq_gic_create(struct vm_irq *vi, u32 type);
 int irq_gic_set_attr(struct vm_irq *vi, u32 group, u64 attr, void *user);
 int irq_gic_get_attr(struct vm_irq *vi, u32 group, u64 attr, void *user);
 int irq_gic_has_attr(struct vm_irq *vi, u32 group, u64 attr);
+
+/* --- the ITS (KVM_CREATE_DEVICE type 8): made by its_alloc and its_publish (its.h) --- */
+
+struct its;
+/* KVM_CAP_MSI_DEVID: there is one. */
+bool irq_has_its(const struct vm_irq *vi);
+/* As those of the controller. */
+int irq_its_set_attr(struct its *its, u32 group, u64 attr, void *user);
+int irq_its_get_attr(struct its *its, u32 group, u64 attr, void *user);
+int irq_its_has_attr(u32 group, u64 attr);
+
 static inline bool irq_gic_exists(const struct vm_irq *vi)
 {
 	return a32_load_acquire(&vi->in_library);
@@ -69,8 +80,7 @@ static inline bool irq_gic_initialized(const struct vm_irq *vi)
 	return a32_load_acquire(&vi->initialized);
 }
 
-/* MMIO of the frames. 0, or -EOPNOTSUPP: the address is not ours. Any vCPU thread, mode OUTSIDE or
- * IN_GUEST. */
+/* MMIO of the frames. 0, or -EOPNOTSUPP: the address is not ours. The vCPU's thread, mode OUTSIDE: an ITS reads guest memory. */
 int irq_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 *value);
 int irq_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 value);
 
@@ -83,7 +93,7 @@ int irq_line(struct vm_irq *vi, u32 irq, u32 level);
 int irq_set_routing(struct vm_irq *vi, const struct kvm_irq_routing_entry *entries, u32 nr);
 /* KVM_IRQFD: -EINVAL, -EAGAIN (controller not initialised), -EBADF, -EBUSY, -ENOMEM. */
 int irq_irqfd(struct vm_irq *vi, const struct kvm_irqfd *args);
-/* KVM_SIGNAL_MSI without an ITS: -EINVAL without a controller, else -ENODEV. */
+/* KVM_SIGNAL_MSI: 1 raised, 0 unmapped; -EINVAL (no controller, flags, no ITS at the address), -ENODEV (no ITS), -EBUSY (off). */
 int irq_signal_msi(struct vm_irq *vi, const struct kvm_msi *msi);
 /* Drives a GSI through the routing table, as an irqfd does. */
 int irq_set_gsi(struct vm_irq *vi, u32 gsi, bool level);

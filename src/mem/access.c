@@ -86,6 +86,16 @@ int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *
 	return access(m, mv, gpa, (void *)buf, len, true);
 }
 
+bool mem_is_visible(struct vm_mem *m, u64 gpa)
+{
+	int cookie = srcu_read_lock(&m->srcu);
+	const struct memslot *s = memslot_lookup(m, NULL, gpa / 4096);
+	bool visible = s && !(s->flags & MEMSLOT_INVALID);
+
+	srcu_read_unlock(&m->srcu, cookie);
+	return visible;
+}
+
 int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out)
 {
 	struct place p;

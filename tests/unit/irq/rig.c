@@ -135,6 +135,11 @@ int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *
 	return 0;
 }
 
+bool mem_is_visible(struct vm_mem *m, u64 gpa)
+{
+	return guest_ptr(m, gpa, 1);
+}
+
 /* --- the rig --- */
 
 int rig_add_cpu(struct rig *r)
