@@ -168,6 +168,13 @@ static void add_platform(struct tree *t, const struct machine *m)
 	flag(t, "always-on");
 	end(t);
 
+	if (m->pmu) {
+		begin(t, "pmu");
+		text(t, "compatible", "arm,armv8-pmuv3");
+		CELLS(t, "interrupts", IRQ_PPI, MACHINE_PMU_PPI, IRQ_LEVEL_HIGH);
+		end(t);
+	}
+
 	begin(t, "clock");
 	text(t, "compatible", "fixed-clock");
 	cell(t, "#clock-cells", 0);

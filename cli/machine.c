@@ -212,6 +212,7 @@ static int machine_create_parts(struct machine *m)
 	    dirty_create(&m->dirty, m->accel, m->vm_fd, m->options->dirty_mode) ||
 	    machine_create_memory(m))
 		return -1;
+	m->pmu = m->accel->ioctl(m->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3) > 0;
 	m->vcpus = calloc(m->options->cpus, sizeof(*m->vcpus));
 	if (!m->vcpus)
 		return machine_fail("vCPUs");
@@ -222,7 +223,12 @@ static int machine_create_parts(struct machine *m)
 		if (dirty_add_vcpu(&m->dirty, m->vcpus[i].fd))
 			return -1;
 	}
-	return machine_create_gic(m) || machine_create_its(m) || machine_create_devices(m) ? -1 : 0;
+	if (machine_create_gic(m))
+		return -1;
+	for (unsigned i = 0; m->pmu && i < m->nr_vcpus; i++)
+		if (vcpu_init_pmu(&m->vcpus[i]))
+			return -1;
+	return machine_create_its(m) || machine_create_devices(m) ? -1 : 0;
 }
 
 int machine_create(struct machine *m, const struct run_options *options, const struct accel *accel,

@@ -37,6 +37,7 @@
 
 /* Shared peripheral interrupts, as the device tree counts them. */
 #define MACHINE_UART_SPI 1
+#define MACHINE_PMU_PPI	 7  /* overflow of the performance counters */
 #define MACHINE_PCI_SPI	 32 /* plus the slot */
 #define MACHINE_NR_IRQS	 128
 
@@ -79,6 +80,7 @@ struct machine {
 	struct nvme *nvme;
 	struct machine_vcpu *vcpus;
 	unsigned nr_vcpus;
+	bool pmu;	     /* the vCPUs have performance counters */
 	uint64_t entry, dtb; /* where vCPU 0 begins, and its x0 */
 	bool restored; /* vCPU registers came with a migrating guest: entry and dtb mean nothing */
 	bool stop;     /* vCPU threads end; written before they are kicked */
@@ -112,6 +114,8 @@ void machine_destroy(struct machine *machine);
 
 /* vcpu.c */
 int vcpu_create(struct machine *machine, unsigned index);
+/* Once there is an interrupt controller, if the machine has counters. */
+int vcpu_init_pmu(struct machine_vcpu *vcpu);
 int vcpu_start(struct machine_vcpu *vcpu);
 void machine_vcpu_kick(struct machine_vcpu *vcpu);
 /* Waits for the thread's end that long; false if it has not come. */

@@ -31,6 +31,7 @@
 #define ANYKVM_IRQ_GIC_H
 
 #include "base/list.h"
+#include "irq/pmu.h"
 #include "sync/atomic.h"
 #include "sync/mutex.h"
 #include "sync/srcu.h"
@@ -154,6 +155,7 @@ struct irq_cpu {
 	struct gic_irq priv[GIC_NR_PRIVATE] WRITES_GUARDED_BY(lock);
 	/* --- v->mutex --- */
 	struct irq_timer timer[NR_TIMERS];
+	struct irq_pmu pmu;
 	/* --- vi->config --- */
 	struct redist_region *region;
 	u32 region_index;
@@ -187,6 +189,7 @@ struct vm_irq {
 	u32 mi_intid WRITES_GUARDED_BY(config);
 	u8 ppi[4] WRITES_GUARDED_BY(config); /* of the four timers, by attribute number */
 	bool ppi_fixed WRITES_GUARDED_BY(config);
+	struct vm_pmu pmu WRITES_GUARDED_BY(config);
 	/* --- dist_lock (RANK_VGIC_DIST) --- */
 	struct mutex dist_lock;
 	struct a32 enabled; /* GICD_CTLR.EnableGrp1; read without lock under the CPUs' locks, which

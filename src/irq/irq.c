@@ -16,11 +16,14 @@
 static void op_before_run(struct vcpu *v)
 {
 	timer_update(irq_cpu_of(v));
+	if (unlikely(pmu_present(v)))
+		pmu_update(irq_cpu_of(v));
 }
 
 static void op_after_run(struct vcpu *v)
 {
-	(void)v;
+	if (unlikely(v->counting))
+		pmu_count(v, false);
 }
 
 /*
@@ -47,6 +50,8 @@ static void op_timer_poll(struct vcpu *v)
 static void op_reset(struct vcpu *v)
 {
 	timer_reset(irq_cpu_of(v));
+	if (pmu_present(v))
+		pmu_reset(irq_cpu_of(v));
 }
 
 static const struct vcpu_irq_ops irq_ops = {
@@ -56,6 +61,7 @@ static const struct vcpu_irq_ops irq_ops = {
 	.next_deadline = op_next_deadline,
 	.timer_poll = op_timer_poll,
 	.reset = op_reset,
+	.count = pmu_count,
 };
 
 /* --- life --- */
@@ -82,11 +88,14 @@ int irq_vm_init(struct vm_irq *vi, struct vcpu_group *g)
 	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_PTIMER] = 30;
 	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_HVTIMER] = 28;
 	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_HPTIMER] = 26;
+	vi->pmu.nr_counters = PMU_MAX_COUNTERS;
 	route_init(vi);
 	g->irq = vi;
 	err = vcpu_group_add_rows(g, gic_sysreg_rows, gic_nr_sysreg_rows);
 	if (!err)
 		err = vcpu_group_add_rows(g, timer_sysreg_rows, timer_nr_sysreg_rows);
+	if (!err)
+		err = vcpu_group_add_rows(g, pmu_sysreg_rows, pmu_nr_sysreg_rows);
 	if (err)
 		irq_vm_fini(vi);
 	return err;
@@ -187,7 +196,7 @@ int irq_vcpu_first_run(struct vcpu *v)
 	int err;
 
 	if (!irq_gic_exists(vi))
-		return 0;
+		return pmu_first_run(cpu);
 	mutex_lock(&vi->config);
 	err = gic_map(vi, &old);
 	mutex_unlock(&vi->config);
@@ -196,7 +205,8 @@ int irq_vcpu_first_run(struct vcpu *v)
 		a32_store(&vi->group->mem->dead, 1);
 		return err;
 	}
-	return timer_first_run(cpu);
+	err = timer_first_run(cpu);
+	return err ? err : pmu_first_run(cpu);
 }
 
 /* --- lines --- */

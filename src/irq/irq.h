@@ -112,6 +112,11 @@ int irq_timer_set_attr(struct vcpu *v, u64 attr, void *user);
 int irq_timer_get_attr(struct vcpu *v, u64 attr, void *user);
 int irq_timer_has_attr(struct vcpu *v, u64 attr);
 
+/* vCPU attributes of group KVM_ARM_VCPU_PMU_V3_CTRL. */
+int irq_pmu_set_attr(struct vcpu *v, u64 attr, void *user);
+int irq_pmu_get_attr(struct vcpu *v, u64 attr, void *user);
+int irq_pmu_has_attr(struct vcpu *v, u64 attr);
+
 /* The physical counter: COUNTER_HZ from CLOCK_MONOTONIC. Virtual = physical - offset. */
 #define COUNTER_HZ 1000000000u
 u64 irq_counter_virtual(const struct vm_irq *vi);
