@@ -211,6 +211,10 @@ static s64 device_attr(struct api_call *c, enum attr_op op) NO_THREAD_SAFETY_ANA
 	void *user = (void *)(uintptr_t)a->addr;
 
 	switch (a->group) {
+	case KVM_ARM_VCPU_PMU_V3_CTRL:
+		return op == ATTR_SET	? irq_pmu_set_attr(c->v, a->attr, user)
+		       : op == ATTR_GET ? irq_pmu_get_attr(c->v, a->attr, user)
+					: irq_pmu_has_attr(c->v, a->attr);
 	case KVM_ARM_VCPU_TIMER_CTRL:
 		return op == ATTR_SET	? irq_timer_set_attr(c->v, a->attr, user)
 		       : op == ATTR_GET ? irq_timer_get_attr(c->v, a->attr, user)

@@ -105,6 +105,8 @@ bool vcpu_tick(struct vcpu *v, u64 instructions)
 	u64 now = host_clock_ns();
 
 	(void)instructions;
+	if (unlikely(v->counting))
+		irq->count(v, false);
 	if (now - v->last_look_ns >= TICK_LOOK_NS) {
 		v->last_look_ns = now;
 		if (exit_wanted(v)) {
@@ -286,7 +288,9 @@ static int handle_fault(struct vcpu *v, bool host)
 	bool again = false;
 	int r = fault_outcome(v, host, &again);
 
-	if (r == 1 && !again)
+	if (again || r < 0)
+		v->stats.instructions--; /* it is run again */
+	else if (r == 1)
 		vcpu_step_finished(v, false);
 	return r;
 }

@@ -94,6 +94,12 @@ int vcpu_group_add_onereg(struct vcpu_group *g, const struct onereg_group *grp)
 	return 0;
 }
 
+enum op_result vcpu_undef(struct vcpu *v)
+{
+	v->stop.esr = 0;
+	return OP_BRANCH;
+}
+
 enum op_result vcpu_sysreg_trap(struct vcpu *v)
 {
 	v->stop.esr = 0x18u << 26;
