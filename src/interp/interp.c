@@ -71,6 +71,7 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 			continue;
 		}
 		v->stats.instructions += (pc - first) / 4 + 1;
+		v->block = v->arch.pc;
 		if (unlikely(r == OP_STOP))
 			return true;
 		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
@@ -84,6 +85,13 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 	}
 }
 
+/* Before the instruction at pc, which is executed alone. */
+static void count_one(struct vcpu *v)
+{
+	v->stats.instructions++;
+	v->block = v->arch.pc + 4;
+}
+
 /* As run_page, for a page with breakpoints. */
 static NOINLINE bool run_page_checked(struct vcpu *v, struct interp *c, struct code_page *page)
 {
@@ -93,17 +101,21 @@ static NOINLINE bool run_page_checked(struct vcpu *v, struct interp *c, struct c
 	do {
 		const struct code_slot *s = &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)];
 
-		v->stats.instructions++;
+		count_one(v);
 		r = vcpu_breakpoint(v);
 		if (r == OP_NEXT)
 			r = code_handler(s)(v, s->insn);
 		if (r == OP_STOP)
 			return true;
-		if (r == OP_NEXT)
+		if (r == OP_NEXT) {
 			v->arch.pc += 4;
-		else if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
+			continue;
+		}
+		v->block = v->arch.pc;
+		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
 			return true;
 	} while (!((v->arch.pc ^ base) & ~0xffcull) && c->generation == v->vtlb.generation);
+	v->block = v->arch.pc;
 	return vcpu_poll(v);
 }
 
@@ -115,7 +127,9 @@ static void run_until_stop(struct vcpu *v)
 	if (vcpu_poll(v))
 		return;
 	for (;;) {
+		v->block = v->arch.pc;
 		if (unlikely(v->arch.pc & 3)) {
+			v->stats.instructions++;
 			if (vcpu_pc_alignment(v) == OP_STOP || vcpu_poll(v))
 				return;
 			continue;
@@ -143,7 +157,10 @@ static void interp_run(struct vcpu *v)
 {
 	u64 host = fp_host_begin();
 
+	v->block = v->arch.pc;
+	v->in_engine = true;
 	run_until_stop(v);
+	v->in_engine = false;
 	fp_host_end(host);
 }
 
@@ -159,7 +176,7 @@ static void step(struct vcpu *v)
 	const struct code_slot *s;
 	struct code_page *page;
 
-	v->stats.instructions++;
+	count_one(v);
 	if (unlikely(v->arch.pc & 3)) {
 		vcpu_pc_alignment(v);
 		return;
@@ -179,7 +196,9 @@ static void interp_step(struct vcpu *v)
 {
 	u64 host = fp_host_begin();
 
+	v->in_engine = true;
 	step(v);
+	v->in_engine = false;
 	fp_host_end(host);
 }
 
