@@ -15,6 +15,7 @@ import re
 # What a build is set up with, so that the fault can show.
 KINDS = {
     "checked": ["-Dchecked=true"],
+    "tsan": ["-Dchecked=true", "-Db_sanitize=thread", "-Db_lundef=false"],
     "asan": ["-Dchecked=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
 }
 
