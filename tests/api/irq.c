@@ -368,6 +368,94 @@ TEST(an_eventfd_raises_an_interrupt)
 	machine_free(&m);
 }
 
+/* A guest that takes INTID 40, level-triggered, and says when it is ready. */
+static void level_guest(struct machine *m)
+{
+	struct code c = code_at(m, RAM);
+
+	gic_guest_setup(m, &c, 40);
+	li(&c, 1, GICD + 0xc00 + 8);
+	str(&c, 4, 31, 1, 0);
+	report(&c, 31, 8);
+	daifclr(&c, 2);
+	put(&c, A64_WFI);
+	b_to(&c, c.pc - 4);
+	code_done(m);
+	EXPECT_REPORT(m, 0, 8, 0);
+}
+
+TEST(a_resampling_eventfd_lowers_the_line_at_the_end_of_the_interrupt_and_tells)
+{
+	int gic;
+	struct machine m = machine_with_gic(1, &gic);
+	int fd = eventfd(0, 0), back = eventfd(0, EFD_NONBLOCK);
+	struct kvm_irqfd a = {
+		.fd = fd, .gsi = 8, .flags = KVM_IRQFD_FLAG_RESAMPLE, .resamplefd = back};
+	struct pollfd wait = {.fd = back, .events = POLLIN};
+	struct runner r;
+	uint64_t one = 1, count = 0, got = 0;
+
+	a.resamplefd = -1;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_IRQFD, &a), EBADF);
+	a.resamplefd = back;
+	ASSERT_EQ(ioctl(m.vm, KVM_IRQFD, &a), 0);
+	EXPECT_ERRNO(ioctl(m.vm, KVM_IRQFD, &a), EBUSY);
+	level_guest(&m);
+	for (int i = 0; i < 3; i++) {
+		runner_start(&r, &m, 0);
+		if (i) { /* told of the end of the one before */
+			EXPECT_EQ(poll(&wait, 1, 60000), 1);
+			EXPECT_EQ(read(back, &count, 8), 8);
+		}
+		EXPECT_EQ(write(fd, &one, 8), 8);
+		runner_join(&r);
+		EXPECT_EQ(r.result, 0);
+		memcpy(&got, m.run[0]->mmio.data, 8);
+		EXPECT_EQ(got, 40);
+		/* This one is not over. */
+		EXPECT_ERRNO(read(back, &count, 8), EAGAIN);
+	}
+	/* Told of the end while the guest sleeps: the line has fallen, so it does not come again. */
+	runner_start(&r, &m, 0);
+	EXPECT_EQ(poll(&wait, 1, 60000), 1);
+	EXPECT_EQ(read(back, &count, 8), 8);
+	sleep_ms(20);
+	EXPECT_EQ(r.done, 0);
+	EXPECT_EQ(write(fd, &one, 8), 8);
+	runner_join(&r);
+	EXPECT_EQ(r.result, 0);
+	a.flags = KVM_IRQFD_FLAG_DEASSIGN;
+	EXPECT_EQ(ioctl(m.vm, KVM_IRQFD, &a), 0);
+	close(fd);
+	close(back);
+	close(gic);
+	machine_free(&m);
+}
+
+TEST(a_plain_eventfd_leaves_the_line_of_a_level_interrupt_up)
+{
+	int gic;
+	struct machine m = machine_with_gic(1, &gic);
+	int fd = eventfd(0, 0);
+	struct runner r;
+	uint64_t one = 1, got = 0;
+
+	ASSERT_EQ(irqfd(&m, fd, 8, 0), 0);
+	level_guest(&m);
+	runner_start(&r, &m, 0);
+	sleep_ms(20);
+	EXPECT_EQ(write(fd, &one, 8), 8);
+	runner_join(&r);
+	EXPECT_EQ(r.result, 0);
+	memcpy(&got, m.run[0]->mmio.data, 8);
+	EXPECT_EQ(got, 40);
+	EXPECT_REPORT(&m, 0, 0, 40);
+	EXPECT_EQ(irq_line(&m, KVM_ARM_IRQ_TYPE_SPI, 0, 40, 0), 0);
+	close(fd);
+	close(gic);
+	machine_free(&m);
+}
+
 TEST(gsi_routing_takes_good_entries_with_and_without_a_gic)
 {
 	struct machine m = machine_new(1);
@@ -458,7 +546,8 @@ TEST(an_offset_of_the_vm_freezes_the_counters_of_its_vcpus)
 	struct machine m = machine_new(1);
 	struct code c = code_at(&m, RAM);
 	struct kvm_arm_counter_offset o = {.counter_offset = 0};
-	const uint64_t cntvct = ARM64_SYS_REG(3, 3, 14, 3, 2), cntpct = ARM64_SYS_REG(3, 3, 14, 0, 1);
+	const uint64_t cntvct = ARM64_SYS_REG(3, 3, 14, 3, 2),
+		       cntpct = ARM64_SYS_REG(3, 3, 14, 0, 1);
 	struct sigaction kick = {.sa_handler = on_kick}, before;
 	struct runner r;
 
