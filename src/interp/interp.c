@@ -54,9 +54,11 @@ static bool tick(struct vcpu *v, struct interp *c)
 }
 
 /*
- * Runs in page from v->arch.pc until control leaves it or the page has to be looked up again. True: stop.
+ * Runs in page from v->arch.pc until control leaves it or the page has to be looked up again. True: stop. counting (a
+ * constant): v->block is kept.
  */
-static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
+static ALWAYS_INLINE bool run_slots(struct vcpu *v, struct interp *c, struct code_page *page,
+				    bool counting)
 {
 	u64 pc = v->arch.pc, first = pc, base = pc & ~0xfffull;
 	const struct code_slot *s = &page->slot[pc >> 2 & (CODE_SLOTS - 1)];
@@ -71,7 +73,8 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 			continue;
 		}
 		v->stats.instructions += (pc - first) / 4 + 1;
-		v->block = v->arch.pc;
+		if (counting)
+			v->block = v->arch.pc;
 		if (unlikely(r == OP_STOP))
 			return true;
 		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
@@ -85,11 +88,22 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 	}
 }
 
+static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
+{
+	return run_slots(v, c, page, false);
+}
+
+static NOINLINE bool run_page_counting(struct vcpu *v, struct interp *c, struct code_page *page)
+{
+	return run_slots(v, c, page, true);
+}
+
 /* Before the instruction at pc, which is executed alone. */
 static void count_one(struct vcpu *v)
 {
 	v->stats.instructions++;
 	v->block = v->arch.pc + 4;
+	v->in_block = true;
 }
 
 /* As run_page, for a page with breakpoints. */
@@ -128,6 +142,10 @@ static void run_until_stop(struct vcpu *v)
 		return;
 	for (;;) {
 		v->block = v->arch.pc;
+		v->in_block = v->counting;
+		/* Counters that were switched on start here. */
+		if (unlikely(v->counting))
+			v->irq_ops->count(v, false);
 		if (unlikely(v->arch.pc & 3)) {
 			v->stats.instructions++;
 			if (vcpu_pc_alignment(v) == OP_STOP || vcpu_poll(v))
@@ -146,7 +164,8 @@ static void run_until_stop(struct vcpu *v)
 		if (unlikely(v->debug.here) && vcpu_breakpoints_in_page(v, v->arch.pc)) {
 			if (run_page_checked(v, c, page))
 				return;
-		} else if (run_page(v, c, page)) {
+		} else if (unlikely(v->in_block) ? run_page_counting(v, c, page)
+						 : run_page(v, c, page)) {
 			return;
 		}
 	}
@@ -157,10 +176,8 @@ static void interp_run(struct vcpu *v)
 {
 	u64 host = fp_host_begin();
 
-	v->block = v->arch.pc;
-	v->in_engine = true;
 	run_until_stop(v);
-	v->in_engine = false;
+	v->in_block = false;
 	fp_host_end(host);
 }
 
@@ -196,9 +213,8 @@ static void interp_step(struct vcpu *v)
 {
 	u64 host = fp_host_begin();
 
-	v->in_engine = true;
 	step(v);
-	v->in_engine = false;
+	v->in_block = false;
 	fp_host_end(host);
 }
 

@@ -124,6 +124,12 @@ void pmu_count(struct vcpu *v, bool current)
 
 	if (!v->counting)
 		return;
+	if (p->fresh) {
+		p->fresh = false;
+		p->seen_cycles = now;
+		p->seen_retired = now - v->not_retired;
+		return;
+	}
 	cycles = since(&p->seen_cycles, now);
 	retired = since(&p->seen_retired, now - v->not_retired);
 	if (!cycles && !retired)
@@ -154,15 +160,19 @@ static bool counts_something(struct irq_cpu *cpu)
 	return false;
 }
 
-void pmu_reconfigured(struct vcpu *v, bool current)
+enum op_result pmu_reconfigured(struct vcpu *v, bool current)
 {
 	struct irq_cpu *cpu = irq_cpu_of(v);
+	struct irq_pmu *p = &cpu->pmu;
 	u64 now = vcpu_instructions(v) + current;
 
 	v->counting = counts_something(cpu);
-	cpu->pmu.seen_cycles = now;
-	cpu->pmu.seen_retired = now - v->not_retired;
+	p->seen_cycles = now;
+	p->seen_retired = now - v->not_retired;
+	p->fresh = current && v->counting && !v->in_block;
 	pmu_update(cpu);
+	/* An engine that does not know where it is must be told that it should. */
+	return p->fresh ? vcpu_context_changed(v) : OP_NEXT;
 }
 
 void pmu_increment(struct irq_cpu *cpu, u64 mask, u32 event)

@@ -48,6 +48,7 @@ struct irq_pmu {
 	u64 count[32], type[32]; /* [PMU_CYCLE]: PMCCNTR_EL0, PMCCFILTR_EL0 */
 	/* Of the vCPU, as counted so far. */
 	u64 seen_cycles, seen_retired;
+	bool fresh; /* switched on by an instruction whose number is not known yet: the next look starts the count */
 	u32 irq; /* 0: not set; vi->config while others look */
 	bool created;
 };
@@ -79,9 +80,9 @@ bool pmu_event_allowed(const struct vm_irq *vi, u32 event);
 void pmu_count(struct vcpu *v, bool current);
 /*
  * After what is counted may have changed. The instruction that switches counters on is not counted (current: it is being
- * executed).
+ * executed; the result is its handler's).
  */
-void pmu_reconfigured(struct vcpu *v, bool current);
+enum op_result pmu_reconfigured(struct vcpu *v, bool current);
 /* Adds 1 to those of the counters in mask that are on and count this event (SW_INCR, CHAIN). */
 void pmu_increment(struct irq_cpu *cpu, u64 mask, u32 event);
 /* The interrupt follows the overflow state. */

@@ -66,9 +66,7 @@ static enum op_result pmcr_write(struct vcpu *v, const struct sysreg_row *row, u
 	if (value & PMCR_P)
 		for (unsigned n = 0; n < cpu->vi->pmu.nr_counters; n++)
 			p->count[n] = 0;
-	if ((old ^ p->pmcr) & PMCR_E)
-		pmu_reconfigured(v, true);
-	return OP_NEXT;
+	return (old ^ p->pmcr) & PMCR_E ? pmu_reconfigured(v, true) : OP_NEXT;
 }
 
 static int pmcr_get(struct vcpu *v, const struct sysreg_row *row, u64 *value)
@@ -151,9 +149,8 @@ static enum op_result bits_write(struct vcpu *v, const struct sysreg_row *row, u
 	else
 		*bits &= ~value;
 	if (row_bits(row) == BITS_ENABLED && *bits != old)
-		pmu_reconfigured(v, true);
-	else
-		pmu_update(irq_cpu_of(v));
+		return pmu_reconfigured(v, true);
+	pmu_update(irq_cpu_of(v));
 	return OP_NEXT;
 }
 
@@ -252,8 +249,7 @@ static enum op_result type_write(struct vcpu *v, const struct sysreg_row *row, u
 		return vcpu_undef(v);
 	pmu_count(v, false);
 	pmu_of(v)->type[n] = value & pmu_type_mask(irq_cpu_of(v));
-	pmu_reconfigured(v, true);
-	return OP_NEXT;
+	return pmu_reconfigured(v, true);
 }
 
 static int type_get(struct vcpu *v, const struct sysreg_row *row, u64 *value)

@@ -135,20 +135,20 @@ struct vcpu {
 	u64 run_sigmask;
 	struct vcpu_stats stats;
 	/*
-	 * How many instructions were executed, to the instruction. In an engine those since `block` are not in
-	 * stats.instructions yet (vcpu_instructions). Those that took an exception instead are in not_retired as well.
+	 * How many instructions were executed, to the instruction: while counters run an engine says where the straight piece of
+	 * code that it is in began, whose instructions are not in stats.instructions yet. Those that took an exception instead
+	 * are in not_retired as well.
 	 */
 	u64 block;
-	u64 not_retired;
-	bool in_engine;
+	bool in_block;
 	bool counting; /* performance counters run: irq_ops->count wants to know */
+	u64 not_retired;
 };
 
-/* Instructions begun before the one at pc, for a handler; or so far, elsewhere. */
+/* Instructions begun before the one at pc, for a handler (with v->in_block); or so far, elsewhere. */
 static inline u64 vcpu_instructions(const struct vcpu *v)
 {
-	return v->stats.instructions +
-	       (v->in_engine ? (u64)((s64)(v->arch.pc - v->block) >> 2) : 0);
+	return v->stats.instructions + (v->in_block ? (u64)((s64)(v->arch.pc - v->block) >> 2) : 0);
 }
 
 /* All vCPUs of one VM. The array only grows; entries live until VM destroy. */

@@ -94,6 +94,11 @@ int vcpu_group_add_onereg(struct vcpu_group *g, const struct onereg_group *grp)
 	return 0;
 }
 
+enum op_result vcpu_context_changed(struct vcpu *v)
+{
+	return OP_BRANCH;
+}
+
 enum op_result vcpu_undef(struct vcpu *v)
 {
 	v->stop.esr = 0;
