@@ -122,10 +122,10 @@ struct vm_mem {
 	/* --- mn_lock --- */
 	struct mutex mn_lock;
 	u32 mn_active WRITES_GUARDED_BY(mn_lock); /* notifier pairs in flight */
-	struct a32 mn_wake;			  /* futex word of the swap waiter */
+	struct a32 mn_wake; /* futex word of the swap waiter; changes under mn_lock */
 	/* a new pair lets the swap go first, for a bounded time */
 	bool swap_waits GUARDED_BY(mn_lock);
-	struct a32 swap_turn; /* futex word of the pairs that do */
+	struct a32 swap_turn; /* futex word of the pairs that do; changes under mn_lock */
 	/* --- constant after init --- */
 	unsigned ipa_bits;
 	enum block_policy block_policy;

@@ -14,7 +14,8 @@ struct memslot_sets *memslot_sets_create(void)
 		return NULL;
 	for (unsigned i = 0; i < 2; i++)
 		sets->set[i].node_idx = i;
-	aptr_store_release(&sets->active, &sets->set[0]);
+	/* Whoever publishes the machine orders it. */
+	aptr_store_relaxed(&sets->active, &sets->set[0]);
 	return sets;
 }
 
@@ -158,7 +159,7 @@ void memslot_swap(struct vm_mem *m)
 	 */
 	mutex_lock(&m->mn_lock);
 	while (m->mn_active) {
-		u32 word = a32_load(&m->mn_wake);
+		u32 word = a32_load_relaxed(&m->mn_wake);
 
 		m->swap_waits = waited = true;
 		mutex_unlock(&m->mn_lock);
