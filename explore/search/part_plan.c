@@ -23,7 +23,7 @@
 #define PATIENCE	   8   /* up to that round */
 #define PIECES		   128
 #define FIRST_RUNS	   1024
-#define ROUND_RUNS	   16384 /* of all items of trees together, about; grows with the rounds */
+#define ROUND_RUNS	   65536 /* of all items of trees together, about; grows with the rounds */
 #define LEAST_RUNS	   32
 #define MOST_RUNS	   4096
 
