@@ -22,7 +22,7 @@
 #define RUNS_IN_REACH	   150000 /* DPOR goes on alone while it looks as if it were done with so many */
 #define PIECES		   128
 #define FIRST_RUNS	   1024
-#define ROUND_RUNS	   16384 /* of all items of trees together, about; grows with the rounds */
+#define ROUND_RUNS	   65536 /* of all items of trees together, about; grows with the rounds */
 #define LEAST_RUNS	   32
 #define MOST_RUNS	   4096
 
