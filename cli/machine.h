@@ -29,6 +29,7 @@
 #define MACHINE_GICD	    0x08000000ull
 #define MACHINE_GICR	    0x08010000ull /* one after the other, up to the PCI configuration space */
 #define MACHINE_MAX_CPUS    512
+#define MACHINE_ITS	    0x0e000000ull
 #define MACHINE_ECAM	    0x10000000ull
 #define MACHINE_WINDOW	    0x20000000ull
 #define MACHINE_WINDOW_SIZE 0x40000000ull
@@ -69,7 +70,7 @@ struct machine {
 	const struct accel *accel;
 	struct terminal *terminal;
 	const struct nvme_disk *disks;
-	int kvm_fd, vm_fd, gic_fd, wake_fd;
+	int kvm_fd, vm_fd, gic_fd, its_fd, wake_fd;
 	size_t run_size;
 	struct guest_memory ram;
 	struct bus bus;

@@ -23,6 +23,11 @@ static s64 nr_vcpus(struct vm *vm)
 	return MIN(host_nr_cpus(), (u32)VCPU_MAX);
 }
 
+static s64 max_vcpus(struct vm *vm)
+{
+	return vm ? irq_max_vcpus(&vm->irq) : VCPU_MAX;
+}
+
 /* Only a VM can tell. */
 static s64 msi_devid(struct vm *vm)
 {
@@ -76,7 +81,7 @@ static const struct cap_row rows[] = {
 	{KVM_CAP_IOEVENTFD, "IOEVENTFD", 1, NULL},
 	{KVM_CAP_INTERNAL_ERROR_DATA, "INTERNAL_ERROR_DATA", 1, NULL},
 	{KVM_CAP_VCPU_EVENTS, "VCPU_EVENTS", 1, NULL},
-	{KVM_CAP_MAX_VCPUS, "MAX_VCPUS", VCPU_MAX, NULL},
+	{KVM_CAP_MAX_VCPUS, "MAX_VCPUS", 0, max_vcpus},
 	{KVM_CAP_ONE_REG, "ONE_REG", 1, NULL},
 	{KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI", 1, NULL},
 	{KVM_CAP_READONLY_MEM, "READONLY_MEM", 1, NULL},

@@ -58,7 +58,8 @@ static bool named_before_read(u64 id)
 {
 	u64 coproc = id & KVM_REG_ARM_COPROC_MASK;
 
-	return coproc == KVM_REG_ARM_CORE || coproc == KVM_REG_ARM_DEMUX;
+	return coproc == KVM_REG_ARM_CORE || coproc == KVM_REG_ARM_DEMUX ||
+	       coproc == KVM_REG_ARM64_SVE;
 }
 
 static s64 set_one_reg(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS

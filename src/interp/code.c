@@ -146,7 +146,7 @@ enum op_result code_fill(struct vcpu *v, u32 insn)
 	}
 	if (!guarded_load32(hva, &insn))
 		return vmem_host_fault(v, v->arch.pc, (void *)(uintptr_t)hva, false);
-	fn = interp_select(insn, v->absent);
+	fn = interp_select(insn, v->absent.insns);
 	p->slot[i].insn = insn;
 	p->slot[i].fn = handler_offset(fn);
 	p->low = MIN(p->low, i);

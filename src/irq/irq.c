@@ -81,6 +81,7 @@ int irq_vm_init(struct vm_irq *vi, struct vcpu_group *g)
 	mutex_init(&vi->config, RANK_CONFIG, "vgic config");
 	mutex_init(&vi->dist_lock, RANK_VGIC_DIST, "vgic dist");
 	a64_store(&vi->dist_base, GIC_ADDR_UNDEF);
+	a64_store(&vi->cpuif_base, GIC_ADDR_UNDEF);
 	list_init(&vi->regions);
 	/* Virtual, physical, and the two of EL2, which no vCPU has yet. */
 	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_VTIMER] = 27;
@@ -125,6 +126,11 @@ void irq_vm_fini(struct vm_irq *vi)
 	DELETE(vi->nobody);
 }
 
+u32 irq_max_vcpus(const struct vm_irq *vi)
+{
+	return gic_is_v2(vi) ? GIC_V2_MAX_CPUS : VCPU_MAX;
+}
+
 int irq_vcpu_precreate(struct vm_irq *vi)
 {
 	return irq_gic_initialized(vi) ? -EBUSY : 0;
@@ -150,7 +156,7 @@ int irq_vcpu_init(struct vm_irq *vi, struct vcpu *v)
 		a64_store(&vi->voffset, host_clock_ns());
 		a64_store(&vi->poffset, 0);
 	}
-	if (irq_gic_exists(vi)) {
+	if (irq_gic_exists(vi) && !gic_is_v2(vi)) {
 		mutex_lock(&vi->config);
 		err = gic_redist_place(vi, cpu);
 		mutex_unlock(&vi->config);
@@ -186,13 +192,15 @@ int irq_vcpu_first_run(struct vcpu *v)
 {
 	struct irq_cpu *cpu = irq_cpu_of(v);
 	struct vm_irq *vi = cpu->vi;
+	struct irq_routing *old = NULL;
 	int err;
 
 	if (!irq_gic_exists(vi))
 		return pmu_first_run(cpu);
 	mutex_lock(&vi->config);
-	err = gic_map(vi);
+	err = gic_map(vi, &old);
 	mutex_unlock(&vi->config);
+	route_drop(vi, old);
 	if (err) {
 		a32_store(&vi->group->mem->dead, 1);
 		return err;
@@ -216,6 +224,21 @@ struct vcpu *irq_vcpu_by_id(struct vcpu_group *g, u32 id)
 	return NULL;
 }
 
+/* A GICv2 is initialised by the first use of a line; a GICv3 only by user space: -EBUSY. */
+static int gic_v2_init_lazily(struct vm_irq *vi)
+{
+	struct irq_routing *old = NULL;
+	int err;
+
+	if (!gic_is_v2(vi))
+		return -EBUSY;
+	mutex_lock(&vi->config);
+	err = gic_init(vi, &old);
+	mutex_unlock(&vi->config);
+	route_drop(vi, old);
+	return err;
+}
+
 int irq_line(struct vm_irq *vi, u32 irq, u32 level)
 {
 	u32 type = irq >> KVM_ARM_IRQ_TYPE_SHIFT & KVM_ARM_IRQ_TYPE_MASK;
@@ -224,6 +247,7 @@ int irq_line(struct vm_irq *vi, u32 irq, u32 level)
 			 (KVM_ARM_IRQ_VCPU_MASK + 1);
 	u32 nr = irq >> KVM_ARM_IRQ_NUM_SHIFT & KVM_ARM_IRQ_NUM_MASK;
 	struct vcpu *v;
+	int r = 0;
 
 	switch (type) {
 	case KVM_ARM_IRQ_TYPE_CPU:
@@ -239,7 +263,9 @@ int irq_line(struct vm_irq *vi, u32 irq, u32 level)
 		if (!irq_gic_exists(vi))
 			return -ENXIO;
 		if (!irq_gic_initialized(vi))
-			return -EBUSY;
+			r = gic_v2_init_lazily(vi);
+		if (r)
+			return r;
 		break;
 	default:
 		return -EINVAL;

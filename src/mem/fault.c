@@ -224,19 +224,23 @@ static void fault_report(struct vm_mem *m, struct mem_vcpu *mv, const struct fau
 					  .flags = f->attr.private ? MEM_FAULT_FLAG_PRIVATE : 0};
 }
 
-/* What the cache said may be out of date if a mapping changed unannounced: ask the host before saying no. */
+/*
+ * What the cache said may be out of date if a mapping changed unannounced: before the answer is no, the page itself is asked. Where
+ * both say no that is all; the host's list of mappings, which costs far more, is read again where they disagree.
+ */
 static int fault_populate(struct vm_mem *m, struct fault *f)
 {
-	int ret;
+	int plan, ret;
 
 	for (unsigned attempt = 0;; attempt++) {
-		ret = fault_plan(m, f);
-		if (!ret)
-			ret = host_populate(f->hva, 4096, f->write);
-		if (ret != -EFAULT || attempt)
+		plan = fault_plan(m, f);
+		ret = host_populate(f->hva, 4096, f->write);
+		if (attempt || !plan == (ret != -EFAULT))
 			break;
 		vma_cache_drop(m->vmas, f->hva);
 	}
+	if (plan)
+		ret = plan;
 	mem_hook(HOOK_FAULT_AFTER_POPULATE, m);
 	return ret;
 }

@@ -167,8 +167,9 @@ void mm_release(void);
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len);
 /* mv: of the vCPU whose thread this is, NULL if it is none's. */
 int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len);
-/* Whether a slot is there. */
+/* Whether a slot is there, and whether it may be written; its host memory is not looked at. */
 bool mem_is_visible(struct vm_mem *m, u64 gpa);
+bool mem_is_writable(struct vm_mem *m, u64 gpa);
 /* One aligned doubleword, in one piece; the caller is in m's SRCU. -EFAULT as above. */
 int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out) REQUIRES_SHARED(&m->srcu);
 /* Replaces old by new there. -EAGAIN: something else is there now, or the dirty ring of mv has no room. */

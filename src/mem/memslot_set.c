@@ -26,17 +26,12 @@ void memslot_sets_destroy(struct memslot_sets *sets)
 	/* One set is enough: both hold the same slots. */
 	while ((s = memslot_first(set))) {
 		memslot_replace(set, s, NULL);
+		/* Its file would still pin the VM. */
+		BUG_ON(aptr_load_relaxed(&s->gmem.file));
 		memslot_bitmap_destroy(s);
-		memslot_free(s);
+		DELETE(s);
 	}
 	DELETE(sets);
-}
-
-void memslot_free(struct memslot *s)
-{
-	/* Bound, its node would stay in the file's tree, and the file might not outlive the VM. */
-	BUG_ON(aptr_load_relaxed(&s->gmem.file));
-	DELETE(s);
 }
 
 struct memslot_set *memslot_active(const struct vm_mem *m)

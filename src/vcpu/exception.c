@@ -99,7 +99,7 @@ static void take_exception(struct vcpu *v, enum vector vector, u64 ret)
 		new |= PSR_PAN;
 	if (sctlr & SCTLR_DSSBS)
 		new |= PSR_SSBS;
-	vcpu_set_pstate(v, new);
+	vcpu_set_pstate(v, new & ~v->absent.pstate);
 	a->pc = (a->sys[SR_VBAR_EL1] & ~0x7ffull) + offset;
 	v->vtlb.generation++;
 }
@@ -180,7 +180,8 @@ static enum op_result eret_to(struct vcpu *v, u64 target)
 		vcpu_set_pstate(v, (a->pstate & ~keep) | ((u32)spsr & keep) | (u32)PSR_IL);
 		return vcpu_raise_between(v, EC_ILLEGAL, 0);
 	}
-	vcpu_set_pstate(v, (u32)spsr & (u32)SPSR_VALID & ~(u32)(PSR_N | PSR_Z | PSR_C | PSR_V));
+	vcpu_set_pstate(v, (u32)spsr & (u32)SPSR_VALID &
+				   ~((u32)(PSR_N | PSR_Z | PSR_C | PSR_V) | v->absent.pstate));
 	/* SPSR.SS is taken over only by a return into stepping that does not come from it. */
 	if (stepping || !v->step)
 		a->pstate &= ~(u32)PSR_SS;

@@ -213,14 +213,25 @@ static int mmio_access(struct vcpu *v)
  * -----------------------------------------------------------------------------------------------------------
  */
 
-static void inject_external(struct vcpu *v, const struct mem_fault *f, bool insn)
+/* What the guest sees in FAR: of an access beyond the VM's physical addresses, as in KVM, the address that was too large. */
+static u64 fault_far(const struct vcpu *v, const struct mem_fault *f)
 {
-	u32 fsc = f->s1ptw ? FSC_EXTERNAL_TTW_L | v->stop.s1_level : FSC_EXTERNAL;
+	if (!(f->ipa >> v->group->mem->ipa_bits) || f->s1ptw)
+		return f->va;
+	return (f->ipa & ~0xfffull) | (f->va & 0xfff);
+}
 
-	if (insn)
-		vcpu_insn_abort(v, f->va, fsc);
+static void inject_abort(struct vcpu *v, const struct mem_fault *f, u32 fsc)
+{
+	if (f->exec)
+		vcpu_insn_abort(v, fault_far(v, f), fsc);
 	else
-		vcpu_data_abort(v, f->va, fsc, true);
+		vcpu_data_abort(v, fault_far(v, f), fsc, fsc == FSC_EXTERNAL);
+}
+
+static void inject_external(struct vcpu *v, const struct mem_fault *f)
+{
+	inject_abort(v, f, f->s1ptw ? FSC_EXTERNAL_TTW_L | v->stop.s1_level : FSC_EXTERNAL);
 }
 
 /* KVM_RUN fails all the same: user space learns which page it was. */
@@ -257,16 +268,11 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 	case MEM_FAULT_MMIO:
 		return mmio_access(v);
 	case MEM_FAULT_INJECT_IABT:
-		inject_external(v, f, true);
-		return 1;
 	case MEM_FAULT_INJECT_DABT:
-		inject_external(v, f, f->exec);
+		inject_external(v, f);
 		return 1;
 	case MEM_FAULT_INJECT_SIZE:
-		if (f->exec)
-			vcpu_insn_abort(v, f->va, FSC_ADDRESS_SIZE_L);
-		else
-			vcpu_data_abort(v, f->va, FSC_ADDRESS_SIZE_L, false);
+		inject_abort(v, f, FSC_ADDRESS_SIZE_L);
 		return 1;
 	case MEM_FAULT_SKIP:
 		v->arch.pc += 4;
@@ -583,7 +589,6 @@ int vcpu_run(struct vcpu *v)
 			return r;
 		first_run(v->group);
 		v->absent = idregs_absent(v->group);
-		v->tcr_absent = idregs_tcr_absent(v->group);
 		v->has_run = true;
 	}
 	vcpu_debug_enter(v);

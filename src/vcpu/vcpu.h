@@ -52,6 +52,17 @@ struct vcpu_stats {
 	u64 mmio_exits, hvc_exits, wfi_exits, irq_exits, s2_faults, signal_exits;
 };
 
+/* What a VMM took from the CPU by lowering ID registers. Known from the first run on, when they stand; nothing before. */
+struct vcpu_absent {
+	u32 insns;   /* bits of enum a64_feature: UNDEFINED, hints do nothing */
+	u32 pstate;  /* bits that stay 0 */
+	u64 tcr;     /* bits of TCR_EL1 that are ignored */
+	u8 pa_bits;  /* missing of the physical address */
+	u8 granules; /* VCPU_GRANULE_*: tables of these sizes */
+};
+
+#define VCPU_GRANULE(log2) (1u << ((log2)-12) / 2) /* 12, 14 or 16 */
+
 /* PSCI CPU_ON hands this to the target. */
 struct vcpu_reset_state {
 	u64 pc, x0;
@@ -80,9 +91,7 @@ struct vcpu {
 	bool has_run;
 	u32 target;
 	u64 features; /* KVM_ARM_VCPU_* bits */
-	/* Known from the first run on, when the ID registers stand: what a VMM took away. */
-	u32 absent;	     /* bits of enum a64_feature */
-	u64 tcr_absent;	     /* bits of TCR_EL1 that are ignored */
+	struct vcpu_absent absent;
 	struct kvm_run *run; /* shared page; mutex: may be NULL before the first KVM_RUN */
 	const struct vcpu_irq_ops *irq_ops;
 	void *irq; /* irq/'s part (struct irq_cpu) */

@@ -120,6 +120,13 @@ static u8 *guest_ptr(struct vm_mem *m, u64 gpa, size_t len)
 	return r->guest + (gpa - RIG_RAM);
 }
 
+bool mem_is_writable(struct vm_mem *m, u64 gpa)
+{
+	u8 byte;
+
+	return !mem_read_guest(m, gpa, &byte, 1);
+}
+
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len)
 {
 	u8 *p = guest_ptr(m, gpa, len);
