@@ -67,7 +67,6 @@ struct vm_irq;
 /* ID_AA64DFR0_EL1.PMUVer of the VM; 0: none. */
 unsigned pmu_version(const struct irq_cpu *cpu);
 #define PMUVER_3P1 4
-#define PMUVER_3P4 5
 #define PMUVER_3P5 6
 bool pmu_present(const struct vcpu *v);
 /* Implemented counters as bits of PMCNTENSET_EL0 and its like. */

@@ -460,6 +460,31 @@ TEST(counters_have_64_bits)
 	machine_free(&m);
 }
 
+TEST(an_older_version_has_counters_of_32_bits)
+{
+	struct machine m = machine_with(FEATURE);
+	struct code c = code_at(&m, RAM);
+	uint64_t dfr0 = get_reg(m.vcpu[0], REG_DFR0);
+
+	EXPECT_EQ(set_reg(m.vcpu[0], REG_DFR0, (dfr0 & ~0xf00ull) | 0x100), 0);
+	EXPECT_EQ(set_pmu(&m, KVM_ARM_VCPU_PMU_V3_INIT, NULL), 0);
+	handler(&m);
+	all_off(&c);
+	put_sys(&c, SYS_PMEVTYPER(0), 0xffff);
+	put_sys(&c, SYS_PMEVCNTR(0), 0x100000005ull);
+	put_sys(&c, SYS_PMCR, 1 << 7);
+	mrs(&c, 1, SYS_PMEVTYPER(0));
+	mrs(&c, 2, SYS_PMEVCNTR(0));
+	mrs(&c, 3, SYS_PMCR);
+	mrs(&c, 4, SYS(3, 0, 9, 14, 6)); /* PMMIR_EL1 */
+	report(&c, 1, 0);
+	code_done(&m);
+	EXPECT_REPORT(&m, 0, 0, 0x3ff);
+	EXPECT_EQ(get_x(m.vcpu[0], 2), 5);
+	EXPECT_EQ(get_x(m.vcpu[0], 3) & 1 << 7, 0);
+	machine_free(&m);
+}
+
 /* A loop of 1000 rounds of three instructions, one of them a system call: apart by exception level. */
 TEST(instructions_are_counted_exactly)
 {
