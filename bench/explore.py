@@ -4,7 +4,8 @@
 
 Prints one line a target: its number, what was measured, what is asked for, and "met", "NOT MET" or "not measured" with the reason.
 Speeds (1 to 6 and 12) are processor time of this machine, so that what else runs on it counts less, best of the rounds; proofs of 5
-and 8 are by the clock, with two processes a processor at most. All others are the same everywhere. Exit status 1: one is not met.
+and 8 are by the clock, with two processes a processor at most. All others are the same everywhere. Steps and executions are whole ones, from setup to
+finish, although a beginning that an execution shares with the one before is not run again (docs/explorer.md, Inside). Exit status 1: one is not met.
 
     --quick    leaves out what takes minutes: the proofs of the real code, its broken forms, a thousand replays of each report
 """
@@ -108,13 +109,15 @@ def executions_a_second(b):
     small = b.figures(b.corpus, "seed-b1-5-threads", "--bound", "2")
     text = f"{per_second(small, 'executions') / 1e3:.0f} k/s at {small['steps'] / small['executions']:.0f} steps"
     met = per_second(small, "executions") >= 200e3
-    large = None
-    for name in b.names(b.kvm):
-        row = b.run(b.kvm, "run", name, "-q", "--stats", "--seed", "1", "--runs", "500").stats()[name]
-        if not large or row["steps"] / row["executions"] > large["steps"] / large["executions"]:
-            large = row
-    text += f"; {per_second(large, 'executions') / 1e3:.1f} k/s at {large['steps'] / large['executions']:.0f} (library, {large['scenario']})"
-    return text, ">= 200 k at 50, >= 10 k at 1,000", met and per_second(large, "executions") >= 10e3
+    rows = [b.run(b.kvm, "run", name, "-q", "--stats", "--seed", "1", "--runs", "500").stats()[name] for name in b.names(b.kvm)]
+    rows.sort(key=lambda row: row["steps"] / row["executions"])
+    # The library's scenario of about 1,000 steps by each of two modes, and the largest.
+    name = next((row for row in rows if row["steps"] >= 1000 * row["executions"]), rows[-1])["scenario"]
+    for what, row in (("random", next(row for row in rows if row["scenario"] == name)),
+                      ("bound 2", b.figures(b.kvm, name, "--bound", "2", "--runs", "2000")), ("largest, random", rows[-1])):
+        text += f"; {per_second(row, 'executions') / 1e3:.1f} k/s at {row['steps'] / row['executions']:.0f} ({row['scenario']}, {what})"
+        met &= per_second(row, "executions") >= 10e3 or row is rows[-1]
+    return text, ">= 200 k at 50, >= 10 k at 1,000", met
 
 
 def seeds_found(b):

@@ -21,7 +21,7 @@
 #define LIBRARY "libanykvm-preload.so"
 
 /* From the folder of the command. The second is where this build is to be installed. */
-static const char *const places[] = {LIBRARY, PRELOAD_FROM_BIN "/" LIBRARY, "../preload/" LIBRARY};
+static const char *const places[] = {"", PRELOAD_FROM_BIN "/", "../preload/"};
 
 static const char help[] =
 	"Usage: anykvm exec [OPTION]... [--] COMMAND [ARGUMENT]...\n"
@@ -62,7 +62,7 @@ static bool find_library(const struct exec_options *o, char *path, size_t size)
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		char candidate[2 * PATH_MAX];
 
-		snprintf(candidate, sizeof(candidate), "%s/%s", folder, places[i]);
+		snprintf(candidate, sizeof(candidate), "%s/%s" LIBRARY, folder, places[i]);
 		if (realpath(candidate, path))
 			return true;
 	}

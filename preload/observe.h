@@ -69,7 +69,7 @@ struct vcpu_state {
 	struct kvm_run *run; /* mapped there, or NULL */
 	bool unmapped;	     /* it was */
 	int id;
-	int runner;	  /* thread of the last KVM_RUN */
+	int runner;	   /* thread of the last KVM_RUN */
 	bool told_thread;  /* that it changed */
 	bool told_mapping; /* that it is missing */
 };

@@ -23,8 +23,9 @@ static struct op callback_op(const struct thing *t)
 	return op;
 }
 
-static void callback_run(struct fiber *f, struct domain *d)
+static void callback_run(struct fiber *f, struct thing *t)
 {
+	struct domain *d = t->domain;
 	struct callback *cb = d->first;
 
 	order_acquire(f, &cb->sync);
@@ -33,12 +34,14 @@ static void callback_run(struct fiber *f, struct domain *d)
 	cb->fn(cb->arg);
 	thread_check_end(f);
 	f->p->callback_of = NULL;
+	thing_change(t);
+	undo_push(cb, sizeof(*cb));
 	cb->order = f->order;
 	cb->sync = f->sync;
 	f->sync.t[f->id]++;
 	cb->done = true;
 	d->first = cb->next;
-	engine.callbacks--;
+	engine.now.callbacks--;
 }
 
 static void callback_main(void *arg)
@@ -50,7 +53,7 @@ static void callback_main(void *arg)
 	for (;;) {
 		struct op op = callback_op(t);
 
-		callback_run(engine_current, d);
+		callback_run(engine_current, t);
 		engine_point(&op, callback_ready, d);
 	}
 }
@@ -81,18 +84,21 @@ void explore_defer(void *domain, void (*fn)(void *arg), void *arg)
 			d->fiber = fiber_reserve();
 	}
 	op_do(op_make(OP_DEFER, ACCESS_DEFER, domain, PC), NULL, NULL);
+	thing_change(t);
 	cb = pool_alloc(sizeof(*cb));
 	cb->fn = fn;
 	cb->arg = arg;
 	grace_begin(f, d, &cb->grace);
 	cb->order = f->order;
 	order_release(f, &cb->sync);
-	if (d->first)
+	if (d->first) {
+		undo_push(d->latest, sizeof(*d->latest));
 		d->latest->next = cb;
-	else
+	} else {
 		d->first = cb;
+	}
 	d->latest = cb;
-	engine.callbacks++;
+	engine.now.callbacks++;
 	if (!d->started)
 		callback_fiber_start(t, d);
 }
@@ -125,16 +131,16 @@ void explore_barrier(void *domain)
 
 static bool callbacks_idle(const struct op *op, struct fiber *f, void *arg)
 {
-	return !engine.callbacks;
+	return !engine.now.callbacks;
 }
 
 void callbacks_drain(void)
 {
 	struct op op = {.kind = OP_BARRIER_END};
 
-	if (!engine.callbacks)
+	if (!engine.now.callbacks)
 		return;
 	engine_point(&op, callbacks_idle, NULL);
-	for (int i = 1; i < engine.nr_fibers; i++)
+	for (int i = 1; i < engine.now.nr_fibers; i++)
 		clock_join(&engine_current->sync, &engine.fiber[i].sync);
 }

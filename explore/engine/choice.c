@@ -12,12 +12,12 @@ static unsigned choose(unsigned n, bool fault, const char *what, uintptr_t pc)
 	unsigned value;
 	uint64_t h;
 
-	if (n < 2 || !engine_concurrent || (fault && !engine.faults_left))
+	if (n < 2 || !engine_concurrent || (fault && !engine.now.faults_left))
 		return 0;
 	f->in_runtime++;
 	value = engine.strategy->choose(engine.strategy, n, fault, what);
 	if (fault && value)
-		engine.faults_left--;
+		engine.now.faults_left--;
 	h = hash_mix((uint64_t)f->id << 40 | (uint64_t)f->nr_events << 8 | value, ++f->p->choices);
 	engine.x.class_hash += h;
 	engine.x.steps_hash = hash_mix(engine.x.steps_hash, h);
@@ -43,7 +43,7 @@ void explore_step(const char *fmt, ...)
 	char *plan = engine_current->p->plan;
 	va_list ap;
 
-	if (!engine.recording)
+	if (!engine_recording)
 		return;
 	plan[0] = 0;
 	if (!fmt)

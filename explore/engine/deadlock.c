@@ -172,7 +172,7 @@ void deadlock_report(void)
 	uint32_t seen = 0;
 	int first;
 
-	for (int i = 0; i < engine.nr_fibers && !v.nr_edges; i++)
+	for (int i = 0; i < engine.now.nr_fibers && !v.nr_edges; i++)
 		if (waits(i))
 			cycle_find(&v, i, path, 0, &seen);
 	if (!v.nr_edges)

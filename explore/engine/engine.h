@@ -201,6 +201,11 @@ struct strategy {
 	/* 0..n - 1. fault: others than 0 count against the scenario's faults (the engine asks only while some are left). */
 	unsigned (*choose)(struct strategy *s, unsigned n, bool fault, const char *what);
 	bool wants_order; /* events carry order and races */
+	/*
+	 * Set in pick: the execution at hand may be gone back to here, before the fiber is chosen. Checkpoints are numbered from 0 in
+	 * the order of the execution; the next to be made is engine_checkpoints().
+	 */
+	bool checkpoint;
 };
 
 struct execution {
@@ -232,6 +237,15 @@ void engine_init(const struct explore_suite *suite);
 const struct execution *engine_run(const struct explore_scenario *s, struct strategy *strategy,
 				   const struct engine_limits *limits, bool record);
 
+/*
+ * The next engine_run of s with the same strategy goes on from that checkpoint, with those before it; pick is asked first. False: it is
+ * not there any more, the execution will begin with its setup. Whoever makes checkpoints must ask before each execution.
+ */
+bool engine_resume(const struct explore_scenario *s, const struct strategy *strategy,
+		   unsigned checkpoint);
+/* How many there are. */
+unsigned engine_checkpoints(void);
+
 /* The order graph of lock classes lives as long as the process; merged between workers as text lines "A<TAB>B<TAB>where". */
 size_t engine_lock_order_export(char *buf, size_t size);
 
@@ -249,12 +263,12 @@ struct fiber {
 	struct clock sync;
 	struct clock order; /* dependence order */
 	uint32_t nr_events;
-	/* shadow call stack, from __tsan_func_entry */
-	uintptr_t call[128];
 	uint32_t depth;
 	unsigned in_runtime; /* hooks do nothing while the explorer itself runs on this fiber */
 	/* private to engine/ below */
 	struct fiber_private *p;
+	/* shadow call stack, from __tsan_func_entry */
+	uintptr_t call[128];
 };
 /* The fiber that runs; fiber 0 in setup and finish; never NULL during an execution. */
 extern struct fiber *engine_current;
@@ -269,7 +283,14 @@ extern bool engine_concurrent;
 void engine_point(struct op *op, bool (*enabled)(const struct op *op, struct fiber *f, void *arg),
 		  void *arg);
 /* Recorded operations without a point. */
-void engine_note(const struct op *op);
+void engine_record(const struct op *op);
+/* This execution is recorded. */
+extern bool engine_recording;
+static inline void engine_note(const struct op *op)
+{
+	if (engine_recording)
+		engine_record(op);
+}
 /* Ends the execution; v is copied. Does not return. site is filled in from the running fiber if its pc[0] is 0. */
 __attribute__((noreturn)) void engine_violation(struct violation *v);
 __attribute__((noreturn, format(printf, 2, 3))) void engine_violation_text(enum violation_kind kind,
@@ -279,7 +300,13 @@ uint32_t engine_step(void);
 /* The call stack of f now, with pc as innermost (0: none). */
 void engine_site(const struct fiber *f, uintptr_t pc, struct site *out);
 /* Appends to the text of the running fiber's last record ("= -ENOENT"); nothing without recording. */
-__attribute__((format(printf, 1, 2))) void engine_outcome(const char *fmt, ...);
+__attribute__((format(printf, 1, 2))) void engine_record_outcome(const char *fmt, ...);
+/* Arguments are looked at with recording only. */
+#define engine_outcome(...)                                 \
+	do {                                                \
+		if (engine_recording)                       \
+			engine_record_outcome(__VA_ARGS__); \
+	} while (0)
 
 /* Objects: anything an operation names. Found by address; the heap forgets those in memory that is freed. */
 struct object {
@@ -291,13 +318,38 @@ struct object {
 	void *state; /* of lock, section: engine/ */
 };
 struct object *engine_object(const void *addr);
+/* NULL: no operation named it yet. */
+struct object *engine_find_object(const void *addr);
 void engine_objects_freed(uintptr_t start, uintptr_t end);
 /* "mmu_lock of struct vm #1", "struct gmem_file #2+0x18", "process+0x40". */
 void engine_describe(uintptr_t addr, char *buf, size_t size);
 
 /* heap/: the arena, its shadow, the compiler's hooks, races. */
 void heap_init(const struct explore_suite *suite);
+/* Its addresses, from heap_init on. */
+#define HEAP_SIZE ((uintptr_t)MAX_FIBERS << 28)
+extern uintptr_t heap_start;
 void heap_begin(const struct explore_scenario *s); /* rewinds */
+/* Hashes of all that an execution depends on: to check that a return to a checkpoint forgets nothing. */
+enum {
+	DIGEST_MEMORY,
+	DIGEST_REGIONS,
+	DIGEST_BLOCKS,
+	DIGEST_SHADOW,
+	DIGEST_OBJECTS,
+	DIGEST_POOL,
+	NR_DIGESTS
+};
+struct digest {
+	uint64_t part[NR_DIGESTS];
+};
+void heap_digest(struct digest *d);
+/* Checkpoints (engine/checkpoint.c): what is to be kept by copying, and around the return to one. */
+bool heap_can_resume(void);
+void heap_keep(void (*keep)(void *p, size_t size));
+void heap_keep_fiber(const struct fiber *f, void (*keep)(void *p, size_t size));
+void heap_resume(const struct explore_scenario *s);
+void heap_resumed(void);
 /* explore_alloc, asked for at pc. */
 void *heap_alloc(size_t size, size_t align, const char *type, bool fallible, uintptr_t pc);
 /* Violation or return: what is left alive at the end. */
@@ -309,6 +361,8 @@ void heap_check_plain_write(uintptr_t addr, size_t size, uintptr_t pc);
 /* "struct vm #1+0x20" and a key that does not depend on the schedule; false if addr is not in the heap. */
 bool heap_describe(uintptr_t addr, char *buf, size_t size);
 uint64_t heap_key(uintptr_t addr);
+/* The same for an address that becomes an object's. */
+uint64_t heap_name(uintptr_t addr);
 /* The last reference to the object is gone: its fields need no guard until another fiber uses it. */
 void heap_own(uintptr_t addr);
 

@@ -164,28 +164,38 @@ void fibers_init(void)
 	}
 }
 
+/* As it is before it is born. */
+static void fiber_forget(int id)
+{
+	engine.pending[id].kind = OP_NONE;
+	engine.priv[id].ended = true;
+	engine.x.fiber_name[id][0] = 0;
+	/* Setup waits for callbacks, and so joins fibers that are yet to begin: with nothing of the execution before. */
+	memset(&engine.fiber[id].sync, 0, sizeof(engine.fiber[id].sync));
+	memset(&engine.fiber[id].order, 0, sizeof(engine.fiber[id].order));
+}
+
+void fibers_forget(int from, int to)
+{
+	for (int i = from; i < to; i++)
+		fiber_forget(i);
+}
+
 void fibers_reset(void)
 {
-	engine.nr_fibers = 0;
-	engine.always = engine.asked = 0;
-	for (int i = 0; i < MAX_FIBERS; i++) {
-		engine.pending[i].kind = OP_NONE;
-		engine.x.fiber_name[i][0] = 0;
-		engine.priv[i].ended = true;
-		/* Setup waits for callbacks, and so joins fibers that are yet to begin: with nothing of the execution before. */
-		memset(&engine.fiber[i].sync, 0, sizeof(engine.fiber[i].sync));
-		memset(&engine.fiber[i].order, 0, sizeof(engine.fiber[i].order));
-	}
+	engine.now.nr_fibers = 0;
+	engine.now.always = engine.now.asked = 0;
+	fibers_forget(0, MAX_FIBERS);
 }
 
 int fiber_reserve(void)
 {
-	if (engine.next_fiber == MAX_FIBERS)
+	if (engine.now.next_fiber == MAX_FIBERS)
 		engine_violation_text(
 			BAD_ASSERTION,
 			"more than %d fibers: threads, created threads and domains with callbacks",
 			MAX_FIBERS);
-	return engine.next_fiber++;
+	return engine.now.next_fiber++;
 }
 
 struct fiber *fiber_new(int id, const char *name, void (*fn)(void *arg), void *arg, bool daemon)
@@ -220,10 +230,11 @@ struct fiber *fiber_new(int id, const char *name, void (*fn)(void *arg), void *a
 	f->nr_events = 0;
 	f->depth = 0;
 	f->in_runtime = id == 0; /* until the execution begins */
-	snprintf(f->name, sizeof(f->name), "%s", name);
+	f->name[sizeof(f->name) - 1] = 0;
+	strncpy(f->name, name, sizeof(f->name) - 1);
 	memcpy(engine.x.fiber_name[id], f->name, sizeof(f->name));
-	if (id >= engine.nr_fibers)
-		engine.nr_fibers = id + 1;
+	if (id >= engine.now.nr_fibers)
+		engine.now.nr_fibers = id + 1;
 	return f;
 }
 
@@ -254,15 +265,62 @@ void fibers_enter(void)
 {
 	if (local_size) {
 		locals_save(main_local);
-		locals_load(engine.fiber[0].p->local);
+		locals_load(engine_current->p->local);
 	}
-	engine_current = &engine.fiber[0];
-	engine_current->in_runtime = 0;
-	engine_switch(&engine.main_sp, engine.fiber[0].p->sp);
+	for (;;) {
+		engine_switch(&engine.main_sp, engine_current->p->sp);
+		if (!engine.asks)
+			break;
+		engine.asks = engine.resumed = false;
+		if (local_size)
+			locals_save(engine_current->p->local);
+		checkpoint_make();
+	}
 	engine_current = &engine.fiber[0];
 	engine_current->in_runtime = 1;
 	if (local_size)
 		locals_load(main_local);
+}
+
+bool fibers_ask(void)
+{
+	engine.asks = true;
+	engine_switch(&engine_current->p->sp, engine.main_sp);
+	return engine.resumed;
+}
+
+/* All but what cannot be reached any more: of stacks the part in use; of who has ended or is not born yet, none. */
+static void fiber_keep(struct fiber *f, void (*keep)(void *p, size_t size))
+{
+	uint32_t depth = f->depth < ARRAY_LENGTH(f->call) ? f->depth : ARRAY_LENGTH(f->call);
+	struct fiber_private *p = f->p;
+	char *sp = p->sp;
+
+	if (p->ended && f != engine_current) {
+		keep(f, offsetof(struct fiber, depth));
+		keep(&p->ended, sizeof(p->ended));
+		return;
+	}
+	keep(f, offsetof(struct fiber, call) + depth * sizeof(f->call[0]));
+	heap_keep_fiber(f, keep);
+	keep(p, offsetof(struct fiber_private, watch) + p->nr_watch * sizeof(p->watch[0]));
+	if (p->nr_held)
+		keep(p->held, p->nr_held * sizeof(p->held[0]));
+	keep(sp, p->stack + STACK_SIZE - sp);
+	if (local_size)
+		keep(p->local, local_size);
+}
+
+void fibers_keep(void (*keep)(void *p, size_t size))
+{
+	size_t n = engine.now.next_fiber;
+
+	for (size_t i = 0; i < n; i++)
+		fiber_keep(&engine.fiber[i], keep);
+	keep(engine.pending, n * sizeof(engine.pending[0]));
+	keep(engine.check, n * sizeof(engine.check[0]));
+	keep(engine.check_arg, n * sizeof(engine.check_arg[0]));
+	keep(engine.about, n * sizeof(engine.about[0]));
 }
 
 void fibers_leave(enum outcome outcome)

@@ -7,33 +7,37 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "engine/undo.h"
 
 #define PC	  ((uintptr_t)__builtin_return_address(0))
 #define NO_EVENT  (~0u)
 #define MAX_HELD  48
 #define MAX_WATCH 16
 /* Events that one can race with: of each other fiber one for each access it does not commute with. */
-#define MAX_CANDIDATES 128
-#define BIT(i)	       (1u << (i))
+#define MAX_CANDIDATES	128
+#define BIT(i)		(1u << (i))
+#define ARRAY_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 
 enum mode { MODE_READ, MODE_WRITE };
 
 /*
- * An object that operations name. born: first use of its address in an execution. found by: hash of the address. freed: with its
- * memory, or all at once by the next execution. Its number stays its own.
+ * An object that operations name. born: first use of its address in an execution. found by: its address. freed: with its memory, or all
+ * at once by the next execution. Its number stays its own.
  */
 struct thing {
-	struct object o;	  /* first: engine_object returns its address */
-	uint32_t next;		  /* in the same bucket of the hash, 0: last */
-	uint16_t watchers;	  /* fibers that read it and are to know of its next change */
-	uint16_t users;		  /* fibers that had an operation on it while threads ran */
-	uint16_t mask[NR_ACCESS]; /* fibers with a last event of that access that still matters */
-	uint32_t last[NR_ACCESS][MAX_FIBERS];
+	struct object o;   /* first: engine_object returns its address */
+	uint32_t next;	   /* of the same word, or bucket of the hash; 0: last */
+	uint32_t epoch;	   /* in which it was saved last, with its lock and domain */
+	bool freed;	   /* with its memory */
+	uint16_t watchers; /* fibers that read it and are to know of its next change */
+	uint16_t users;	   /* fibers that had an operation on it while threads ran */
 	uint32_t
 		unlocked; /* event of the last unlock of an EXPLORE_TRY lock, NO_EVENT: none since it was locked */
 	const char *name; /* explore_name */
 	struct lock *lock;
 	struct domain *domain;
+	uint16_t mask[NR_ACCESS]; /* fibers with a last event of that access that still matters */
+	uint32_t last[NR_ACCESS][MAX_FIBERS]; /* with wants_order */
 };
 
 struct lock {
@@ -101,7 +105,6 @@ struct fiber_private {
 	void (*fn)(void *arg);
 	void *arg;
 	bool daemon, ended;
-	struct held held[MAX_HELD];
 	unsigned nr_held;
 	unsigned atomic; /* held locks and sections that forbid to sleep */
 	enum sleep sleep;
@@ -113,15 +116,16 @@ struct fiber_private {
 	struct callback *barrier;   /* that must be done */
 	struct domain *callback_of; /* whose callback it runs */
 	int joins;
-	struct {
-		struct thing *t;
-		uint32_t changed; /* by which event, NO_EVENT: not since */
-	} watch[MAX_WATCH];	  /* what it read since its last operation of another kind */
 	unsigned nr_watch;
 	bool watch_full; /* it read more than that */
 	uint32_t choices;
 	uint32_t record; /* its last one; NO_EVENT */
-	char plan[120];
+	struct watch {
+		struct thing *t;
+		uint32_t changed; /* by which event, NO_EVENT: not since */
+	} watch[MAX_WATCH];	  /* what it read since its last operation of another kind */
+	struct held held[MAX_HELD];
+	char plan[120]; /* recording only */
 };
 
 typedef bool enabled_fn(const struct op *op, struct fiber *f, void *arg);
@@ -137,26 +141,39 @@ struct engine {
 	enabled_fn *check[MAX_FIBERS];
 	void *check_arg[MAX_FIBERS];
 	struct thing *about[MAX_FIBERS];
-	uint32_t always,
-		asked; /* fibers with a pending operation that is always enabled, that must be asked */
-	int nr_fibers, next_fiber;
-	uint32_t step_limit, serial_steps;
-	int last; /* fiber of the last event */
+	/* What an execution changes. */
+	struct {
+		uint32_t always,
+			asked; /* fibers with a pending operation that is always enabled, that must be asked */
+		int nr_fibers, next_fiber;
+		uint32_t serial_steps;
+		int last; /* fiber of the last event */
+		unsigned faults_left;
+		unsigned callbacks; /* queued or running */
+		uint64_t clock;
+		struct clock clock_order; /* what was done before time last moved */
+		uint64_t tickets;
+		size_t nr_races;
+	} now;
+	uint32_t step_limit;
 	bool wants_order;
-	bool recording;
 	bool running; /* an execution */
-	unsigned faults_left;
-	unsigned callbacks; /* queued or running */
-	uint64_t clock;
-	struct clock clock_order; /* what was done before time last moved */
-	uint64_t tickets;
+	bool asks;    /* the fiber has gone to the main stack for a checkpoint, not for the end */
+	bool resumed; /* what returns from there does so in another execution */
 	void *main_sp;
 	struct execution x;
 	uint32_t *races; /* storage of the events' lists: MAX_CANDIDATES for each event */
-	size_t nr_races;
 	uint32_t max_events, max_records;
 };
 extern struct engine engine;
+
+/* t, its lock or its domain is about to change. */
+void thing_save(struct thing *t);
+static inline void thing_change(struct thing *t)
+{
+	if (t->epoch != undo.epoch)
+		thing_save(t);
+}
 
 /* ---- fiber.c ---- */
 void fibers_init(void);
@@ -167,8 +184,13 @@ struct fiber *fiber_new(int id, const char *name, void (*fn)(void *arg), void *a
 int fiber_reserve(void);
 /* Goes on with another fiber; returns when somebody switches back. */
 void fiber_switch(struct fiber *to);
-/* From the main stack into fiber 0; returns when the execution is over. */
+/* From the main stack into the running fiber; returns when the execution is over. */
 void fibers_enter(void);
+/* On a fiber: to the main stack, for a checkpoint. Returns false then, and true for each return to it. */
+bool fibers_ask(void);
+/* Those with the numbers from..to - 1 are not born yet. */
+void fibers_forget(int from, int to);
+void fibers_keep(void (*keep)(void *p, size_t size));
 __attribute__((noreturn)) void fibers_leave(enum outcome outcome);
 /* The number of the fiber on whose stack addr is, NO_FIBER. *offset: from its top. */
 int fiber_of_stack(uintptr_t addr, size_t *offset);
@@ -179,6 +201,8 @@ void signals_init(void);
 /* ---- object.c ---- */
 void objects_init(void);
 void objects_reset(void);
+void objects_keep(void (*keep)(void *p, size_t size));
+void objects_digest(struct digest *d);
 struct thing *thing_of(const void *addr);
 struct thing *thing_at(uint32_t id);
 /* The number of the object at addr, 0 if no operation named it yet. */
@@ -257,6 +281,15 @@ __attribute__((noreturn)) void deadlock_report(void);
 __attribute__((noreturn, format(printf, 3, 4))) void
 violation_at(enum violation_kind kind, uintptr_t pc, const char *fmt, ...);
 void violation_add_site(struct violation *v, const char *what, const struct held *h, int fiber);
+
+/* ---- checkpoint.c ---- */
+void checkpoints_init(void);
+/* The execution does not go on from one: there are none any more. */
+void checkpoints_drop(void);
+/* Back to the one that engine_resume chose; false: none. */
+bool checkpoint_return(void);
+/* On the main stack: makes one of the state at hand. */
+void checkpoint_make(void);
 
 /* ---- record.c ---- */
 void record_add(struct fiber *f, const struct op *op);

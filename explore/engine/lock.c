@@ -122,7 +122,7 @@ void held_push(struct fiber *f, struct thing *t, enum mode mode, bool section, u
 			   .step = engine.x.nr_events};
 	p->nr_held++;
 	p->atomic += held_is_atomic(h);
-	if (engine.recording)
+	if (engine_recording)
 		record_holds(f);
 }
 
@@ -134,7 +134,7 @@ void held_drop(struct fiber *f, struct held *h)
 	p->atomic -= held_is_atomic(h);
 	memmove(h, h + 1, after * sizeof(*h));
 	p->nr_held--;
-	if (engine.recording)
+	if (engine_recording)
 		record_holds(f);
 }
 
@@ -151,13 +151,12 @@ void held_format(const struct fiber *f, char *buf, size_t size)
 	}
 }
 
-void held_check_sleep(struct fiber *f, const char *what, uintptr_t pc)
+__attribute__((noreturn, noinline)) static void sleep_bad(struct fiber *f, const char *what,
+							  uintptr_t pc)
 {
 	struct violation v = {.kind = BAD_SLEEP};
 	char name[96];
 
-	if (!f->p->atomic)
-		return;
 	for (unsigned i = 0; i < f->p->nr_held; i++) {
 		const struct held *h = &f->p->held[i];
 
@@ -174,6 +173,12 @@ void held_check_sleep(struct fiber *f, const char *what, uintptr_t pc)
 	engine_violation(&v);
 }
 
+void held_check_sleep(struct fiber *f, const char *what, uintptr_t pc)
+{
+	if (f->p->atomic)
+		sleep_bad(f, what, pc);
+}
+
 int explore_lock_held(const void *lock)
 {
 	const struct held *h = held_find(engine_current, thing_of(lock));
@@ -183,20 +188,24 @@ int explore_lock_held(const void *lock)
 	return h->mode == MODE_READ ? 1 : 2;
 }
 
-void explore_assert_unlocked(const char *where)
+__attribute__((noreturn, noinline)) static void unlocked_bad(struct fiber *f, const char *where,
+							     uintptr_t pc)
 {
-	struct fiber *f = engine_current;
 	struct violation v = {.kind = BAD_UNLOCKED_HOOK};
 
-	if (!f->p->nr_held)
-		return;
 	held_format(f, v.object, sizeof(v.object));
 	snprintf(v.message, sizeof(v.message), "%s runs with %s held", where, v.object);
 	for (unsigned i = 0; i < f->p->nr_held && i < 3; i++)
 		violation_add_site(&v, f->p->held[i].section ? "section entered by" : "locked by",
 				   &f->p->held[i], f->id);
-	engine_site(f, PC, &v.site);
+	engine_site(f, pc, &v.site);
 	engine_violation(&v);
+}
+
+void explore_assert_unlocked(const char *where)
+{
+	if (engine_current->p->nr_held)
+		unlocked_bad(engine_current, where, PC);
 }
 
 /* ---- operations ---- */
@@ -218,6 +227,7 @@ void lock_take(struct fiber *f, struct thing *t, enum mode mode, uintptr_t pc)
 {
 	struct lock *l = t->lock;
 
+	thing_change(t);
 	if (mode == MODE_READ) {
 		l->readers |= BIT(f->id);
 	} else {
@@ -243,6 +253,7 @@ void lock_release(struct fiber *f, struct thing *t, uintptr_t pc)
 	struct lock *l = t->lock;
 	struct held *h = held_find(f, t);
 
+	thing_change(t);
 	if (h->mode == MODE_READ) {
 		l->readers &= ~BIT(f->id);
 		order_release(f, &l->read_sync);
@@ -258,7 +269,8 @@ void lock_release(struct fiber *f, struct thing *t, uintptr_t pc)
 }
 
 /* The fiber waits for itself. */
-static void lock_self_deadlock(struct fiber *f, struct thing *t, const struct held *h, uintptr_t pc)
+__attribute__((noinline)) static void lock_self_deadlock(struct fiber *f, struct thing *t,
+							 const struct held *h, uintptr_t pc)
 {
 	struct violation v = {.kind = BAD_DEADLOCK, .nr_edges = 1};
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of objects: anything whose address an operation names, numbered in order of first use. Chains of a hash over blocks of
- * 64 bytes, so that the objects in memory that is freed are found by walking its blocks. Heads carry the number of the execution:
- * nothing is cleared between two.
+ * The table of objects: anything whose address an operation names, numbered in order of first use. Those of the heap are found by a map
+ * of its words of four bytes, others by a hash. Neither is cleared between executions: what the map says counts if the object that it
+ * names is one of this execution and is there; heads of the hash carry the number of the execution. Objects of a word are a chain,
+ * oldest first, so that what is in the map need not be put back on the return to a checkpoint.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,10 +12,11 @@
 
 #include "engine/internal.h"
 
-#define BUCKETS	   4096u
-#define MAX_THINGS (1u << 18)
-#define POOL_SIZE  ((size_t)256 << 20)
-#define BLOCK_BITS 6
+#define BUCKETS	    256u
+#define NAMED_SHIFT 2
+#define MAX_THINGS  (1u << 18)
+#define POOL_SIZE   ((size_t)256 << 20)
+#define BLOCK_BITS  2
 
 extern const char __ehdr_start[] __attribute__((weak, visibility("hidden")));
 
@@ -23,6 +25,7 @@ static struct {
 	uint32_t first;
 } head[BUCKETS];
 static uint32_t generation;
+static uint32_t *of_word;   /* of the heap's words of four bytes: the first object there */
 static struct thing *thing; /* [MAX_THINGS], 0 is none */
 static uint32_t nr_things;
 static char *pool;
@@ -43,6 +46,7 @@ static void *reserve(size_t size)
 void objects_init(void)
 {
 	thing = reserve(MAX_THINGS * sizeof(*thing));
+	of_word = reserve((HEAP_SIZE >> NAMED_SHIFT) * sizeof(*of_word));
 	pool = reserve(POOL_SIZE);
 	objects_reset();
 }
@@ -55,6 +59,33 @@ void objects_reset(void)
 	}
 	nr_things = 1;
 	pool_used = 0;
+}
+
+void objects_keep(void (*keep)(void *p, size_t size))
+{
+	keep(&nr_things, sizeof(nr_things));
+	keep(&pool_used, sizeof(pool_used));
+}
+
+void objects_digest(struct digest *d)
+{
+	for (uint32_t i = 1; i < nr_things; i++)
+		saved_hash(&d->part[DIGEST_OBJECTS], &thing[i],
+			   engine.wants_order ? sizeof(*thing) : offsetof(struct thing, mask));
+	for (unsigned b = 0; b < BUCKETS; b++)
+		if (head[b].generation == generation && head[b].first)
+			saved_hash(&d->part[DIGEST_OBJECTS], &head[b], sizeof(head[b]));
+	saved_hash(&d->part[DIGEST_POOL], pool, pool_used);
+}
+
+void thing_save(struct thing *t)
+{
+	undo_push(t, engine.wants_order ? sizeof(*t) : offsetof(struct thing, mask));
+	if (t->lock)
+		undo_push(t->lock, sizeof(*t->lock));
+	if (t->domain)
+		undo_push(t->domain, sizeof(*t->domain));
+	t->epoch = undo.epoch;
 }
 
 void *pool_alloc(size_t size)
@@ -93,7 +124,7 @@ static uint64_t key_of(uintptr_t addr, uint32_t id)
 {
 	const struct explore_suite *s = engine.suite;
 	size_t offset;
-	uint64_t key = heap_key(addr);
+	uint64_t key = heap_name(addr);
 	int fiber;
 
 	if (key)
@@ -112,29 +143,49 @@ static uint64_t key_of(uintptr_t addr, uint32_t id)
 	return hash_mix(4000, id);
 }
 
+static bool in_heap(uintptr_t addr)
+{
+	return addr - heap_start < HEAP_SIZE;
+}
+
+static bool same_word(uintptr_t a, uintptr_t b)
+{
+	return !((a ^ b) >> NAMED_SHIFT);
+}
+
+/* Where the chain for addr begins. */
+static uint32_t *first_of(uintptr_t addr)
+{
+	uint32_t *first;
+
+	if (!in_heap(addr))
+		return bucket_of(addr);
+	first = &of_word[(addr - heap_start) >> NAMED_SHIFT];
+	if (*first >= nr_things || !same_word(thing[*first].o.addr, addr))
+		*first = 0;
+	return first;
+}
+
 uint32_t thing_find(uintptr_t addr)
 {
-	uint32_t i = *bucket_of(addr);
+	uint32_t i = *first_of(addr);
 
-	while (i && thing[i].o.addr != addr)
+	while (i && (thing[i].o.addr != addr || thing[i].freed))
 		i = thing[i].next;
 	return i;
 }
 
-struct thing *thing_of(const void *p)
+static uint32_t thing_make(uintptr_t addr)
 {
-	uintptr_t addr = (uintptr_t)p;
-	uint32_t *first = bucket_of(addr);
-	struct thing *t;
+	uint32_t nr = nr_things;
+	struct thing *t = &thing[nr];
 
-	for (uint32_t i = *first; i; i = thing[i].next)
-		if (thing[i].o.addr == addr)
-			return &thing[i];
-	if (nr_things == MAX_THINGS)
+	if (nr == MAX_THINGS)
 		engine_violation_text(BAD_ASSERTION, "too many objects for one execution");
-	t = &thing[nr_things];
-	t->o = (struct object){.id = nr_things, .addr = addr, .key = key_of(addr, nr_things)};
-	t->next = *first;
+	t->o = (struct object){.id = nr, .addr = addr, .key = key_of(addr, nr)};
+	t->next = 0;
+	t->epoch = undo.epoch;
+	t->freed = false;
 	t->watchers = 0;
 	t->users = 0;
 	memset(t->mask, 0, sizeof(t->mask));
@@ -142,8 +193,26 @@ struct thing *thing_of(const void *p)
 	t->name = NULL;
 	t->lock = NULL;
 	t->domain = NULL;
-	*first = nr_things++;
-	return t;
+	nr_things++;
+	return nr;
+}
+
+struct thing *thing_of(const void *p)
+{
+	uintptr_t addr = (uintptr_t)p;
+	uint32_t *link = first_of(addr);
+
+	for (uint32_t i = *link; i; i = *link) {
+		thing_change(&thing[i]);
+		if (thing[i].o.addr == addr && !thing[i].freed)
+			return &thing[i];
+		link = &thing[i].next;
+	}
+	/* Heads of the hash are not part of an object. */
+	if (!in_heap(addr))
+		undo_push(link, sizeof(*link));
+	*link = thing_make(addr);
+	return &thing[*link];
 }
 
 struct thing *thing_at(uint32_t id)
@@ -167,34 +236,25 @@ static void thing_freed(const struct thing *t)
 			      what, why);
 }
 
-static void bucket_forget(uint32_t *link, uintptr_t start, uintptr_t end)
+/* Memory of the heap. */
+void engine_objects_freed(uintptr_t start, uintptr_t end)
 {
-	while (*link) {
-		struct thing *t = &thing[*link];
-
-		if (t->o.addr - start < end - start) {
-			thing_freed(t);
-			*link = t->next;
-		} else {
-			link = &t->next;
+	for (uintptr_t word = start & ~3ul; word < end; word += 1u << NAMED_SHIFT) {
+		for (uint32_t i = *first_of(word); i; i = thing[i].next) {
+			if (thing[i].freed || thing[i].o.addr - start >= end - start)
+				continue;
+			thing_freed(&thing[i]);
+			thing_change(&thing[i]);
+			thing[i].freed = true;
 		}
 	}
 }
 
-void engine_objects_freed(uintptr_t start, uintptr_t end)
+struct object *engine_find_object(const void *addr)
 {
-	uintptr_t blocks = ((end - 1) >> BLOCK_BITS) - (start >> BLOCK_BITS) + 1;
+	uint32_t i = thing_find((uintptr_t)addr);
 
-	if (end <= start)
-		return;
-	if (blocks < BUCKETS) {
-		for (uintptr_t b = start >> BLOCK_BITS; b <= (end - 1) >> BLOCK_BITS; b++)
-			bucket_forget(bucket_of(b << BLOCK_BITS), start, end);
-		return;
-	}
-	for (unsigned b = 0; b < BUCKETS; b++)
-		if (head[b].generation == generation)
-			bucket_forget(&head[b].first, start, end);
+	return i ? engine_object(addr) : NULL;
 }
 
 /* Where it is, without its own name. */

@@ -98,10 +98,10 @@ static void races_store(struct event *e, const struct candidates *c)
 {
 	if (!c->n)
 		return;
-	e->race = engine.races + engine.nr_races;
+	e->race = engine.races + engine.now.nr_races;
 	e->nr_races = c->n;
 	memcpy(e->race, c->at, c->n * sizeof(c->at[0]));
-	engine.nr_races += c->n;
+	engine.now.nr_races += c->n;
 }
 
 /* The object's memory of what still matters. */
@@ -175,6 +175,7 @@ static void spin_note(const struct fiber *f, uint32_t at)
 	for (unsigned i = 0; i < f->p->nr_watch; i++) {
 		struct thing *t = f->p->watch[i].t;
 
+		thing_change(t);
 		t->mask[ACCESS_READ] |= BIT(f->id);
 		t->last[ACCESS_READ][f->id] = at;
 	}
@@ -188,8 +189,8 @@ static void cause_edges(struct fiber *f, const struct event *e, const struct thi
 	switch (e->op.kind) {
 	case OP_WOKEN:
 		/* Once its deadline has passed the wake-up is a race: it could have gone on before that. */
-		if (p->deadline != EXPLORE_FOREVER && engine.clock >= p->deadline)
-			clock_join(&f->order, &engine.clock_order);
+		if (p->deadline != EXPLORE_FOREVER && engine.now.clock >= p->deadline)
+			clock_join(&f->order, &engine.now.clock_order);
 		else
 			clock_join(&f->order, &p->wake_order);
 		break;
@@ -222,7 +223,7 @@ static void class_add(const struct event *e)
 	uint64_t h = hash_mix((uint64_t)e->fiber << 40 | (uint64_t)e->op.kind << 32 | e->index,
 			      e->op.key);
 
-	for (int i = 1; i < engine.nr_fibers; i++)
+	for (int i = 1; i < engine.now.nr_fibers; i++)
 		if (e->order.t[i])
 			h = hash_mix(h + i, e->order.t[i]);
 	engine.x.class_hash += h;

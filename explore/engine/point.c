@@ -61,24 +61,24 @@ void point_set(struct fiber *f, const struct op *op, enabled_fn *check, void *ar
 	engine.pending[id] = *op;
 	engine.check[id] = check;
 	engine.check_arg[id] = arg;
-	engine.always &= ~BIT(id);
-	engine.asked &= ~BIT(id);
-	*(check ? &engine.asked : &engine.always) |= BIT(id);
+	engine.now.always &= ~BIT(id);
+	engine.now.asked &= ~BIT(id);
+	*(check ? &engine.now.asked : &engine.now.always) |= BIT(id);
 }
 
 static void point_clear(int id)
 {
 	engine.pending[id].kind = OP_NONE;
-	engine.always &= ~BIT(id);
-	engine.asked &= ~BIT(id);
+	engine.now.always &= ~BIT(id);
+	engine.now.asked &= ~BIT(id);
 }
 
 /* Fibers that can go on, without deadlines. */
 static uint32_t enabled_fibers(void)
 {
-	uint32_t mask = engine.always;
+	uint32_t mask = engine.now.always;
 
-	for (uint32_t left = engine.asked; left; left &= left - 1) {
+	for (uint32_t left = engine.now.asked; left; left &= left - 1) {
 		int i = __builtin_ctz(left);
 		bool can =
 			engine.check[i](&engine.pending[i], &engine.fiber[i], engine.check_arg[i]);
@@ -95,7 +95,7 @@ static uint32_t timed_fibers(void)
 	uint64_t first = EXPLORE_FOREVER;
 	uint32_t mask = 0;
 
-	for (uint32_t left = engine.asked; left; left &= left - 1) {
+	for (uint32_t left = engine.now.asked; left; left &= left - 1) {
 		int i = __builtin_ctz(left);
 		const struct fiber_private *p = &engine.priv[i];
 
@@ -114,15 +114,15 @@ static uint32_t timed_fibers(void)
 /* Time jumps to the deadline of that fiber. Everybody was blocked: it is after all that was done. */
 static void clock_jump(int id)
 {
-	engine.clock = engine.priv[id].deadline;
+	engine.now.clock = engine.priv[id].deadline;
 	if (engine.wants_order)
-		for (int i = 0; i < engine.nr_fibers; i++)
-			clock_join(&engine.clock_order, &engine.fiber[i].order);
+		for (int i = 0; i < engine.now.nr_fibers; i++)
+			clock_join(&engine.now.clock_order, &engine.fiber[i].order);
 }
 
 static bool threads_ended(void)
 {
-	for (int i = 1; i < engine.nr_fibers; i++)
+	for (int i = 1; i < engine.now.nr_fibers; i++)
 		if (!engine.priv[i].ended && !engine.priv[i].daemon)
 			return false;
 	return true;
@@ -182,23 +182,25 @@ static struct event *event_make(int id, uint32_t enabled)
 	e->fiber = id;
 	e->index = ++f->nr_events;
 	e->enabled = enabled;
-	e->before = engine.last;
+	e->before = engine.now.last;
 	e->race = NULL;
 	e->nr_races = 0;
-	if (engine.last != id && engine.last != NO_FIBER && enabled & BIT(engine.last))
+	if (engine.now.last != id && engine.now.last != NO_FIBER && enabled & BIT(engine.now.last))
 		engine.x.switches++;
 	engine.x.steps_hash =
 		hash_mix(engine.x.steps_hash ^ ((uint64_t)id << 8 | e->op.kind), e->op.key);
+	if (t)
+		thing_change(t);
 	if (engine.wants_order)
 		order_event(f, e, t);
 	if (t) {
 		t->users |= BIT(id);
 		watch_event(f->p, t, e);
 	}
-	if (engine.recording)
+	if (engine_recording)
 		record_add(f, &e->op);
 	engine.x.nr_events++;
-	engine.last = id;
+	engine.now.last = id;
 	return e;
 }
 
@@ -208,7 +210,7 @@ static struct event *event_make(int id, uint32_t enabled)
  */
 static void blocked_note(void)
 {
-	for (uint32_t left = engine.asked; left; left &= left - 1) {
+	for (uint32_t left = engine.now.asked; left; left &= left - 1) {
 		int id = __builtin_ctz(left);
 		struct event *e = &engine.x.event[engine.x.nr_events + engine.x.nr_blocked];
 		enum op_kind kind = engine.pending[id].kind;
@@ -220,7 +222,7 @@ static void blocked_note(void)
 		*e = (struct event){.op = engine.pending[id],
 				    .fiber = id,
 				    .index = engine.fiber[id].nr_events + 1,
-				    .before = engine.last};
+				    .before = engine.now.last};
 		order_blocked(&engine.fiber[id], e, engine.about[id]);
 		engine.x.nr_blocked++;
 	}
@@ -234,7 +236,7 @@ static int choose_fiber(void)
 	int next;
 
 	if (!mask) {
-		if (threads_ended() && !engine.callbacks) {
+		if (threads_ended() && !engine.now.callbacks) {
 			if (engine.wants_order)
 				blocked_note();
 			return 0;
@@ -247,10 +249,14 @@ static int choose_fiber(void)
 	if (engine.x.nr_events >= engine.step_limit)
 		fibers_leave(RUN_LIMIT);
 	at.step = engine.x.nr_events;
-	at.current = engine.last;
+	at.current = engine.now.last;
 	at.enabled = mask;
 	at.pending = engine.pending;
+	engine.strategy->checkpoint = false;
 	next = engine.strategy->pick(engine.strategy, &at);
+	/* When it returns true, it is in another execution: another choice. */
+	if (engine.strategy->checkpoint && fibers_ask())
+		next = engine.strategy->pick(engine.strategy, &at);
 	if (next == NO_FIBER)
 		fibers_leave(RUN_ABANDONED);
 	if (next < 0 || !(mask & BIT(next))) {
@@ -273,7 +279,7 @@ static int choose_serial(int current)
 			deadlock_report();
 		clock_jump(__builtin_ctz(mask));
 	}
-	if (++engine.serial_steps > SERIAL_LIMIT)
+	if (++engine.now.serial_steps > SERIAL_LIMIT)
 		fibers_leave(RUN_LIMIT);
 	if (current == NO_FIBER || !(mask & BIT(current)))
 		return __builtin_ctz(mask);
@@ -305,7 +311,7 @@ void engine_point(struct op *op, enabled_fn *check, void *arg)
 		op->key = t->o.key;
 	}
 	if (!engine_concurrent && op->kind != OP_SPIN && (!check || check(op, f, arg))) {
-		if (engine.recording)
+		if (engine_recording)
 			record_add(f, op);
 		return;
 	}
@@ -316,7 +322,7 @@ void engine_point(struct op *op, enabled_fn *check, void *arg)
 		switch_to(choose_fiber());
 	} else {
 		fiber_switch(&engine.fiber[choose_serial(id)]);
-		if (engine.recording && !engine_concurrent)
+		if (engine_recording && !engine_concurrent)
 			record_add(f, op);
 	}
 	/* Here when somebody chose this fiber. */
@@ -331,6 +337,7 @@ struct thing *op_do(struct op op, enabled_fn *check, void *arg)
 	op.object = t->o.id;
 	op.key = t->o.key;
 	engine_point(&op, check, arg);
+	thing_change(t);
 	heap_check_access(op.addr, 1, false, op.pc);
 	return t;
 }
@@ -348,7 +355,7 @@ void point_end(void)
 
 void point_threads(void)
 {
-	engine.last = NO_FIBER;
+	engine.now.last = NO_FIBER;
 	engine_concurrent = true;
 	point_clear(0);
 	switch_to(choose_fiber());

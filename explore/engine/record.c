@@ -6,6 +6,8 @@
 
 #include "engine/internal.h"
 
+bool engine_recording;
+
 static const char *const names[NR_OPS] = {
 	[OP_NONE] = "nothing",
 	[OP_BEGIN] = "begin",
@@ -121,12 +123,10 @@ void record_finish(void)
 	}
 }
 
-void engine_note(const struct op *op)
+void engine_record(const struct op *op)
 {
 	struct op full = *op;
 
-	if (!engine.recording)
-		return;
 	engine_current->in_runtime++;
 	if (!full.object && full.addr)
 		full.object = thing_find(full.addr);
@@ -134,13 +134,13 @@ void engine_note(const struct op *op)
 	engine_current->in_runtime--;
 }
 
-void engine_outcome(const char *fmt, ...)
+void engine_record_outcome(const char *fmt, ...)
 {
 	struct record *r;
 	size_t n;
 	va_list ap;
 
-	if (!engine.recording || engine_current->p->record == NO_EVENT)
+	if (engine_current->p->record == NO_EVENT)
 		return;
 	r = &engine.x.record[engine_current->p->record];
 	n = strlen(r->text);

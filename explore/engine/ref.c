@@ -27,12 +27,14 @@ static struct thing *ref_do(enum op_kind kind, enum access access, const void *r
 	struct thing *t = op_do(op_make(kind, access, ref, pc), NULL, NULL);
 
 	heap_check_access((uintptr_t)ref, sizeof(uint32_t), false, pc);
+	heap_will_store((uintptr_t)ref, sizeof(uint32_t));
 	return t;
 }
 
 void explore_ref_init(void *ref, uint32_t count)
 {
 	heap_check_plain_write((uintptr_t)ref, sizeof(uint32_t), PC);
+	heap_will_store((uintptr_t)ref, sizeof(uint32_t));
 	*ref_word(ref) = count;
 }
 

@@ -47,6 +47,7 @@ void engine_init(const struct explore_suite *suite)
 		memcpy(region_copy + at, suite->region[i].start, suite->region[i].size);
 		at += suite->region[i].size;
 	}
+	checkpoints_init();
 	fibers_init();
 	objects_init();
 	heap_init(suite);
@@ -120,7 +121,7 @@ static void execution_main(void *arg)
 	callbacks_drain();
 	threads_start(s);
 	point_threads();
-	for (int i = 1; i < engine.nr_fibers; i++)
+	for (int i = 1; i < engine.now.nr_fibers; i++)
 		clock_join(&self->sync, &engine.fiber[i].sync);
 	if (s->finish)
 		s->finish();
@@ -142,6 +143,33 @@ static int threads_of(const struct explore_scenario *s)
 	return n;
 }
 
+static void execution_begin(const struct explore_scenario *s)
+{
+	struct execution *x = &engine.x;
+
+	checkpoints_drop();
+	engine.now.faults_left = s->faults;
+	engine.now.callbacks = 0;
+	engine.now.clock = 0;
+	memset(&engine.now.clock_order, 0, sizeof(engine.now.clock_order));
+	engine.now.tickets = 0;
+	engine.now.serial_steps = 0;
+	engine.now.nr_races = 0;
+	engine.now.last = NO_FIBER;
+	engine.now.next_fiber = 1 + threads_of(s);
+	x->scenario = s;
+	x->nr_events = 0;
+	x->steps_hash = x->class_hash = 0;
+	x->switches = 0;
+	regions_restore();
+	objects_reset();
+	fibers_reset();
+	fiber_new(0, "setup", execution_main, (void *)s, false);
+	heap_begin(s);
+	engine_current = &engine.fiber[0];
+	engine_current->in_runtime = 0;
+}
+
 const struct execution *engine_run(const struct explore_scenario *s, struct strategy *strategy,
 				   const struct engine_limits *limits, bool record)
 {
@@ -152,37 +180,17 @@ const struct execution *engine_run(const struct explore_scenario *s, struct stra
 	engine.step_limit = limits && limits->steps ? limits->steps : DEFAULT_STEPS;
 	events_reserve(engine.step_limit);
 	engine.wants_order = strategy->wants_order;
-	engine.recording = record;
-	engine.faults_left = s->faults;
-	engine.callbacks = 0;
-	engine.clock = 0;
-	memset(&engine.clock_order, 0, sizeof(engine.clock_order));
-	/* A fiber that is not born yet has seen nothing: whoever waits for all of them looks at it, too. */
-	for (int i = 0; i < MAX_FIBERS; i++) {
-		memset(&engine.fiber[i].sync, 0, sizeof(engine.fiber[i].sync));
-		memset(&engine.fiber[i].order, 0, sizeof(engine.fiber[i].order));
-	}
-	engine.tickets = 0;
-	engine.serial_steps = 0;
-	engine.nr_races = 0;
-	engine.last = NO_FIBER;
-	engine.next_fiber = 1 + threads_of(s);
-	x->scenario = s;
-	x->nr_events = x->nr_blocked = x->nr_records = 0;
-	x->steps_hash = x->class_hash = 0;
-	x->switches = 0;
+	engine_recording = record;
+	x->nr_blocked = x->nr_records = 0;
 	x->violation.nr_others = x->violation.nr_edges = 0;
 	/* The heap must not take this for what the code under test does. */
 	engine_current->in_runtime++;
-	regions_restore();
-	objects_reset();
-	fibers_reset();
-	fiber_new(0, "setup", execution_main, (void *)s, false);
-	heap_begin(s);
+	if (!checkpoint_return())
+		execution_begin(s);
 	engine.running = true;
 	fibers_enter();
 	engine.running = false;
-	x->nr_fibers = engine.nr_fibers;
+	x->nr_fibers = engine.now.nr_fibers;
 	if (record)
 		record_finish();
 	return x;

@@ -45,7 +45,7 @@ void explore_domain_init(void *domain, const char *class_name, unsigned flags)
 	d = domain_make(t, class_name, flags);
 	t->o.class_name = class_name;
 	/* So that the search need not order the first callbacks of several domains. */
-	if (!engine_concurrent && engine.next_fiber < MAX_FIBERS)
+	if (!engine_concurrent && engine.now.next_fiber < MAX_FIBERS)
 		d->fiber = fiber_reserve();
 }
 
@@ -66,8 +66,8 @@ void explore_domain_fini(void *domain)
 		violation_at(BAD_SECTION, PC,
 			     "%s is destroyed, but nobody waited for its callbacks", what);
 	}
-	if (!d->started && d->fiber == engine.next_fiber - 1)
-		engine.next_fiber--;
+	if (!d->started && d->fiber == engine.now.next_fiber - 1)
+		engine.now.next_fiber--;
 	t->domain = NULL;
 }
 
@@ -99,6 +99,7 @@ static void grace_readers_drop(struct domain *d, struct fiber *f)
 	while (*link) {
 		struct grace *g = *link;
 
+		undo_push(g, sizeof(*g));
 		if (g->readers & BIT(f->id)) {
 			g->readers &= ~BIT(f->id);
 			clock_join(&g->sync, &f->sync);
@@ -155,13 +156,11 @@ void grace_begin(struct fiber *f, struct domain *d, struct grace *g)
 	d->grace = g;
 }
 
-void section_check_outside(struct fiber *f, struct thing *t, const char *what, uintptr_t pc)
+__attribute__((noreturn, noinline)) static void
+section_bad(struct fiber *f, struct thing *t, const struct held *h, const char *what, uintptr_t pc)
 {
-	const struct held *h = held_find(f, t);
 	struct violation v = {.kind = BAD_SECTION};
 
-	if (!h)
-		return;
 	thing_describe(t, v.object, sizeof(v.object));
 	snprintf(v.message, sizeof(v.message),
 		 "%s of %s inside a section of it: %s would wait for itself", what, v.object,
@@ -169,6 +168,14 @@ void section_check_outside(struct fiber *f, struct thing *t, const char *what, u
 	violation_add_site(&v, "section entered by", h, f->id);
 	engine_site(f, pc, &v.site);
 	engine_violation(&v);
+}
+
+void section_check_outside(struct fiber *f, struct thing *t, const char *what, uintptr_t pc)
+{
+	const struct held *h = held_find(f, t);
+
+	if (h)
+		section_bad(f, t, h, what, pc);
 }
 
 static bool grace_over(const struct op *op, struct fiber *f, void *arg)

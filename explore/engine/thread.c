@@ -14,22 +14,24 @@ void thread_born(struct fiber *f, struct fiber *parent)
 	f->order = parent->order;
 }
 
-void thread_check_end(struct fiber *f)
+__attribute__((noreturn, noinline)) static void end_bad(struct fiber *f)
 {
+	const struct held *h = &f->p->held[f->p->nr_held - 1];
 	struct violation v = {.kind = BAD_SECTION};
-	const struct held *h;
 
-	if (!f->p->nr_held) {
-		engine_note(&(struct op){.kind = OP_END});
-		return;
-	}
-	h = &f->p->held[f->p->nr_held - 1];
 	thing_describe(h->t, v.object, sizeof(v.object));
 	snprintf(v.message, sizeof(v.message), "%s ends %s %s", f->name,
 		 h->section ? "inside a section of" : "with", v.object);
 	violation_add_site(&v, h->section ? "section entered by" : "locked by", h, f->id);
 	engine_site(f, h->pc, &v.site);
 	engine_violation(&v);
+}
+
+void thread_check_end(struct fiber *f)
+{
+	if (f->p->nr_held)
+		end_bad(f);
+	engine_note(&(struct op){.kind = OP_END});
 }
 
 static void created_main(void *arg)
@@ -75,7 +77,7 @@ void explore_thread_join(unsigned thread)
 	struct fiber *self = engine_current;
 	struct op op = op_make(OP_JOIN, ACCESS_NONE, NULL, PC);
 
-	if (thread >= engine.nr_fibers || thread == self->id)
+	if (thread >= engine.now.nr_fibers || thread == self->id)
 		violation_at(BAD_ASSERTION, PC, "thread_join of %u, which is no other thread",
 			     thread);
 	held_check_sleep(self, "thread_join", PC);

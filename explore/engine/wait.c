@@ -15,7 +15,7 @@ bool sleeper_may_go(const struct fiber *f)
 	const struct fiber_private *p = f->p;
 
 	return p->sleep == SLEEP_WOKEN ||
-	       (p->deadline != EXPLORE_FOREVER && engine.clock >= p->deadline);
+	       (p->deadline != EXPLORE_FOREVER && engine.now.clock >= p->deadline);
 }
 
 static bool woken(const struct op *op, struct fiber *f, void *arg)
@@ -27,7 +27,7 @@ static void sleep_begin(struct fiber *f, struct thing *t, enum sleep sleep, uint
 {
 	f->p->sleep = sleep;
 	f->p->sleeps_on = t;
-	f->p->ticket = ++engine.tickets;
+	f->p->ticket = ++engine.now.tickets;
 	f->p->deadline = deadline;
 }
 
@@ -49,7 +49,7 @@ static unsigned sleepers_wake(struct fiber *f, const struct thing *t, enum sleep
 	for (; n < nr; n++) {
 		struct fiber_private *first = NULL;
 
-		for (int i = 0; i < engine.nr_fibers; i++) {
+		for (int i = 0; i < engine.now.nr_fibers; i++) {
 			struct fiber_private *p = &engine.priv[i];
 
 			if (!p->ended && p->sleep == sleep && p->sleeps_on == t &&
@@ -105,9 +105,11 @@ void explore_wake(void *word, unsigned nr)
 {
 	struct op op = op_make(OP_WAKE, ACCESS_WAIT, word, PC);
 	struct fiber *f = engine_current;
+	unsigned woken;
 
 	engine_point(&op, NULL, NULL);
-	engine_outcome("= %u", sleepers_wake(f, thing_at(op.object), SLEEP_WORD, nr));
+	woken = sleepers_wake(f, thing_at(op.object), SLEEP_WORD, nr);
+	engine_outcome("= %u", woken);
 }
 
 /* The word changes in the same step: who looked at it before and is about to sleep finds that, so this commutes with neither. */
@@ -155,21 +157,23 @@ void explore_cond_signal(void *cond)
 {
 	struct fiber *f = engine_current;
 	struct thing *t = op_do(op_make(OP_COND_SIGNAL, ACCESS_WAIT, cond, PC), NULL, NULL);
+	unsigned woken = sleepers_wake(f, t, SLEEP_COND, 1);
 
-	engine_outcome("= %u", sleepers_wake(f, t, SLEEP_COND, 1));
+	engine_outcome("= %u", woken);
 }
 
 void explore_cond_broadcast(void *cond)
 {
 	struct fiber *f = engine_current;
 	struct thing *t = op_do(op_make(OP_COND_BROADCAST, ACCESS_WAIT, cond, PC), NULL, NULL);
+	unsigned woken = sleepers_wake(f, t, SLEEP_COND, ~0u);
 
-	engine_outcome("= %u", sleepers_wake(f, t, SLEEP_COND, ~0u));
+	engine_outcome("= %u", woken);
 }
 
 uint64_t explore_clock(void)
 {
-	return engine.clock;
+	return engine.now.clock;
 }
 
 void explore_might_sleep(const char *what)

@@ -20,6 +20,7 @@
 #define LARGE	       (128ul << 10)
 
 struct heap heap;
+uintptr_t heap_start;
 
 void *heap_reserve(size_t size)
 {
@@ -56,7 +57,21 @@ static void reserve_arena(void)
 		perror("explore: cannot reserve the heap");
 		exit(2);
 	}
-	heap.base = (uintptr_t)p;
+	heap.base = heap_start = (uintptr_t)p;
+}
+
+static void add_span(const struct explore_region *r)
+{
+	struct span *s = &heap.span[heap.nr_spans];
+
+	if (heap.nr_spans == MAX_SPANS) {
+		heap.no_checkpoints = true;
+		return;
+	}
+	s->start = (uintptr_t)r->start;
+	s->end = s->start + r->size;
+	s->epoch = heap_reserve((r->size / CHUNK + 2) * sizeof(*s->epoch));
+	heap.nr_spans++;
 }
 
 void heap_init(const struct explore_suite *suite)
@@ -65,9 +80,14 @@ void heap_init(const struct explore_suite *suite)
 	heap.page_size = sysconf(_SC_PAGESIZE);
 	reserve_arena();
 	for (int i = 0; i < MAX_FIBERS; i++) {
-		heap.part[i].dirty = heap.part[i].ready = heap.part[i].next =
+		heap.extent[i].dirty = heap.extent[i].ready = heap.part[i].next =
 			heap.base + i * PART_SIZE;
 	}
+	heap.epoch = heap_reserve(ARENA_SIZE / CHUNK * sizeof(*heap.epoch));
+	for (size_t i = 0; i < suite->nr_regions; i++)
+		add_span(&suite->region[i]);
+	for (size_t i = 0; i < suite->nr_fixed; i++)
+		add_span(&suite->fixed[i]);
 	heap.page = heap_reserve(ARENA_SIZE / PAGE * sizeof(*heap.page));
 	heap.granule = heap_reserve(ARENA_SIZE / GRANULE * sizeof(*heap.granule));
 	heap.block = heap_reserve(MAX_BLOCKS * sizeof(*heap.block));
@@ -76,26 +96,122 @@ void heap_init(const struct explore_suite *suite)
 	shadow_init();
 }
 
+static void note_dirty(void)
+{
+	for (int i = 0; i < MAX_FIBERS; i++)
+		if (heap.part[i].next > heap.extent[i].dirty)
+			heap.extent[i].dirty = heap.part[i].next;
+}
+
+static void chunks_forget(void)
+{
+	madvise(heap.epoch, ARENA_SIZE / CHUNK * sizeof(*heap.epoch), MADV_DONTNEED);
+	for (unsigned i = 0; i < heap.nr_spans; i++)
+		memset(heap.span[i].epoch, 0,
+		       ((heap.span[i].end - heap.span[i].start) / CHUNK + 2) * sizeof(uint32_t));
+}
+
 void heap_begin(const struct explore_scenario *s)
 {
 	heap.scenario = s;
-	if (!++heap.run) {
-		heap.run = 1;
+	if (undo.epoch >= UNDO_LAST_EPOCH) {
+		undo.epoch = 0;
 		shadow_forget();
 		types_forget();
 		atomics_forget();
+		chunks_forget();
 	}
+	heap.run = ++undo.epoch;
 	heap.nr_blocks = heap.nr_live = heap.freed = 0;
+	note_dirty();
 	for (int i = 0; i < MAX_FIBERS; i++) {
-		struct arena_part *part = &heap.part[i];
-
-		if (part->next > part->dirty)
-			part->dirty = part->next;
-		part->next = heap.base + i * PART_SIZE;
-		part->seq = 0;
+		heap.part[i].next = heap.base + i * PART_SIZE;
+		heap.part[i].seq = 0;
 	}
 	context_begin();
 	shadow_begin();
+}
+
+bool heap_can_resume(void)
+{
+	return !heap.no_checkpoints && undo.epoch < UNDO_LAST_EPOCH && !context_full();
+}
+
+void heap_keep(void (*keep)(void *p, size_t size))
+{
+	keep(&heap.nr_blocks, sizeof(heap.nr_blocks));
+	keep(&heap.nr_live, sizeof(heap.nr_live));
+	keep(&heap.freed, sizeof(heap.freed));
+	keep(heap.part, sizeof(heap.part));
+	for (int i = 0; i < MAX_FIBERS; i++)
+		heap.extent[i].saved = heap.part[i].next;
+	shadow_keep(keep);
+}
+
+void heap_digest(struct digest *d)
+{
+	for (int i = 0; i < MAX_FIBERS; i++) {
+		uintptr_t start = heap.base + i * PART_SIZE, end = heap.part[i].next;
+
+		saved_hash(&d->part[DIGEST_MEMORY], (void *)start, end - start);
+		saved_hash(&d->part[DIGEST_BLOCKS],
+			   &heap.granule[(start - heap.base) >> GRANULE_SHIFT],
+			   ((end - start) >> GRANULE_SHIFT) * sizeof(*heap.granule));
+		saved_hash(&d->part[DIGEST_BLOCKS], &heap.page[(start - heap.base) >> PAGE_SHIFT],
+			   ((end - start) >> PAGE_SHIFT) * sizeof(*heap.page));
+	}
+	for (unsigned i = 0; i < heap.suite->nr_regions; i++)
+		saved_hash(&d->part[DIGEST_REGIONS], heap.suite->region[i].start,
+			   heap.suite->region[i].size);
+	for (uint32_t i = 1; i <= heap.nr_blocks; i++)
+		saved_hash(&d->part[DIGEST_BLOCKS], &heap.block[i], sizeof(heap.block[i]));
+	shadow_digest(d);
+}
+
+void heap_resume(const struct explore_scenario *s)
+{
+	heap.scenario = s;
+	note_dirty();
+}
+
+void heap_resumed(void)
+{
+	for (int i = 0; i < MAX_FIBERS; i++)
+		heap.extent[i].saved = heap.part[i].next;
+}
+
+static void save_chunk(uint32_t *epoch, uintptr_t from, uintptr_t to)
+{
+	undo_touch(epoch, (void *)from, to - from);
+}
+
+static void save_in_span(struct span *s, uintptr_t addr, size_t size)
+{
+	uintptr_t base = s->start & ~(CHUNK - 1);
+
+	for (uintptr_t at = addr & ~(CHUNK - 1); at < addr + size; at += CHUNK)
+		save_chunk(&s->epoch[(at - base) >> CHUNK_SHIFT], at < s->start ? s->start : at,
+			   at + CHUNK > s->end ? s->end : at + CHUNK);
+}
+
+void heap_save_chunks(uintptr_t addr, size_t size)
+{
+	if (heap_contains(addr)) {
+		uintptr_t saved = heap.extent[(addr - heap.base) >> PART_SHIFT].saved;
+
+		for (uintptr_t at = addr & ~(CHUNK - 1); at < addr + size && at < saved;
+		     at += CHUNK)
+			save_chunk(&heap.epoch[(at - heap.base) >> CHUNK_SHIFT], at, at + CHUNK);
+		return;
+	}
+	for (unsigned i = 0; i < heap.nr_spans; i++)
+		if (addr - heap.span[i].start < heap.span[i].end - heap.span[i].start)
+			save_in_span(&heap.span[i], addr, size);
+}
+
+void explore_will_store(void *p, size_t size)
+{
+	heap_will_store((uintptr_t)p, size);
 }
 
 struct block *heap_block(uintptr_t addr)
@@ -130,10 +246,22 @@ static void mark(uintptr_t start, uintptr_t end, uint32_t nr)
 	}
 }
 
-/* Fresh memory of the part; 0 without. The gap to the block before is marked, and one behind it. */
-static uintptr_t take_fresh(struct arena_part *part, uintptr_t end_of_part, size_t size,
-			    size_t align, uint32_t nr)
+static void mark_save(uintptr_t start, uintptr_t end)
 {
+	uintptr_t off = start - heap.base, last = end - 1 - heap.base;
+
+	undo_push(&heap.page[off >> PAGE_SHIFT],
+		  ((last >> PAGE_SHIFT) - (off >> PAGE_SHIFT) + 1) * sizeof(*heap.page));
+	undo_push(&heap.granule[off >> GRANULE_SHIFT],
+		  ((last >> GRANULE_SHIFT) - (off >> GRANULE_SHIFT) + 1) * sizeof(*heap.granule));
+}
+
+/* Fresh memory of the part; 0 without. The gap to the block before is marked, and one behind it. */
+static uintptr_t take_fresh(int fiber, size_t size, size_t align, uint32_t nr)
+{
+	struct arena_part *part = &heap.part[fiber];
+	struct arena_extent *extent = &heap.extent[fiber];
+	uintptr_t end_of_part = heap.base + (fiber + 1) * PART_SIZE;
 	uintptr_t start = (part->next + align - 1) & ~(align - 1);
 	uintptr_t end, next;
 
@@ -141,14 +269,14 @@ static uintptr_t take_fresh(struct arena_part *part, uintptr_t end_of_part, size
 		return 0;
 	end = (start + size + GRANULE - 1) & ~(GRANULE - 1);
 	next = end + GRANULE;
-	if (next > part->ready) {
+	if (next > extent->ready) {
 		uintptr_t ready = (next + READY_STEP - 1) & ~(READY_STEP - 1);
 
 		if (ready > end_of_part)
 			ready = end_of_part;
-		if (mprotect((void *)part->ready, ready - part->ready, PROT_READ | PROT_WRITE))
+		if (mprotect((void *)extent->ready, ready - extent->ready, PROT_READ | PROT_WRITE))
 			return 0;
-		part->ready = ready;
+		extent->ready = ready;
 	}
 	mark(part->next, start, 0);
 	mark(start, end, nr);
@@ -212,13 +340,14 @@ static struct block *take_freed(size_t size, size_t align)
 			continue;
 		if (!explore_choose(2, "freed memory is handed out again"))
 			return NULL;
+		undo_push(link, sizeof(*link));
 		*link = b->older;
 		return b;
 	}
 	return NULL;
 }
 
-static uintptr_t take(struct arena_part *part, int fiber, size_t size, size_t align, uint32_t nr)
+static uintptr_t take(int fiber, size_t size, size_t align, uint32_t nr)
 {
 	struct block *old = NULL;
 	uintptr_t start;
@@ -226,12 +355,13 @@ static uintptr_t take(struct arena_part *part, int fiber, size_t size, size_t al
 	if (engine_concurrent && (heap.scenario->flags & EXPLORE_REUSE))
 		old = take_freed(size, align);
 	if (!old) {
-		start = take_fresh(part, heap.base + (fiber + 1) * PART_SIZE, size, align, nr);
+		start = take_fresh(fiber, size, align, nr);
 		if (start)
-			zero(start, start + size, part->dirty);
+			zero(start, start + size, heap.extent[fiber].dirty);
 		return start;
 	}
 	start = old->start;
+	mark_save(start, (start + size + GRANULE - 1) & ~(GRANULE - 1));
 	mark(start, (start + size + GRANULE - 1) & ~(GRANULE - 1), nr);
 	memset((void *)start, 0, size);
 	return start;
@@ -240,7 +370,6 @@ static uintptr_t take(struct arena_part *part, int fiber, size_t size, size_t al
 static void *allocate(struct fiber *f, size_t size, size_t align, const char *type_name,
 		      uintptr_t pc)
 {
-	struct arena_part *part = &heap.part[f->id];
 	struct op op = {.kind = OP_ALLOC, .pc = pc, .name = type_name};
 	struct block *b;
 	uintptr_t start;
@@ -249,22 +378,26 @@ static void *allocate(struct fiber *f, size_t size, size_t align, const char *ty
 		return NULL;
 	if (align < GRANULE)
 		align = GRANULE;
-	start = take(part, f->id, size ? size : 1, align, heap.nr_blocks + 1);
+	start = take(f->id, size ? size : 1, align, heap.nr_blocks + 1);
 	if (!start)
 		return NULL;
 	b = &heap.block[++heap.nr_blocks];
 	b->start = start;
 	b->size = size ? size : 1;
 	b->type = heap_type(type_name);
-	b->seq = ++part->seq;
+	b->seq = ++heap.part[f->id].seq;
+	undo_push(&b->type->count[f->id], sizeof(b->type->count[0]));
 	b->number = ++b->type->count[f->id];
+	b->epoch = undo.epoch;
 	b->lo = UINT32_MAX;
 	b->hi = 0;
+	b->first_name = UINTPTR_MAX;
+	b->last_name = 0;
 	b->fiber = f->id;
 	guard_block(b, engine_concurrent ? f->id : NOBODY);
 	b->live = true;
 	heap.nr_live++;
-	engine_site(f, pc, &b->allocated);
+	b->allocated = context_place(f, pc);
 	op.addr = start;
 	op.key = heap_key(start);
 	engine_note(&op);
@@ -311,10 +444,12 @@ void explore_free(void *p)
 	op.name = b->type->name;
 	engine_note(&op);
 	shadow_free(f, b, pc);
+	block_change(b);
 	b->live = false;
 	heap.nr_live--;
-	engine_site(f, pc, &b->freed);
-	engine_objects_freed(b->start, b->start + b->size);
+	b->freed = context_place(f, pc);
+	if (b->first_name <= b->last_name)
+		engine_objects_freed(b->first_name, b->last_name + 1);
 	if (heap.scenario->flags & EXPLORE_REUSE) {
 		b->older = heap.freed;
 		heap.freed = b - heap.block;

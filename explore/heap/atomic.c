@@ -18,7 +18,7 @@
 
 /* What fences of a fiber did to relaxed operations: those before an acquire fence, those after a release fence. */
 static struct fences {
-	uint32_t run;
+	uint32_t run; /* as of a cell */
 	bool acquires, releases;
 	struct clock acquired; /* by relaxed loads so far */
 	struct clock released; /* at the last release fence */
@@ -28,8 +28,12 @@ static struct fences *fences_of(const struct fiber *f)
 {
 	struct fences *s = &fences[f->id];
 
-	if (s->run != heap.run)
-		*s = (struct fences){.run = heap.run};
+	if (s->run == undo.epoch)
+		return s;
+	undo_push(s, sizeof(*s));
+	if (s->run < heap.run)
+		memset(s, 0, sizeof(*s));
+	s->run = undo.epoch;
 	return s;
 }
 
@@ -76,6 +80,11 @@ static struct object *announce(struct fiber *f, uintptr_t addr, size_t size, enu
 		shadow_range(f, addr, size, how | HOW_ATOMIC, pc);
 		return NULL;
 	}
+	/* In the end nobody else runs, and what was stored before is known: of a word without history nothing is learnt. */
+	if (how == HOW_READ && heap_in_finish(f) && !engine_find_object((void *)word)) {
+		shadow_range(f, addr, size, how | HOW_ATOMIC, pc);
+		return NULL;
+	}
 	o = engine_object((void *)word);
 	if (engine_concurrent) {
 		struct op op = {.kind = kind,
@@ -99,6 +108,8 @@ static void tell(uint64_t value)
 {
 	const struct block *b;
 
+	if (!engine_recording)
+		return;
 	if (value <= UINT32_MAX) {
 		engine_outcome("= %u", (unsigned)value);
 		return;
@@ -186,6 +197,7 @@ static void begin_store(uintptr_t addr, size_t size, int order, uintptr_t pc)
 
 	if (o)
 		store_clock(f, o, order, false);
+	heap_will_store(addr, size);
 }
 
 static bool begin_modify(uintptr_t addr, size_t size, int order, uintptr_t pc)
@@ -193,6 +205,7 @@ static bool begin_modify(uintptr_t addr, size_t size, int order, uintptr_t pc)
 	struct fiber *f = explored_fiber();
 	struct object *o = f ? announce(f, addr, size, OP_RMW, HOW_WRITE, pc) : NULL;
 
+	heap_will_store(addr, size);
 	if (!o)
 		return false;
 	load_clock(f, o, order);
@@ -203,8 +216,10 @@ static bool begin_modify(uintptr_t addr, size_t size, int order, uintptr_t pc)
 static struct object *begin_compare(uintptr_t addr, size_t size, uintptr_t pc)
 {
 	struct fiber *f = explored_fiber();
+	struct object *o = f ? announce(f, addr, size, OP_RMW, HOW_WRITE, pc) : NULL;
 
-	return f ? announce(f, addr, size, OP_RMW, HOW_WRITE, pc) : NULL;
+	heap_will_store(addr, size);
+	return o;
 }
 
 static void end_compare(struct object *o, bool equal, int order, int failure)
@@ -274,6 +289,7 @@ static void end_compare(struct object *o, bool equal, int order, int failure)
 		type old = exchange_if_equal##bits(p, *expected, v, order, failure, PC);          \
 		bool done = old == *expected;                                                     \
                                                                                                   \
+		heap_will_store((uintptr_t)expected, sizeof(*expected));                          \
 		*expected = old;                                                                  \
 		return done;                                                                      \
 	}

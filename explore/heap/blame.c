@@ -14,6 +14,14 @@ static void add_other(struct violation *v, const char *what, const struct site *
 	v->other[v->nr_others++] = *site;
 }
 
+static void add_place(struct violation *v, const char *what, const struct place *place)
+{
+	struct site s;
+
+	place_site(place, &s);
+	add_other(v, what, &s);
+}
+
 static void add_use(struct violation *v, const char *what, const struct past_use *past)
 {
 	struct site s;
@@ -47,7 +55,7 @@ void blame_race(struct fiber *f, const struct use *a, const struct past_use *pas
 	engine_site(f, a->pc, &v.site);
 	add_use(&v, past_what(past->who), past);
 	if (b)
-		add_other(&v, "allocated by", &b->allocated);
+		add_place(&v, "allocated by", &b->allocated);
 	engine_violation(&v);
 }
 
@@ -63,7 +71,7 @@ void blame_unordered_free(struct fiber *f, struct block *b, uintptr_t pc,
 	snprintf(v.object, sizeof(v.object), "%s", name);
 	engine_site(f, pc, &v.site);
 	add_use(&v, past_what(past->who), past);
-	add_other(&v, "allocated by", &b->allocated);
+	add_place(&v, "allocated by", &b->allocated);
 	engine_violation(&v);
 }
 
@@ -82,8 +90,8 @@ void blame_freed(struct fiber *f, const struct block *b, const struct use *a)
 		snprintf(v.message, sizeof(v.message), "%s is used at +%#lx after it was freed",
 			 name, (unsigned long)(a->word - b->start));
 	engine_site(f, a->pc, &v.site);
-	add_other(&v, "freed by", &b->freed);
-	add_other(&v, "allocated by", &b->allocated);
+	add_place(&v, "freed by", &b->freed);
+	add_place(&v, "allocated by", &b->allocated);
 	engine_violation(&v);
 }
 
@@ -120,7 +128,7 @@ void blame_wild(struct fiber *f, const struct use *a)
 	else
 		snprintf(v.message, sizeof(v.message), "%s has %zu bytes and is %s beyond them",
 			 name, b->size, what);
-	add_other(&v, "allocated by", &b->allocated);
+	add_place(&v, "allocated by", &b->allocated);
 	engine_violation(&v);
 }
 

@@ -125,6 +125,18 @@ uint64_t heap_key(uintptr_t addr)
 	return h ? h : 1;
 }
 
+uint64_t heap_name(uintptr_t addr)
+{
+	struct block *b = heap_block(addr);
+
+	if (!b)
+		return 0;
+	block_change(b);
+	b->first_name = addr < b->first_name ? addr : b->first_name;
+	b->last_name = addr > b->last_name ? addr : b->last_name;
+	return heap_key(addr);
+}
+
 static bool before(const struct block *a, const struct block *b)
 {
 	return a->fiber != b->fiber ? a->fiber < b->fiber : a->seq < b->seq;
@@ -164,19 +176,24 @@ static const struct block *list_leaks(char *buf, size_t size)
 	}
 }
 
-void heap_check_leaks(void)
+__attribute__((noreturn, noinline)) static void blame_leaks(void)
 {
 	struct violation v = {.kind = BAD_LEAK};
 	const struct block *first;
 	char list[400];
 
-	if (!heap.nr_live || (heap.scenario->flags & EXPLORE_LEAKS_ALLOWED))
-		return;
 	first = list_leaks(list, sizeof(list));
 	snprintf(v.message, sizeof(v.message), "never freed: %s", list);
 	heap_block_name(first, v.object, sizeof(v.object));
-	v.site = v.other[0] = first->allocated;
+	place_site(&first->allocated, &v.other[0]);
+	v.site = v.other[0];
 	v.other_what[0] = "allocated by";
 	v.nr_others = 1;
 	engine_violation(&v);
+}
+
+void heap_check_leaks(void)
+{
+	if (heap.nr_live && !(heap.scenario->flags & EXPLORE_LEAKS_ALLOWED))
+		blame_leaks();
 }

@@ -34,10 +34,15 @@ void context_init(void)
 	stacks = heap_reserve(NR_CONTEXTS * sizeof(*stacks));
 }
 
+bool context_full(void)
+{
+	return nr_contexts > NR_CONTEXTS / 2;
+}
+
 /* Only cells of the running execution know numbers: between two, all may be forgotten. */
 void context_begin(void)
 {
-	if (nr_contexts <= NR_CONTEXTS / 2)
+	if (!context_full())
 		return;
 	memset(slots, 0, NR_SLOTS * sizeof(*slots));
 	nr_contexts = 0;
@@ -87,6 +92,24 @@ void context_site(uint32_t context, int fiber, struct site *out)
 	for (unsigned i = 0; i < MAX_STACK; i++)
 		out->pc[i] = stacks[context].pc[i];
 	out->fiber = fiber;
+}
+
+struct place context_place(const struct fiber *f, uintptr_t pc)
+{
+	return (struct place){.context = context_of(f, pc), .step = engine_step(), .fiber = f->id};
+}
+
+void place_site(const struct place *p, struct site *out)
+{
+	context_site(p->context, p->fiber, out);
+	out->step = p->step;
+}
+
+void heap_keep_fiber(const struct fiber *f, void (*keep)(void *p, size_t size))
+{
+	uint32_t depth = f->depth < MAX_DEPTH ? f->depth : MAX_DEPTH;
+
+	keep(path[f->id], (depth + 1) * sizeof(path[0][0]));
 }
 
 HOOK void __tsan_func_entry(void *caller);

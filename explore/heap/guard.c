@@ -89,7 +89,7 @@ __attribute__((noreturn)) static void blame_guard(struct fiber *f, const struct 
 	snprintf(v.message, sizeof(v.message), "%s of %s is used without %s", g->field, name,
 		 g->lock);
 	engine_site(f, a->pc, &v.site);
-	v.other[0] = b->allocated;
+	place_site(&b->allocated, &v.other[0]);
 	v.other_what[0] = "allocated by";
 	v.nr_others = 1;
 	engine_violation(&v);
@@ -97,9 +97,12 @@ __attribute__((noreturn)) static void blame_guard(struct fiber *f, const struct 
 
 static void use_part(struct block *b, unsigned part, int fiber)
 {
+	if (b->owner[part] == fiber || b->published & 1u << part)
+		return;
+	block_change(b);
 	if (b->owner[part] == NOBODY)
 		b->owner[part] = fiber;
-	else if (b->owner[part] != fiber)
+	else
 		b->published |= 1u << part;
 }
 
@@ -140,5 +143,6 @@ void heap_own(uintptr_t addr)
 
 	if (!b || !engine_concurrent)
 		return;
+	block_change(b);
 	guard_block(b, engine_current->id);
 }

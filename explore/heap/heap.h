@@ -11,14 +11,16 @@
 #define ANYKVM_EXPLORE_HEAP_H
 
 #include "engine/engine.h"
+#include "engine/undo.h"
 
 #define LIKELY(c)   __builtin_expect(!!(c), 1)
 #define HOOK	    __attribute__((visibility("default"), used)) /* called by compilers */
 #define UNLIKELY(c) __builtin_expect(!!(c), 0)
 
-#define PART_SHIFT    28
-#define PART_SIZE     (1ul << PART_SHIFT)
-#define ARENA_SIZE    (PART_SIZE * MAX_FIBERS)
+#define PART_SHIFT 28
+#define PART_SIZE  (1ul << PART_SHIFT)
+#define ARENA_SIZE (PART_SIZE * MAX_FIBERS)
+_Static_assert(ARENA_SIZE == HEAP_SIZE, "the heap is the arena");
 #define GRANULE_SHIFT 4
 #define GRANULE	      (1ul << GRANULE_SHIFT)
 #define PAGE_SHIFT    12
@@ -42,6 +44,13 @@ struct type {
 	uint32_t nr_parts;
 };
 
+/* Where something was done: a site, in short. */
+struct place {
+	uint32_t context;
+	uint32_t step;
+	uint8_t fiber;
+};
+
 struct block {
 	uintptr_t start;
 	size_t size;
@@ -49,13 +58,16 @@ struct block {
 	uint32_t seq;	 /* of that fiber: 1, 2... */
 	uint32_t number; /* of that type and fiber: 1, 2... */
 	uint32_t lo, hi; /* words that have cells in this execution: from, up to */
-	uint32_t older;	 /* freed block that may be handed out again */
-	uint8_t fiber;	 /* that allocated it */
+	uintptr_t first_name,
+		last_name; /* addresses of objects of the engine in it; first > last: none */
+	uint32_t older;	   /* freed block that may be handed out again */
+	uint32_t epoch;	   /* in which it was saved last */
+	uint8_t fiber;	   /* that allocated it */
 	uint8_t owner
 		[MAX_PARTS]; /* the only fiber that used the part while threads ran, or NOBODY yet */
 	bool live;
 	uint8_t published; /* a second fiber used the part: bits */
-	struct site allocated, freed;
+	struct place allocated, freed;
 };
 
 /* How a word was used. Besides the fiber's number in a byte. */
@@ -71,7 +83,8 @@ enum {
  * what does not fit is in a list.
  */
 struct cell {
-	uint32_t run; /* execution it is of */
+	uint32_t
+		run; /* epoch in which it was saved last: before heap.run, it is of another execution */
 	uint32_t clock[2];
 	uint32_t context[2]; /* call stack */
 	uint16_t step[2];    /* 1 + number of the event, 0: unknown */
@@ -99,16 +112,31 @@ struct use {
 };
 
 struct arena_part {
-	uintptr_t next;	 /* bump pointer */
-	uintptr_t ready; /* accessible up to here */
-	uintptr_t dirty; /* used by some execution up to here */
+	uintptr_t next; /* bump pointer */
 	uint32_t seq;
 };
+
+/* Of the same part, whatever the execution at hand does. */
+struct arena_extent {
+	uintptr_t ready; /* accessible up to here */
+	uintptr_t dirty; /* used by some execution up to here */
+	uintptr_t
+		saved; /* bump pointer at the last checkpoint: what is beyond it need not be saved */
+};
+
+/* Memory that code under test stores to, in chunks that are saved before the first store to them. */
+#define CHUNK_SHIFT 6
+#define CHUNK	    (1ul << CHUNK_SHIFT)
+struct span {
+	uintptr_t start, end;
+	uint32_t *epoch; /* of each chunk: when it was saved last */
+};
+#define MAX_SPANS 8
 
 struct heap {
 	size_t page_size;    /* of the system */
 	uintptr_t base;	     /* of the arena */
-	uint32_t run;	     /* number of this execution: 1, 2... */
+	uint32_t run;	     /* first epoch of this execution */
 	struct cell *cell;   /* of the arena's words */
 	uint32_t *page;	     /* block of each page that is all of one block, 0: see the granule */
 	uint32_t *granule;   /* block of each granule, 0: none */
@@ -117,6 +145,11 @@ struct heap {
 	uint32_t nr_live;
 	uint32_t freed; /* most recently freed block, if memory may be handed out again */
 	struct arena_part part[MAX_FIBERS];
+	struct arena_extent extent[MAX_FIBERS];
+	uint32_t *epoch;	     /* of the arena's chunks */
+	struct span span[MAX_SPANS]; /* registered memory */
+	unsigned nr_spans;
+	bool no_checkpoints; /* there are more regions than spans */
 	const struct explore_scenario *scenario;
 	const struct explore_suite *suite;
 	uint32_t *next_guard; /* for the same type */
@@ -144,8 +177,12 @@ void shadow_free(struct fiber *f, struct block *b, uintptr_t pc);
 /* The running call stack by number, with pc as innermost; and back. */
 uint32_t context_of(const struct fiber *f, uintptr_t pc);
 void context_site(uint32_t context, int fiber, struct site *out);
+void place_site(const struct place *p, struct site *out);
+struct place context_place(const struct fiber *f, uintptr_t pc);
 void context_init(void);
 void context_begin(void);
+/* Numbers may be running out. */
+bool context_full(void);
 
 void shadow_init(void);
 void shadow_begin(void);
@@ -156,6 +193,12 @@ void shadow_note_size(uintptr_t addr, size_t size);
 void shadow_forget(void);
 void types_forget(void);
 void atomics_forget(void);
+void shadow_digest(struct digest *d);
+void shadow_keep(void (*keep)(void *p, size_t size));
+static inline void block_change(struct block *b)
+{
+	undo_touch(&b->epoch, b, sizeof(*b));
+}
 
 /* An access by f to a block whose type has guards. */
 void guard_access(struct fiber *f, const struct use *a, uint8_t flags);

@@ -16,6 +16,8 @@ static inline void use(const void *p, unsigned size, uint8_t how, uintptr_t pc)
 	unsigned from = addr & (WORD - 1);
 	struct fiber *f;
 
+	if (how & HOW_WRITE)
+		heap_will_store(addr, size);
 	if (!is_watched(addr))
 		return;
 	f = engine_current;
@@ -68,6 +70,8 @@ static void use_range(uintptr_t addr, size_t size, uint8_t how, uintptr_t pc)
 {
 	struct fiber *f = engine_current;
 
+	if (how & HOW_WRITE && size)
+		heap_will_store(addr, size);
 	if (f && !f->in_runtime && size && is_watched(addr))
 		shadow_range(f, addr, size, how, pc);
 }

@@ -26,6 +26,12 @@ struct more {
 	uint8_t who, mask;
 };
 
+/* Of this execution. */
+static bool is_valid(const struct cell *c)
+{
+	return c->run >= heap.run;
+}
+
 static struct more *more; /* 1... */
 static uint32_t nr_more;
 
@@ -71,6 +77,32 @@ void shadow_init(void)
 void shadow_begin(void)
 {
 	nr_more = 0;
+}
+
+static void digest_cells(struct digest *d, const struct cell *c, uint32_t from, uint32_t to)
+{
+	for (uint32_t i = from; i < to; i++)
+		if (is_valid(&c[i]))
+			saved_hash(&d->part[DIGEST_SHADOW], &c[i], sizeof(c[i]));
+}
+
+void shadow_digest(struct digest *d)
+{
+	const struct explore_suite *suite = heap.suite;
+
+	for (uint32_t i = 1; i <= heap.nr_blocks; i++) {
+		const struct block *b = &heap.block[i];
+
+		digest_cells(d, &heap.cell[(b->start - heap.base) >> WORD_SHIFT], b->lo, b->hi);
+	}
+	for (size_t i = 0; i < suite->nr_regions; i++)
+		digest_cells(d, heap.region_cell[i], 0, region_words(&suite->region[i]));
+	saved_hash(&d->part[DIGEST_SHADOW], more, (nr_more + 1) * sizeof(*more));
+}
+
+void shadow_keep(void (*keep)(void *p, size_t size))
+{
+	keep(&nr_more, sizeof(nr_more));
 }
 
 void shadow_forget(void)
@@ -123,9 +155,16 @@ static uint8_t valid_bytes(uintptr_t word)
 	return bytes;
 }
 
+/* Of one that is valid. */
+static void cell_change(struct cell *c)
+{
+	undo_touch(&c->run, c, sizeof(*c));
+}
+
 static void reset_cell(struct cell *c)
 {
-	c->run = heap.run;
+	undo_push(&c->run, sizeof(c->run));
+	c->run = undo.epoch;
 	c->mask[0] = c->mask[1] = 0;
 	c->more = 0;
 	c->flags = 0;
@@ -149,9 +188,11 @@ static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
 		blame_wild(f, a);
 	if (!b->live)
 		blame_freed(f, b, a);
-	c->run = heap.run;
+	c->run = undo.epoch;
 	c->flags = guard_flags(b, a->word) | (valid_bytes(a->word) == 0xff ? 0 : CELL_PARTIAL);
 	index = (a->word - b->start) >> WORD_SHIFT;
+	if (index < b->lo || index >= b->hi)
+		block_change(b);
 	if (index < b->lo)
 		b->lo = index;
 	if (index + 1 > b->hi)
@@ -168,7 +209,7 @@ bool shadow_is_quiet(uintptr_t addr)
 {
 	const struct cell *c = cell_of(addr & ~(WORD - 1));
 
-	return c && c->run == heap.run && (c->flags & CELL_QUIET);
+	return c && is_valid(c) && (c->flags & CELL_QUIET);
 }
 
 void shadow_note_size(uintptr_t addr, size_t size)
@@ -176,8 +217,9 @@ void shadow_note_size(uintptr_t addr, size_t size)
 	struct cell *c = cell_of(addr & ~(WORD - 1));
 	uint8_t both = CELL_WHOLE | CELL_HALF;
 
-	if (!c || c->run != heap.run)
+	if (!c || !is_valid(c))
 		return;
+	cell_change(c);
 	if (size >= WORD)
 		c->flags |= CELL_WHOLE;
 	else if (addr & 4)
@@ -201,7 +243,9 @@ void explore_quiet(const void *p, size_t size)
 
 		if (!c)
 			continue;
-		if (c->run != heap.run)
+		if (is_valid(c))
+			cell_change(c);
+		else
 			enter_cell(f, c, &a);
 		c->flags |= CELL_QUIET;
 	}
@@ -251,6 +295,7 @@ static uint32_t check_list(struct fiber *f, const struct use *a, uint32_t first)
 	while (*link) {
 		struct more *m = &more[*link];
 
+		undo_push(m, sizeof(*m));
 		check_past(f, a, &m->mask, m->clock, past_more(m));
 		if (m->mask)
 			link = &m->next;
@@ -293,8 +338,12 @@ static void use_cell(struct fiber *f, struct cell *c, const struct use *given)
 {
 	struct use a = *given;
 
-	if (UNLIKELY(c->run != heap.run))
-		enter_cell(f, c, &a);
+	if (UNLIKELY(c->run != undo.epoch)) {
+		if (is_valid(c))
+			cell_change(c);
+		else
+			enter_cell(f, c, &a);
+	}
 	if (UNLIKELY(c->flags & CELL_PARTIAL)) {
 		uint8_t valid = valid_bytes(a.word);
 
@@ -317,7 +366,7 @@ static bool seen(const struct cell *c, const struct fiber *f, const struct use *
 {
 	uint32_t now = f->sync.t[f->id];
 
-	if (UNLIKELY(c->run != heap.run) || c->flags & CELL_GUARDED)
+	if (UNLIKELY(c->run != undo.epoch) || c->flags & CELL_GUARDED)
 		return false;
 	if (c->who[0] == (f->id | HOW_WRITE) && c->clock[0] == now && !(a->mask & ~c->mask[0]))
 		return true;
@@ -403,8 +452,9 @@ void shadow_free(struct fiber *f, struct block *b, uintptr_t pc)
 	if (heap_in_finish(f))
 		return;
 	for (uint32_t i = b->lo; i < b->hi; i++) {
-		if (c[i].run != heap.run)
+		if (!is_valid(&c[i]))
 			continue;
+		cell_change(&c[i]);
 		check_free(f, b, pc, c[i].mask[0], c[i].clock[0], past_of(&c[i], 0));
 		check_free(f, b, pc, c[i].mask[1], c[i].clock[1], past_of(&c[i], 1));
 		for (uint32_t m = c[i].more; m; m = more[m].next)

@@ -17,6 +17,7 @@ extern bool backend_ranks;
 
 /* Before each execution. */
 void backend_begin(void);
+void backend_keep(void (*keep)(void *start, size_t size));
 
 /* What the rank checker does, and what it leaves for host/ to see in thread_context. */
 void backend_acquire_at(void *at, const void *lock, enum lock_rank rank, const char *name,

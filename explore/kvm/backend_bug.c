@@ -27,6 +27,12 @@ void log_line(const char *fmt, ...)
 	va_end(ap);
 }
 
+/* Only the violation that it becomes has it: what is said now ends it. */
+void sim_log_keep(sim_keep_fn *keep)
+{
+	keep(last_line, strlen(last_line) + 1);
+}
+
 static enum violation_kind kind_of(const char *line)
 {
 	static const struct {

@@ -21,6 +21,7 @@ static const char *class_of(enum lock_rank rank, const char *name)
 
 void mutex_init(struct mutex *m, enum lock_rank rank, const char *name)
 {
+	explore_will_store(m, sizeof(*m));
 	*m = (struct mutex){.rank = rank, .name = name};
 	explore_lock_init(m, class_of(rank, name), backend_lock_flags(rank));
 }
@@ -63,6 +64,7 @@ void mutex_assert_held(const struct mutex *m) NO_THREAD_SAFETY_ANALYSIS
 
 void rwlock_init(struct rwlock *l, enum lock_rank rank, const char *name)
 {
+	explore_will_store(l, sizeof(*l));
 	*l = (struct rwlock){.rank = rank, .name = name};
 	explore_lock_init(l, name, backend_lock_flags(rank));
 }

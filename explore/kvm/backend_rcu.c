@@ -68,6 +68,7 @@ static const char *class_of(const char *name)
 
 void srcu_init(struct srcu *s, enum lock_rank rank, const char *name)
 {
+	explore_will_store(s, sizeof(*s));
 	*s = (struct srcu){.rank = rank, .name = name};
 	explore_domain_init(s, class_of(name), EXPLORE_SLEEPABLE);
 }

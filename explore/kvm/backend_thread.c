@@ -32,6 +32,14 @@ void backend_begin(void)
 	explore_domain_init(&rcu, "rcu", 0);
 }
 
+void backend_keep(void (*keep)(void *start, size_t size))
+{
+	for (unsigned i = 0; i < EXPLORE_MAX_FIBERS; i++)
+		keep(&sync_of[i], offsetof(struct sync_tls, held) +
+					  sync_of[i].nr_held * sizeof(sync_of[i].held[0]));
+	keep(&backend_ranks, sizeof(backend_ranks));
+}
+
 unsigned backend_lock_flags(enum lock_rank rank)
 {
 	/* vm->lock orders those of several vCPUs; whoever wants all of them only tries. */
@@ -142,6 +150,7 @@ static void thread_main(void *arg)
 int thread_create(struct thread **out, const char *name, void (*fn)(void *), void *arg)
 {
 	struct thread *t = NEW(struct thread);
+	unsigned id;
 
 	if (!t)
 		return -ENOMEM;
@@ -149,7 +158,10 @@ int thread_create(struct thread **out, const char *name, void (*fn)(void *), voi
 	t->arg = arg;
 	strncpy(t->name, name, sizeof(t->name) - 1);
 	/* Ends with the machine, not with the threads of the scenario. */
-	t->id = explore_thread_create(t->name, thread_main, t, true);
+	id = explore_thread_create(t->name, thread_main, t, true);
+	explore_will_store(&t->id, sizeof(t->id));
+	t->id = id;
+	explore_will_store(out, sizeof(*out));
 	*out = t;
 	return 0;
 }

@@ -13,6 +13,11 @@ void sim_calls_begin(void)
 	memset(caller, 0, sizeof(caller));
 }
 
+void sim_calls_keep(sim_keep_fn *keep)
+{
+	keep(caller, sizeof(caller));
+}
+
 bool sim_enter(void *from)
 {
 	uintptr_t *c = &caller[explore_self()];

@@ -171,6 +171,7 @@ int host_eventfd_get(int fd, struct host_eventfd *out)
 		host_close(copy);
 		return -EINVAL;
 	}
+	explore_will_store(out, sizeof(*out));
 	*out = (struct host_eventfd){.fd = copy, .has_id = true, .id = f->inode};
 	return 0;
 }
@@ -179,6 +180,7 @@ void host_eventfd_put(struct host_eventfd *e)
 {
 	SIM_CALL();
 	host_close(e->fd);
+	explore_will_store(e, sizeof(*e));
 	e->fd = -1;
 }
 
@@ -246,13 +248,18 @@ int host_poller_init(struct host_poller *p)
 {
 	SIM_CALL();
 	struct sim_file *f = sim_file_new(SIM_POLLER, "epoll");
+	int fd;
 
 	if (!f)
 		return -EMFILE;
-	p->epoll_fd = sim_fd_install(f, SIM_FDS_HIGH, true);
+	fd = sim_fd_install(f, SIM_FDS_HIGH, true);
+	explore_will_store(p, sizeof(*p));
+	p->epoll_fd = fd;
 	if (p->epoll_fd < 0)
 		return p->epoll_fd;
-	p->wake_fd = host_fd_move_high(host_eventfd_create(0, false));
+	fd = host_fd_move_high(host_eventfd_create(0, false));
+	explore_will_store(p, sizeof(*p));
+	p->wake_fd = fd;
 	if (p->wake_fd < 0) {
 		host_close(p->epoll_fd);
 		return p->wake_fd;
@@ -297,10 +304,12 @@ u32 host_poller_wait(struct host_poller *p, u64 *keys, u32 max)
 			sim_read(f, "poll");
 			if (!f->counter)
 				continue;
-			if (watch[w].key)
-				keys[nr++] = watch[w].key;
-			else
+			if (!watch[w].key) {
 				woken = host_eventfd_drain(p->wake_fd);
+				continue;
+			}
+			explore_will_store(&keys[nr], sizeof(keys[nr]));
+			keys[nr++] = watch[w].key;
 		}
 		if (nr || woken)
 			return nr;

@@ -19,6 +19,7 @@
 static struct {
 	u16 entry[SIM_FDS]; /* file number + 1 */
 	bool taken[SIM_FDS_HIGH];
+	u32 low;		      /* numbers from here on up to the high ones were never used */
 	u32 high[EXPLORE_MAX_FIBERS]; /* given out to each fiber */
 	bool cloexec[SIM_FDS];
 	bool kept[SIM_FDS]; /* the library's own */
@@ -28,15 +29,40 @@ static struct {
 
 #define STANDARD 3 /* input, output, errors */
 
+static void fds_keep(sim_keep_fn *keep, u32 first, u32 nr)
+{
+	keep(table.entry + first, nr * sizeof(table.entry[0]));
+	keep(table.cloexec + first, nr * sizeof(table.cloexec[0]));
+	keep(table.kept + first, nr * sizeof(table.kept[0]));
+}
+
 void sim_fd_begin(void)
 {
 	memset(table.entry, 0, sizeof(table.entry));
 	memset(table.taken, 0, sizeof(table.taken));
+	table.low = 0;
 	memset(table.high, 0, sizeof(table.high));
 	memset(table.cloexec, 0, sizeof(table.cloexec));
 	memset(table.kept, 0, sizeof(table.kept));
 	memset(table.files, 0, sizeof(table.files));
 	explore_name(&table.taken, "free descriptor numbers");
+}
+
+void sim_fd_keep(sim_keep_fn *keep)
+{
+	keep(table.taken, table.low);
+	fds_keep(keep, 0, table.low);
+	for (u32 i = 0; i < EXPLORE_MAX_FIBERS; i++) {
+		if (table.high[i])
+			fds_keep(keep, SIM_FDS_HIGH + i * SIM_FDS_PER_FIBER, table.high[i]);
+		if (table.files[i])
+			keep(&table.file[i * SIM_FILES_PER_FIBER],
+			     table.files[i] * sizeof(table.file[0]));
+	}
+	/* What says how much is in use comes last: it may be cleared. */
+	keep(&table.low, sizeof(table.low));
+	keep(table.high, sizeof(table.high));
+	keep(table.files, sizeof(table.files));
 }
 
 struct sim_file *sim_file(unsigned number)
@@ -82,6 +108,12 @@ struct sim_file *sim_fd(int fd)
 	return is_open(fd) ? &table.file[table.entry[fd] - 1] : NULL;
 }
 
+static void number_use(u32 fd)
+{
+	table.taken[fd] = true;
+	table.low = MAX(table.low, fd + 1);
+}
+
 static int number_take(int from)
 {
 	u32 fiber = explore_self();
@@ -97,7 +129,7 @@ static int number_take(int from)
 	for (int fd = MAX(from, STANDARD); fd < SIM_FDS_HIGH; fd++) {
 		if (table.taken[fd])
 			continue;
-		table.taken[fd] = true;
+		number_use(fd);
 		return fd;
 	}
 	return -EMFILE;
@@ -228,7 +260,7 @@ int host_sys_dup3(int oldfd, int newfd, int flags)
 	f->refs++;
 	if (newfd < SIM_FDS_HIGH) {
 		sim_write(&table.taken, "take");
-		table.taken[newfd] = true;
+		number_use(newfd);
 	}
 	sim_write(&table.entry[newfd], "dup3");
 	if (table.entry[newfd])
@@ -318,6 +350,8 @@ int host_fd_identity(int fd, u64 *dev, u64 *inode)
 	f = sim_fd(fd);
 	if (!f)
 		return -EBADF;
+	explore_will_store(dev, sizeof(*dev));
+	explore_will_store(inode, sizeof(*inode));
 	*dev = 1;
 	*inode = f->inode;
 	return 0;

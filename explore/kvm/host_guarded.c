@@ -104,6 +104,7 @@ bool guarded_sim_cmpxchg(void *hva, void *expected, const void *desired, bool *s
 	if (!p)
 		return false;
 	memcpy(now, p, size);
+	explore_will_store(swapped, sizeof(*swapped));
 	*swapped = !memcmp(now, expected, size);
 	if (*swapped)
 		memcpy(p, desired, size);

@@ -23,6 +23,11 @@ void sim_memory_begin(void)
 	memory.bytes = memory.objects = 0;
 }
 
+void sim_memory_keep(sim_keep_fn *keep)
+{
+	keep(&memory, sizeof(memory));
+}
+
 static void count(s64 bytes, s64 objects)
 {
 	memory.bytes += bytes;
@@ -118,6 +123,7 @@ void *host_frame_alloc(void)
 /* From here on the frame is nobody's, so it may as well go at once. */
 void host_frame_list_add(struct host_frame_list *l, void *frame)
 {
+	explore_will_store(l, sizeof(*l));
 	l->nr++;
 	explore_free(frame);
 }
@@ -126,6 +132,7 @@ void host_frame_list_free(struct host_frame_list *l)
 {
 	CONTEXT_MAY_BLOCK("free");
 	count(-(s64)(l->nr * HOST_FRAME_SIZE), -(s64)l->nr);
+	explore_will_store(l, sizeof(*l));
 	*l = (struct host_frame_list){0};
 }
 

@@ -29,6 +29,11 @@ void sim_signals_begin(void)
 	memset(&state, 0, sizeof(state));
 }
 
+void sim_signals_keep(sim_keep_fn *keep)
+{
+	keep(&state, sizeof(state));
+}
+
 void sim_signals_expected(void)
 {
 	state.used = true;
@@ -84,6 +89,7 @@ bool host_signals_pending(u64 effective_mask)
 
 void host_sleeper_init(struct host_sleeper *s)
 {
+	explore_will_store(s, sizeof(*s));
 	*s = (struct host_sleeper){.event_fd = -1, .signal_fd = -1};
 }
 
@@ -123,6 +129,7 @@ void host_sleeper_kick(struct host_sleeper *s)
 	SIM_CALL();
 	/* One step: who looked before it and is about to sleep finds the word changed. */
 	explore_wake(&s->sleeping, ~0u);
+	explore_will_store(&s->sleeping, sizeof(s->sleeping));
 	s->sleeping.v++;
 }
 

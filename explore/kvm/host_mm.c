@@ -298,6 +298,7 @@ static void describe(const struct sim_page *p, struct host_vma *out)
 		first--;
 	while (last + 1 < sim_mm.page + SIM_PAGES && same_mapping(last, last + 1))
 		last++;
+	explore_will_store(out, sizeof(*out));
 	*out = (struct host_vma){.start = sim_address(first),
 				 .end = sim_address(last) + SIM_PAGE,
 				 .r = p->vma.flags & SIM_R,

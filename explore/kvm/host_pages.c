@@ -47,6 +47,18 @@ void sim_mm_begin(void)
 	explore_name(&sim_mm.space, "address space");
 }
 
+void sim_mm_keep(sim_keep_fn *keep)
+{
+	for (unsigned z = 0; z < SIM_ZONES; z++)
+		if (sim_mm.used[z] > SIM_FIRST)
+			keep(&sim_mm.page[z * SIM_ZONE_PAGES],
+			     sim_mm.used[z] * sizeof(sim_mm.page[0]));
+	keep(traces.trace, traces.nr * sizeof(traces.trace[0]));
+	/* What says how much is in use comes last: it may be cleared. */
+	keep(&traces.nr, sizeof(traces.nr));
+	keep(&sim_mm.space, offsetof(struct sim_mm, page));
+}
+
 struct sim_page *sim_page(u64 addr)
 {
 	u64 i = (addr - SIM_BASE) / SIM_PAGE;

@@ -177,4 +177,13 @@ void sim_log_begin(void);
 /* Before each execution. */
 void sim_begin(void);
 
+/* What an execution has changed of it: for checkpoints. Stores to memory of the library are announced (explore_will_store). */
+typedef void sim_keep_fn(void *start, size_t size);
+void sim_calls_keep(sim_keep_fn *keep);
+void sim_memory_keep(sim_keep_fn *keep);
+void sim_mm_keep(sim_keep_fn *keep);
+void sim_fd_keep(sim_keep_fn *keep);
+void sim_signals_keep(sim_keep_fn *keep);
+void sim_log_keep(sim_keep_fn *keep);
+
 #endif

@@ -53,6 +53,18 @@ static void begin(void)
 	name_process();
 }
 
+/* Beside what is registered. All that is not in use is 0. */
+static void kept(void (*keep)(void *start, size_t size))
+{
+	sim_calls_keep(keep);
+	sim_memory_keep(keep);
+	sim_mm_keep(keep);
+	sim_fd_keep(keep);
+	sim_signals_keep(keep);
+	sim_log_keep(keep);
+	backend_keep(keep);
+}
+
 /* What the library keeps for the life of a process: its table of descriptors, which must be empty, and the empty file. */
 static void end(void)
 {
@@ -66,6 +78,7 @@ static void end(void)
 		if (!p->fd_page[i].v)
 			continue;
 		host_free(p->fd_page[i].v, FD_PAGE_SIZE * sizeof(struct aptr));
+		explore_will_store(&p->fd_page[i], sizeof(p->fd_page[i]));
 		p->fd_page[i].v = NULL;
 	}
 	left = sim_fd_left(&fd);
@@ -91,6 +104,7 @@ int main(int argc, char **argv)
 		.nr_fixed = 1,
 		.guard = explored_guards,
 		.nr_guards = nr_explored_guards,
+		.kept = kept,
 		.begin = begin,
 		.mutant = kvm_mutant,
 		.end = end,

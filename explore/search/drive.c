@@ -142,7 +142,7 @@ enum walk_end drive_walk(struct drive *d, struct tree *t, uint64_t runs, uint64_
 		if ((runs && d->r->runs >= last) || (events && d->r->events >= last_event) ||
 		    (until > 0 && drive_seconds(d) >= until))
 			return WALK_PAUSED;
-		tree_begin(t);
+		tree_begin(t, d->sc);
 		x = engine_run(d->sc, &t->strategy, &d->o->limits, false);
 		if (t->diverged) {
 			break_off(d,
@@ -176,6 +176,7 @@ static bool wander_run(struct drive *d, struct wander *w)
 	struct schedule s;
 
 	w->strategy.wants_order = d->o->count_classes;
+	wander_resume(w, d->sc);
 	x = engine_run(d->sc, &w->strategy, &d->o->limits, false);
 	if (!account(d, x, d->o->count_classes))
 		return !d->over;

@@ -18,12 +18,11 @@
 #define PCT_DEPTH	   4
 #define EASY_BOUNDS	   3 /* 0, 1, 2 come before the rest of DPOR */
 #define SAMPLING_ROUND	   1
-#define BOUNDS_ROUND	   2   /* at the earliest: many scenarios are proved by DPOR before */
-#define SHARE_IN_REACH	   0.2 /* DPOR goes on alone if it has done that much of its tree by then, */
-#define PATIENCE	   8   /* up to that round */
+#define BOUNDS_ROUND	   2	  /* at the earliest: many scenarios are proved by DPOR before */
+#define RUNS_IN_REACH	   150000 /* DPOR goes on alone while it looks as if it were done with so many */
 #define PIECES		   128
 #define FIRST_RUNS	   1024
-#define ROUND_RUNS	   16384 /* of all items of trees together, about; grows with the rounds */
+#define ROUND_RUNS	   65536 /* of all items of trees together, about; grows with the rounds */
 #define LEAST_RUNS	   32
 #define MOST_RUNS	   4096
 
@@ -126,6 +125,12 @@ static void add_first(struct plan *p)
 	}
 }
 
+/* The share is an estimate, and a bold one early on; as it is 1 at most, this ends. */
+static bool proof_in_reach(const struct plan *p)
+{
+	return p->tree[0].account.runs < RUNS_IN_REACH * plan_share(p, 0);
+}
+
 /*
  * DPOR alone is not enough: what else the portfolio has. Bounds come when DPOR is far from its end, one when the one before is
  * exhausted.
@@ -142,8 +147,7 @@ void plan_add_more(struct plan *p)
 		for (unsigned depth = 0; depth <= PCT_DEPTH; depth++)
 			add_random(p, depth, RANDOM_FIRST, runs);
 	}
-	if (p->nr_trees == 1 && p->round >= BOUNDS_ROUND &&
-	    (plan_share(p, 0) < SHARE_IN_REACH || p->round >= PATIENCE))
+	if (p->nr_trees == 1 && p->round >= BOUNDS_ROUND && !proof_in_reach(p))
 		add_tree(p, TREE_PREEMPTIONS, 0);
 	else if (p->nr_trees > 1 && last->state == TREE_EXHAUSTED && !last->account.limit_hit)
 		add_tree(p, TREE_PREEMPTIONS, last->bound + 1);

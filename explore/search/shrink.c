@@ -86,7 +86,7 @@ static bool search_bound(struct shrink *s, unsigned bound)
 	while (!shows && !t.exhausted && !shrink_broke(s)) {
 		const struct execution *x;
 
-		tree_begin(&t);
+		tree_begin(&t, s->sc);
 		x = engine_run(s->sc, &t.strategy, s->limits, false);
 		if (t.diverged)
 			break;

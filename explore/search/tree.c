@@ -20,6 +20,8 @@
 #include "search/memory.h"
 
 #define BIT(f) (1u << (f))
+/* Between two checkpoints: about as many as one costs. */
+#define STEPS_BETWEEN 4
 
 static bool has(uint32_t set, int f)
 {
@@ -167,6 +169,40 @@ static void note_step(struct tree *t, uint32_t step, uint32_t node)
 	t->at_step[step] = node;
 }
 
+/* Branches of n that are to be tried after the one taken, as far as is known. */
+static bool is_fork(const struct tree *t, const struct node *n)
+{
+	uint32_t tried = n->done | BIT(n->taken);
+
+	/* Of these, races will tell. */
+	if (t->kind == TREE_DPOR)
+		return n->enabled & ~n->sleep & ~tried;
+	return n->todo & ~n->sleep & ~tried;
+}
+
+/* Whether it is worth its price to be able to go back to node n, the one at pos. */
+static bool wants_checkpoint(const struct tree *t, const struct node *n, const struct point *p)
+{
+	const struct tree_checkpoint *last =
+		t->nr_checkpoints ? &t->checkpoint[t->nr_checkpoints - 1] : NULL;
+
+	if (!last)
+		return !p->step;
+	return t->pos + 1 >= t->nr && p->step - last->step >= STEPS_BETWEEN && is_fork(t, n);
+}
+
+static void note_checkpoint(struct tree *t, const struct point *p)
+{
+	/* One that the engine did not make. */
+	t->nr_checkpoints = engine_checkpoints();
+	if (t->nr_checkpoints == t->checkpoint_room)
+		t->checkpoint =
+			memory_grow(t->checkpoint, &t->checkpoint_room, sizeof(*t->checkpoint));
+	t->checkpoint[t->nr_checkpoints++] = (struct tree_checkpoint){
+		.pos = t->pos, .step = p->step, .nr_choices = t->nr_choices};
+	t->strategy.checkpoint = true;
+}
+
 static int tree_pick(struct strategy *s, const struct point *p)
 {
 	struct tree *t = (struct tree *)s;
@@ -187,6 +223,8 @@ static int tree_pick(struct strategy *s, const struct point *p)
 			return NO_FIBER;
 		}
 	}
+	if (wants_checkpoint(t, n, p))
+		note_checkpoint(t, p);
 	if (++t->pos == t->nr)
 		t->sleep = asleep_after(t, n, p);
 	return n->taken;
@@ -246,16 +284,28 @@ void tree_free(struct tree *t)
 	free(t->node);
 	free(t->at_step);
 	free(t->need);
+	free(t->checkpoint);
 	memset(t, 0, sizeof(*t));
 }
 
-void tree_begin(struct tree *t)
+void tree_begin(struct tree *t, const struct explore_scenario *sc)
 {
 	const struct node *last = t->nr ? &t->node[t->nr - 1] : NULL;
+	const struct tree_checkpoint *from;
 
 	t->pos = t->nr_choices = t->sleep = 0;
 	t->step = NO_STEP;
 	t->fresh = !last ? 0 : last->step + last->choice;
+	/* All nodes but the last are as they were. */
+	while (t->nr_checkpoints && t->checkpoint[t->nr_checkpoints - 1].pos >= t->nr)
+		t->nr_checkpoints--;
+	if (!t->nr_checkpoints || !engine_resume(sc, &t->strategy, t->nr_checkpoints - 1)) {
+		t->nr_checkpoints = 0;
+		return;
+	}
+	from = &t->checkpoint[t->nr_checkpoints - 1];
+	t->pos = from->pos;
+	t->nr_choices = from->nr_choices;
 }
 
 void tree_learn(struct tree *t, const struct execution *x)

@@ -2,7 +2,7 @@
 /*
  * The tree of decisions of a scenario, walked depth first: what is on the stack is the path to the execution at hand, and in each
  * node which of its branches were tried and which are still to be. A node is a point (which fiber goes on) or a choice (which
- * value). Nothing of an execution is kept: a path is gone again from the start.
+ * value). The next execution goes the path again from the last checkpoint on it (engine/checkpoint.c), or from the start.
  */
 #ifndef ANYKVM_EXPLORE_TREE_H
 #define ANYKVM_EXPLORE_TREE_H
@@ -61,6 +61,11 @@ struct tree {
 	uint32_t step;
 	uint32_t nr_choices, deviation; /* while the path to the root is made */
 	uint32_t sleep;
+	/* Checkpoints of the execution before that the next may go on from: where they are in the path. */
+	struct tree_checkpoint {
+		uint32_t pos, step, nr_choices;
+	} * checkpoint;
+	uint32_t nr_checkpoints, checkpoint_room;
 	bool exhausted;
 	bool limit_hit; /* an execution was cut short: kept by whoever runs them */
 	bool diverged;	/* the code did not do again what it did before */
@@ -74,8 +79,8 @@ struct tree {
 
 void tree_init(struct tree *t, enum tree_kind kind, unsigned bound, const struct tree_root *root);
 void tree_free(struct tree *t);
-/* Gets ready for the execution of the present path. */
-void tree_begin(struct tree *t);
+/* Gets ready for the execution of the present path by sc: from the last checkpoint on it that is left, or from the setup. */
+void tree_begin(struct tree *t, const struct explore_scenario *sc);
 /* After it: learns from its races. */
 void tree_learn(struct tree *t, const struct execution *x);
 /* Moves on to the next path; false: there is none left, t is exhausted. */

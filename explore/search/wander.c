@@ -55,6 +55,8 @@ static int wander_pick(struct strategy *s, const struct point *p)
 {
 	struct wander *w = (struct wander *)s;
 
+	if (!p->step && !engine_checkpoints())
+		s->checkpoint = w->after_setup = true;
 	if (w->keep && p->current != NO_FIBER && p->enabled & 1u << p->current)
 		return p->current;
 	if (!w->by_rank)
@@ -109,6 +111,12 @@ void wander_begin_pct(struct wander *w, uint64_t seed, unsigned depth, uint32_t 
 	w->nr_changes = depth > PCT_MAX_DEPTH ? PCT_MAX_DEPTH - 1 : depth ? depth - 1 : 0;
 	for (unsigned i = 0; i < w->nr_changes; i++)
 		w->change[i] = 1 + below(w, length ? length : 1);
+}
+
+void wander_resume(struct wander *w, const struct explore_scenario *sc)
+{
+	if (w->after_setup)
+		w->after_setup = engine_resume(sc, &w->strategy, 0);
 }
 
 bool wander_begin_serial(struct wander *w, unsigned nr_threads, uint32_t n, bool helpers_first)

@@ -18,12 +18,15 @@ struct wander {
 	unsigned nr_changes;
 	unsigned *choice;
 	uint32_t nr_choices, room;
+	bool after_setup; /* there was a checkpoint */
 };
 
 void wander_init(struct wander *w);
 void wander_free(struct wander *w);
 /* The execution of each is set by its number alone. */
 void wander_begin_random(struct wander *w, uint64_t seed);
+/* What was begun is to be run of sc: where it can be, from behind its setup. */
+void wander_resume(struct wander *w, const struct explore_scenario *sc);
 /* length: events of an execution, about. */
 void wander_begin_pct(struct wander *w, uint64_t seed, unsigned depth, uint32_t length);
 /* The n-th order of threads 1 to nr_threads, one after another; false if there are not so many. helpers_first: other fibers before them. */

@@ -6,7 +6,16 @@
 #include "engine/engine.h"
 
 static const struct explore_scenario *all[256];
-struct explore_suite corpus_suite = {.program = "explore-corpus", .scenario = all};
+/* All that the programs keep outside the heap (explore/kvm/gather.py). */
+extern char state_start[] __asm__("__start_explore_state"), state_end[] __asm__(
+								    "__stop_explore_state");
+
+static void kept(void (*keep)(void *start, size_t size))
+{
+	keep(state_start, state_end - state_start);
+}
+
+struct explore_suite corpus_suite = {.program = "explore-corpus", .scenario = all, .kept = kept};
 
 static void add(const struct explore_scenario *s)
 {

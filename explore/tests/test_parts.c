@@ -181,7 +181,7 @@ static bool walk(const struct explore_scenario *s, enum tree_kind kind, unsigned
 	for (; !t.exhausted && runs < MOST_RUNS; runs++) {
 		const struct execution *x;
 
-		tree_begin(&t);
+		tree_begin(&t, s);
 		x = engine_run(s, &t.strategy, &limits, false);
 		if (x->outcome == RUN_CLEAN && x->switches <= most)
 			classes_add(c, x->class_hash);

@@ -23,6 +23,11 @@ static s64 nr_vcpus(struct vm *vm)
 	return MIN(host_nr_cpus(), (u32)VCPU_MAX);
 }
 
+static s64 max_vcpus(struct vm *vm)
+{
+	return vm ? irq_max_vcpus(&vm->irq) : VCPU_MAX;
+}
+
 /* Only a VM can tell. */
 static s64 msi_devid(struct vm *vm)
 {
@@ -76,7 +81,7 @@ static const struct cap_row rows[] = {
 	{KVM_CAP_IOEVENTFD, "IOEVENTFD", 1, NULL},
 	{KVM_CAP_INTERNAL_ERROR_DATA, "INTERNAL_ERROR_DATA", 1, NULL},
 	{KVM_CAP_VCPU_EVENTS, "VCPU_EVENTS", 1, NULL},
-	{KVM_CAP_MAX_VCPUS, "MAX_VCPUS", VCPU_MAX, NULL},
+	{KVM_CAP_MAX_VCPUS, "MAX_VCPUS", 0, max_vcpus},
 	{KVM_CAP_ONE_REG, "ONE_REG", 1, NULL},
 	{KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI", 1, NULL},
 	{KVM_CAP_READONLY_MEM, "READONLY_MEM", 1, NULL},
@@ -91,7 +96,7 @@ static const struct cap_row rows[] = {
 	{KVM_CAP_GUEST_DEBUG_HW_BPS, "GUEST_DEBUG_HW_BPS", NR_BRPS, NULL},
 	{KVM_CAP_GUEST_DEBUG_HW_WPS, "GUEST_DEBUG_HW_WPS", NR_WRPS, NULL},
 	{KVM_CAP_IOEVENTFD_ANY_LENGTH, "IOEVENTFD_ANY_LENGTH", 1, NULL},
-	{KVM_CAP_ARM_PMU_V3, "ARM_PMU_V3", 0, NULL},
+	{KVM_CAP_ARM_PMU_V3, "ARM_PMU_V3", 1, NULL},
 	{KVM_CAP_VCPU_ATTRIBUTES, "VCPU_ATTRIBUTES", 1, NULL},
 	{KVM_CAP_MAX_VCPU_ID, "MAX_VCPU_ID", VCPU_MAX, NULL},
 	{KVM_CAP_MSI_DEVID, "MSI_DEVID", 0, msi_devid},

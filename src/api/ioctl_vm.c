@@ -39,7 +39,8 @@ static s64 create_device(struct api_call *c)
 	struct api_file what = {.kind = API_DEVICE, .vm = c->vm};
 	int fd, r;
 
-	if (cd->type != KVM_DEV_TYPE_ARM_VGIC_V3 && cd->type != KVM_DEV_TYPE_ARM_VGIC_ITS)
+	if (cd->type != KVM_DEV_TYPE_ARM_VGIC_V2 && cd->type != KVM_DEV_TYPE_ARM_VGIC_V3 &&
+	    cd->type != KVM_DEV_TYPE_ARM_VGIC_ITS)
 		return -ENODEV;
 	if (cd->flags & KVM_CREATE_DEVICE_TEST)
 		return 0;
@@ -150,10 +151,15 @@ static s64 reset_dirty_rings(struct api_call *c)
 
 /* --- interrupts and I/O -------------------------------------------------------------------------------------------------- */
 
-/* Only a GICv2 is made this way, and there is none. */
+/* A GICv2, without a descriptor. */
 static s64 create_irqchip(struct api_call *c)
 {
-	return -ENODEV;
+	s64 r;
+
+	mutex_lock(&c->vm->lock);
+	r = irq_gic_create(&c->vm->irq, KVM_DEV_TYPE_ARM_VGIC_V2);
+	mutex_unlock(&c->vm->lock);
+	return r;
 }
 
 static s64 irq_line_request(struct api_call *c)
@@ -215,10 +221,12 @@ static s64 unregister_coalesced(struct api_call *c)
 	return coalesced_unregister(&c->vm->coalesced, z->addr, z->size, z->pio);
 }
 
-/* The legacy setter of the frames of a GICv2, and there is none. */
+/* The frames of a GICv2. */
 static s64 set_device_addr(struct api_call *c)
 {
-	return -ENODEV;
+	const struct kvm_arm_device_addr *a = c->buf;
+
+	return irq_set_legacy_addr(&c->vm->irq, a->id, a->addr);
 }
 
 static s64 set_counter_offset(struct api_call *c)

@@ -54,9 +54,11 @@ static bool tick(struct vcpu *v, struct interp *c)
 }
 
 /*
- * Runs in page from v->arch.pc until control leaves it or the page has to be looked up again. True: stop.
+ * Runs in page from v->arch.pc until control leaves it or the page has to be looked up again. True: stop. counting (a
+ * constant): v->block is kept.
  */
-static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
+static ALWAYS_INLINE bool run_slots(struct vcpu *v, struct interp *c, struct code_page *page,
+				    bool counting)
 {
 	u64 pc = v->arch.pc, first = pc, base = pc & ~0xfffull;
 	const struct code_slot *s = &page->slot[pc >> 2 & (CODE_SLOTS - 1)];
@@ -71,6 +73,8 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 			continue;
 		}
 		v->stats.instructions += (pc - first) / 4 + 1;
+		if (counting)
+			v->block = v->arch.pc;
 		if (unlikely(r == OP_STOP))
 			return true;
 		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
@@ -84,6 +88,24 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 	}
 }
 
+static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
+{
+	return run_slots(v, c, page, false);
+}
+
+static NOINLINE bool run_page_counting(struct vcpu *v, struct interp *c, struct code_page *page)
+{
+	return run_slots(v, c, page, true);
+}
+
+/* Before the instruction at pc, which is executed alone. */
+static void count_one(struct vcpu *v)
+{
+	v->stats.instructions++;
+	v->block = v->arch.pc + 4;
+	v->in_block = true;
+}
+
 /* As run_page, for a page with breakpoints. */
 static NOINLINE bool run_page_checked(struct vcpu *v, struct interp *c, struct code_page *page)
 {
@@ -93,17 +115,21 @@ static NOINLINE bool run_page_checked(struct vcpu *v, struct interp *c, struct c
 	do {
 		const struct code_slot *s = &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)];
 
-		v->stats.instructions++;
+		count_one(v);
 		r = vcpu_breakpoint(v);
 		if (r == OP_NEXT)
 			r = code_handler(s)(v, s->insn);
 		if (r == OP_STOP)
 			return true;
-		if (r == OP_NEXT)
+		if (r == OP_NEXT) {
 			v->arch.pc += 4;
-		else if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
+			continue;
+		}
+		v->block = v->arch.pc;
+		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
 			return true;
 	} while (!((v->arch.pc ^ base) & ~0xffcull) && c->generation == v->vtlb.generation);
+	v->block = v->arch.pc;
 	return vcpu_poll(v);
 }
 
@@ -115,7 +141,13 @@ static void run_until_stop(struct vcpu *v)
 	if (vcpu_poll(v))
 		return;
 	for (;;) {
+		v->block = v->arch.pc;
+		v->in_block = v->counting;
+		/* Counters that were switched on start here. */
+		if (unlikely(v->counting))
+			v->irq_ops->count(v, false);
 		if (unlikely(v->arch.pc & 3)) {
+			v->stats.instructions++;
 			if (vcpu_pc_alignment(v) == OP_STOP || vcpu_poll(v))
 				return;
 			continue;
@@ -132,7 +164,8 @@ static void run_until_stop(struct vcpu *v)
 		if (unlikely(v->debug.here) && vcpu_breakpoints_in_page(v, v->arch.pc)) {
 			if (run_page_checked(v, c, page))
 				return;
-		} else if (run_page(v, c, page)) {
+		} else if (unlikely(v->in_block) ? run_page_counting(v, c, page)
+						 : run_page(v, c, page)) {
 			return;
 		}
 	}
@@ -144,6 +177,7 @@ static void interp_run(struct vcpu *v)
 	u64 host = fp_host_begin();
 
 	run_until_stop(v);
+	v->in_block = false;
 	fp_host_end(host);
 }
 
@@ -159,7 +193,7 @@ static void step(struct vcpu *v)
 	const struct code_slot *s;
 	struct code_page *page;
 
-	v->stats.instructions++;
+	count_one(v);
 	if (unlikely(v->arch.pc & 3)) {
 		vcpu_pc_alignment(v);
 		return;
@@ -180,6 +214,7 @@ static void interp_step(struct vcpu *v)
 	u64 host = fp_host_begin();
 
 	step(v);
+	v->in_block = false;
 	fp_host_end(host);
 }
 

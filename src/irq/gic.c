@@ -133,7 +133,9 @@ void gic_cpu_update(struct irq_cpu *cpu)
 	cpu->signalled = s.best && s.best->priority < gic_cpu_pmr(cpu) &&
 			 gic_cpu_group_priority(cpu, s.best->priority, s.best->group1) <
 				 gic_cpu_running_priority(cpu);
-	pin_bit = !cpu->signalled ? 0 : s.best->group1 ? 1u << PIN_IRQ : 1u << PIN_FIQ;
+	pin_bit = !cpu->signalled		  ? 0
+		  : cpu->fiqen && !s.best->group1 ? 1u << PIN_FIQ
+						  : 1u << PIN_IRQ;
 	if (pin_bit != cpu->pin_bits) {
 		u32 changed = pin_bit ^ cpu->pin_bits;
 
@@ -243,7 +245,8 @@ void gic_cpu_setup_private(struct irq_cpu *cpu)
 			.intid = (u16)i,
 			.enabled = i < GIC_NR_SGI,
 			.edge = i < GIC_NR_SGI,
-			.group1 = true,
+			.group1 = !gic_is_v2(cpu->vi),
+			.targets = (u8)(1u << (cpu->v->index & 7)),
 		};
 		aptr_store_relaxed(&cpu->priv[i].home, cpu);
 	}
@@ -253,7 +256,8 @@ void gic_cpu_setup_private(struct irq_cpu *cpu)
 void gic_cpu_reset_interface(struct irq_cpu *cpu)
 {
 	cpu->pmr = cpu->bpr0 = cpu->bpr1 = 0;
-	cpu->cbpr = cpu->eoimode = cpu->grpen0 = cpu->grpen1 = false;
+	cpu->cbpr = cpu->eoimode = cpu->grpen0 = cpu->grpen1 = cpu->ackctl = false;
+	cpu->fiqen = !gic_is_v2(cpu->vi);
 	cpu->user_pri_bits = GIC_PRI_BITS;
 	cpu->user_id_bits = GIC_ID_BITS;
 	a64_store_relaxed(&cpu->pendbaser,
@@ -280,7 +284,7 @@ int gic_init(struct vm_irq *vi, struct irq_routing **old)
 		struct gic_irq *irq = &vi->spi[i];
 
 		irq->intid = (u16)(i + GIC_NR_PRIVATE);
-		irq->group1 = true;
+		irq->group1 = !gic_is_v2(vi);
 		irq->edge = true;
 		irq->target = cpu0;
 		aptr_store_relaxed(&irq->home, cpu0 ? cpu0 : vi->nobody);

@@ -31,6 +31,7 @@
 #define ANYKVM_IRQ_GIC_H
 
 #include "base/list.h"
+#include "irq/pmu.h"
 #include "sync/atomic.h"
 #include "sync/mutex.h"
 #include "sync/srcu.h"
@@ -72,6 +73,8 @@ struct gic_irq {
 	bool active;
 	bool group1;
 	bool edge;
+	u8 targets;	   /* GICv2: ITARGETSR */
+	u8 source;	   /* GICv2, SGIs: the vCPUs whose are pending */
 	const void *owner; /* a timer drives the line: others may not */
 };
 
@@ -137,6 +140,9 @@ struct irq_cpu {
 	u8 bpr1 WRITES_GUARDED_BY(lock);
 	bool cbpr WRITES_GUARDED_BY(lock);
 	bool eoimode WRITES_GUARDED_BY(lock);
+	bool fiqen
+		WRITES_GUARDED_BY(lock); /* group 0 is signalled as FIQ; always, but on a GICv2 */
+	bool ackctl WRITES_GUARDED_BY(lock); /* GICv2: GICC_IAR acknowledges group 1 too */
 	bool grpen0 WRITES_GUARDED_BY(lock);
 	bool grpen1 WRITES_GUARDED_BY(lock);
 	u32 ap0r WRITES_GUARDED_BY(lock);
@@ -149,6 +155,7 @@ struct irq_cpu {
 	struct gic_irq priv[GIC_NR_PRIVATE] WRITES_GUARDED_BY(lock);
 	/* --- v->mutex --- */
 	struct irq_timer timer[NR_TIMERS];
+	struct irq_pmu pmu;
 	/* --- vi->config --- */
 	struct redist_region *region;
 	u32 region_index;
@@ -169,23 +176,27 @@ struct irq_routing; /* route.c */
 
 struct vm_irq {
 	struct vcpu_group *group;
-	struct a32 in_library;	/* a GICv3 was created */
+	struct a32 in_library;	/* a controller was created */
+	bool v2;		/* it is a GICv2; constant once in_library */
 	struct a32 initialized; /* CTRL_INIT done: spi[] is there */
 	struct a32 ready;	/* first KVM_RUN: the distributor answers */
 	/* --- config (RANK_CONFIG) --- */
 	struct mutex config;
 	struct a64 dist_base;
+	struct a64 cpuif_base; /* GICv2 */
 	struct list regions WRITES_GUARDED_BY(config);
 	u32 nr_spi WRITES_GUARDED_BY(config); /* constant once initialized */
 	u32 mi_intid WRITES_GUARDED_BY(config);
 	u8 ppi[4] WRITES_GUARDED_BY(config); /* of the four timers, by attribute number */
 	bool ppi_fixed WRITES_GUARDED_BY(config);
+	struct vm_pmu pmu WRITES_GUARDED_BY(config);
 	/* --- dist_lock (RANK_VGIC_DIST) --- */
 	struct mutex dist_lock;
 	struct a32 enabled; /* GICD_CTLR.EnableGrp1; read without lock under the CPUs' locks, which
 			       a change takes in turn */
 	u32 revision WRITES_GUARDED_BY(dist_lock);
-	struct a64 propbaser; /* written under dist_lock */
+	bool v2_groups_writable; /* vcpu->mutex of all */
+	struct a64 propbaser;	 /* written under dist_lock */
 	/* --- its_lock (RANK_ITS): LPIs and all ITSs of the VM --- */
 	struct mutex its_lock;
 	/* the first of a list that only grows (its.h) */
@@ -211,6 +222,14 @@ struct vm_irq {
 	struct list resamplers GUARDED_BY(resample_lock);
 	struct a32 nr_resamplers;
 };
+
+#define GIC_V2_DIST_SIZE  0x1000ull
+#define GIC_V2_CPUIF_SIZE 0x2000ull
+#define GIC_V2_MAX_CPUS	  8
+static inline bool gic_is_v2(const struct vm_irq *vi)
+{
+	return a32_load_acquire(&vi->in_library) && vi->v2;
+}
 
 static inline struct irq_cpu *irq_cpu_of(const struct vcpu *v)
 {
@@ -271,6 +290,20 @@ extern const u32 gic_nr_sysreg_rows;
 int gic_cpuif_get(struct irq_cpu *cpu, u16 op, u64 *value);
 int gic_cpuif_set(struct irq_cpu *cpu, u16 op, u64 value);
 bool gic_cpuif_has(u16 op);
+
+/* What the memory mapped interface of a GICv2 does too. groups: bit 0 group 0, bit 1 group 1. */
+u32 gic_cpu_acknowledge(struct irq_cpu *cpu, u32 groups);
+void gic_cpu_end(struct irq_cpu *cpu, u32 intid, u32 groups);
+void gic_cpu_deactivate(struct irq_cpu *cpu, u32 intid);
+
+/* --- gic_v2.c --- */
+/* 0, or -EOPNOTSUPP: not in a frame. */
+int gic_v2_mmio_read(struct irq_cpu *cpu, u64 ipa, unsigned size, u64 *value);
+int gic_v2_mmio_write(struct irq_cpu *cpu, u64 ipa, unsigned size, u64 value);
+/* Of the vCPU whose registers these are; group is DIST_REGS or CPU_REGS. As gic_user_read and so on. */
+int gic_v2_user_read(struct irq_cpu *cpu, u32 group, u32 offset, u32 *value);
+int gic_v2_user_write(struct irq_cpu *cpu, u32 group, u32 offset, u32 value);
+bool gic_v2_user_has(struct irq_cpu *cpu, u32 group, u32 offset);
 
 /* --- gic_mmio.c --- */
 enum gic_frame { GIC_FRAME_DIST, GIC_FRAME_REDIST };
@@ -341,7 +374,8 @@ void gic_redist_withdraw(struct vm_irq *vi, struct irq_cpu *cpu);
 int gic_check_range(const struct vm_irq *vi, u64 present, u64 addr, u64 align, u64 size);
 bool gic_check_bases(struct vm_irq *vi);
 struct redist_region *gic_region_find(struct vm_irq *vi, u32 index);
-int gic_map(struct vm_irq *vi);
+/* *old: as gic_init, which a GICv2 may still need. */
+int gic_map(struct vm_irq *vi, struct irq_routing **old);
 
 /* --- timer.c --- */
 extern const struct sysreg_row timer_sysreg_rows[];

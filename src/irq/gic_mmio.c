@@ -12,45 +12,9 @@
 #include <errno.h>
 
 #include "base/bug.h"
+#include "irq/gic_frame.h"
 #include "irq/irq.h"
 #include "irq/its.h"
-
-enum reg_kind {
-	REG_RAZ,
-	REG_RAO,
-	REG_CTLR, /* GICD_CTLR, TYPER, IIDR, TYPER2 */
-	REG_GROUP,
-	REG_SENABLE,
-	REG_CENABLE,
-	REG_SPENDING,
-	REG_CPENDING,
-	REG_SACTIVE,
-	REG_CACTIVE,
-	REG_PRIORITY,
-	REG_CONFIG,
-	REG_ROUTER,
-	REG_PIDR,
-	REG_R_CTLR,
-	REG_R_IIDR,
-	REG_R_TYPER,
-	REG_R_PROPBASER,
-	REG_R_PENDBASER,
-	REG_R_INVLPIR,
-	REG_R_INVALLR,
-};
-
-/* Widths allowed: the numbers of bytes are distinct bits. */
-#define W8  1
-#define W32 4
-#define W64 8
-
-struct reg {
-	u32 start, end; /* [start, end) */
-	u8 kind;
-	u8 widths;
-	u8 bits;  /* per interrupt, 0: not such a register */
-	u8 first; /* INTID at start */
-};
 
 #define PER_IRQ(off, k, w, n)                                                               \
 	{(off), (off) + (n)*GIC_NR_PRIVATE / 8, REG_RAZ, (w), (n), 0},                      \
@@ -106,140 +70,10 @@ static const struct reg redist_regs[] = {
 	{SGI_FRAME + 0x0e00, SGI_FRAME + 0x0e04, REG_RAZ, W32, 0, 0}, /* NSACR */
 };
 
-/* One access, decoded. */
-struct access {
-	struct vm_irq *vi;
-	struct irq_cpu *cpu; /* of the redistributor; of the accessing (or first) vCPU for the
-				distributor */
-	const struct reg *reg;
-	u32 offset;
-	unsigned size;
-	bool user;
-	u32 first; /* first interrupt, registers with bits != 0 */
-	u32 nr;	   /* interrupts covered */
-};
-
 static bool access_decode(struct access *a, enum gic_frame frame)
 {
-	const struct reg *regs = frame == GIC_FRAME_DIST ? dist_regs : redist_regs;
-	u32 nr = frame == GIC_FRAME_DIST ? ARRAY_SIZE(dist_regs) : ARRAY_SIZE(redist_regs);
-	const struct reg *r = NULL;
-
-	for (u32 i = 0; i < nr && !r; i++)
-		if (a->offset >= regs[i].start && a->offset < regs[i].end)
-			r = &regs[i];
-	if (!r || !(r->widths & a->size) || !IS_ALIGNED(a->offset, a->size))
-		return false;
-	a->reg = r;
-	if (r->bits) {
-		a->first = r->first + (a->offset - r->start) * 8 / r->bits;
-		a->nr = MAX(a->size * 8 / r->bits, 1u);
-		if (a->first >= a->vi->nr_spi + GIC_NR_PRIVATE)
-			return false;
-	}
-	return true;
-}
-
-/* --- registers with a field per interrupt --- */
-
-static u64 irq_field_read(const struct gic_irq *irq, enum reg_kind kind, bool user)
-{
-	switch (kind) {
-	case REG_GROUP:
-		return irq->group1;
-	case REG_SENABLE:
-	case REG_CENABLE:
-		return irq->enabled;
-	case REG_SPENDING:
-		return user ? irq->pending_latch : gic_irq_is_pending(irq);
-	case REG_CPENDING:
-		return user ? 0 : gic_irq_is_pending(irq);
-	case REG_SACTIVE:
-	case REG_CACTIVE:
-		return irq->active;
-	case REG_PRIORITY:
-		return irq->priority;
-	case REG_CONFIG:
-		return irq->edge ? 2 : 0;
-	default:
-		return 0;
-	}
-}
-
-/* Returns whether anything may have changed. */
-static bool irq_field_write(struct gic_irq *irq, enum reg_kind kind, bool user, u64 field)
-{
-	switch (kind) {
-	case REG_GROUP:
-		irq->group1 = field;
-		return true;
-	case REG_SENABLE:
-	case REG_CENABLE:
-		if (field)
-			irq->enabled = kind == REG_SENABLE;
-		return field;
-	case REG_SPENDING:
-		if (user)
-			irq->pending_latch = field;
-		else if (field)
-			irq->pending_latch = true;
-		return user || field;
-	case REG_CPENDING:
-		if (user || !field)
-			return false;
-		irq->pending_latch = false;
-		return true;
-	case REG_SACTIVE:
-	case REG_CACTIVE:
-		if (field)
-			irq->active = kind == REG_SACTIVE;
-		return field;
-	case REG_PRIORITY:
-		irq->priority = field & GIC_PRI_MASK;
-		return true;
-	case REG_CONFIG:
-		if (irq->intid < GIC_NR_PRIVATE) /* fixed: SGIs edge, PPIs level */
-			return false;
-		irq->edge = field & 2;
-		return true;
-	default:
-		return false;
-	}
-}
-
-static u64 irqs_read(const struct access *a)
-{
-	u64 value = 0;
-
-	for (u32 i = 0; i < a->nr; i++) {
-		struct gic_irq *irq = gic_irq_get(a->cpu, a->first + i);
-		struct irq_cpu *home;
-
-		if (!irq)
-			break;
-		home = gic_irq_lock(irq);
-		value |= irq_field_read(irq, a->reg->kind, a->user) << (i * a->reg->bits);
-		gic_irq_unlock_unchanged(home);
-	}
-	return value;
-}
-
-static void irqs_write(const struct access *a, u64 value)
-{
-	u64 mask = ~0ull >> (64 - a->reg->bits);
-
-	for (u32 i = 0; i < a->nr; i++) {
-		struct gic_irq *irq = gic_irq_get(a->cpu, a->first + i);
-		struct irq_cpu *home;
-
-		if (!irq)
-			break;
-		home = gic_irq_lock(irq);
-		if (irq_field_write(irq, a->reg->kind, a->user, value >> (i * a->reg->bits) & mask))
-			gic_irq_unlock(irq, home);
-		else
-			gic_irq_unlock_unchanged(home);
-	}
+	return frame == GIC_FRAME_DIST ? gic_access_decode(a, dist_regs, ARRAY_SIZE(dist_regs))
+				       : gic_access_decode(a, redist_regs, ARRAY_SIZE(redist_regs));
 }
 
 /* --- IROUTER: Aff2..Aff0 in the low word; no Aff3, no 1-of-N --- */
@@ -280,13 +114,10 @@ static void router_write(const struct access *a, u64 value)
 #define GICD_CTLR_ARE	 BIT(4)
 #define GICD_CTLR_DS	 BIT(6)
 #define GICD_TYPER_LPIS	 BIT(17)
-#define GICD_IIDR_BASE	 (0x4bu << 24 | 0x43b) /* product 'K', implementer Arm */
-#define GICD_IIDR_REV	 (0xfu << 12)
 
 static u32 ctlr_block_read(const struct access *a)
 {
 	struct vm_irq *vi = a->vi;
-	u32 value = 0;
 
 	switch (a->offset) {
 	case 0x0:
@@ -296,10 +127,7 @@ static u32 ctlr_block_read(const struct access *a)
 		return ((vi->nr_spi + GIC_NR_PRIVATE) / 32 - 1) |
 		       (its_exists(vi) ? GICD_TYPER_LPIS | (GIC_LPI_ID_BITS - 1) << 19 : 9u << 19);
 	case 0x8:
-		mutex_lock(&vi->dist_lock);
-		value = GICD_IIDR_BASE | vi->revision << 12;
-		mutex_unlock(&vi->dist_lock);
-		return value;
+		return gic_iidr(vi);
 	default: /* TYPER2 */
 		return 0;
 	}
@@ -308,28 +136,15 @@ static u32 ctlr_block_read(const struct access *a)
 static int ctlr_block_write(const struct access *a, u32 value)
 {
 	struct vm_irq *vi = a->vi;
-	u32 rev;
 
 	if (a->offset == 0x0) {
-		u32 on = !!(value & GICD_CTLR_ENABLE);
-
-		mutex_lock(&vi->dist_lock);
-		if (a32_xchg(&vi->enabled, on) != on)
-			gic_update_all(vi);
-		mutex_unlock(&vi->dist_lock);
+		gic_dist_enable(vi, value & GICD_CTLR_ENABLE);
 		return 0;
 	}
 	if (!a->user)
 		return 0;
-	if (a->offset == 0x8) {
-		rev = (value & GICD_IIDR_REV) >> 12;
-		if ((value ^ GICD_IIDR_BASE) & ~GICD_IIDR_REV || (rev != 2 && rev != 3))
-			return -EINVAL;
-		mutex_lock(&vi->dist_lock);
-		vi->revision = rev;
-		mutex_unlock(&vi->dist_lock);
-		return 0;
-	}
+	if (a->offset == 0x8)
+		return gic_iidr_restore(vi, value);
 	if (a->offset == 0xc && value) /* TYPER2: nothing in it can be had */
 		return a32_load_acquire(&vi->initialized) ? -EBUSY : -EINVAL;
 	return 0;
@@ -428,7 +243,7 @@ static u64 access_read(const struct access *a)
 	case REG_R_PENDBASER:
 		return gic_half_get(baser_read(a), a->offset, a->size);
 	default:
-		return irqs_read(a);
+		return gic_irqs_read(a);
 	}
 }
 
@@ -462,7 +277,7 @@ static int access_write(const struct access *a, u64 value)
 		baser_write(a, value);
 		return 0;
 	default:
-		irqs_write(a, value);
+		gic_irqs_write(a, value);
 		return 0;
 	}
 }
@@ -502,6 +317,8 @@ int irq_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64
 	struct access a = {.vi = vi, .size = size};
 	enum gic_frame frame;
 
+	if (gic_is_v2(vi))
+		return gic_v2_mmio_read(irq_cpu_of(v), ipa, size, value);
 	if (!frame_find(vi, v, ipa, &a, &frame))
 		return its_mmio_read(vi, ipa, size, value);
 	*value = access_decode(&a, frame) ? access_read(&a) : 0;
@@ -513,6 +330,8 @@ int irq_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u6
 	struct access a = {.vi = vi, .size = size};
 	enum gic_frame frame;
 
+	if (gic_is_v2(vi))
+		return gic_v2_mmio_write(irq_cpu_of(v), ipa, size, value);
 	if (!frame_find(vi, v, ipa, &a, &frame))
 		return its_mmio_write(vi, v, ipa, size, value);
 	if (access_decode(&a, frame))

@@ -26,6 +26,8 @@ int irq_vm_init(struct vm_irq *vi, struct vcpu_group *g);
 void irq_vm_stop(struct vm_irq *vi);
 void irq_vm_fini(struct vm_irq *vi);
 
+/* KVM_CAP_MAX_VCPUS: fewer with a GICv2. */
+u32 irq_max_vcpus(const struct vm_irq *vi);
 /* -EBUSY once the interrupt controller is initialised (KVM_CREATE_VCPU). */
 int irq_vcpu_precreate(struct vm_irq *vi);
 /*
@@ -49,11 +51,11 @@ void irq_vcpu_fini(struct vcpu *v);
  */
 int irq_vcpu_first_run(struct vcpu *v);
 
-/* --- the controller (KVM_CREATE_DEVICE type 7 and its attributes) --- */
+/* --- the controller (KVM_CREATE_DEVICE type 5 or 7 and its attributes) --- */
 
 /*
- * Caller holds vm->lock and no vcpu->mutex. -EEXIST, -EBUSY (a vCPU runs or has run). Types other
- * than GICv3 are not offered: -ENODEV.
+ * Caller holds vm->lock and no vcpu->mutex. -EEXIST, -EBUSY (a vCPU runs or has run), -E2BIG (more vCPUs than a GICv2 has).
+ * Types other than GICv2 and GICv3 are not offered: -ENODEV.
  */
 int irq_gic_create(struct vm_irq *vi, u32 type);
 /* Caller holds vm->lock; user is a user pointer. Errors: docs/interrupts.md. */
@@ -70,6 +72,9 @@ bool irq_has_its(const struct vm_irq *vi);
 int irq_its_set_attr(struct its *its, u32 group, u64 attr, void *user);
 int irq_its_get_attr(struct its *its, u32 group, u64 attr, void *user);
 int irq_its_has_attr(u32 group, u64 attr);
+
+/* KVM_ARM_SET_DEVICE_ADDR: -ENODEV (another device, no GICv2), and what the attribute answers. */
+int irq_set_legacy_addr(struct vm_irq *vi, u64 id, u64 addr);
 
 static inline bool irq_gic_exists(const struct vm_irq *vi)
 {
@@ -106,6 +111,11 @@ int irq_set_counter_offset(struct vm_irq *vi, const struct kvm_arm_counter_offse
 int irq_timer_set_attr(struct vcpu *v, u64 attr, void *user);
 int irq_timer_get_attr(struct vcpu *v, u64 attr, void *user);
 int irq_timer_has_attr(struct vcpu *v, u64 attr);
+
+/* vCPU attributes of group KVM_ARM_VCPU_PMU_V3_CTRL. */
+int irq_pmu_set_attr(struct vcpu *v, u64 attr, void *user);
+int irq_pmu_get_attr(struct vcpu *v, u64 attr, void *user);
+int irq_pmu_has_attr(struct vcpu *v, u64 attr);
 
 /* The physical counter: COUNTER_HZ from CLOCK_MONOTONIC. Virtual = physical - offset. */
 #define COUNTER_HZ 1000000000u

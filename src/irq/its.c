@@ -359,7 +359,7 @@ int its_send_msi(struct vm_irq *vi, const struct kvm_msi *msi)
 	struct its *its;
 	int r;
 
-	if (!its_exists(vi))
+	if (!its_exists(vi) || gic_is_v2(vi))
 		return -ENODEV;
 	if (!(msi->flags & KVM_MSI_VALID_DEVID))
 		return -EINVAL;

@@ -109,11 +109,9 @@ static u64 baser_read(const struct its_access *a)
 	return value;
 }
 
-static u64 queue_read(const struct its_access *a) REQUIRES(&a->its->cmd_lock)
+static u64 queue_read(const struct its *its, enum its_reg_kind kind) REQUIRES(&its->cmd_lock)
 {
-	struct its *its = a->its;
-
-	switch (a->kind) {
+	switch (kind) {
 	case REG_CTLR:
 		return (its->creadr == its->cwriter ? CTLR_QUIESCENT : 0) |
 		       (its->enabled ? CTLR_ENABLED : 0);
@@ -128,6 +126,7 @@ static u64 queue_read(const struct its_access *a) REQUIRES(&a->its->cmd_lock)
 
 static u64 access_read(const struct its_access *a)
 {
+	struct its *its = a->its;
 	u64 value;
 
 	switch (a->kind) {
@@ -140,9 +139,9 @@ static u64 access_read(const struct its_access *a)
 	case REG_BASER:
 		return baser_read(a);
 	default:
-		mutex_lock(&a->its->cmd_lock);
-		value = queue_read(a);
-		mutex_unlock(&a->its->cmd_lock);
+		mutex_lock(&its->cmd_lock);
+		value = queue_read(its, a->kind);
+		mutex_unlock(&its->cmd_lock);
 		return value;
 	}
 }
@@ -195,10 +194,9 @@ static int creadr_restore(struct its *its, u64 offset) REQUIRES(&its->cmd_lock)
 	return 0;
 }
 
-static int queue_write(const struct its_access *a, u64 value) REQUIRES(&a->its->cmd_lock)
+static int queue_write(struct its *its, const struct its_access *a, u64 value)
+	REQUIRES(&its->cmd_lock)
 {
-	struct its *its = a->its;
-
 	switch (a->kind) {
 	case REG_CTLR:
 		ctlr_write(its, value & CTLR_ENABLED);
@@ -225,6 +223,7 @@ static int queue_write(const struct its_access *a, u64 value) REQUIRES(&a->its->
 
 static int access_write(const struct its_access *a, u64 value)
 {
+	struct its *its = a->its;
 	int r;
 
 	switch (a->kind) {
@@ -237,9 +236,9 @@ static int access_write(const struct its_access *a, u64 value)
 		baser_write(a, value);
 		return 0;
 	default:
-		mutex_lock(&a->its->cmd_lock);
-		r = queue_write(a, value);
-		mutex_unlock(&a->its->cmd_lock);
+		mutex_lock(&its->cmd_lock);
+		r = queue_write(its, a, value);
+		mutex_unlock(&its->cmd_lock);
 		return r;
 	}
 }

@@ -249,10 +249,9 @@ void lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu)
 /* --- registers of the redistributor --- */
 
 /* LPIs are on: what the table says is pending, unless the guest says that it is all zeros. */
-static void lpis_turned_on(struct irq_cpu *cpu) REQUIRES(&cpu->vi->its_lock)
+static void lpis_turned_on(struct vm_irq *vi, struct irq_cpu *cpu) REQUIRES(&vi->its_lock)
 {
 	bool pending, zero = a64_load_relaxed(&cpu->pendbaser) & GICR_PENDBASER_PTZ;
-	struct vm_irq *vi = cpu->vi;
 	struct gic_lpi *lpi;
 
 	for_each_lpi(vi, lpi)
@@ -280,7 +279,7 @@ void lpi_enable(struct irq_cpu *cpu, bool on)
 	if (a32_xchg(&cpu->lpis_enabled, on) == on)
 		goto out;
 	if (on) {
-		lpis_turned_on(cpu);
+		lpis_turned_on(vi, cpu);
 		goto out;
 	}
 	for (struct its *its = aptr_load_acquire(&vi->its); its; its = its->next)

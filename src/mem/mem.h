@@ -122,10 +122,10 @@ struct vm_mem {
 	/* --- mn_lock --- */
 	struct mutex mn_lock;
 	u32 mn_active WRITES_GUARDED_BY(mn_lock); /* notifier pairs in flight */
-	struct a32 mn_wake;			  /* futex word of the swap waiter */
+	struct a32 mn_wake; /* futex word of the swap waiter; changes under mn_lock */
 	/* a new pair lets the swap go first, for a bounded time */
 	bool swap_waits GUARDED_BY(mn_lock);
-	struct a32 swap_turn; /* futex word of the pairs that do */
+	struct a32 swap_turn; /* futex word of the pairs that do; changes under mn_lock */
 	/* --- constant after init --- */
 	unsigned ipa_bits;
 	enum block_policy block_policy;
@@ -167,8 +167,9 @@ void mm_release(void);
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len);
 /* mv: of the vCPU whose thread this is, NULL if it is none's. */
 int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len);
-/* Whether a slot is there. */
+/* Whether a slot is there, and whether it may be written; its host memory is not looked at. */
 bool mem_is_visible(struct vm_mem *m, u64 gpa);
+bool mem_is_writable(struct vm_mem *m, u64 gpa);
 /* One aligned doubleword, in one piece; the caller is in m's SRCU. -EFAULT as above. */
 int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out) REQUIRES_SHARED(&m->srcu);
 /* Replaces old by new there. -EAGAIN: something else is there now, or the dirty ring of mv has no room. */

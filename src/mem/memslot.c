@@ -196,7 +196,7 @@ static void unprepare(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_
 		gmem_unbind(m, req->new);
 		if (!req->old || req->new->dirty_bitmap != req->old->dirty_bitmap)
 			memslot_bitmap_destroy(req->new);
-		memslot_free(req->new);
+		DELETE(req->new);
 	}
 }
 
@@ -245,9 +245,9 @@ static void commit(struct vm_mem *m, struct request *req) REQUIRES(&m->slots_loc
 		gmem_unbind(m, old);
 		if (!new || !new->dirty_bitmap)
 			memslot_bitmap_destroy(old);
-		memslot_free(old);
+		DELETE(old);
 	}
-	DELETE(req->invalid); /* which was never bound */
+	DELETE(req->invalid);
 }
 
 static int set_region(struct vm_mem *m, const struct mem_region *r) REQUIRES(&m->slots_lock)

@@ -99,8 +99,6 @@ static inline u64 memslot_hva_end(const struct memslot *s)
 struct memslot_sets *memslot_sets_create(void);
 /* Frees every slot too. Nobody reads any more. */
 void memslot_sets_destroy(struct memslot_sets *sets);
-/* A slot that is in no set and bound to no file, without its bitmap. */
-void memslot_free(struct memslot *s);
 
 struct memslot_set *memslot_active(const struct vm_mem *m);
 struct memslot_set *memslot_inactive(const struct vm_mem *m) REQUIRES(&m->slots_lock);

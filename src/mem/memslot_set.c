@@ -14,7 +14,8 @@ struct memslot_sets *memslot_sets_create(void)
 		return NULL;
 	for (unsigned i = 0; i < 2; i++)
 		sets->set[i].node_idx = i;
-	aptr_store_release(&sets->active, &sets->set[0]);
+	/* Whoever publishes the machine orders it. */
+	aptr_store_relaxed(&sets->active, &sets->set[0]);
 	return sets;
 }
 
@@ -26,17 +27,12 @@ void memslot_sets_destroy(struct memslot_sets *sets)
 	/* One set is enough: both hold the same slots. */
 	while ((s = memslot_first(set))) {
 		memslot_replace(set, s, NULL);
+		/* Its file would still pin the VM. */
+		BUG_ON(aptr_load_relaxed(&s->gmem.file));
 		memslot_bitmap_destroy(s);
-		memslot_free(s);
+		DELETE(s);
 	}
 	DELETE(sets);
-}
-
-void memslot_free(struct memslot *s)
-{
-	/* Bound, its node would stay in the file's tree, and the file might not outlive the VM. */
-	BUG_ON(aptr_load_relaxed(&s->gmem.file));
-	DELETE(s);
 }
 
 struct memslot_set *memslot_active(const struct vm_mem *m)
@@ -163,7 +159,7 @@ void memslot_swap(struct vm_mem *m)
 	 */
 	mutex_lock(&m->mn_lock);
 	while (m->mn_active) {
-		u32 word = a32_load(&m->mn_wake);
+		u32 word = a32_load_relaxed(&m->mn_wake);
 
 		m->swap_waits = waited = true;
 		mutex_unlock(&m->mn_lock);

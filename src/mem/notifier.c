@@ -76,7 +76,7 @@ static bool start_vm(struct vm_mem *m, u64 start, u64 end, u32 flags, bool alway
 	 * flight may depend on this one (its thread may be this one), and the swap waits for that.
 	 */
 	if (unlikely(m->swap_waits)) {
-		u32 turn = a32_load(&m->swap_turn);
+		u32 turn = a32_load_relaxed(&m->swap_turn);
 
 		mutex_unlock(&m->mn_lock);
 		wait_on_word(&m->swap_turn, turn, host_clock_ns() + SWAP_TURN_NS);

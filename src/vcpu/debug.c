@@ -145,7 +145,7 @@ void vcpu_debug_init(struct vcpu *v)
 static enum op_result debug_exception(struct vcpu *v, u32 ec, u32 iss)
 {
 	if (!v->debug.control)
-		return vcpu_raise(v, ec + (v->arch.el ? 1 : 0), iss);
+		return vcpu_raise_between(v, ec + (v->arch.el ? 1 : 0), iss);
 	v->stop.kind = STOP_DEBUG;
 	v->stop.esr = ec << 26 | (u32)ESR_IL | iss;
 	return OP_STOP;
@@ -155,6 +155,7 @@ enum op_result vcpu_brk(struct vcpu *v, u16 imm)
 {
 	if (!v->debug.control)
 		return vcpu_raise(v, EC_BRK64, imm);
+	v->not_retired++;
 	return debug_exception(v, EC_BRK64, imm);
 }
 
@@ -177,8 +178,11 @@ enum op_result vcpu_breakpoint(struct vcpu *v)
 
 	for (unsigned n = 0; n < NR_BRPS; n++)
 		if ((v->debug.breakpoints >> n & 1) &&
-		    breakpoint_matches(v->debug.regs, n, c, v->arch.pc))
-			return debug_exception(v, EC_BREAKPOINT_LOW, ISS_DEBUG);
+		    breakpoint_matches(v->debug.regs, n, c, v->arch.pc)) {
+			debug_exception(v, EC_BREAKPOINT_LOW, ISS_DEBUG);
+			v->not_retired++;
+			return v->stop.kind == STOP_NONE ? OP_BRANCH : OP_STOP;
+		}
 	return OP_NEXT;
 }
 
@@ -210,6 +214,7 @@ bool vcpu_watchpoint(struct vcpu *v, u64 va, u64 size, unsigned kinds, unsigned 
 		else
 			v->arch.sys[SR_FAR_EL1] = at;
 		debug_exception(v, EC_WATCHPOINT_LOW, iss | ISS_DEBUG);
+		v->not_retired++;
 		return true;
 	}
 	return false;

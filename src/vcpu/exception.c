@@ -46,6 +46,8 @@ void vcpu_set_pstate(struct vcpu *v, u32 pstate)
 	u32 changed = a->pstate ^ pstate;
 	unsigned from = sp_bank(a->pstate), to = sp_bank(pstate);
 
+	if (unlikely(v->counting) && (changed & (3u << PSR_EL_SHIFT)))
+		v->irq_ops->count(v, false);
 	a->pstate = pstate;
 	a->el = pstate >> PSR_EL_SHIFT & 3;
 	if (from != to) {
@@ -97,15 +99,22 @@ static void take_exception(struct vcpu *v, enum vector vector, u64 ret)
 		new |= PSR_PAN;
 	if (sctlr & SCTLR_DSSBS)
 		new |= PSR_SSBS;
-	vcpu_set_pstate(v, new);
+	vcpu_set_pstate(v, new & ~v->absent.pstate);
 	a->pc = (a->sys[SR_VBAR_EL1] & ~0x7ffull) + offset;
 	v->vtlb.generation++;
 }
 
-enum op_result vcpu_raise(struct vcpu *v, u32 ec, u32 iss)
+enum op_result vcpu_raise_between(struct vcpu *v, u32 ec, u32 iss)
 {
 	v->arch.sys[SR_ESR_EL1] = (u64)ec << 26 | ESR_IL | iss;
 	take_exception(v, VECTOR_SYNC, v->arch.pc);
+	return OP_BRANCH;
+}
+
+enum op_result vcpu_raise(struct vcpu *v, u32 ec, u32 iss)
+{
+	vcpu_raise_between(v, ec, iss);
+	v->not_retired++;
 	return OP_BRANCH;
 }
 
@@ -117,6 +126,8 @@ enum op_result vcpu_undef(struct vcpu *v)
 enum op_result vcpu_svc(struct vcpu *v, u16 imm)
 {
 	v->arch.sys[SR_ESR_EL1] = (u64)EC_SVC64 << 26 | ESR_IL | imm;
+	if (unlikely(v->counting))
+		v->irq_ops->count(v, true);
 	/* Executed whole: a software step of it is pending when the handler returns. */
 	v->arch.pstate &= ~(u32)PSR_SS;
 	take_exception(v, VECTOR_SYNC, v->arch.pc + 4);
@@ -158,6 +169,8 @@ static enum op_result eret_to(struct vcpu *v, u64 target)
 	u32 mode = spsr & 0x1f, keep = (u32)(PSR_PAN | PSR_D | PSR_A | PSR_I | PSR_F);
 	bool stepping = v->step;
 
+	if (unlikely(v->counting))
+		v->irq_ops->count(v, true);
 	a->excl.size = 0;
 	a->nzcv = (u32)spsr & (u32)(PSR_N | PSR_Z | PSR_C | PSR_V);
 	if (mode != 0 && mode != 4 && mode != 5) {
@@ -165,15 +178,16 @@ static enum op_result eret_to(struct vcpu *v, u64 target)
 		 * Illegal Execution State. */
 		a->pc = target;
 		vcpu_set_pstate(v, (a->pstate & ~keep) | ((u32)spsr & keep) | (u32)PSR_IL);
-		return vcpu_raise(v, EC_ILLEGAL, 0);
+		return vcpu_raise_between(v, EC_ILLEGAL, 0);
 	}
-	vcpu_set_pstate(v, (u32)spsr & (u32)SPSR_VALID & ~(u32)(PSR_N | PSR_Z | PSR_C | PSR_V));
+	vcpu_set_pstate(v, (u32)spsr & (u32)SPSR_VALID &
+				   ~((u32)(PSR_N | PSR_Z | PSR_C | PSR_V) | v->absent.pstate));
 	/* SPSR.SS is taken over only by a return into stepping that does not come from it. */
 	if (stepping || !v->step)
 		a->pstate &= ~(u32)PSR_SS;
 	a->pc = vcpu_branch_address(v, target);
 	if (unlikely(a->pstate & PSR_IL))
-		return vcpu_raise(v, EC_ILLEGAL, 0);
+		return vcpu_raise_between(v, EC_ILLEGAL, 0);
 	return OP_BRANCH;
 }
 
@@ -193,7 +207,7 @@ enum op_result vcpu_eret_authenticated(struct vcpu *v, enum pauth_key key)
 
 enum op_result vcpu_illegal_state(struct vcpu *v)
 {
-	return vcpu_raise(v, EC_ILLEGAL, 0);
+	return vcpu_raise_between(v, EC_ILLEGAL, 0);
 }
 
 enum op_result vcpu_fp_access_trap(struct vcpu *v)

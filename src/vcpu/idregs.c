@@ -43,6 +43,8 @@ const struct idreg_field idreg_fields[] = {
 	FIELD(ID_AA64PFR0, CSV3, 60, 1, "unit/vcpu_sysreg:id_registers_have_their_values"),
 	FIELD(ID_AA64PFR1, SSBS, 4, 2, "unit/vcpu_sysreg:pstate_fields_read_back"),
 	FIELD(ID_AA64DFR0, DebugVer, 0, 6, "unit/vcpu_debug:software_step_of_el0"),
+	FIELD_OF(BIT(KVM_ARM_VCPU_PMU_V3), ID_AA64DFR0, PMUVer, 8, 6,
+		 "api/pmu:counters_have_64_bits"),
 	FIELD(ID_AA64DFR0, BRPs, 12, NR_BRPS - 1,
 	      "unit/vcpu_breakpoint:breakpoints_match_by_address"),
 	FIELD(ID_AA64DFR0, WRPs, 20, NR_WRPS - 1, "unit/vcpu_breakpoint:watchpoints_select_bytes"),

@@ -41,10 +41,8 @@ u64 idreg_reset_value(unsigned slot, u32 features);
 u64 idreg_limit(const struct vcpu_group *g, unsigned slot);
 /* CLIDR_EL1 and CCSIDR_EL1 of a new vCPU: a reset keeps what the VMM made of them. */
 void idregs_init_vcpu(struct vcpu *v);
-/* Bits of TCR_EL1 without a meaning for this VM. */
-u64 idregs_tcr_absent(const struct vcpu_group *g);
-/* Bits of enum a64_feature (arch/decode.h) whose instructions the ID registers rule out. */
-u32 idregs_absent(const struct vcpu_group *g);
+/* What the ID registers rule out of what there is otherwise: idreg_insns.c. */
+struct vcpu_absent idregs_absent(const struct vcpu_group *g);
 /* Before the first entry into the guest: fields that depend on the VM's devices. */
 void idregs_finalize(struct vcpu_group *g);
 

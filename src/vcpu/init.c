@@ -10,9 +10,10 @@
 /* KVM_ARM_VCPU_* feature bits: those with a meaning, and those offered here. */
 #define FEATURE_POWER_OFF BIT(0)
 #define FEATURE_PSCI_0_2  BIT(2)
+#define FEATURE_PMU_V3	  BIT(3)
 #define FEATURES_KNOWN	  GENMASK(8, 0)
 #define FEATURES_PTRAUTH  (BIT(5) | BIT(6)) /* of addresses, generic: one never without the other */
-#define FEATURES_OFFERED  (FEATURE_POWER_OFF | FEATURE_PSCI_0_2 | FEATURES_PTRAUTH)
+#define FEATURES_OFFERED  (FEATURE_POWER_OFF | FEATURE_PSCI_0_2 | FEATURE_PMU_V3 | FEATURES_PTRAUTH)
 
 /* KVM_ARM_VCPU_INIT: EL1h, everything masked. */
 #define RESET_PSTATE ((u32)(PSR_D | PSR_A | PSR_I | PSR_F | PSR_SP) | 1u << PSR_EL_SHIFT)

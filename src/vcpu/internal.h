@@ -42,6 +42,12 @@ int vcpu_run_step(struct vcpu *v);
  */
 void vcpu_step_finished(struct vcpu *v, bool executed);
 
+/* mmio.c */
+/* The KVM_RUN after an MMIO exit completes the access and steps over it. */
+void mmio_complete(struct vcpu *v);
+/* Of v->stop.fault. 1: done, run on; 0: exit to user space; -errno. */
+int mmio_access(struct vcpu *v);
+
 /* init.c */
 int vcpu_prepare(struct vcpu *v);
 

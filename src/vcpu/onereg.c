@@ -266,6 +266,15 @@ static const struct onereg_group *group_of(const struct vcpu *v, u64 id)
 	return NULL;
 }
 
+/* SVE is not offered: its registers are not there, and other numbers are no registers. */
+static int sve_error(u64 id)
+{
+	bool zreg = id >= KVM_REG_ARM64_SVE_ZREG(0, 0) && id <= KVM_REG_ARM64_SVE_ZREG(31, 31);
+	bool preg = id >= KVM_REG_ARM64_SVE_PREG(0, 0) && id <= KVM_REG_ARM64_SVE_FFR(31);
+
+	return zreg || preg || id == KVM_REG_ARM64_SVE_VLS ? -ENOENT : -EINVAL;
+}
+
 static int one_reg(struct vcpu *v, u64 id, void *buf, bool write)
 {
 	const struct onereg_group *grp;
@@ -279,6 +288,8 @@ static int one_reg(struct vcpu *v, u64 id, void *buf, bool write)
 	switch (id & KVM_REG_ARM_COPROC_MASK) {
 	case KVM_REG_ARM_CORE:
 		return core_access(v, id, buf, write);
+	case KVM_REG_ARM64_SVE:
+		return sve_error(id);
 	case KVM_REG_ARM64_SYSREG:
 		if (write && onereg_size(id) == 8)
 			memcpy(&value, buf, 8);

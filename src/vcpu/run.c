@@ -105,6 +105,8 @@ bool vcpu_tick(struct vcpu *v, u64 instructions)
 	u64 now = host_clock_ns();
 
 	(void)instructions;
+	if (unlikely(v->counting))
+		irq->count(v, false);
 	if (now - v->last_look_ns >= TICK_LOOK_NS) {
 		v->last_look_ns = now;
 		if (exit_wanted(v)) {
@@ -118,107 +120,29 @@ bool vcpu_tick(struct vcpu *v, u64 instructions)
 	return vcpu_poll(v);
 }
 
-/* --- MMIO
- * -------------------------------------------------------------------------------------------------------------
- */
-
-static void mmio_finish_read(struct vcpu *v, unsigned rt, unsigned size, bool sext, bool sf,
-			     u64 value)
-{
-	if (size < 8) {
-		value &= (1ull << (size * 8)) - 1;
-		if (sext)
-			value = (u64)sign_extend(value, size * 8);
-	}
-	if (!sf)
-		value = (u32)value;
-	reg_write(&v->arch, rt, value);
-}
-
-/* The KVM_RUN after an MMIO exit completes the access and steps over it. */
-static void mmio_complete(struct vcpu *v)
-{
-	u64 value = 0;
-
-	/* As in KVM user space says by the exit reason that it has answered; else the access is
-	 * made again. */
-	if (!v->mmio.pending || v->run->exit_reason != KVM_EXIT_MMIO)
-		return;
-	v->mmio.pending = false;
-	if (!v->mmio.write) {
-		memcpy(&value, v->run->mmio.data, v->mmio.size);
-		mmio_finish_read(v, v->mmio.rt, v->mmio.size, v->mmio.sign_extend, v->mmio.sf,
-				 value);
-	}
-	v->arch.pc += 4;
-	vcpu_step_finished(v, false);
-}
-
-static int mmio_no_syndrome(struct vcpu *v, const struct mem_fault *f)
-{
-	u32 fsc =
-		(f->type == MEM_FAULT_PERMISSION ? FSC_PERMISSION_L : FSC_TRANSLATION_L) | f->level;
-
-	if (!a32_load_relaxed(&v->group->nisv_to_user))
-		return -ENOSYS;
-	v->run->exit_reason = KVM_EXIT_ARM_NISV;
-	v->run->arm_nisv.esr_iss = fsc | (f->write ? BIT(6) : 0) | (f->cache_op ? BIT(8) : 0);
-	v->run->arm_nisv.fault_ipa = f->ipa;
-	return 0;
-}
-
-/* 1: done, run on; 0: exit to user space; -errno. */
-static int mmio_access(struct vcpu *v)
-{
-	const struct mem_fault *f = &v->stop.fault;
-	const struct vcpu_vm_ops *ops = v->group->ops;
-	struct kvm_run *run = v->run;
-	u64 value = f->write ? v->arch.x[f->rt] : 0;
-	int r = -EOPNOTSUPP;
-
-	if (!f->isv)
-		return mmio_no_syndrome(v, f);
-	if (f->write && f->size < 8)
-		value &= (1ull << (f->size * 8)) - 1;
-	if (ops && (f->write ? !!ops->mmio_write : !!ops->mmio_read))
-		r = f->write ? ops->mmio_write(v, f->ipa, f->size, value)
-			     : ops->mmio_read(v, f->ipa, f->size, &value);
-	if (!r) {
-		if (!f->write)
-			mmio_finish_read(v, f->rt, f->size, f->sign_extend, f->sf, value);
-		v->arch.pc += 4;
-		return 1;
-	}
-	if (r != -EOPNOTSUPP)
-		return r;
-	run->mmio.phys_addr = f->ipa;
-	run->mmio.len = f->size;
-	run->mmio.is_write = f->write;
-	if (f->write)
-		memcpy(run->mmio.data, &value, f->size);
-	run->exit_reason = KVM_EXIT_MMIO;
-	v->mmio.pending = true;
-	v->mmio.write = f->write;
-	v->mmio.sign_extend = f->sign_extend;
-	v->mmio.sf = f->sf;
-	v->mmio.size = f->size;
-	v->mmio.rt = f->rt;
-	v->stats.mmio_exits++;
-	return 0;
-}
-
 /* --- faults
  * -----------------------------------------------------------------------------------------------------------
  */
 
-static void inject_external(struct vcpu *v, const struct mem_fault *f, bool insn)
+/* What the guest sees in FAR: of an access beyond the VM's physical addresses, as in KVM, the address that was too large. */
+static u64 fault_far(const struct vcpu *v, const struct mem_fault *f)
 {
-	u32 fsc = f->s1ptw ? FSC_EXTERNAL_TTW_L | v->stop.s1_level : FSC_EXTERNAL;
+	if (!(f->ipa >> v->group->mem->ipa_bits) || f->s1ptw)
+		return f->va;
+	return (f->ipa & ~0xfffull) | (f->va & 0xfff);
+}
 
-	if (insn)
-		vcpu_insn_abort(v, f->va, fsc);
+static void inject_abort(struct vcpu *v, const struct mem_fault *f, u32 fsc)
+{
+	if (f->exec)
+		vcpu_insn_abort(v, fault_far(v, f), fsc);
 	else
-		vcpu_data_abort(v, f->va, fsc, true);
+		vcpu_data_abort(v, fault_far(v, f), fsc, fsc == FSC_EXTERNAL);
+}
+
+static void inject_external(struct vcpu *v, const struct mem_fault *f)
+{
+	inject_abort(v, f, f->s1ptw ? FSC_EXTERNAL_TTW_L | v->stop.s1_level : FSC_EXTERNAL);
 }
 
 /* KVM_RUN fails all the same: user space learns which page it was. */
@@ -255,16 +179,11 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 	case MEM_FAULT_MMIO:
 		return mmio_access(v);
 	case MEM_FAULT_INJECT_IABT:
-		inject_external(v, f, true);
-		return 1;
 	case MEM_FAULT_INJECT_DABT:
-		inject_external(v, f, f->exec);
+		inject_external(v, f);
 		return 1;
 	case MEM_FAULT_INJECT_SIZE:
-		if (f->exec)
-			vcpu_insn_abort(v, f->va, FSC_ADDRESS_SIZE_L);
-		else
-			vcpu_data_abort(v, f->va, FSC_ADDRESS_SIZE_L, false);
+		inject_abort(v, f, FSC_ADDRESS_SIZE_L);
 		return 1;
 	case MEM_FAULT_SKIP:
 		v->arch.pc += 4;
@@ -280,7 +199,9 @@ static int handle_fault(struct vcpu *v, bool host)
 	bool again = false;
 	int r = fault_outcome(v, host, &again);
 
-	if (r == 1 && !again)
+	if (again || r < 0)
+		v->stats.instructions--; /* it is run again */
+	else if (r == 1)
 		vcpu_step_finished(v, false);
 	return r;
 }
@@ -579,7 +500,6 @@ int vcpu_run(struct vcpu *v)
 			return r;
 		first_run(v->group);
 		v->absent = idregs_absent(v->group);
-		v->tcr_absent = idregs_tcr_absent(v->group);
 		v->has_run = true;
 	}
 	vcpu_debug_enter(v);

@@ -109,6 +109,8 @@ enum op_result vcpu_sysreg_read(struct vcpu *v, u16 op, unsigned rt)
 		value = row->flags & SYSREG_RAZ ? 0 : v->arch.sys[row->index];
 	}
 	reg_write(&v->arch, rt, value);
+	if ((row->flags & SYSREG_POLLS) && unlikely(a32_load_relaxed(&v->tlb.attention)))
+		return vcpu_context_changed(v);
 	return r;
 }
 

@@ -116,13 +116,19 @@ static enum s1_status fault_at(struct s1_fault *f, const struct s1_access *a, u3
 	return S1_FAULT;
 }
 
-static unsigned granule_log2(u64 tcr, unsigned half)
+static unsigned granule_log2(u64 tcr, unsigned half, u8 absent)
 {
 	/* TG0 and TG1 have different encodings; the reserved one is taken as 4 KiB. */
 	static const u8 tg0[4] = {12, 16, 14, 12};
 	static const u8 tg1[4] = {12, 14, 12, 16};
 
-	return half ? tg1[tcr >> 30 & 3] : tg0[tcr >> 14 & 3];
+	unsigned granule = half ? tg1[tcr >> 30 & 3] : tg0[tcr >> 14 & 3];
+
+	/* One that is not implemented works as one that is. */
+	if (unlikely(absent & VCPU_GRANULE(granule)))
+		for (granule = 12; granule < 16 && (absent & VCPU_GRANULE(granule));)
+			granule += 2;
+	return granule;
 }
 
 /* False: translation fault at level 0 (size, top bits, EPD, E0PD). */
@@ -130,7 +136,7 @@ static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struc
 			  bool *size_fault)
 {
 	static const u8 ips_bits[8] = {32, 36, 40, 42, 44, 48, 48, 48};
-	u64 tcr = v->arch.sys[SR_TCR_EL1] & ~v->tcr_absent, sctlr = v->arch.sys[SR_SCTLR_EL1];
+	u64 tcr = v->arch.sys[SR_TCR_EL1] & ~v->absent.tcr, sctlr = v->arch.sys[SR_SCTLR_EL1];
 	unsigned half = a->va >> 55 & 1;
 	unsigned tsz = half ? tcr >> 16 & 63 : tcr & 63;
 	u64 ttbr = v->arch.sys[half ? SR_TTBR1_EL1 : SR_TTBR0_EL1];
@@ -149,10 +155,10 @@ static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struc
 	if (a->el == 0 && (tcr & (half ? TCR_E0PD1 : TCR_E0PD0)))
 		return false;
 
-	g->granule = granule_log2(tcr, half);
+	g->granule = granule_log2(tcr, half, v->absent.granules);
 	stride = g->granule - 3;
 	g->start_level = 4 - (g->input_bits - g->granule + stride - 1) / stride;
-	g->output_bits = MIN(ips_bits[tcr >> 32 & 7], PA_BITS);
+	g->output_bits = MIN(ips_bits[tcr >> 32 & 7], PA_BITS - v->absent.pa_bits);
 	g->hpd = tcr & (half ? TCR_HPD1 : TCR_HPD0);
 	g->ha = tcr & TCR_HA;
 	g->hd = g->ha && (tcr & TCR_HD);

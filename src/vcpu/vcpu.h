@@ -52,6 +52,17 @@ struct vcpu_stats {
 	u64 mmio_exits, hvc_exits, wfi_exits, irq_exits, s2_faults, signal_exits;
 };
 
+/* What a VMM took from the CPU by lowering ID registers. Known from the first run on, when they stand; nothing before. */
+struct vcpu_absent {
+	u32 insns;   /* bits of enum a64_feature: UNDEFINED, hints do nothing */
+	u32 pstate;  /* bits that stay 0 */
+	u64 tcr;     /* bits of TCR_EL1 that are ignored */
+	u8 pa_bits;  /* missing of the physical address */
+	u8 granules; /* VCPU_GRANULE_*: tables of these sizes */
+};
+
+#define VCPU_GRANULE(log2) (1u << ((log2)-12) / 2) /* 12, 14 or 16 */
+
 /* PSCI CPU_ON hands this to the target. */
 struct vcpu_reset_state {
 	u64 pc, x0;
@@ -80,9 +91,7 @@ struct vcpu {
 	bool has_run;
 	u32 target;
 	u64 features; /* KVM_ARM_VCPU_* bits */
-	/* Known from the first run on, when the ID registers stand: what a VMM took away. */
-	u32 absent;	     /* bits of enum a64_feature */
-	u64 tcr_absent;	     /* bits of TCR_EL1 that are ignored */
+	struct vcpu_absent absent;
 	struct kvm_run *run; /* shared page; mutex: may be NULL before the first KVM_RUN */
 	const struct vcpu_irq_ops *irq_ops;
 	void *irq; /* irq/'s part (struct irq_cpu) */
@@ -125,7 +134,22 @@ struct vcpu {
 	bool run_sigmask_set;
 	u64 run_sigmask;
 	struct vcpu_stats stats;
+	/*
+	 * How many instructions were executed, to the instruction: while counters run an engine says where the straight piece of
+	 * code that it is in began, whose instructions are not in stats.instructions yet. Those that took an exception instead
+	 * are in not_retired as well.
+	 */
+	u64 block;
+	bool in_block;
+	bool counting; /* performance counters run: irq_ops->count wants to know */
+	u64 not_retired;
 };
+
+/* Instructions begun before the one at pc, for a handler (with v->in_block); or so far, elsewhere. */
+static inline u64 vcpu_instructions(const struct vcpu *v)
+{
+	return v->stats.instructions + (v->in_block ? (u64)((s64)(v->arch.pc - v->block) >> 2) : 0);
+}
 
 /* All vCPUs of one VM. The array only grows; entries live until VM destroy. */
 #define VCPU_MAX 512
@@ -194,6 +218,11 @@ struct vcpu_irq_ops {
 	/* A deadline passed (called from the poll while running; guest mode, must not block). */
 	void (*timer_poll)(struct vcpu *v);
 	void (*reset)(struct vcpu *v);
+	/*
+	 * v->counting: what was executed since the last call was executed at the present EL. current: so is the instruction whose
+	 * handler this is. On the vCPU's thread, in guest mode or not; must not block.
+	 */
+	void (*count)(struct vcpu *v, bool current);
 };
 
 /* --- run.c
@@ -262,7 +291,9 @@ u64 vcpu_mpidr(const struct vcpu *v);
  */
 enum op_result vcpu_undef(struct vcpu *v); /* EC 0x00, unallocated or trapped without own EC */
 enum op_result vcpu_raise(struct vcpu *v, u32 ec, u32 iss); /* synchronous, IL = 1 */
-enum op_result vcpu_svc(struct vcpu *v, u16 imm);	    /* returns to pc + 4 */
+/* As vcpu_raise, where no instruction was tried that the exception replaces. */
+enum op_result vcpu_raise_between(struct vcpu *v, u32 ec, u32 iss);
+enum op_result vcpu_svc(struct vcpu *v, u16 imm); /* returns to pc + 4 */
 enum op_result vcpu_hvc(struct vcpu *v, u16 imm); /* sets v->stop, returns OP_STOP; UNDEF at EL0 */
 enum op_result vcpu_smc(struct vcpu *v, u16 imm);
 enum op_result vcpu_brk(struct vcpu *v, u16 imm); /* debug.c */

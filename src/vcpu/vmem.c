@@ -139,6 +139,7 @@ enum op_result vmem_host_fault(struct vcpu *v, u64 va, void *hva, bool write)
 	if (s1_walk(v, &a, &r, &f) != S1_OK) {
 		/* Gone meanwhile: the access is simply run again. */
 		v->stop.kind = STOP_REQUEST;
+		v->stats.instructions--;
 	} else {
 		v->stop.kind = STOP_HOST_FAULT;
 		v->stop.fault = (struct mem_fault){.ipa = r.ipa, .va = va, .write = write};

@@ -262,4 +262,49 @@ TEST(instructions_of_fields_that_were_lowered_are_undefined)
 		}
 	}
 }
+
+TEST(controls_of_fields_that_were_lowered_do_nothing)
+{
+	for (int lowered = 0; lowered < 2; lowered++) {
+		struct machine m = machine_new(1);
+		struct code c = start(&m);
+		uint64_t mmfr1 = get_reg(m.vcpu[0], MMFR1), mmfr0 = get_reg(m.vcpu[0], MMFR0);
+		const uint64_t table = RAM + 0x8000;
+
+		if (lowered) {
+			/* no PAN, no tables of 64 KiB, 36 bits of physical addresses */
+			EXPECT_EQ(set_reg(m.vcpu[0], MMFR1, with_field(mmfr1, 20, 0)), 0);
+			mmfr0 = with_field(with_field(mmfr0, 24, 15), 0, 1);
+			EXPECT_EQ(set_reg(m.vcpu[0], MMFR0, mmfr0), 0);
+		}
+		li(&c, 0, 0x00450078); /* SCTLR_EL1 without SPAN: exceptions set PSTATE.PAN */
+		msr(&c, SYS(3, 0, 1, 0, 0), 0);
+		put(&c, A64_ISB);
+		put(&c, 0); /* udf */
+		/* the larger granule where it is taken for the smaller one, too */
+		li(&c, 0, 25 | 5ull << 32 | 1ull << 23 | (uint64_t)lowered << 14);
+		msr(&c, SYS(3, 0, 2, 0, 2), 0);
+		li(&c, 0, table);
+		msr(&c, SYS(3, 0, 2, 0, 0), 0);
+		li(&c, 0, 0);
+		msr(&c, SYS(3, 0, 10, 2, 0), 0);
+		put(&c, A64_ISB);
+		li(&c, 0, 0xc50079);
+		msr(&c, SYS(3, 0, 1, 0, 0), 0);
+		put(&c, A64_ISB);
+		li(&c, 1, 2ull << 30);
+		str(&c, 8, 31, 1, 0);
+		code_done(&m);
+		((uint64_t *)(m.ram + 0x8000))[0] = 0x701;
+		((uint64_t *)(m.ram + 0x8000))[1] = RAM | 0x701;
+		((uint64_t *)(m.ram + 0x8000))[2] = (1ull << 37) | 0x701;
+		EXPECT_REPORT(&m, 0, 0x100, 0x02000000);
+		EXPECT_EQ(get_reg(m.vcpu[0], CORE_REG(regs.pstate)) >> 22 & 1, !lowered);
+		/* an address size fault of level 1, or a store to nothing */
+		EXPECT_EQ(run(&m, 0), 0);
+		EXPECT_EQ(m.run[0]->exit_reason, KVM_EXIT_MMIO);
+		EXPECT_EQ(m.run[0]->mmio.phys_addr, lowered ? DEVICE + 0x100 : 1ull << 37);
+		machine_free(&m);
+	}
+}
 #endif

@@ -348,11 +348,14 @@ static void its_machine_copy(struct its_machine *to, struct its_machine *from)
 {
 	static const uint32_t redist[] = {0x70, 0x74, 0x78, 0x7c, 0x0};
 	static const uint32_t regs[] = {0x80, 0x100, 0x108, 0x88, 0x90};
+	uint32_t word;
 
 	memcpy(to->m.ram, from->m.ram, RAM_SIZE);
+	/* The distributor's switch comes first: KVM does not look again at what was made pending while it was off. */
+	EXPECT_EQ(attr(from->gic, KVM_GET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0, &word),
+		  0);
+	EXPECT_EQ(attr(to->gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0, &word), 0);
 	for (unsigned i = 0; i < 5; i++) {
-		uint32_t word;
-
 		EXPECT_EQ(attr(from->gic, KVM_GET_DEVICE_ATTR, REDIST, redist[i], &word), 0);
 		EXPECT_EQ(attr(to->gic, KVM_SET_DEVICE_ATTR, REDIST, redist[i], &word), 0);
 	}

@@ -87,6 +87,12 @@ struct explore_suite {
 	size_t nr_fixed;
 	const struct explore_guard *guard;
 	size_t nr_guards;
+	/*
+	 * Calls keep for all else that an execution changes: state of the harness outside heap, regions, fixed memory and local state, as much of it as
+	 * is in use; what is not must be 0. Executions with the same beginning then go on from a copy of their state. keep may clear what it is
+	 * given. NULL: each execution is run from its setup.
+	 */
+	void (*kept)(void (*keep)(void *start, size_t size));
 	void (*begin)(void); /* before setup of each execution; may be NULL */
 	void (*end)(
 		void); /* after finish of each clean execution, before leaks are counted; may be NULL */
@@ -118,6 +124,11 @@ void explore_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), nor
 unsigned explore_choose(unsigned n, const char *what);
 /* The same, but every value is free. */
 unsigned explore_pick(unsigned n, const char *what);
+/*
+ * Code of the harness, which is not compiled as code under test is, is about to store to heap, regions or fixed memory in another way than
+ * by memcpy, memmove or memset. Only with kept in the suite.
+ */
+void explore_will_store(void *p, size_t size);
 /* A line of the report: which step of its plan the thread is at ("KVM_SET_USER_MEMORY_REGION2: delete slot 0"). NULL ends it. */
 void explore_step(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* What the report calls the object at addr. Kept until its memory is freed. */

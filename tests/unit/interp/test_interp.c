@@ -307,6 +307,58 @@ TEST(privileged_instructions_pass_their_fields_on)
 	EXPECT_EQ(rig_run(rig), RIG_UNDEF);
 }
 
+/* The rig's code of a pointer is the modifier in its top byte. */
+TEST(pointer_authentication_takes_its_key_modifier_and_register)
+{
+	static const struct {
+		u32 insn;
+		u32 key; /* PAUTH_*, with 0x100 of a check; ~0: not asked */
+		u8 reg;
+		u64 before, after;
+	} t[] = {
+		{0xdac10041, 0, 1, 0x1000, 5ull << 56 | 0x1000},      /* pacia x1, x2 */
+		{0xdac10441, 1, 1, 0x1000, 5ull << 56 | 0x1000},      /* pacib x1, x2 */
+		{0xdac10be1, 2, 1, 0x1000, 6ull << 56 | 0x1000},      /* pacda x1, sp */
+		{0xdac12fe1, 3, 1, 0x1000, 0x1000},		      /* pacdzb x1 */
+		{0xdac11841, 0x102, 1, 5ull << 56 | 0x1000, 0x1000},  /* autda x1, x2 */
+		{0xdac133e1, 0x100, 1, 0x1000, 0x1000},		      /* autiza x1 */
+		{0xdac143e1, ~0u, 1, 5ull << 56 | 0x1000, 0x1000},    /* xpaci x1 */
+		{0x9ac23021, ~0u, 1, 0x1000, (0x1000ull ^ 5) << 32},  /* pacga x1, x1, x2 */
+		{0xd503233f, 0, 30, 0x1000, 6ull << 56 | 0x1000},     /* paciasp */
+		{0xd503235f, 1, 30, 0x1000, 0x1000},		      /* pacibz */
+		{0xd50323bf, 0x100, 30, 6ull << 56 | 0x1000, 0x1000}, /* autiasp */
+		{0xd503215f, 1, 17, 0x1000, 7ull << 56 | 0x1000},     /* pacib1716 */
+		{0xd50320ff, ~0u, 30, 6ull << 56 | 0x1000, 0x1000},   /* xpaclri */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+		setup();
+		memset(&rig->last, 0, sizeof(rig->last));
+		rig->v.arch.x[2] = 5;
+		rig->v.arch.x[16] = 7;
+		rig->v.arch.x[REG_SP] = 6;
+		rig->v.arch.x[t[i].reg] = t[i].before;
+		put(CODE, t[i].insn);
+		put(CODE + 4, SVC0);
+		EXPECT_EQ(rig_run(rig), RIG_SVC);
+		EXPECT_EQ(rig->v.arch.x[t[i].reg], t[i].after);
+		EXPECT_EQ(rig->last.call, t[i].key == ~0u ? RIG_CALL_NONE : RIG_CALL_PAUTH);
+		EXPECT_EQ(rig->last.a, t[i].key == ~0u ? 0 : t[i].key);
+		if (test_failed)
+			TEST_FAIL("%08x", t[i].insn);
+	}
+	/* Absent: hints do nothing, the rest is undefined. */
+	setup();
+	rig->v.absent.insns = 1u << A64_FEATURE_pauth;
+	rig->v.arch.x[30] = 0x1000;
+	put(CODE, 0xd503233f);
+	put(CODE + 4, 0xdac10041);
+	EXPECT_EQ(rig_run(rig), RIG_UNDEF);
+	EXPECT_EQ(rig->v.arch.pc, CODE + 4);
+	EXPECT_EQ(rig->v.arch.x[30], 0x1000);
+	rig->v.absent.insns = 0;
+}
+
 TEST(a_pair_of_x30_and_the_zero_register_compares_and_swaps)
 {
 	setup();

@@ -234,6 +234,9 @@ TEST(discard_and_mapd_end_a_translation)
 	EXPECT_EQ(rig_take(r, 1), SPURIOUS);
 	EXPECT_EQ(rig_msi(r, 9, LPI + 1), 1);
 	EXPECT_EQ(rig_take(r, 1), LPI + 1);
+	/* Nobody remembers where it came from before. */
+	EXPECT_EQ(rig_msi(r, 7, 1), 0);
+	EXPECT_EQ(rig_take(r, 1), SPURIOUS);
 	/* MAPD of a mapped device drops its events; with V = 0 the table entry too. */
 	rig_mapti(r, 7, 1, LPI + 2, 0);
 	EXPECT_EQ(rig_msi(r, 7, 1), 1);

@@ -168,6 +168,11 @@ TEST(an_atomic_is_a_load_for_a_watchpoint_on_loads)
 	EXPECT_EQ(rig_ec(r, 0), 0x35);
 	EXPECT_EQ(rig_iss(r, 0), 0x22);
 	EXPECT_EQ(a->sys[SR_FAR_EL1], DATA);
+	/* Also where stores are watched as well. */
+	a->sys[SR_DBGWCR0_EL1 + 3] |= 2u << 3;
+	a->pstate &= ~(u32)PSR_D;
+	EXPECT_EQ(rig_run(r, 0, G_ldadd), EXIT_VECTOR + VECTOR_SYNC_EL1);
+	EXPECT_EQ(rig_iss(r, 0), 0x22);
 	rig_destroy(r);
 }
 
