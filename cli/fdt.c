@@ -14,7 +14,7 @@
 #include "boot.h"
 #include "machine.h"
 
-enum { PHANDLE_GIC = 1, PHANDLE_CLOCK };
+enum { PHANDLE_GIC = 1, PHANDLE_CLOCK, PHANDLE_ITS };
 
 enum { IRQ_SPI = 0, IRQ_PPI = 1, IRQ_LEVEL_HIGH = 4, IRQ_LEVEL_LOW = 8 };
 
@@ -143,10 +143,21 @@ static void add_platform(struct tree *t, const struct machine *m)
 	text(t, "compatible", "arm,gic-v3");
 	flag(t, "interrupt-controller");
 	cell(t, "#interrupt-cells", 3);
-	cell(t, "#address-cells", 0);
+	cell(t, "#address-cells", 2);
+	cell(t, "#size-cells", 2);
+	flag(t, "ranges");
 	CELLS(t, "reg", U64(MACHINE_GICD), U64(KVM_VGIC_V3_DIST_SIZE), U64(MACHINE_GICR),
 	      U64((uint64_t)KVM_VGIC_V3_REDIST_SIZE * m->nr_vcpus));
 	cell(t, "phandle", PHANDLE_GIC);
+	if (m->its_fd >= 0) {
+		begin_at(t, "msi-controller", MACHINE_ITS);
+		text(t, "compatible", "arm,gic-v3-its");
+		flag(t, "msi-controller");
+		cell(t, "#msi-cells", 1);
+		CELLS(t, "reg", U64(MACHINE_ITS), U64(KVM_VGIC_V3_ITS_SIZE));
+		cell(t, "phandle", PHANDLE_ITS);
+		end(t);
+	}
 	end(t);
 
 	/* secure, non-secure and virtual EL1, EL2 */
@@ -156,6 +167,13 @@ static void add_platform(struct tree *t, const struct machine *m)
 	      IRQ_LEVEL_LOW, IRQ_PPI, 10, IRQ_LEVEL_LOW);
 	flag(t, "always-on");
 	end(t);
+
+	if (m->pmu) {
+		begin(t, "pmu");
+		text(t, "compatible", "arm,armv8-pmuv3");
+		CELLS(t, "interrupts", IRQ_PPI, MACHINE_PMU_PPI, IRQ_LEVEL_HIGH);
+		end(t);
+	}
 
 	begin(t, "clock");
 	text(t, "compatible", "fixed-clock");
@@ -186,19 +204,19 @@ static void add_uart_and_rtc(struct tree *t)
 	end(t);
 }
 
-static void add_pci(struct tree *t)
+static void add_pci(struct tree *t, const struct machine *m)
 {
-	uint32_t map[PCI_SLOTS * 8];
+	uint32_t map[PCI_SLOTS * 10];
 	unsigned used = 0;
 
-	/* slot and pin of the device; controller, kind, number and trigger of its interrupt */
+	/* slot and pin of the device; controller with its (unused) address, kind, number and trigger of its interrupt */
 	for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
-		const uint32_t row[8] = {
-			slot << 11,    0, 0, 1, PHANDLE_GIC, IRQ_SPI, MACHINE_PCI_SPI + slot,
+		const uint32_t row[10] = {
+			slot << 11,    0, 0, 1, PHANDLE_GIC, 0, 0, IRQ_SPI, MACHINE_PCI_SPI + slot,
 			IRQ_LEVEL_HIGH};
 
 		memcpy(map + used, row, sizeof(row));
-		used += 8;
+		used += 10;
 	}
 	begin_at(t, "pcie", MACHINE_ECAM);
 	text(t, "compatible", "pci-host-ecam-generic");
@@ -213,6 +231,9 @@ static void add_pci(struct tree *t)
 	      U64(MACHINE_WINDOW_SIZE));
 	CELLS(t, "interrupt-map-mask", 0xf800, 0, 0, 7);
 	cells(t, "interrupt-map", map, used);
+	/* DeviceIDs are requester ids: of bus 0, all 256. */
+	if (m->its_fd >= 0)
+		CELLS(t, "msi-map", 0, PHANDLE_ITS, 0, 0x100);
 	flag(t, "dma-coherent");
 	end(t);
 }
@@ -251,7 +272,7 @@ void *fdt_build(const struct machine *m, uint64_t initrd, uint64_t initrd_size, 
 	add_platform(&t, m);
 	add_cpus(&t, m);
 	add_uart_and_rtc(&t);
-	add_pci(&t);
+	add_pci(&t, m);
 	end(&t);
 	add(&t, fdt_finish(t.data));
 	if (t.error) {

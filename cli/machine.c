@@ -146,6 +146,26 @@ static int machine_create_gic(struct machine *m)
 	return 0;
 }
 
+/* Message signalled interrupts. A KVM host may have none: devices then have their lines alone. */
+static int machine_create_its(struct machine *m)
+{
+	struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_ITS};
+	uint64_t base = MACHINE_ITS;
+	struct kvm_device_attr address = {.group = KVM_DEV_ARM_VGIC_GRP_ADDR,
+					  .attr = KVM_VGIC_ITS_ADDR_TYPE,
+					  .addr = (uintptr_t)&base};
+	struct kvm_device_attr init = {.group = KVM_DEV_ARM_VGIC_GRP_CTRL,
+				       .attr = KVM_DEV_ARM_VGIC_CTRL_INIT};
+
+	if (m->accel->ioctl(m->vm_fd, KVM_CREATE_DEVICE, &device) < 0)
+		return errno == ENODEV ? 0 : machine_fail("creating the ITS");
+	m->its_fd = device.fd;
+	if (m->accel->ioctl(m->its_fd, KVM_SET_DEVICE_ATTR, &address) < 0 ||
+	    m->accel->ioctl(m->its_fd, KVM_SET_DEVICE_ATTR, &init) < 0)
+		return machine_fail("setting up the ITS");
+	return 0;
+}
+
 static void uart_transmit(void *opaque, const void *data, size_t length)
 {
 	struct machine *m = opaque;
@@ -192,6 +212,7 @@ static int machine_create_parts(struct machine *m)
 	    dirty_create(&m->dirty, m->accel, m->vm_fd, m->options->dirty_mode) ||
 	    machine_create_memory(m))
 		return -1;
+	m->pmu = m->accel->ioctl(m->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3) > 0;
 	m->vcpus = calloc(m->options->cpus, sizeof(*m->vcpus));
 	if (!m->vcpus)
 		return machine_fail("vCPUs");
@@ -202,7 +223,12 @@ static int machine_create_parts(struct machine *m)
 		if (dirty_add_vcpu(&m->dirty, m->vcpus[i].fd))
 			return -1;
 	}
-	return machine_create_gic(m) || machine_create_devices(m) ? -1 : 0;
+	if (machine_create_gic(m))
+		return -1;
+	for (unsigned i = 0; m->pmu && i < m->nr_vcpus; i++)
+		if (vcpu_init_pmu(&m->vcpus[i]))
+			return -1;
+	return machine_create_its(m) || machine_create_devices(m) ? -1 : 0;
 }
 
 int machine_create(struct machine *m, const struct run_options *options, const struct accel *accel,
@@ -219,6 +245,7 @@ int machine_create(struct machine *m, const struct run_options *options, const s
 		.kvm_fd = -1,
 		.vm_fd = -1,
 		.gic_fd = -1,
+		.its_fd = -1,
 		.wake_fd = -1,
 		.end_lock = PTHREAD_MUTEX_INITIALIZER,
 		.pause_lock = PTHREAD_MUTEX_INITIALIZER,
@@ -278,6 +305,8 @@ void machine_destroy(struct machine *m)
 	dirty_destroy(&m->dirty);
 	free(m->vcpus);
 	free(m->nvme);
+	if (m->its_fd >= 0)
+		m->accel->close(m->its_fd);
 	if (m->gic_fd >= 0)
 		m->accel->close(m->gic_fd);
 	if (m->vm_fd >= 0)

@@ -29,6 +29,7 @@
 #define MACHINE_GICD	    0x08000000ull
 #define MACHINE_GICR	    0x08010000ull /* one after the other, up to the PCI configuration space */
 #define MACHINE_MAX_CPUS    512
+#define MACHINE_ITS	    0x0e000000ull
 #define MACHINE_ECAM	    0x10000000ull
 #define MACHINE_WINDOW	    0x20000000ull
 #define MACHINE_WINDOW_SIZE 0x40000000ull
@@ -36,6 +37,7 @@
 
 /* Shared peripheral interrupts, as the device tree counts them. */
 #define MACHINE_UART_SPI 1
+#define MACHINE_PMU_PPI	 7  /* overflow of the performance counters */
 #define MACHINE_PCI_SPI	 32 /* plus the slot */
 #define MACHINE_NR_IRQS	 128
 
@@ -68,7 +70,7 @@ struct machine {
 	const struct accel *accel;
 	struct terminal *terminal;
 	const struct nvme_disk *disks;
-	int kvm_fd, vm_fd, gic_fd, wake_fd;
+	int kvm_fd, vm_fd, gic_fd, its_fd, wake_fd;
 	size_t run_size;
 	struct guest_memory ram;
 	struct bus bus;
@@ -78,6 +80,7 @@ struct machine {
 	struct nvme *nvme;
 	struct machine_vcpu *vcpus;
 	unsigned nr_vcpus;
+	bool pmu;	     /* the vCPUs have performance counters */
 	uint64_t entry, dtb; /* where vCPU 0 begins, and its x0 */
 	bool restored; /* vCPU registers came with a migrating guest: entry and dtb mean nothing */
 	bool stop;     /* vCPU threads end; written before they are kicked */
@@ -111,6 +114,8 @@ void machine_destroy(struct machine *machine);
 
 /* vcpu.c */
 int vcpu_create(struct machine *machine, unsigned index);
+/* Once there is an interrupt controller, if the machine has counters. */
+int vcpu_init_pmu(struct machine_vcpu *vcpu);
 int vcpu_start(struct machine_vcpu *vcpu);
 void machine_vcpu_kick(struct machine_vcpu *vcpu);
 /* Waits for the thread's end that long; false if it has not come. */

@@ -9,6 +9,7 @@
 #include <anykvm.h>
 
 #include "cli.h"
+#include "exec.h"
 #include "inspect.h"
 
 static const char help[] =
@@ -16,6 +17,7 @@ static const char help[] =
 	"KVM/arm64 in user space: arm64 virtual machines in an ordinary process.\n"
 	"\n"
 	"  run      boot a Linux kernel (anykvm run --help)\n"
+	"  exec     run another program with KVM/arm64 behind /dev/kvm\n"
 	"  inspect  look into the memory of a running machine (anykvm inspect --help)\n"
 	"  migrate  move a running guest to another anykvm run, or into a file\n"
 	"  explore  run the library's own code in every interleaving of its threads\n"
@@ -89,6 +91,8 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(command, "run"))
 		return run_main(argc - 1, argv + 1);
+	if (!strcmp(command, "exec"))
+		return exec_main(argc - 1, argv + 1);
 	if (!strcmp(command, "inspect"))
 		return inspect_main(argc - 1, argv + 1);
 	if (!strcmp(command, "migrate"))
@@ -105,7 +109,7 @@ int main(int argc, char **argv)
 		printf("anykvm %s\n", anykvm_version());
 		return CLI_OK;
 	}
-	cli_say("%s: no such command; there are run, inspect, migrate, explore and info, see "
+	cli_say("%s: no such command; there are run, exec, inspect, migrate, explore and info, see "
 		"anykvm --help",
 		command);
 	return CLI_USAGE;

@@ -231,6 +231,9 @@ static int stop_and_copy(struct migration *mig)
 	status = clock_read(m, &mig->clock);
 	if (status)
 		return stream_fail(&mig->stream, "counters: %s", strerror(-status));
+	status = state_its_to_memory(m);
+	if (status)
+		return stream_fail(&mig->stream, "the tables of the ITS: %s", strerror(-status));
 	mig->round++;
 	mig->round_start = begin;
 	mig->round_bytes = mig->stream.bytes;

@@ -44,9 +44,14 @@ static void nvme_update_irq(struct nvme *ctrl)
 {
 	bool level = false;
 
-	for (unsigned i = 0; i < NVME_QUEUES; i++)
-		level |= ctrl->cq[i].valid && ctrl->cq[i].interrupts &&
-			 ctrl->cq[i].head != ctrl->cq[i].tail;
+	for (unsigned i = 0; i < NVME_QUEUES; i++) {
+		struct nvme_queue *cq = &ctrl->cq[i];
+
+		if (cq->valid && cq->interrupts && cq->unsignalled)
+			msix_raise(&ctrl->pci, cq->vector);
+		cq->unsignalled = false;
+		level |= cq->valid && cq->interrupts && cq->head != cq->tail;
+	}
 	pci_set_irq(&ctrl->pci, level && !(ctrl->intms & 1));
 }
 
@@ -86,6 +91,7 @@ static void nvme_complete(struct nvme *ctrl, unsigned sq_id, uint16_t cid, uint1
 	memcpy(&last, (uint8_t *)&entry + 8, 8);
 	__atomic_store_n((uint64_t *)(slot + 8), last, __ATOMIC_RELEASE);
 	memory_mark_dirty(ctrl->ram, slot, sizeof(entry));
+	cq->unsignalled = true;
 	if (++cq->tail == cq->entries) {
 		cq->tail = 0;
 		cq->phase = !cq->phase;
@@ -290,4 +296,5 @@ void nvme_init(struct nvme *ctrl, struct pci_host *host, unsigned slot,
 	snprintf(ctrl->serial, sizeof(ctrl->serial), "anykvm%u", slot);
 	nvme_disable(ctrl);
 	pci_attach(host, slot, &ctrl->pci, &ids);
+	msix_add(&ctrl->pci, NVME_QUEUES, NVME_MSIX_TABLE, NVME_MSIX_PENDING);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An NVMe 1.4 controller with one namespace, backed by a file: the register set, admin and I/O
- * queues in guest memory, PRP lists, and the INTx interrupt. Commands run on the vCPU thread that
+ * queues in guest memory, PRP lists, interrupts by INTx or MSI-X (a vector for each completion queue). Commands run on the vCPU thread that
  * rings the doorbell, one after the other; section numbers in the sources are those of NVM Express
  * Base Specification 1.4.
  */
@@ -12,13 +12,15 @@
 #include "pci.h"
 #include "state.h"
 
-#define NVME_BAR_SIZE	 0x4000
-#define NVME_QUEUES	 17 /* with the admin queue */
-#define NVME_MAX_ENTRIES 1024
-#define NVME_EVENTS	 4 /* outstanding Asynchronous Event Requests */
-#define NVME_MDTS	 8 /* a command moves at most 2^8 pages of 4 KiB */
-#define NVME_SECTOR	 512u
-#define NVME_PAGE	 4096u
+#define NVME_BAR_SIZE	  0x4000
+#define NVME_MSIX_TABLE	  0x2000 /* behind the doorbells */
+#define NVME_MSIX_PENDING 0x3000
+#define NVME_QUEUES	  17 /* with the admin queue */
+#define NVME_MAX_ENTRIES  1024
+#define NVME_EVENTS	  4 /* outstanding Asynchronous Event Requests */
+#define NVME_MDTS	  8 /* a command moves at most 2^8 pages of 4 KiB */
+#define NVME_SECTOR	  512u
+#define NVME_PAGE	  4096u
 
 /* Status field of a completion: type in bits 10:8, code in 7:0, Do Not Retry in 14 (section 4.6.1).
  */
@@ -67,6 +69,8 @@ struct nvme_queue {
 	uint16_t cq;
 	/* completion queues */
 	bool phase, interrupts;
+	bool unsignalled; /* completions that no message has told of; never outlives a store to a register */
+	uint16_t vector;
 	uint16_t nr_sqs;
 };
 

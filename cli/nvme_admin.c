@@ -205,7 +205,7 @@ static uint16_t nvme_create_cq(struct nvme *ctrl, const struct nvme_command *cmd
 
 	if (status)
 		return status;
-	if (cmd->cdw11 >> 16)
+	if (cmd->cdw11 >> 16 >= (msix_is_enabled(&ctrl->pci) ? NVME_QUEUES : 1))
 		return NVME_VECTOR_INVALID;
 	ctrl->cq[cmd->cdw10 & 0xffff] = (struct nvme_queue){
 		.valid = true,
@@ -213,6 +213,7 @@ static uint16_t nvme_create_cq(struct nvme *ctrl, const struct nvme_command *cmd
 		.entries = (cmd->cdw10 >> 16) + 1,
 		.phase = true,
 		.interrupts = cmd->cdw11 & 2,
+		.vector = cmd->cdw11 >> 16,
 	};
 	return NVME_SUCCESS;
 }

@@ -17,13 +17,14 @@ static void queue_state(struct nvme *ctrl, struct state *state, struct nvme_queu
 	state_value(state, queue->cq);
 	state_bool(state, &queue->phase);
 	state_bool(state, &queue->interrupts);
+	state_value(state, queue->vector);
 	if (!queue->valid) {
 		*queue = (struct nvme_queue){0};
 		return;
 	}
 	if (queue->entries < 2 || queue->entries > ADMIN_MAX_ENTRIES ||
 	    queue->head >= queue->entries || queue->tail >= queue->entries ||
-	    queue->cq >= NVME_QUEUES || queue->base % NVME_PAGE ||
+	    queue->cq >= NVME_QUEUES || queue->vector >= NVME_QUEUES || queue->base % NVME_PAGE ||
 	    !memory_at(ctrl->ram, queue->base, (uint64_t)queue->entries * entry_bytes))
 		state_fail(state, "an impossible queue");
 }

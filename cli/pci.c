@@ -44,8 +44,8 @@ static void pci_update_irq(struct pci_function *fn)
 	uint32_t status = get16(fn->config + PCI_STATUS) & ~STATUS_INTERRUPT;
 
 	put16(fn->config + PCI_STATUS, status | (fn->asserted ? STATUS_INTERRUPT : 0));
-	irq_line_set(&fn->irq,
-		     fn->asserted && !(get16(fn->config + PCI_COMMAND) & COMMAND_INTX_DISABLE));
+	irq_line_set(&fn->irq, fn->asserted && !msix_is_enabled(fn) &&
+				       !(get16(fn->config + PCI_COMMAND) & COMMAND_INTX_DISABLE));
 }
 
 void pci_set_irq(struct pci_function *fn, bool level)
@@ -92,6 +92,7 @@ static void pci_config_write(void *device, uint64_t offset, unsigned size, uint6
 			(fn->config[offset + i] & ~mask) | ((value >> 8 * i) & mask);
 	}
 	pci_update_irq(fn);
+	msix_config_changed(fn);
 }
 
 /* The function whose BAR 0 holds the address, and the offset inside the BAR. */
@@ -121,7 +122,11 @@ static uint64_t pci_window_read(void *device, uint64_t offset, unsigned size)
 	struct pci_host *host = device;
 	struct pci_function *fn = pci_by_address(host, host->window + offset, size, &offset);
 
-	return fn ? fn->read(fn->device, offset, size) : ~0ULL;
+	uint64_t value;
+
+	if (!fn)
+		return ~0ULL;
+	return msix_read(fn, offset, size, &value) ? value : fn->read(fn->device, offset, size);
 }
 
 static void pci_window_write(void *device, uint64_t offset, unsigned size, uint64_t value)
@@ -129,7 +134,7 @@ static void pci_window_write(void *device, uint64_t offset, unsigned size, uint6
 	struct pci_host *host = device;
 	struct pci_function *fn = pci_by_address(host, host->window + offset, size, &offset);
 
-	if (fn)
+	if (fn && !msix_write(fn, offset, size, value))
 		fn->write(fn->device, offset, size, value);
 }
 
@@ -153,6 +158,7 @@ void pci_attach(struct pci_host *host, unsigned slot, struct pci_function *fn,
 	put32(writable + PCI_BAR0, -fn->bar_size);
 	put32(writable + PCI_BAR0 + 4, ~0u);
 	writable[PCI_INTERRUPT_LINE] = 0xff;
+	fn->requester = slot << 3;
 	host->slots[slot] = fn;
 }
 
@@ -202,4 +208,5 @@ void pci_state(struct pci_function *fn, struct state *state)
 	memcpy(fn->config, config, sizeof(config));
 	state_bool(state, &fn->asserted);
 	irq_line_state(&fn->irq, state);
+	msix_state(fn, state);
 }

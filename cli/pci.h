@@ -2,13 +2,14 @@
 /*
  * A PCI host with one bus (pci-host-ecam-generic): configuration space by memory accesses, one
  * window for 32-bit BARs. Each slot has function 0 alone and an interrupt line of its own, so lines
- * are never shared. One lock covers the bus and everything on it.
+ * are never shared; a function may have MSI-X (msix.h), which replaces its line while it is enabled. One lock covers the bus and everything on it.
  */
 #ifndef CLI_PCI_H
 #define CLI_PCI_H
 
 #include "bus.h"
 #include "irq.h"
+#include "msix.h"
 #include "state.h"
 
 #define PCI_SLOTS      32
@@ -20,7 +21,9 @@ struct pci_function {
 	uint8_t writable[PCI_CONFIG_MAX]; /* bits the guest may change */
 	uint64_t bar_size;		  /* of BAR 0, memory; a power of two */
 	struct irq_line irq;
-	bool asserted; /* what the device wants, before INTx Disable */
+	bool asserted;	    /* what the device wants, before INTx Disable */
+	uint32_t requester; /* bus, slot and function: the DeviceID of its messages */
+	struct msix msix;
 	void *device;
 	uint64_t (*read)(void *device, uint64_t offset, unsigned size);
 	void (*write)(void *device, uint64_t offset, unsigned size, uint64_t value);

@@ -51,5 +51,12 @@ int clock_read(struct machine *machine, struct state_clock *clock);
 int clock_write(struct machine *machine, const struct state_clock *clock);
 /* state_gic.c */
 void state_gic(struct state *state, struct machine *machine);
+/* state_its.c */
+void state_its(struct state *state, struct machine *machine);
+/*
+ * Writes what only KVM knows to tables in guest memory: after the guest was stopped, before the last of its memory is sent. 0, or
+ * -errno.
+ */
+int state_its_to_memory(struct machine *machine);
 
 #endif

@@ -3,7 +3,7 @@
  * The interrupt controller, by the attributes of KVM's GICv3 device. One walk names the registers in the order in which they are
  * restored (QEMU's): the switch of the distributor, each redistributor, the distributor, each CPU interface. Within a frame: groups,
  * enables, edge or level, then the lines (what a level means depends on the configuration), what is pending and active beyond the
- * lines, priorities. Where a register sets bits only, its counterpart clears all before. There is no ITS, so no LPI tables.
+ * lines, priorities. Where a register sets bits only, its counterpart clears all before. LPIs are the business of state_its.c.
  */
 #include <errno.h>
 #include <string.h>

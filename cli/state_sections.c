@@ -25,7 +25,7 @@ static void state_console(struct state *state, struct terminal *terminal)
 	terminal->nr_pending = nr + nr_typed;
 }
 
-enum { SECTION_GIC, SECTION_UART, SECTION_RTC, SECTION_CONSOLE, SECTION_VCPUS };
+enum { SECTION_GIC, SECTION_ITS, SECTION_UART, SECTION_RTC, SECTION_CONSOLE, SECTION_VCPUS };
 
 unsigned state_nr_sections(const struct machine *m)
 {
@@ -34,7 +34,8 @@ unsigned state_nr_sections(const struct machine *m)
 
 const char *state_section_name(const struct machine *m, unsigned section, char name[32])
 {
-	static const char *const names[] = {"interrupt controller", "UART", "clock", "console"};
+	static const char *const names[] = {"interrupt controller", "ITS", "UART", "clock",
+					    "console"};
 
 	if (section < SECTION_VCPUS)
 		return names[section];
@@ -51,6 +52,9 @@ void state_section(struct state *state, struct machine *m, unsigned section)
 	switch (section) {
 	case SECTION_GIC:
 		state_gic(state, m);
+		break;
+	case SECTION_ITS:
+		state_its(state, m);
 		break;
 	case SECTION_UART:
 		pl011_state(&m->uart, state);

@@ -66,12 +66,31 @@ int vcpu_create(struct machine *m, unsigned index)
 		init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
 		if (index)
 			init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
+		if (m->pmu)
+			init.features[0] |= 1u << KVM_ARM_VCPU_PMU_V3;
 		if (m->accel->ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init) >= 0 &&
 		    vcpu_get_register(vcpu, ARM64_SYS_REG(3, 0, 0, 0, 5), &vcpu->mpidr))
 			return 0;
 	}
 	cli_say_errno("initialising vCPU %u", index);
 	vcpu_destroy(vcpu);
+	return -1;
+}
+
+int vcpu_init_pmu(struct machine_vcpu *vcpu)
+{
+	int irq = 16 + MACHINE_PMU_PPI;
+	struct kvm_device_attr set = {.group = KVM_ARM_VCPU_PMU_V3_CTRL,
+				      .attr = KVM_ARM_VCPU_PMU_V3_IRQ,
+				      .addr = (uintptr_t)&irq},
+			       init = {.group = KVM_ARM_VCPU_PMU_V3_CTRL,
+				       .attr = KVM_ARM_VCPU_PMU_V3_INIT};
+	const struct accel *accel = vcpu->machine->accel;
+
+	if (accel->ioctl(vcpu->fd, KVM_SET_DEVICE_ATTR, &set) >= 0 &&
+	    accel->ioctl(vcpu->fd, KVM_SET_DEVICE_ATTR, &init) >= 0)
+		return 0;
+	cli_say_errno("setting up the performance counters of vCPU %u", vcpu->index);
 	return -1;
 }
 

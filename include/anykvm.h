@@ -18,7 +18,8 @@
  * SIGSEGV and SIGBUS; they pass on what is not theirs. A program may install its own at any time; those that come after a
  * thread's first KVM_RUN must likewise pass on what is not theirs.
  *
- * fork: a child has no use of its parent's machines: each request fails with EIO, closing frees nothing of the parent's.
+ * fork: a child has no use of its parent's machines: each request fails with EIO, closing frees nothing of the parent's. It may open
+ * /dev/kvm and have machines of its own.
  *
  * Memory: a change of the host mappings behind a memory slot must be visible to the guest when the call that made it returns.
  * The functions here see to it. A program that maps or unmaps such memory by other means (raw system calls, another library)
@@ -62,7 +63,7 @@ extern "C" {
  *	EMFILE, ENFILE	no descriptor left
  *	ENOMEM		out of memory
  *	EEXIST		/dev/kvm with O_CREAT | O_EXCL
- *	EIO		/dev/kvm in a child of a process that had used the library before the fork: exec first
+ *	EIO		/dev/kvm in a child of vfork or of a bare clone, or where the parent's thread was inside a pair: exec first
  *	ENOTDIR		/dev/kvm with O_DIRECTORY
  *	others		as open(2), for other paths
  */
@@ -88,6 +89,27 @@ ANYKVM_API int anykvm_openat(int dirfd, const char *path, int flags, ...);
  *	EMFILE, ENFILE, ENOMEM
  */
 ANYKVM_API int anykvm_open_ext(unsigned long extensions);
+
+/* What a number stands for: anykvm_fd_kind. Members are only ever added at the end. */
+enum anykvm_fd_kind {
+	ANYKVM_FD_FOREIGN, /* not of this library, or no descriptor */
+	ANYKVM_FD_SYSTEM,  /* /dev/kvm */
+	ANYKVM_FD_VM,
+	ANYKVM_FD_VCPU,
+	ANYKVM_FD_DEVICE,
+	ANYKVM_FD_STATS,
+	ANYKVM_FD_GMEM,
+	ANYKVM_FD_INTERNAL, /* what the library keeps open for itself */
+};
+
+/**
+ * anykvm_fd_kind - whose a descriptor is; also in a child after fork
+ *
+ * Foreign numbers cost no system call. errno is left alone.
+ *
+ * returns: one of enum anykvm_fd_kind
+ */
+ANYKVM_API int anykvm_fd_kind(int fd);
 
 /**
  * anykvm_close - close(2)
@@ -205,6 +227,19 @@ ANYKVM_API void anykvm_invalidate_end(struct anykvm_invalidate *inv);
  */
 ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int registered);
 
+struct sigaction;
+
+/**
+ * anykvm_sigaction - sigaction(2) for SIGSEGV and SIGBUS, with the library's handler staying in front
+ *
+ * The action is taken for all faults but the library's own, and @oldact tells the one before it, never the library's. So a
+ * program that installs its handlers by this call need not pass on what is not theirs. The mask of an action never blocks these two
+ * signals.
+ *
+ * returns: 0, or -1 with errno: EINVAL (another signal)
+ */
+ANYKVM_API int anykvm_sigaction(int signo, const struct sigaction *act, struct sigaction *oldact);
+
 /**
  * anykvm_mm_release - give up all guest memory of this process's machines
  *
@@ -296,6 +331,13 @@ ANYKVM_API ssize_t anykvm_inspect(int fd, unsigned int flags, char *buf, size_t 
  * returns: NULL for a number without meaning there
  */
 ANYKVM_API const char *anykvm_cap_name(unsigned int cap);
+
+/**
+ * anykvm_request_name - name of a request on descriptors of a kind (enum anykvm_fd_kind), such as "KVM_RUN"
+ *
+ * returns: NULL for a request that such descriptors do not know
+ */
+ANYKVM_API const char *anykvm_request_name(int kind, unsigned long request);
 
 /**
  * anykvm_feature_name - architectural features that guests may be given, one by one

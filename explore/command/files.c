@@ -159,22 +159,23 @@ int file_kind(const char *path)
 /* What a scenario came to in the rounds before. */
 static void put_account(FILE *f, const struct search_result *r)
 {
-	fprintf(f, "account %u %u %u %llu %llu %llu %llu %llx %a %u %u %llu\n", r->verdict, r->mode,
-		r->bound, (unsigned long long)r->runs, (unsigned long long)r->abandoned,
+	fprintf(f, "account %u %u %u %llu %llu %llu %llu %llx %a %u %u %a %u %u %llu\n", r->verdict,
+		r->mode, r->bound, (unsigned long long)r->runs, (unsigned long long)r->abandoned,
 		(unsigned long long)r->events, (unsigned long long)r->classes,
-		(unsigned long long)r->classes_hash, r->done, r->max_events, r->limit_hit,
-		(unsigned long long)r->found_at);
+		(unsigned long long)r->classes_hash, r->done, r->bounded, r->bound_under_way,
+		r->all, r->max_events, r->limit_hit, (unsigned long long)r->found_at);
 }
 
 static bool take_account(struct reader *f, struct search_result *r)
 {
 	unsigned long long runs, abandoned, events, classes, hash, found_at;
-	unsigned verdict, mode, limit_hit;
+	unsigned verdict, mode, bounded, limit_hit;
 	char *text = value_of(f, "account");
 
-	if (!text || sscanf(text, "%u %u %u %llu %llu %llu %llu %llx %la %u %u %llu", &verdict,
-			    &mode, &r->bound, &runs, &abandoned, &events, &classes, &hash, &r->done,
-			    &r->max_events, &limit_hit, &found_at) != 12)
+	if (!text || sscanf(text, "%u %u %u %llu %llu %llu %llu %llx %la %u %u %la %u %u %llu",
+			    &verdict, &mode, &r->bound, &runs, &abandoned, &events, &classes, &hash,
+			    &r->done, &bounded, &r->bound_under_way, &r->all, &r->max_events,
+			    &limit_hit, &found_at) != 15)
 		return false;
 	if (verdict > SEARCH_SEARCHED || mode > SEARCH_NAIVE)
 		return false;
@@ -185,6 +186,7 @@ static bool take_account(struct reader *f, struct search_result *r)
 	r->events = events;
 	r->classes = classes;
 	r->classes_hash = hash;
+	r->bounded = bounded;
 	r->limit_hit = limit_hit;
 	r->found_at = found_at;
 	return true;

@@ -110,6 +110,15 @@ void explore_wake(void *word, unsigned nr)
 	engine_outcome("= %u", sleepers_wake(f, thing_at(op.object), SLEEP_WORD, nr));
 }
 
+/* The word changes in the same step: who looked at it before and is about to sleep finds that, so this commutes with neither. */
+void explore_notify(void *word)
+{
+	struct thing *t = op_do(op_make(OP_WAKE, ACCESS_WRITE, word, PC), NULL, NULL);
+
+	++*(volatile uint32_t *)word;
+	engine_outcome("= %u", sleepers_wake(engine_current, t, SLEEP_WORD, ~0u));
+}
+
 static bool relock(const struct op *op, struct fiber *f, void *arg)
 {
 	return sleeper_may_go(f) && lock_is_free(arg, OP_MUTEX_LOCK, f->id);

@@ -177,6 +177,11 @@ static int close_range(u32 first, u32 last, u32 flags, bool spare_kept)
 	return 0;
 }
 
+bool host_fd_is_kept(int fd)
+{
+	return fd >= 0 && fd < SIM_FDS && table.kept[fd];
+}
+
 int host_close_range(u32 first, u32 last, u32 flags)
 {
 	SIM_CALL();

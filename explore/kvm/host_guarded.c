@@ -13,6 +13,7 @@
 #include "explore/kvm/backend.h"
 #include "explore/kvm/host_sim.h"
 #include "host/guarded.h"
+#include "host/guarded_action.h"
 
 #define LOWEST 65536 /* nothing is below, so that NULL is refused */
 
@@ -170,4 +171,16 @@ void guarded_install(void)
 u64 guarded_nr_recovered(void)
 {
 	return 0;
+}
+
+/* A program's own fault handlers are not modelled. */
+int guarded_action_change(int signo, const struct guarded_action *act, struct guarded_action *old,
+			  bool shared)
+{
+	return -ENOSYS;
+}
+
+int guarded_action_raw(int signo, const struct guarded_action *act, struct guarded_action *old)
+{
+	return -ENOSYS;
 }

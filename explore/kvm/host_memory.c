@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/bug.h"
 #include "base/context.h"
 #include "explore/kvm/host_sim.h"
 #include "host/alloc.h"
@@ -26,6 +27,12 @@ static void count(s64 bytes, s64 objects)
 {
 	memory.bytes += bytes;
 	memory.objects += objects;
+}
+
+/* For a fork child, which no scenario has. */
+void host_begin_anew(void)
+{
+	BUG();
 }
 
 u64 host_alloc_bytes(void)

@@ -157,9 +157,11 @@ static void set_core(int vcpu, uint64_t offset, uint64_t value)
 #define SUB_X5_1  0xd10004a5u
 #define CBNZ_X5_2 0xb5ffffc5u /* back to the store: a poll point */
 #define B_BACK_5  0x17fffffbu
+#define BRK	  0xd4200000u
 /* Each program has a place of its own in the page. */
 #define STORE_AT 0x100u
 #define TWICE_AT 0x200u
+#define BREAK_AT 0x300u
 
 static void write_code(uint32_t *code)
 {
@@ -175,6 +177,9 @@ static void write_code(uint32_t *code)
 	code[TWICE_AT / 4 + 3] = SUB_X5_1;
 	code[TWICE_AT / 4 + 4] = CBNZ_X5_2;
 	code[TWICE_AT / 4 + 5] = B_BACK_5;
+	code[BREAK_AT / 4] = BRK;
+	code[BREAK_AT / 4 + 1] = STR_X1_X2;
+	code[BREAK_AT / 4 + 2] = BRK;
 }
 
 /* The first gibibyte, as normal memory: 39 bits of addresses, so one table with one block. What is not normal has no TLB entries. */
@@ -255,12 +260,21 @@ void kit_guest_twice(int vm, int vcpu, uint64_t gpa)
 	guest_at(vm, vcpu, gpa, TWICE_AT);
 }
 
+void kit_guest_once(int vm, int vcpu, uint64_t gpa)
+{
+	struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP};
+
+	NEED(kit_call(vcpu, KVM_SET_GUEST_DEBUG, (uintptr_t)&debug));
+	guest_at(vm, vcpu, gpa, BREAK_AT);
+	set_core(vcpu, KVM_REG_ARM_CORE_REG(regs.pc), KIT_CODE + BREAK_AT + 4);
+}
+
 int kit_run(int vcpu)
 {
 	const struct kvm_run *run = run_of[vcpu];
 	int r = kit_call(vcpu, KVM_RUN, 0);
 
-	if (r)
+	if (r || run->exit_reason == KVM_EXIT_DEBUG)
 		return r;
 	if (run->exit_reason != KVM_EXIT_MMIO)
 		explore_fail("KVM_RUN ended with exit reason %u", run->exit_reason);

@@ -55,25 +55,41 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
-/* "bound 2 exhausted", or how else far it came. */
+static int describe_share(char *buf, size_t size, const char *of, double share)
+{
+	if (share < 0.001)
+		return snprintf(buf, size, "%sless than 0.1 %%", of);
+	return snprintf(buf, size, "%sabout %.1f %%", of, share < 0.999 ? share * 100 : 99.9);
+}
+
+/*
+ * "every interleaving with at most 2 switches of a thread that could have gone on; of those with 3, about 12.0 %; of all, about 3.1 %
+ * covered": what there is of the three.
+ */
 static void describe_reach(const struct search_result *r, char *buf, size_t size)
 {
+	double all = r->bounded ? r->all : r->done;
+	bool next = r->bounded && (r->bound == ~0u || r->bound_under_way > r->bound);
+	char of[64] = "";
 	int n = 0;
 
 	if (r->bound == 0)
 		n = snprintf(buf, size,
-			     "every order without a switch of a thread that could have gone on; of "
-			     "all, ");
+			     "every order without a switch of a thread that could have gone on");
 	else if (r->bound != ~0u)
 		n = snprintf(buf, size,
 			     "every interleaving with at most %u switch%s of a thread that could "
-			     "have gone on; of all, ",
+			     "have gone on",
 			     r->bound, r->bound == 1 ? "" : "es");
-	if (r->done < 0.001)
-		snprintf(buf + n, size - (size_t)n, "less than 0.1 %% covered");
-	else
-		snprintf(buf + n, size - (size_t)n, "about %.1f %% covered",
-			 r->done < 0.999 ? r->done * 100 : 99.9);
+	if (next) {
+		snprintf(of, sizeof(of), "%sof those with %s%u%s, ", n ? "; " : "",
+			 n ? "" : "at most ", r->bound_under_way, n ? "" : " switches");
+		n += describe_share(buf + n, size - (size_t)n, of, r->done);
+	}
+	if (all >= 0)
+		n += describe_share(buf + n, size - (size_t)n, n ? "; of all, " : "", all);
+	if (next || all >= 0)
+		snprintf(buf + n, size - (size_t)n, " covered");
 }
 
 void report_search_line(char *buf, size_t size, const struct report_search *s)
@@ -156,10 +172,25 @@ void report_certificate(FILE *out, const struct report_search *s, const struct r
 		sheet_paragraph(&sheet, "  barriers", INK_PLAIN, s->suite->barrier_tests);
 }
 
+static void share_json(struct json *j, const struct report_search *s)
+{
+	const struct search_result *r = s->result;
+
+	if (proved(s) || !r->bounded || r->all >= 0)
+		json_share(j, "share", proved(s) ? 1 : r->bounded ? r->all : r->done);
+	else
+		json_string(j, "share", NULL);
+	if (!proved(s) && r->bounded) {
+		json_number(j, "bound_under_way", r->bound_under_way);
+		json_share(j, "bound_share", r->done);
+	}
+}
+
 /*
  * Schema, version 1: format "explore-certificate-1"; verdict "proved" or "searched"; scenario, mutant, property; threads; classes,
  * classes_hash, executions, redundant, max_operations (null where another run would give another number); exhausted_bound (null:
- * none); share; search, faults; interrupted, out_of_time, limit_hit; scenario_hash, code_hash; rules; limits; barrier_tests (null: none named).
+ * none); share (of all orders, null: nothing is known), bound_under_way and bound_share (of the orders within it; left out where
+ * no bound was under way); search, faults; interrupted, out_of_time, limit_hit; scenario_hash, code_hash; rules; limits; barrier_tests (null: none named).
  */
 void report_certificate_json(FILE *out, const struct report_search *s)
 {
@@ -194,7 +225,7 @@ void report_certificate_json(FILE *out, const struct report_search *s)
 		json_number(&j, "exhausted_bound", r->bound);
 	else
 		json_string(&j, "exhausted_bound", NULL);
-	json_share(&j, "share", proved(s) ? 1 : r->done);
+	share_json(&j, s);
 	json_string(&j, "search", mode_name(r->mode));
 	json_number(&j, "faults", s->scenario->faults);
 	json_bool(&j, "interrupted", r->interrupted);

@@ -317,24 +317,28 @@ static void sum_up(struct merge *m)
 	r->mode = p->o.mode;
 	r->bound = ~0u;
 	r->done = 0;
+	r->all = -1;
 	for (unsigned i = 0; i < p->nr_trees; i++) {
 		const struct plan_tree *t = &p->tree[i];
 
 		account_add(&all, &t->account);
-		if (t->kind == TREE_DPOR || t->kind == TREE_NAIVE) {
+		r->done = plan_share(p, i);
+		r->bounded = t->kind == TREE_PREEMPTIONS || t->kind == TREE_DELAYS;
+		r->bound_under_way = t->bound;
+		if (!r->bounded) {
 			r->classes = t->account.classes;
 			r->classes_hash = t->account.classes_hash;
+			r->all = r->done;
 		}
-		if (t->kind == TREE_PREEMPTIONS || t->kind == TREE_DELAYS)
-			if (t->state == TREE_EXHAUSTED && !t->account.limit_hit &&
-			    (r->bound == ~0u || t->bound > r->bound))
-				r->bound = t->bound;
-		r->done = plan_share(p, i);
+		if (r->bounded && t->state == TREE_EXHAUSTED && !t->account.limit_hit &&
+		    (r->bound == ~0u || t->bound > r->bound))
+			r->bound = t->bound;
 		if (p->o.mode == SEARCH_PORTFOLIO)
 			r->mode = t->kind == TREE_DPOR ? SEARCH_DPOR : SEARCH_PREEMPTIONS;
 	}
 	if (r->verdict == SEARCH_PROVED) {
 		r->done = 1;
+		r->bounded = false;
 		r->mode = p->tree[0].kind == TREE_DPOR ? SEARCH_DPOR : SEARCH_NAIVE;
 	}
 	r->runs = all.runs;

@@ -41,6 +41,7 @@ static bool go_on_with_dpor(struct portfolio *p, uint64_t runs, uint64_t events,
 	if (p->limit && p->dpor_runs >= p->limit)
 		return false;
 	d->r->mode = SEARCH_DPOR;
+	d->r->bounded = false;
 	runs = least(runs, p->limit ? p->limit - p->dpor_runs : 0);
 	end = drive_walk(d, &p->dpor, runs, events, until);
 	p->dpor_runs += d->r->runs - before;
@@ -91,6 +92,9 @@ static bool walk_bound(struct portfolio *p, unsigned bound, double until)
 	struct tree t;
 
 	d->r->mode = SEARCH_PREEMPTIONS;
+	d->r->bounded = true;
+	d->r->bound_under_way = bound;
+	d->r->all = tree_done(&p->dpor);
 	tree_init(&t, TREE_PREEMPTIONS, bound, NULL);
 	end = drive_walk(d, &t, p->limit, 0, until);
 	if (end == WALK_EXHAUSTED && !t.limit_hit)

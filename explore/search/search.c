@@ -24,6 +24,9 @@ static void walk(struct drive *d, enum tree_kind kind)
 {
 	struct tree t;
 
+	d->r->bounded = kind == TREE_PREEMPTIONS || kind == TREE_DELAYS;
+	d->r->bound_under_way = d->o->bound;
+	d->r->all = -1;
 	tree_init(&t, kind, d->o->bound, NULL);
 	if (drive_walk(d, &t, d->o->runs, 0, 0) == WALK_EXHAUSTED)
 		conclude(d, &t);

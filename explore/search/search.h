@@ -49,6 +49,9 @@ struct search_result {
 	uint64_t classes;      /* different dependence orders of executions that ended */
 	uint64_t classes_hash; /* of the set: order does not matter */
 	double done; /* share covered, estimated from the tree of choices: 0..1; 1 when exhausted */
+	bool bounded; /* done is about the orders within the bound under way, and all, if it is not negative, about all orders */
+	unsigned bound_under_way;
+	double all;
 	double seconds;
 	uint32_t max_events; /* of one execution */
 	bool interrupted, out_of_time, limit_hit;

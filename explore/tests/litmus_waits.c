@@ -127,6 +127,25 @@ static void event_await(void)
 }
 LITMUS(event_count, "a waiter either is seen or sees the word changed", reset, NULL,
        {"poster", event_post}, {"waiter", event_await});
+static void notify_token(void)
+{
+	STORE(&token, 1);
+	explore_notify(&word);
+}
+static void await_token(void)
+{
+	for (;;) {
+		uint32_t ticket;
+
+		explore_read(&word, "take a ticket");
+		ticket = word;
+		if (LOAD(&token))
+			return;
+		explore_wait(&word, ticket, EXPLORE_FOREVER);
+	}
+}
+LITMUS(notification, "who takes a ticket before it looks is not left behind", reset, NULL,
+       {"notifier", notify_token}, {"first", await_token}, {"second", await_token});
 
 static void sem_up(void)
 {
@@ -355,6 +374,7 @@ const struct explore_scenario *const litmus_waits[] = {&deadlines_at_once,
 						       &bounded_queue_many,
 						       &gate,
 						       &event_count,
+						       &notification,
 						       &semaphore,
 						       &lock_of_a_word,
 						       &park_and_unpark,

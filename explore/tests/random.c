@@ -83,7 +83,7 @@ static bool try_take(struct making *m, unsigned op, unsigned object)
 
 static bool possible(const struct making *m, unsigned op, unsigned object)
 {
-	if (op == RANDOM_SYNC || op == RANDOM_DEFER)
+	if (op == RANDOM_SYNC || op == RANDOM_DEFER || op == RANDOM_DOZE)
 		return !m->nr_held;
 	if (op == RANDOM_AWAIT)
 		return m->thread && !m->nr_held;
@@ -134,10 +134,11 @@ void random_make(uint64_t seed, unsigned ops)
 void random_print(void)
 {
 	static const char *const name[NR_RANDOM_OPS] = {
-		"",	 "load",     "store",	    "add",	 "exchange",
-		"lock",	 "try-lock", "unlock",	    "read-lock", "read-unlock",
-		"enter", "exit",     "synchronize", "defer",	 "signal",
-		"await", "get-put",  "try-put",	    "read",	 "write"};
+		"",	  "load",     "store",	     "add",	  "exchange",
+		"lock",	  "try-lock", "unlock",	     "read-lock", "read-unlock",
+		"enter",  "exit",     "synchronize", "defer",	  "signal",
+		"await",  "get-put",  "try-put",     "read",	  "write",
+		"notify", "ticket",   "doze"};
 
 	for (unsigned t = 0; t < random_program.nr_threads; t++) {
 		printf("# thread %u:", t);

@@ -26,6 +26,9 @@ enum random_op {
 	RANDOM_REF_TRY,
 	RANDOM_OBJECT_READ,
 	RANDOM_OBJECT_WRITE,
+	RANDOM_NOTIFY,
+	RANDOM_TICKET,
+	RANDOM_DOZE, /* sleeps until a notification, or for a time */
 	NR_RANDOM_OPS
 };
 

@@ -13,7 +13,7 @@ static struct {
 } locks[2], rwlock, domain, objects[2];
 static struct {
 	uint32_t flag __attribute__((aligned(64)));
-} flags[RANDOM_THREADS], count;
+} flags[RANDOM_THREADS], count, event;
 
 static void nothing(void *arg)
 {
@@ -79,6 +79,16 @@ static void do_section(unsigned op)
 		explore_defer(&domain.lock, nothing, NULL);
 }
 
+static void do_event(unsigned op)
+{
+	if (op == RANDOM_NOTIFY)
+		explore_notify(&event.flag);
+	else if (op == RANDOM_TICKET)
+		explore_read(&event.flag, "take a ticket");
+	else
+		explore_wait(&event.flag, 0, explore_clock() + 10);
+}
+
 static void run(unsigned thread)
 {
 	for (unsigned i = 0; i < RANDOM_OPS && random_program.step[thread][i].op; i++) {
@@ -100,6 +110,8 @@ static void run(unsigned thread)
 			do_count(op);
 		else if (op == RANDOM_OBJECT_READ)
 			explore_read(&objects[object % 2], "read");
+		else if (op > RANDOM_OBJECT_WRITE)
+			do_event(op);
 		else
 			explore_write(&objects[object % 2], "write");
 	}
@@ -123,6 +135,7 @@ static void setup(void)
 	words[0].word = words[1].word = 0;
 	for (unsigned i = 0; i < RANDOM_THREADS; i++)
 		flags[i].flag = 0;
+	event.flag = 0;
 	explore_lock_init(&locks[0].lock, "random lock 0", EXPLORE_TRY);
 	explore_lock_init(&locks[1].lock, "random lock 1", EXPLORE_TRY);
 	explore_lock_init(&rwlock.lock, "random rwlock", 0);

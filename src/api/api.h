@@ -2,11 +2,13 @@
 /*
  * The API layer: descriptors, requests and the calls of <anykvm.h>; no behaviour of a machine. Files:
  *
+ *	child.c		a fork child with machines of its own
  *	fd.c		number -> file: inert placeholder descriptors, who owns which number
  *	mapping.c	which host mappings keep a file alive
  *	calls.c		open, close, dup, fcntl, read
  *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
  *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
+ *	signal_calls.c	sigaction of SIGSEGV and SIGBUS
  *	pairs.c		pairs around the change of a file that is mapped in several places
  *	ioctl.c		one table of requests for each kind of descriptor, and the way to a handler
  *	ioctl_*.c	the handlers
@@ -27,15 +29,26 @@
 
 /* --- what a descriptor is -------------------------------------------------------------------------------------------- */
 
-enum api_kind { API_SYSTEM, API_VM, API_VCPU, API_DEVICE, API_STATS, API_GMEM, NR_API_KINDS };
+/* API_ORPHAN: in a fork child, what the parent's was (child.c). */
+enum api_kind {
+	API_SYSTEM,
+	API_VM,
+	API_VCPU,
+	API_DEVICE,
+	API_STATS,
+	API_GMEM,
+	API_ORPHAN,
+	NR_API_KINDS
+};
 
 /* struct file.priv. Constant after creation; freed by the file's release hook. */
 struct api_file {
 	enum api_kind kind;
-	struct vm *vm;	 /* counted; NULL for API_SYSTEM */
-	struct vcpu *v;	 /* API_VCPU, and API_STATS of a vCPU: lives as long as vm */
-	u32 device_type; /* API_DEVICE */
-	u64 extensions;	 /* API_SYSTEM */
+	struct vm *vm;	   /* counted; NULL for API_SYSTEM and API_ORPHAN */
+	struct vcpu *v;	   /* API_VCPU, and API_STATS of a vCPU: lives as long as vm */
+	struct its *its;   /* API_DEVICE: this ITS, which lives as long as vm; NULL: the interrupt controller */
+	u64 extensions;	   /* API_SYSTEM */
+	enum api_kind was; /* API_ORPHAN: the kind of the parent's */
 	u64 dev, inode; /* of the placeholder: tells our descriptor from one that took its number */
 	struct a64 position;	/* API_STATS: of read(2) */
 	struct gmem_file *gmem; /* API_GMEM: owned, until it is the file's */
@@ -44,6 +57,14 @@ struct api_file {
 static inline struct api_file *api_file_of(const struct file *f)
 {
 	return f->priv;
+}
+
+/* In this process or, of an orphan, in the parent. */
+static inline enum api_kind api_kind_of(const struct file *f)
+{
+	const struct api_file *a = api_file_of(f);
+
+	return a->kind == API_ORPHAN ? a->was : a->kind;
 }
 
 /* --- process-wide state ---------------------------------------------------------------------------------------------- */
@@ -55,7 +76,8 @@ static inline struct api_file *api_file_of(const struct file *f)
 struct api_process {
 	struct a32 state; /* 0 untouched, 1 being initialised, 2 ready */
 	u32 pid; /* constant once ready: a vfork child shares our memory but not our descriptors */
-	u64 mm_id;	       /* constant once ready: a fork child differs */
+	struct a64 mm_id;      /* constant once ready: a fork child differs, until it begins anew */
+	struct a64 renewer;    /* child.c: the mm_id of the process that begins anew */
 	struct mutex map_lock; /* RANK_LEAF */
 	struct itree mappings; /* map_lock: struct mapping */
 	struct a32 empty_file; /* gmem_calls.c: a descriptor + 1, 0 until it is needed */
@@ -82,6 +104,9 @@ enum api_role { API_NOBODY, API_OWNER, API_CHILD };
 enum api_role api_role(void);
 enum api_role api_role_exact(void);
 
+/* A fork child becomes the owner of a table whose entries are orphans. 0, or -EIO where that cannot be, or -ENOMEM. */
+int api_process_of_child(void);
+
 /* --- fd.c ---------------------------------------------------------------------------------------------------------------- */
 
 /* Whether the number is ours by the table, without a look at the system. */
@@ -104,8 +129,12 @@ struct file *fd_unlink(int fd);
  * In a fork child, where an entry is a mark and no reference: newfd is what oldfd is, ours or not. Takes no lock, needs no memory.
  */
 void fd_mark_copy(int oldfd, int newfd);
-/* In a fork child: fd is a guest_memfd of the parent's. Looks at the child's copy of the table, whose entries keep what they name. */
+/* In a fork child, begun anew or not: fd is a guest_memfd of the parent's. */
 bool fd_is_parents_gmem(int fd);
+/* In a fork child that begins anew, by the one thread that does it: the entry becomes an orphan of this process. 0, or -ENOMEM. */
+int fd_orphan(int fd);
+/* In a fork child: the kind of a number that is ours. */
+enum api_kind fd_kind_in_child(int fd);
 /* The next number >= fd with an entry, or -1. */
 int fd_next(int fd);
 /*

@@ -26,11 +26,20 @@ _Static_assert(ANYKVM_EXT_MEMORY_ATTRIBUTES == VM_EXT_MEMORY_ATTRIBUTES, "extens
 static int open_handle(u64 extensions, bool cloexec)
 {
 	struct api_file what = {.kind = API_SYSTEM, .extensions = extensions};
+	int r;
 
 	api_process_init();
+	if (api_role_exact() == API_CHILD) {
+		r = api_process_of_child();
+		if (r)
+			return r;
+	}
 	if (api_role_exact() != API_OWNER)
 		return -EIO;
-	return fd_create(&what, "anykvm", cloexec, -1);
+	library_enter();
+	r = fd_create(&what, "anykvm", cloexec, -1);
+	library_exit();
+	return r;
 }
 
 /* For a program that opens /dev/kvm by its path and knows of no extensions. */
@@ -43,8 +52,6 @@ static u64 extensions_of_environment(void)
 
 static int open_at(int dirfd, const char *path, int flags, unsigned mode)
 {
-	int r;
-
 	/* A path of fewer than nine readable bytes is not ours; an unreadable one is the system's to refuse. */
 	if (!host_readable8(path) || !host_readable8(path + 1) || strcmp(path, "/dev/kvm"))
 		return result(host_openat(dirfd, path, flags, mode));
@@ -52,10 +59,7 @@ static int open_at(int dirfd, const char *path, int flags, unsigned mode)
 		return result(-EEXIST);
 	if (flags & O_DIRECTORY)
 		return result(-ENOTDIR);
-	library_enter();
-	r = open_handle(extensions_of_environment(), flags & O_CLOEXEC);
-	library_exit();
-	return result(r);
+	return result(open_handle(extensions_of_environment(), flags & O_CLOEXEC));
 }
 
 int anykvm_open(const char *path, int flags, ...)
@@ -88,14 +92,9 @@ int anykvm_openat(int dirfd, const char *path, int flags, ...)
 
 int anykvm_open_ext(unsigned long extensions)
 {
-	int r;
-
 	if (extensions & ~ANYKVM_EXT_MEMORY_ATTRIBUTES)
 		return result(-EINVAL);
-	library_enter();
-	r = open_handle(extensions, true);
-	library_exit();
-	return result(r);
+	return result(open_handle(extensions, true));
 }
 
 int anykvm_close(int fd)
@@ -325,7 +324,9 @@ static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offs
 		goto system;
 	}
 	f = api_file_of(file);
-	if (at_offset && f->kind != API_SYSTEM && f->kind != API_STATS) {
+	if (f->kind == API_ORPHAN) {
+		r = -EIO;
+	} else if (at_offset && f->kind != API_SYSTEM && f->kind != API_STATS) {
 		r = -ESPIPE;
 	} else if (f->kind != API_STATS || (s64)offset < 0) {
 		r = -EINVAL;

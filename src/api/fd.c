@@ -21,7 +21,9 @@ void api_process_init(void)
 		return;
 	if (a32_cmpxchg(&p->state, 0, 1)) {
 		p->pid = host_pid();
-		p->mm_id = host_mm_id();
+		/* So that fork's handlers are there before a child can be. */
+		thread_self();
+		a64_store_relaxed(&p->mm_id, host_mm_id());
 		mutex_init(&p->map_lock, RANK_LEAF, "mappings");
 		itree_init(&p->mappings);
 		/* Pairs with the acquire loads here and in api_role. */
@@ -38,7 +40,8 @@ enum api_role api_role(void)
 
 	if (a32_load_acquire(&p->state) != 2)
 		return API_NOBODY;
-	return p->mm_id == host_mm_id() ? API_OWNER : API_CHILD;
+	/* Pairs with the release in child.c. */
+	return a64_load_acquire(&p->mm_id) == host_mm_id() ? API_OWNER : API_CHILD;
 }
 
 enum api_role api_role_exact(void)
@@ -175,23 +178,25 @@ void fd_mark_copy(int oldfd, int newfd)
 
 bool fd_is_parents_gmem(int fd)
 {
-	struct aptr *entry = api_role() == API_CHILD ? fd_entry(fd) : NULL;
-	const struct file *f = entry ? aptr_load_relaxed(entry) : NULL;
+	struct aptr *entry = fd_entry(fd);
+	struct file *f = entry ? aptr_load_acquire(entry) : NULL;
+	bool is;
 
-	return f && f->gmem;
+	if (!f)
+		return false;
+	/* The child's copy of the table, whose entries keep what they name. */
+	if (api_role() == API_CHILD)
+		return api_kind_of(f) == API_GMEM;
+	f = fd_get(fd, true);
+	is = f && api_file_of(f)->was == API_GMEM;
+	if (f)
+		file_put(f);
+	return is;
 }
 
-int fd_next(int fd)
+enum api_kind fd_kind_in_child(int fd)
 {
-	for (fd = MAX(fd, 0); fd < (int)(FD_PAGES * FD_PAGE_SIZE); fd++) {
-		struct aptr *entry = fd_entry(fd);
-
-		if (!entry)
-			fd |= FD_PAGE_SIZE - 1; /* no page: on to the next */
-		else if (aptr_load_acquire(entry))
-			return fd;
-	}
-	return -1;
+	return api_kind_of(aptr_load_relaxed(fd_entry(fd)));
 }
 
 /* LO-9: no lock held. */
@@ -209,6 +214,40 @@ static void api_file_release(struct file *file)
 }
 
 static const struct file_ops api_file_ops = {.type = "anykvm", .release = api_file_release};
+
+int fd_orphan(int fd)
+{
+	struct aptr *entry = fd_entry(fd);
+	const struct file *old = aptr_load_relaxed(entry);
+	const struct api_file *was = api_file_of(old);
+	struct api_file *f = NEW(struct api_file);
+	struct file *file;
+
+	if (!f)
+		return -ENOMEM;
+	*f = (struct api_file){
+		.kind = API_ORPHAN, .was = api_kind_of(old), .dev = was->dev, .inode = was->inode};
+	file = file_create(&api_file_ops, f);
+	if (!file) {
+		DELETE(f);
+		return -ENOMEM;
+	}
+	aptr_store_release(entry, file); /* pairs with the acquires of the lookups */
+	return 0;
+}
+
+int fd_next(int fd)
+{
+	for (fd = MAX(fd, 0); fd < (int)(FD_PAGES * FD_PAGE_SIZE); fd++) {
+		struct aptr *entry = fd_entry(fd);
+
+		if (!entry)
+			fd |= FD_PAGE_SIZE - 1; /* no page: on to the next */
+		else if (aptr_load_acquire(entry))
+			return fd;
+	}
+	return -1;
+}
 
 int fd_create(const struct api_file *what, const char *name, bool cloexec, int fd)
 {

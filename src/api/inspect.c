@@ -81,8 +81,10 @@ static s64 inspect_fd(int fd, u32 flags, u64 user, size_t size)
 	if (!file)
 		return -EBADF;
 	f = api_file_of(file);
-	if ((f->kind == API_VM || f->kind == API_VCPU) &&
-	    !(flags & ~(SECTIONS | ANYKVM_INSPECT_JSON)))
+	if (f->kind == API_ORPHAN)
+		r = -EIO;
+	else if ((f->kind == API_VM || f->kind == API_VCPU) &&
+		 !(flags & ~(SECTIONS | ANYKVM_INSPECT_JSON)))
 		r = inspect_vm(f->vm, flags, user, size);
 	file_put(file);
 	return r;

@@ -74,6 +74,8 @@ s64 ioctl_dispatch(int fd, struct file *file, u32 request, u64 arg)
 	const struct ioctl_table *t = ioctl_tables[f->kind];
 	const struct ioctl_row *row;
 
+	if (f->kind == API_ORPHAN)
+		return -EIO;
 	if (!t)
 		return -ENOTTY;
 	if (f->vm && !vm_admits(f->vm))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests on a device descriptor. The only device is the GICv3; its attributes are the interrupt layer's. */
+/* Requests on a device descriptor: of the GICv3 or of an ITS, whose attributes are the interrupt layer's. */
 #include <errno.h>
 
 #include "api/api.h"
@@ -7,10 +7,12 @@
 static s64 set_device_attr(struct api_call *c)
 {
 	const struct kvm_device_attr *a = c->buf;
+	void *user = (void *)(uintptr_t)a->addr;
 	s64 r;
 
 	mutex_lock(&c->vm->lock);
-	r = irq_gic_set_attr(&c->vm->irq, a->group, a->attr, (void *)(uintptr_t)a->addr);
+	r = c->f->its ? irq_its_set_attr(c->f->its, a->group, a->attr, user)
+		      : irq_gic_set_attr(&c->vm->irq, a->group, a->attr, user);
 	mutex_unlock(&c->vm->lock);
 	return r;
 }
@@ -18,10 +20,12 @@ static s64 set_device_attr(struct api_call *c)
 static s64 get_device_attr(struct api_call *c)
 {
 	const struct kvm_device_attr *a = c->buf;
+	void *user = (void *)(uintptr_t)a->addr;
 	s64 r;
 
 	mutex_lock(&c->vm->lock);
-	r = irq_gic_get_attr(&c->vm->irq, a->group, a->attr, (void *)(uintptr_t)a->addr);
+	r = c->f->its ? irq_its_get_attr(c->f->its, a->group, a->attr, user)
+		      : irq_gic_get_attr(&c->vm->irq, a->group, a->attr, user);
 	mutex_unlock(&c->vm->lock);
 	return r;
 }
@@ -30,7 +34,8 @@ static s64 has_device_attr(struct api_call *c)
 {
 	const struct kvm_device_attr *a = c->buf;
 
-	return irq_gic_has_attr(&c->vm->irq, a->group, a->attr);
+	return c->f->its ? irq_its_has_attr(a->group, a->attr)
+			 : irq_gic_has_attr(&c->vm->irq, a->group, a->attr);
 }
 
 static const struct ioctl_row rows[] = {

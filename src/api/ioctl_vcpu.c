@@ -58,7 +58,8 @@ static bool named_before_read(u64 id)
 {
 	u64 coproc = id & KVM_REG_ARM_COPROC_MASK;
 
-	return coproc == KVM_REG_ARM_CORE || coproc == KVM_REG_ARM_DEMUX;
+	return coproc == KVM_REG_ARM_CORE || coproc == KVM_REG_ARM_DEMUX ||
+	       coproc == KVM_REG_ARM64_SVE;
 }
 
 static s64 set_one_reg(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
@@ -178,7 +179,7 @@ static s64 set_guest_debug(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
 {
 	const struct kvm_guest_debug *dbg = c->buf;
 
-	return vcpu_set_guest_debug(c->v, dbg->control);
+	return vcpu_set_guest_debug(c->v, dbg->control, &dbg->arch);
 }
 
 static s64 set_signal_mask(struct api_call *c) NO_THREAD_SAFETY_ANALYSIS
@@ -210,6 +211,10 @@ static s64 device_attr(struct api_call *c, enum attr_op op) NO_THREAD_SAFETY_ANA
 	void *user = (void *)(uintptr_t)a->addr;
 
 	switch (a->group) {
+	case KVM_ARM_VCPU_PMU_V3_CTRL:
+		return op == ATTR_SET	? irq_pmu_set_attr(c->v, a->attr, user)
+		       : op == ATTR_GET ? irq_pmu_get_attr(c->v, a->attr, user)
+					: irq_pmu_has_attr(c->v, a->attr);
 	case KVM_ARM_VCPU_TIMER_CTRL:
 		return op == ATTR_SET	? irq_timer_set_attr(c->v, a->attr, user)
 		       : op == ATTR_GET ? irq_timer_get_attr(c->v, a->attr, user)

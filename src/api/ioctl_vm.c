@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "host/alloc.h"
+#include "irq/its.h"
 #include "mem/attrs.h"
 #include "vcpu/onereg.h"
 
@@ -23,16 +24,31 @@ static s64 create_vcpu(struct api_call *c)
 	return vm_create_vcpu(c->vm, c->arg, install_vcpu, c->vm);
 }
 
+/* Publishes what has a descriptor by now. */
+static int publish_device(struct vm *vm, u32 type, struct its *its)
+{
+	if (type != KVM_DEV_TYPE_ARM_VGIC_ITS)
+		return irq_gic_create(&vm->irq, type);
+	its_publish(its);
+	return 0;
+}
+
 static s64 create_device(struct api_call *c)
 {
 	struct kvm_create_device *cd = c->buf;
-	struct api_file what = {.kind = API_DEVICE, .vm = c->vm, .device_type = cd->type};
+	struct api_file what = {.kind = API_DEVICE, .vm = c->vm};
 	int fd, r;
 
-	if (cd->type != KVM_DEV_TYPE_ARM_VGIC_V3)
+	if (cd->type != KVM_DEV_TYPE_ARM_VGIC_V2 && cd->type != KVM_DEV_TYPE_ARM_VGIC_V3 &&
+	    cd->type != KVM_DEV_TYPE_ARM_VGIC_ITS)
 		return -ENODEV;
 	if (cd->flags & KVM_CREATE_DEVICE_TEST)
 		return 0;
+	if (cd->type == KVM_DEV_TYPE_ARM_VGIC_ITS) {
+		what.its = its_alloc(&c->vm->irq);
+		if (!what.its)
+			return -ENOMEM;
+	}
 	/*
 	 * Descriptor first: it can fail, and there is no way back from a created controller. Until vm->lock is dropped no attribute
 	 * can be set through it.
@@ -40,12 +56,14 @@ static s64 create_device(struct api_call *c)
 	vm_get(c->vm);
 	mutex_lock(&c->vm->lock);
 	fd = fd_create(&what, "anykvm-device", true, -1);
-	r = fd < 0 ? fd : irq_gic_create(&c->vm->irq, cd->type);
+	r = fd < 0 ? fd : publish_device(c->vm, cd->type, what.its);
 	mutex_unlock(&c->vm->lock);
 	if (!r) {
 		cd->fd = fd;
 		return 0;
 	}
+	if (what.its)
+		its_free(what.its);
 	/* Neither put is the last: the caller's file holds a reference. */
 	if (fd < 0)
 		vm_put(c->vm);
@@ -133,10 +151,15 @@ static s64 reset_dirty_rings(struct api_call *c)
 
 /* --- interrupts and I/O -------------------------------------------------------------------------------------------------- */
 
-/* Only a GICv2 is made this way, and there is none. */
+/* A GICv2, without a descriptor. */
 static s64 create_irqchip(struct api_call *c)
 {
-	return -ENODEV;
+	s64 r;
+
+	mutex_lock(&c->vm->lock);
+	r = irq_gic_create(&c->vm->irq, KVM_DEV_TYPE_ARM_VGIC_V2);
+	mutex_unlock(&c->vm->lock);
+	return r;
 }
 
 static s64 irq_line_request(struct api_call *c)
@@ -198,10 +221,12 @@ static s64 unregister_coalesced(struct api_call *c)
 	return coalesced_unregister(&c->vm->coalesced, z->addr, z->size, z->pio);
 }
 
-/* The legacy setter of the frames of a GICv2, and there is none. */
+/* The frames of a GICv2. */
 static s64 set_device_addr(struct api_call *c)
 {
-	return -ENODEV;
+	const struct kvm_arm_device_addr *a = c->buf;
+
+	return irq_set_legacy_addr(&c->vm->irq, a->id, a->addr);
 }
 
 static s64 set_counter_offset(struct api_call *c)
@@ -305,7 +330,7 @@ static s64 get_reg_writable_masks(struct api_call *c)
 	masks = host_alloc(NR_WRITABLE_MASKS * sizeof(*masks));
 	if (!masks)
 		return -ENOMEM;
-	vcpu_writable_masks(&c->vm->group, masks);
+	vcpu_writable_masks(masks);
 	r = user_copy_out(range->addr, masks, NR_WRITABLE_MASKS * sizeof(*masks));
 	host_free(masks, NR_WRITABLE_MASKS * sizeof(*masks));
 	return r;

@@ -212,6 +212,11 @@ void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 	library_enter();
 	if (!(flags & MAP_ANONYMOUS) && fd_is_ours(fd))
 		file = fd_get(fd, false);
+	/* The system maps what was the parent's. */
+	if (file && api_file_of(file)->kind == API_ORPHAN) {
+		file_put(file);
+		file = NULL;
+	}
 	if (file) {
 		p = map_ours(file, addr, length, prot, flags, fd, offset);
 		file_put(file);

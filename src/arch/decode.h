@@ -25,6 +25,9 @@ struct a64_insn_info {
 /* Indexed by enum a64_op; entry A64_UNALLOCATED is empty. */
 extern const struct a64_insn_info a64_info[NR_A64_OPS];
 
+/* enum a64_feature of each line. */
+extern const u8 a64_feature[NR_A64_OPS];
+
 enum a64_op a64_decode(u32 insn);
 
 #endif

@@ -238,6 +238,11 @@ class Tree:
         return at
 
 
+def features_of(lines):
+    """Names of the feature column, base (0) first."""
+    return ["base"] + sorted({l.feature for l in lines} - {"base"})
+
+
 def write_header(path, lines):
     with open(path, "w") as f:
         f.write("/* SPDX-License-Identifier: MIT */\n/* Made by gen_decode.py from the tables. */\n")
@@ -248,7 +253,11 @@ def write_header(path, lines):
         f.write("\n\nenum a64_op {\n\tA64_UNALLOCATED,\n")
         for l in lines:
             f.write(f"\tA64_{l.name},\n")
-        f.write("\tNR_A64_OPS\n};\n\n#endif\n")
+        f.write("\tNR_A64_OPS\n};\n\n")
+        f.write("enum a64_feature {\n")
+        for name in features_of(lines):
+            f.write(f"\tA64_FEATURE_{name},\n")
+        f.write("\tNR_A64_FEATURES\n};\n\n#endif\n")
 
 
 def write_source(path, lines):
@@ -277,6 +286,11 @@ def write_source(path, lines):
 }}
 
 """)
+        f.write("const u8 a64_feature[NR_A64_OPS] = {\n")
+        for l in lines:
+            if l.feature != "base":
+                f.write(f"\t[A64_{l.name}] = A64_FEATURE_{l.feature},\n")
+        f.write("};\n\n")
         f.write("const struct a64_insn_info a64_info[NR_A64_OPS] = {\n")
         for l in lines:
             f.write(f'\t[A64_{l.name}] = {{ "{l.name}", 0x{l.mask:08x}, 0x{l.value:08x}, "{l.feature}", "{l.cls}", '

@@ -7,6 +7,8 @@
 #ifndef ANYKVM_BASE_PROCESS_H
 #define ANYKVM_BASE_PROCESS_H
 
+#include <string.h>
+
 #include "base/types.h"
 
 enum process_part_id {
@@ -33,6 +35,12 @@ extern struct process process;
 static inline void *process_part(enum process_part_id id)
 {
 	return process.part[id];
+}
+
+/* As before first use. What it named is forgotten: for a fork child that begins anew. */
+static inline void process_part_clear(enum process_part_id id)
+{
+	memset(process.part[id], 0, PROCESS_PART_SIZE);
 }
 
 #endif

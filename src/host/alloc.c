@@ -255,6 +255,16 @@ void host_page_free(void *page)
 		class_give(CLASS_PAGE, page, 4096);
 }
 
+void host_begin_anew(void)
+{
+	struct host_process *p = host_process();
+
+	memset(p->alloc_level, 0, sizeof(p->alloc_level));
+	a64_store(&p->alloc_bytes, 0);
+	a64_store(&p->alloc_objects, 0);
+	a32_store(&p->guarded_lock, 0);
+}
+
 /* Needs no mapping of its own: a page of those that were used before costs less than two system calls. */
 static bool is_one_page(u64 size)
 {

@@ -24,6 +24,8 @@ void host_free(void *p, size_t size);
 /* One zeroed, page-aligned 4 KiB page (a stage-2 table page, for instance), or NULL. */
 void *host_page_alloc(void);
 void host_page_free(void *page);
+/* In a fork child: all that was allocated is left alone for good, and what other threads held then is free. */
+void host_begin_anew(void);
 /* Bytes and objects now allocated through these functions: leak checks. */
 u64 host_alloc_bytes(void);
 u64 host_alloc_objects(void);

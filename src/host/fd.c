@@ -42,7 +42,7 @@ static void fd_keep(int fd)
 	a64_fetch_or(&map[fd / 64], BIT(fd % 64));
 }
 
-static bool fd_is_kept(int fd)
+bool host_fd_is_kept(int fd)
 {
 	struct a64 *map = aptr_load_acquire(&host_process()->fd_kept);
 
@@ -55,7 +55,7 @@ int host_close_range(u32 first, u32 last, u32 flags)
 	u32 end = MIN(last, FD_KEPT_MAX - 1);
 
 	for (u32 fd = first; fd <= end; fd++) {
-		if (!fd_is_kept(fd))
+		if (!host_fd_is_kept(fd))
 			continue;
 		if (fd > first) {
 			int r = raw_syscall(SYS_close_range, first, fd - 1, flags);
@@ -72,7 +72,7 @@ int host_close(int fd)
 {
 	CONTEXT_MAY_BLOCK("close");
 	/* Unmarked before the number is free for others. */
-	if (fd_is_kept(fd))
+	if (host_fd_is_kept(fd))
 		a64_fetch_and(&((struct a64 *)aptr_load_acquire(&host_process()->fd_kept))[fd / 64],
 			      ~BIT(fd % 64));
 	return raw_syscall(SYS_close, fd);

@@ -31,6 +31,8 @@ int host_close(int fd);
 int host_fd_move_high(int fd);
 /* close_range(2), leaving open what host_fd_move_high moved. */
 int host_close_range(u32 first, u32 last, u32 flags);
+/* Whether the library keeps fd for itself. */
+bool host_fd_is_kept(int fd);
 /* Copy with close-on-exec at a high number, without passing through a low one that the VMM might be about to get. -EBADF... */
 int host_fd_dup_high(int fd);
 /* Copy with close-on-exec at the lowest number >= from. */

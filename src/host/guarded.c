@@ -16,6 +16,7 @@
 #include "base/bug.h"
 #include "base/context.h"
 #include "host/guarded.h"
+#include "host/guarded_action.h"
 #include "host/process_host.h"
 #include "base/raw.h"
 #include "host/signal.h"
@@ -40,7 +41,7 @@ __asm__(".pushsection .text\n"
 	".type guarded_restorer, @function\n"
 	"nop\n" /* unwinders look up return address - 1 */
 	"guarded_restorer:\n"
-	"	mov $15, %eax\n"
+	"	mov $15, %rax\n" /* unwinders know these bytes */
 	"	syscall\n"
 	".size guarded_restorer, . - guarded_restorer\n"
 	/* size_t guarded_copy_left(rdi dst, rsi src, rdx n) */
@@ -191,6 +192,29 @@ NO_TSAN static void call_chained(const struct guarded_action *act, int signo, si
 	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, KERNEL_SIGSET_SIZE);
 }
 
+/* A record: the last one may be changing, by another thread, or by this one if the fault was sent. */
+NO_TSAN static struct guarded_action chain_read(const struct guarded_chain *chain, u32 i)
+{
+	struct guarded_action act;
+	u32 seq;
+
+	do {
+		seq = a32_load_acquire(&chain->seq); /* pairs with the release in chain_write */
+		act = chain->action[i];
+		fence_acquire();
+	} while ((seq & 1) || a32_load_relaxed(&chain->seq) != seq);
+	return act;
+}
+
+/* Under the lock, with signals blocked: those that are sent, too. */
+static void chain_write(struct guarded_chain *chain, u32 i, const struct guarded_action *act)
+{
+	a32_store_relaxed(&chain->seq, a32_load_relaxed(&chain->seq) + 1);
+	fence_release();
+	chain->action[i] = *act;
+	a32_store_release(&chain->seq, a32_load_relaxed(&chain->seq) + 1);
+}
+
 NO_TSAN static void guarded_handler(int signo, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
@@ -216,9 +240,25 @@ NO_TSAN static void guarded_handler(int signo, siginfo_t *info, void *context)
 	}
 	passing.context = context;
 	passing.record = nr - 1;
-	act = chain->action[nr - 1];
+	act = chain_read(chain, nr - 1);
+	if ((act.flags & SA_RESETHAND) && nr == a32_load_relaxed(&chain->nr))
+		guarded_action_change(signo, &(struct guarded_action){0}, NULL, true);
 	call_chained(&act, signo, info, context);
 	passing.context = NULL;
+}
+
+/* Blocks every signal, a sent SIGSEGV too: its handler would wait for what this thread is changing. No fault is raised here. */
+static u64 block_all(void)
+{
+	u64 all = ~0ull, old = 0;
+
+	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, KERNEL_SIGSET_SIZE);
+	return old;
+}
+
+static void restore_mask(u64 mask)
+{
+	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, KERNEL_SIGSET_SIZE);
 }
 
 static void install_one(int signo)
@@ -240,7 +280,7 @@ static void install_one(int signo)
 	/* More than this many different owners: the last record is replaced, the first stays. */
 	if (nr == GUARDED_MAX_CHAIN)
 		nr--;
-	chain->action[nr] = old;
+	chain_write(chain, nr, &old);
 	a32_store_release(
 		&chain->nr,
 		nr + 1); /* before ours can be called: pairs with the acquire in guarded_handler */
@@ -251,14 +291,55 @@ static void install_one(int signo)
 void guarded_install(void)
 {
 	struct host_process *p = host_process();
-	u64 mask = host_signals_block();
+	u64 mask = block_all();
 
 	host_spin_lock(&p->guarded_lock);
 	install_one(SIGSEGV);
 	install_one(SIGBUS);
 	host_spin_unlock(&p->guarded_lock);
-	host_signals_restore(mask);
+	restore_mask(mask);
 	host_signals_unblock_faults();
+}
+
+int guarded_action_raw(int signo, const struct guarded_action *act, struct guarded_action *old)
+{
+	struct guarded_action set;
+
+	if (!act)
+		return action_set(signo, NULL, old);
+	set = *act;
+	set.flags |= KERNEL_SA_RESTORER;
+	set.restorer = (u64)(uintptr_t)guarded_restorer;
+	return action_set(signo, &set, old);
+}
+
+int guarded_action_change(int signo, const struct guarded_action *act, struct guarded_action *old,
+			  bool shared)
+{
+	struct host_process *p = host_process();
+	struct guarded_chain *chain = chain_of(signo);
+	struct guarded_action now;
+	u64 mask = block_all();
+	int r;
+	u32 nr;
+
+	if (shared)
+		host_spin_lock(&p->guarded_lock);
+	nr = a32_load_relaxed(&chain->nr);
+	r = action_set(signo, NULL, &now);
+	if (!r && nr && now.handler == (u64)(uintptr_t)guarded_handler) {
+		now = chain->action[nr - 1];
+		if (act)
+			chain_write(chain, nr - 1, act);
+	} else if (!r && act) {
+		r = guarded_action_raw(signo, act, NULL);
+	}
+	if (shared)
+		host_spin_unlock(&p->guarded_lock);
+	restore_mask(mask);
+	if (!r && old)
+		*old = now;
+	return r;
 }
 
 int guarded_copy_from_user(void *dst, const void *arg, size_t n)

@@ -4,21 +4,17 @@
 #define ANYKVM_HOST_PROCESS_HOST_H
 
 #include "base/process.h"
+#include "host/guarded_action.h"
 #include "sync/atomic.h"
 
 #define GUARDED_MAX_CHAIN 8
 
-/* A signal action in the kernel's layout. */
-struct guarded_action {
-	u64 handler;
-	u64 flags;
-	u64 restorer;
-	u64 mask;
-};
-
-/* For one signal: the actions found when ours was put first. Records are written once, then published by nr. */
+/*
+ * For one signal: the actions found when ours was put first, published by nr. The last is the program's of now, which it may
+ * change: read between two looks at seq, which is odd meanwhile.
+ */
 struct guarded_chain {
-	struct a32 nr;
+	struct a32 nr, seq;
 	struct guarded_action action[GUARDED_MAX_CHAIN];
 };
 

@@ -66,7 +66,6 @@ int hvc_pvtime_set_attr(struct vcpu *v, u64 attr, const void *user)
 {
 	struct hvc_cpu *c = hvc_cpu_of(v);
 	u64 ipa;
-	u8 byte;
 
 	if (attr != KVM_ARM_VCPU_PVTIME_IPA)
 		return -ENXIO;
@@ -76,7 +75,8 @@ int hvc_pvtime_set_attr(struct vcpu *v, u64 attr, const void *user)
 		return -EINVAL;
 	if (c->steal_ipa != HVC_NO_IPA)
 		return -EEXIST;
-	if (mem_read_guest(v->group->mem, ipa, &byte, 1))
+	/* Whether there is memory behind the slot shows when the guest asks for the record. */
+	if (!mem_is_writable(v->group->mem, ipa))
 		return -EINVAL;
 	c->steal_ipa = ipa;
 	return 0;

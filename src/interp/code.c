@@ -13,9 +13,10 @@ static s32 handler_offset(op_fn *fn)
 	return (s32)((intptr_t)fn - (intptr_t)code_fill);
 }
 
-/* Control fell off the page: pc is right, only the page is not. */
+/* Control fell off the page: pc is right, only the page is not. This is no instruction, but the loop counts it. */
 static OP(page_end)
 {
+	v->stats.instructions--;
 	return OP_BRANCH;
 }
 
@@ -139,11 +140,13 @@ enum op_result code_fill(struct vcpu *v, u32 insn)
 	 * After a flush (this vCPU's own TLBI, or one acknowledged inside a barrier) the host page may be gone: nothing may be
 	 * read from it until the loop has looked it up again.
 	 */
-	if (unlikely(c->generation != v->vtlb.generation))
+	if (unlikely(c->generation != v->vtlb.generation)) {
+		v->stats.instructions--;
 		return OP_BRANCH;
+	}
 	if (!guarded_load32(hva, &insn))
 		return vmem_host_fault(v, v->arch.pc, (void *)(uintptr_t)hva, false);
-	fn = interp_select(insn);
+	fn = interp_select(insn, v->absent.insns);
 	p->slot[i].insn = insn;
 	p->slot[i].fn = handler_offset(fn);
 	p->low = MIN(p->low, i);

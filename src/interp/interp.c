@@ -71,6 +71,7 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 			continue;
 		}
 		v->stats.instructions += (pc - first) / 4 + 1;
+		v->block = v->arch.pc;
 		if (unlikely(r == OP_STOP))
 			return true;
 		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
@@ -84,6 +85,40 @@ static bool run_page(struct vcpu *v, struct interp *c, struct code_page *page)
 	}
 }
 
+/* Before the instruction at pc, which is executed alone. */
+static void count_one(struct vcpu *v)
+{
+	v->stats.instructions++;
+	v->block = v->arch.pc + 4;
+}
+
+/* As run_page, for a page with breakpoints. */
+static NOINLINE bool run_page_checked(struct vcpu *v, struct interp *c, struct code_page *page)
+{
+	u64 base = v->arch.pc & ~0xfffull;
+	enum op_result r;
+
+	do {
+		const struct code_slot *s = &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)];
+
+		count_one(v);
+		r = vcpu_breakpoint(v);
+		if (r == OP_NEXT)
+			r = code_handler(s)(v, s->insn);
+		if (r == OP_STOP)
+			return true;
+		if (r == OP_NEXT) {
+			v->arch.pc += 4;
+			continue;
+		}
+		v->block = v->arch.pc;
+		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
+			return true;
+	} while (!((v->arch.pc ^ base) & ~0xffcull) && c->generation == v->vtlb.generation);
+	v->block = v->arch.pc;
+	return vcpu_poll(v);
+}
+
 static void run_until_stop(struct vcpu *v)
 {
 	struct interp *c = v->engine;
@@ -92,7 +127,9 @@ static void run_until_stop(struct vcpu *v)
 	if (vcpu_poll(v))
 		return;
 	for (;;) {
+		v->block = v->arch.pc;
 		if (unlikely(v->arch.pc & 3)) {
+			v->stats.instructions++;
 			if (vcpu_pc_alignment(v) == OP_STOP || vcpu_poll(v))
 				return;
 			continue;
@@ -106,8 +143,12 @@ static void run_until_stop(struct vcpu *v)
 				return;
 			continue;
 		}
-		if (run_page(v, c, page))
+		if (unlikely(v->debug.here) && vcpu_breakpoints_in_page(v, v->arch.pc)) {
+			if (run_page_checked(v, c, page))
+				return;
+		} else if (run_page(v, c, page)) {
 			return;
+		}
 	}
 }
 
@@ -116,8 +157,17 @@ static void interp_run(struct vcpu *v)
 {
 	u64 host = fp_host_begin();
 
+	v->block = v->arch.pc;
+	v->in_engine = true;
 	run_until_stop(v);
+	v->in_engine = false;
 	fp_host_end(host);
+}
+
+/* LDXR, LDAXR and their pairs, which have CASP for a neighbour. */
+static bool load_exclusive(u32 insn)
+{
+	return (insn & 0x3fc00000) == 0x08400000 && (!(insn & 1u << 21) || insn >> 31);
 }
 
 static void step(struct vcpu *v)
@@ -126,7 +176,7 @@ static void step(struct vcpu *v)
 	const struct code_slot *s;
 	struct code_page *page;
 
-	v->stats.instructions++;
+	count_one(v);
 	if (unlikely(v->arch.pc & 3)) {
 		vcpu_pc_alignment(v);
 		return;
@@ -134,16 +184,21 @@ static void step(struct vcpu *v)
 	page = code_lookup(v, c);
 	if (!page)
 		return;
+	if (unlikely(v->debug.here) && vcpu_breakpoint(v) != OP_NEXT)
+		return;
 	s = &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)];
 	if (code_handler(s)(v, s->insn) == OP_NEXT)
 		v->arch.pc += 4;
+	v->debug.ex = load_exclusive(s->insn);
 }
 
 static void interp_step(struct vcpu *v)
 {
 	u64 host = fp_host_begin();
 
+	v->in_engine = true;
 	step(v);
+	v->in_engine = false;
 	fp_host_end(host);
 }
 

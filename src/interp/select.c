@@ -51,10 +51,19 @@ static op_fn *const cond_handlers[16] = {
 #define COND_ENTRY(name, cond) [cond] = op_fast_B_##name,
 	FAST_COND(COND_ENTRY)};
 
-op_fn *interp_select(u32 insn)
+/* Hint space: what is not implemented there does nothing. */
+static bool is_hint(u32 insn)
+{
+	return (insn & 0xfffff01f) == 0xd503201f;
+}
+
+op_fn *interp_select(u32 insn, u32 absent)
 {
 	enum a64_op op = a64_decode(insn);
 	bool unshifted = !(insn & 0xfc00);
+
+	if (unlikely(absent >> a64_feature[op] & 1))
+		return is_hint(insn) ? op_HINT : op_unallocated;
 
 	/* Loads and stores first: the base is not SP. */
 	switch (op) {

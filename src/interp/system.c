@@ -68,6 +68,11 @@ OP(HINT)
 	return OP_NEXT;
 }
 
+OP(ESB)
+{
+	return vcpu_esb(v);
+}
+
 OP(WFE)
 {
 	return vcpu_wfe(v);

@@ -36,10 +36,16 @@ void gic_irq_unlock_unchanged(struct irq_cpu *home) NO_THREAD_SAFETY_ANALYSIS
 	mutex_unlock(&home->lock);
 }
 
-static void candidate_set(struct irq_cpu *cpu, u32 intid, bool on)
+static void candidate_set(struct irq_cpu *cpu, struct gic_irq *irq, bool on)
 {
-	u32 word = intid / 64;
+	u32 intid = irq->intid, word = intid / 64;
 
+	if (gic_irq_is_lpi(irq)) {
+		list_del(&gic_lpi_of(irq)->candidate);
+		if (on)
+			list_add_tail(&cpu->candidate_lpis, &gic_lpi_of(irq)->candidate);
+		return;
+	}
 	if (intid < GIC_NR_PRIVATE) {
 		if (on)
 			cpu->candidate_private |= 1u << intid;
@@ -67,15 +73,18 @@ static void scan_one(const struct irq_cpu *cpu, struct gic_irq *irq, struct cand
 {
 	if (irq->group1 ? !cpu->grpen1 : !cpu->grpen0)
 		return;
-	if (irq->priority < s->best_prio) {
+	/* The lowest number wins among equals. */
+	if (irq->priority < s->best_prio ||
+	    (irq->priority == s->best_prio && irq->intid < s->best->intid)) {
 		s->best = irq;
 		s->best_prio = irq->priority;
 	}
 }
 
-/* In ascending INTID, so that the lowest number wins among equals. */
 static void scan_candidates(struct irq_cpu *cpu, struct candidate_scan *s)
 {
+	struct gic_lpi *lpi;
+
 	for (u32 m = cpu->candidate_private; m; m &= m - 1)
 		scan_one(cpu, &cpu->priv[__builtin_ctz(m)], s);
 	for (u32 w = cpu->candidate_words; w; w &= w - 1) {
@@ -87,6 +96,7 @@ static void scan_candidates(struct irq_cpu *cpu, struct candidate_scan *s)
 				&cpu->vi->spi[word * 64 + (u32)__builtin_ctzll(m) - GIC_NR_PRIVATE],
 				s);
 	}
+	list_for_each(lpi, &cpu->candidate_lpis, candidate) scan_one(cpu, &lpi->irq, s);
 }
 
 u32 gic_cpu_running_priority(const struct irq_cpu *cpu)
@@ -123,7 +133,9 @@ void gic_cpu_update(struct irq_cpu *cpu)
 	cpu->signalled = s.best && s.best->priority < gic_cpu_pmr(cpu) &&
 			 gic_cpu_group_priority(cpu, s.best->priority, s.best->group1) <
 				 gic_cpu_running_priority(cpu);
-	pin_bit = !cpu->signalled ? 0 : s.best->group1 ? 1u << PIN_IRQ : 1u << PIN_FIQ;
+	pin_bit = !cpu->signalled		  ? 0
+		  : cpu->fiqen && !s.best->group1 ? 1u << PIN_FIQ
+						  : 1u << PIN_IRQ;
 	if (pin_bit != cpu->pin_bits) {
 		u32 changed = pin_bit ^ cpu->pin_bits;
 
@@ -137,9 +149,10 @@ void gic_cpu_update(struct irq_cpu *cpu)
 
 void gic_cpu_refresh(struct irq_cpu *cpu, struct gic_irq *irq)
 {
-	candidate_set(cpu, irq->intid,
+	candidate_set(cpu, irq,
 		      irq->enabled && !irq->active && irq->target == cpu &&
-			      gic_irq_is_pending(irq));
+			      gic_irq_is_pending(irq) &&
+			      (!gic_irq_is_lpi(irq) || a32_load_relaxed(&cpu->lpis_enabled)));
 	gic_cpu_update(cpu);
 }
 
@@ -154,7 +167,7 @@ void gic_irq_unlock(struct gic_irq *irq, struct irq_cpu *home) NO_THREAD_SAFETY_
 	}
 	/* Not wanted here any more. From the store on the interrupt belongs to the new home's lock.
 	 */
-	candidate_set(home, irq->intid, false);
+	candidate_set(home, irq, false);
 	gic_cpu_update(home);
 	aptr_store_release(&irq->home, to);
 	mutex_unlock(&home->lock);
@@ -232,7 +245,8 @@ void gic_cpu_setup_private(struct irq_cpu *cpu)
 			.intid = (u16)i,
 			.enabled = i < GIC_NR_SGI,
 			.edge = i < GIC_NR_SGI,
-			.group1 = true,
+			.group1 = !gic_is_v2(cpu->vi),
+			.targets = (u8)(1u << (cpu->v->index & 7)),
 		};
 		aptr_store_relaxed(&cpu->priv[i].home, cpu);
 	}
@@ -242,10 +256,12 @@ void gic_cpu_setup_private(struct irq_cpu *cpu)
 void gic_cpu_reset_interface(struct irq_cpu *cpu)
 {
 	cpu->pmr = cpu->bpr0 = cpu->bpr1 = 0;
-	cpu->cbpr = cpu->eoimode = cpu->grpen0 = cpu->grpen1 = false;
+	cpu->cbpr = cpu->eoimode = cpu->grpen0 = cpu->grpen1 = cpu->ackctl = false;
+	cpu->fiqen = !gic_is_v2(cpu->vi);
 	cpu->user_pri_bits = GIC_PRI_BITS;
 	cpu->user_id_bits = GIC_ID_BITS;
-	cpu->pendbaser = 1u << 10 | 3u << 7; /* inner shareable, read-allocate write-back */
+	a64_store_relaxed(&cpu->pendbaser,
+			  1u << 10 | 3u << 7); /* inner shareable, read-allocate write-back */
 }
 
 /* CTRL_INIT: freezes the number of SPIs. vi->config held; the caller drops *old after it. */
@@ -268,7 +284,7 @@ int gic_init(struct vm_irq *vi, struct irq_routing **old)
 		struct gic_irq *irq = &vi->spi[i];
 
 		irq->intid = (u16)(i + GIC_NR_PRIVATE);
-		irq->group1 = true;
+		irq->group1 = !gic_is_v2(vi);
 		irq->edge = true;
 		irq->target = cpu0;
 		aptr_store_relaxed(&irq->home, cpu0 ? cpu0 : vi->nobody);

@@ -19,14 +19,19 @@
  * returns. G-GIC-C  State read through MMIO, attributes or system registers is exact: there are no
  * list registers to sync.
  *
+ * LPIs are interrupts as SPIs are, with a home that moves; they have no active state. lpi.c makes
+ * them, the ITS (its.h) says where they go.
+ *
  * Locks: irq_cpu.lock (RANK_VGIC_CPU, leaf: nothing is taken inside but what vcpu_set_pin takes;
  * never two at once). vm_irq.config (RANK_CONFIG): addresses, sizes, init. vm_irq.dist_lock
- * (RANK_VGIC_DIST): distributor-wide registers; may take irq_cpu.lock inside.
+ * (RANK_VGIC_DIST): distributor-wide registers; may take irq_cpu.lock inside. vm_irq.its_lock
+ * (RANK_ITS): everything that reads or writes LPI and ITS tables in guest memory, hence not a leaf.
  */
 #ifndef ANYKVM_IRQ_GIC_H
 #define ANYKVM_IRQ_GIC_H
 
 #include "base/list.h"
+#include "irq/pmu.h"
 #include "sync/atomic.h"
 #include "sync/mutex.h"
 #include "sync/srcu.h"
@@ -39,11 +44,15 @@
 #define GIC_MAX_IRQ	   1024
 #define GIC_SPI_WORDS	   (GIC_MAX_IRQ / 64)
 #define GIC_SPURIOUS	   1023
+#define GIC_FIRST_LPI	   8192
+#define GIC_LPI_ID_BITS	   16
+#define GIC_NR_LPI	   ((1u << GIC_LPI_ID_BITS) - GIC_FIRST_LPI)
 #define GIC_IDLE_PRIO	   0xff
 #define GIC_PRI_BITS	   5
 #define GIC_PRI_MASK	   0xf8
 #define GIC_ID_BITS	   1 /* ICC_CTLR_EL1.IDbits: 24 */
 #define GIC_ADDR_UNDEF	   (~0ull)
+#define GICR_PENDBASER_PTZ BIT(62)
 #define GIC_DIST_SIZE	   0x10000ull
 #define GIC_REDIST_SIZE	   0x20000ull
 #define GIC_DEFAULT_NR_IRQ 256
@@ -64,7 +73,35 @@ struct gic_irq {
 	bool active;
 	bool group1;
 	bool edge;
+	u8 targets;	   /* GICv2: ITARGETSR */
+	u8 source;	   /* GICv2, SGIs: the vCPUs whose are pending */
 	const void *owner; /* a timer drives the line: others may not */
+};
+
+/*
+ * An LPI. born: lpi_map, under its_lock. seen by: vm_irq.lpi_pages from then on, candidates, translation caches. freed: with the
+ * VM, so that a number remembered anywhere always leads to memory that is an LPI; whether it is in use is `mapped`.
+ */
+struct gic_lpi {
+	struct gic_irq irq;
+	/* --- guarded by irq.home->lock --- */
+	struct list candidate; /* home->candidate_lpis, or empty */
+	u32 mapped; /* ITS translations that lead here; 0: nothing is pending nor enabled */
+};
+
+static inline bool gic_irq_is_lpi(const struct gic_irq *irq)
+{
+	return irq->intid >= GIC_FIRST_LPI;
+}
+static inline struct gic_lpi *gic_lpi_of(struct gic_irq *irq)
+{
+	return container_of(irq, struct gic_lpi, irq);
+}
+
+#define GIC_LPI_PAGE  512
+#define GIC_LPI_PAGES (GIC_NR_LPI / GIC_LPI_PAGE)
+struct gic_lpi_page {
+	struct aptr lpi[GIC_LPI_PAGE]; /* struct gic_lpi * */
 };
 
 /* The EL1 timers, in the order of the KVM_ARM_VCPU_TIMER_IRQ_* attributes. */
@@ -91,6 +128,7 @@ struct irq_cpu {
 	u32 candidate_private WRITES_GUARDED_BY(lock);
 	u32 candidate_words WRITES_GUARDED_BY(lock); /* non-zero words of candidate_spi */
 	u64 candidate_spi[GIC_SPI_WORDS] WRITES_GUARDED_BY(lock);
+	struct list candidate_lpis WRITES_GUARDED_BY(lock);
 	/* highest priority candidate of an enabled group */
 	struct gic_irq *best WRITES_GUARDED_BY(lock);
 	/* best passes the mask and the running priority: a pin is up */
@@ -102,16 +140,22 @@ struct irq_cpu {
 	u8 bpr1 WRITES_GUARDED_BY(lock);
 	bool cbpr WRITES_GUARDED_BY(lock);
 	bool eoimode WRITES_GUARDED_BY(lock);
+	bool fiqen
+		WRITES_GUARDED_BY(lock); /* group 0 is signalled as FIQ; always, but on a GICv2 */
+	bool ackctl WRITES_GUARDED_BY(lock); /* GICv2: GICC_IAR acknowledges group 1 too */
 	bool grpen0 WRITES_GUARDED_BY(lock);
 	bool grpen1 WRITES_GUARDED_BY(lock);
 	u32 ap0r WRITES_GUARDED_BY(lock);
 	u32 ap1r WRITES_GUARDED_BY(lock); /* active priorities, one bit per preemption level */
 	u8 user_pri_bits WRITES_GUARDED_BY(lock);
 	u8 user_id_bits WRITES_GUARDED_BY(lock); /* what user space restored into ICC_CTLR_EL1 */
-	u64 pendbaser WRITES_GUARDED_BY(lock);
+	/* GICR_CTLR.EnableLPIs: changed under its_lock and then taken notice of under lock (lpi.c) */
+	struct a32 lpis_enabled;
+	struct a64 pendbaser; /* written under dist_lock */
 	struct gic_irq priv[GIC_NR_PRIVATE] WRITES_GUARDED_BY(lock);
 	/* --- v->mutex --- */
 	struct irq_timer timer[NR_TIMERS];
+	struct irq_pmu pmu;
 	/* --- vi->config --- */
 	struct redist_region *region;
 	u32 region_index;
@@ -132,23 +176,35 @@ struct irq_routing; /* route.c */
 
 struct vm_irq {
 	struct vcpu_group *group;
-	struct a32 in_library;	/* a GICv3 was created */
+	struct a32 in_library;	/* a controller was created */
+	bool v2;		/* it is a GICv2; constant once in_library */
 	struct a32 initialized; /* CTRL_INIT done: spi[] is there */
 	struct a32 ready;	/* first KVM_RUN: the distributor answers */
 	/* --- config (RANK_CONFIG) --- */
 	struct mutex config;
 	struct a64 dist_base;
+	struct a64 cpuif_base; /* GICv2 */
 	struct list regions WRITES_GUARDED_BY(config);
 	u32 nr_spi WRITES_GUARDED_BY(config); /* constant once initialized */
 	u32 mi_intid WRITES_GUARDED_BY(config);
 	u8 ppi[4] WRITES_GUARDED_BY(config); /* of the four timers, by attribute number */
 	bool ppi_fixed WRITES_GUARDED_BY(config);
+	struct vm_pmu pmu WRITES_GUARDED_BY(config);
 	/* --- dist_lock (RANK_VGIC_DIST) --- */
 	struct mutex dist_lock;
 	struct a32 enabled; /* GICD_CTLR.EnableGrp1; read without lock under the CPUs' locks, which
 			       a change takes in turn */
 	u32 revision WRITES_GUARDED_BY(dist_lock);
-	u64 propbaser WRITES_GUARDED_BY(dist_lock);
+	bool v2_groups_writable; /* vcpu->mutex of all */
+	struct a64 propbaser;	 /* written under dist_lock */
+	/* --- its_lock (RANK_ITS): LPIs and all ITSs of the VM --- */
+	struct mutex its_lock;
+	/* the first of a list that only grows (its.h) */
+	struct aptr its;
+	struct aptr lpi_pages
+		[GIC_LPI_PAGES]; /* struct gic_lpi_page *, NULL until needed; read without lock */
+	/* of the vCPU whose thread writes tables now, NULL if it is none's */
+	struct mem_vcpu *table_writer GUARDED_BY(its_lock);
 	/* --- constant after init --- */
 	struct gic_irq *spi;
 	struct irq_cpu *nobody;
@@ -166,6 +222,14 @@ struct vm_irq {
 	struct list resamplers GUARDED_BY(resample_lock);
 	struct a32 nr_resamplers;
 };
+
+#define GIC_V2_DIST_SIZE  0x1000ull
+#define GIC_V2_CPUIF_SIZE 0x2000ull
+#define GIC_V2_MAX_CPUS	  8
+static inline bool gic_is_v2(const struct vm_irq *vi)
+{
+	return a32_load_acquire(&vi->in_library) && vi->v2;
+}
 
 static inline struct irq_cpu *irq_cpu_of(const struct vcpu *v)
 {
@@ -227,6 +291,20 @@ int gic_cpuif_get(struct irq_cpu *cpu, u16 op, u64 *value);
 int gic_cpuif_set(struct irq_cpu *cpu, u16 op, u64 value);
 bool gic_cpuif_has(u16 op);
 
+/* What the memory mapped interface of a GICv2 does too. groups: bit 0 group 0, bit 1 group 1. */
+u32 gic_cpu_acknowledge(struct irq_cpu *cpu, u32 groups);
+void gic_cpu_end(struct irq_cpu *cpu, u32 intid, u32 groups);
+void gic_cpu_deactivate(struct irq_cpu *cpu, u32 intid);
+
+/* --- gic_v2.c --- */
+/* 0, or -EOPNOTSUPP: not in a frame. */
+int gic_v2_mmio_read(struct irq_cpu *cpu, u64 ipa, unsigned size, u64 *value);
+int gic_v2_mmio_write(struct irq_cpu *cpu, u64 ipa, unsigned size, u64 value);
+/* Of the vCPU whose registers these are; group is DIST_REGS or CPU_REGS. As gic_user_read and so on. */
+int gic_v2_user_read(struct irq_cpu *cpu, u32 group, u32 offset, u32 *value);
+int gic_v2_user_write(struct irq_cpu *cpu, u32 group, u32 offset, u32 value);
+bool gic_v2_user_has(struct irq_cpu *cpu, u32 group, u32 offset);
+
 /* --- gic_mmio.c --- */
 enum gic_frame { GIC_FRAME_DIST, GIC_FRAME_REDIST };
 /* 32-bit accesses by user space. Offsets that name nothing read as 0 and ignore writes. -EINVAL,
@@ -237,6 +315,56 @@ bool gic_user_has(struct irq_cpu *cpu, enum gic_frame frame, u32 offset);
 u32 gic_line_levels_get(struct irq_cpu *cpu, u32 first);
 void gic_line_levels_set(struct irq_cpu *cpu, u32 first, u32 levels);
 
+/* The half of a 64-bit register that a 32-bit access at offset means, or all of it. */
+static inline u64 gic_half_get(u64 value, u32 offset, unsigned size)
+{
+	return size == 8 ? value : bits_get(value, (offset & 4) * 8, 32);
+}
+static inline u64 gic_half_set(u64 old, u32 offset, unsigned size, u64 value)
+{
+	return size == 8 ? value : bits_set(old, (offset & 4) * 8, 32, value & GENMASK(31, 0));
+}
+/* Memory attributes that table walks of real hardware could use are narrowed as KVM does. */
+u64 gic_baser_sanitise(u64 v, unsigned inner_shift, unsigned outer_shift);
+
+/* --- lpi.c --- */
+/* All REQUIRES(its_lock) unless said; none holds a device lock. */
+
+/* NULL: that number was never mapped. Any context. */
+struct gic_lpi *lpi_find(struct vm_irq *vi, u32 intid);
+/*
+ * One more translation leads to this LPI; the first sets it up from the tables, for target (NULL: nowhere yet). 0 and *out, or
+ * -ENOMEM, -EFAULT.
+ */
+int lpi_map(struct vm_irq *vi, u32 intid, struct irq_cpu *target, struct gic_lpi **out)
+	REQUIRES(&vi->its_lock);
+void lpi_unmap(struct gic_lpi *lpi);
+/*
+ * False: it is not mapped, or its target takes no LPIs, or word, where the caller without its_lock learnt of it, is no longer what
+ * is there (NULL for a caller with its_lock). Any context.
+ */
+bool lpi_inject(struct gic_lpi *lpi, const struct a64 *at, u64 word);
+void lpi_clear(struct gic_lpi *lpi);
+/* From a given target only, unless from is NULL. */
+void lpi_route(struct gic_lpi *lpi, struct irq_cpu *from, struct irq_cpu *to);
+/* Every mapped LPI of from. */
+void lpi_route_all(struct vm_irq *vi, struct irq_cpu *from, struct irq_cpu *to)
+	REQUIRES(&vi->its_lock);
+/* Reads its byte of the configuration table. -EFAULT. */
+int lpi_configure(struct vm_irq *vi, struct gic_lpi *lpi) REQUIRES(&vi->its_lock);
+/* Those of one vCPU. */
+void lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu) REQUIRES(&vi->its_lock);
+/* GICR_CTLR.EnableLPIs. Takes its_lock. */
+void lpi_enable(struct irq_cpu *cpu, bool on);
+/* GICR_INVLPIR, GICR_INVALLR. Take its_lock. */
+void lpi_invalidate(struct irq_cpu *cpu, u32 intid);
+void lpi_invalidate_all(struct irq_cpu *cpu);
+/* KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES, all vCPUs at rest. -EFAULT. Takes its_lock. */
+int lpi_save_pending(struct vm_irq *vi);
+/* Interrupt identifiers that PROPBASER leaves room for. */
+u32 lpi_id_limit(const struct vm_irq *vi);
+void lpi_fini(struct vm_irq *vi);
+
 /* --- gic_addr.c --- */
 int gic_region_add(struct vm_irq *vi, u32 index, u64 base, u32 count);
 /* Places the redistributor of one vCPU if a region has room. 0 or -EINVAL. vi->config held. */
@@ -246,7 +374,8 @@ void gic_redist_withdraw(struct vm_irq *vi, struct irq_cpu *cpu);
 int gic_check_range(const struct vm_irq *vi, u64 present, u64 addr, u64 align, u64 size);
 bool gic_check_bases(struct vm_irq *vi);
 struct redist_region *gic_region_find(struct vm_irq *vi, u32 index);
-int gic_map(struct vm_irq *vi);
+/* *old: as gic_init, which a GICv2 may still need. */
+int gic_map(struct vm_irq *vi, struct irq_routing **old);
 
 /* --- timer.c --- */
 extern const struct sysreg_row timer_sysreg_rows[];
@@ -256,6 +385,18 @@ void timer_update(struct irq_cpu *cpu);
 u64 timer_next_deadline(struct irq_cpu *cpu);
 void timer_reset(struct irq_cpu *cpu);
 int timer_first_run(struct irq_cpu *cpu);
+
+/* --- gic_attr.c --- */
+/* Takes the mutex of every vCPU, nr of them, if none runs. vm->lock held, which keeps their number. */
+bool irq_vcpus_trylock(struct vcpu_group *g, u32 *nr);
+/* Undoes it for the first nr. */
+void irq_vcpus_unlock(struct vcpu_group *g, u32 nr);
+/* -EFAULT. */
+int irq_get_user64(const void *user, u64 *v);
+int irq_put_user64(void *user, u64 v);
+
+/* --- irq.c --- */
+struct vcpu *irq_vcpu_by_id(struct vcpu_group *g, u32 id);
 
 /* --- route.c, irqfd.c --- */
 void route_init(struct vm_irq *vi);

@@ -186,13 +186,31 @@ int gic_region_add(struct vm_irq *vi, u32 index, u64 base, u32 count)
 	return err;
 }
 
+static int gic_v2_map(struct vm_irq *vi, struct irq_routing **old)
+{
+	u64 dist = a64_load_relaxed(&vi->dist_base), cpuif = a64_load_relaxed(&vi->cpuif_base);
+	int err;
+
+	if (dist == GIC_ADDR_UNDEF || cpuif == GIC_ADDR_UNDEF)
+		return -ENXIO;
+	if (dist + GIC_V2_DIST_SIZE > cpuif && cpuif + GIC_V2_CPUIF_SIZE > dist)
+		return -EINVAL;
+	/* A GICv2 need not be told that all vCPUs are there. */
+	err = gic_init(vi, old);
+	if (!err)
+		a32_store_release(&vi->ready, 1);
+	return err;
+}
+
 /* First KVM_RUN: the addresses must all be there and fit together. vi->config held. */
-int gic_map(struct vm_irq *vi)
+int gic_map(struct vm_irq *vi, struct irq_routing **old)
 {
 	u32 nr = a32_load_acquire(&vi->group->nr);
 
 	if (a32_load_acquire(&vi->ready))
 		return 0;
+	if (gic_is_v2(vi))
+		return gic_v2_map(vi, old);
 	for (u32 i = 0; i < nr; i++) {
 		struct irq_cpu *cpu = irq_cpu_of(vcpu_group_get(vi->group, i));
 

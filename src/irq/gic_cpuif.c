@@ -44,7 +44,7 @@
 
 /* --- what the registers do --- */
 
-static u32 acknowledge(struct irq_cpu *cpu, bool group1)
+u32 gic_cpu_acknowledge(struct irq_cpu *cpu, u32 groups)
 {
 	u32 intid = GIC_SPURIOUS;
 	struct gic_irq *irq;
@@ -52,18 +52,25 @@ static u32 acknowledge(struct irq_cpu *cpu, bool group1)
 
 	mutex_lock(&cpu->lock);
 	irq = cpu->best;
-	if (!cpu->signalled || irq->group1 != group1)
+	if (!cpu->signalled || !(groups >> irq->group1 & 1))
 		goto out;
-	level = gic_cpu_group_priority(cpu, irq->priority, group1) >> (8 - GIC_PRI_BITS);
-	if (group1)
+	level = gic_cpu_group_priority(cpu, irq->priority, irq->group1) >> (8 - GIC_PRI_BITS);
+	if (irq->group1)
 		cpu->ap1r |= 1u << level;
 	else
 		cpu->ap0r |= 1u << level;
-	irq->active = true;
+	/* An LPI is done with when it is acknowledged. */
+	irq->active = !gic_irq_is_lpi(irq);
 	/* A level interrupt stays pending as long as its line is up. */
 	if (irq->edge)
 		irq->pending_latch = false;
 	intid = irq->intid;
+	/* A GICv2 tells who sent an SGI, one sender at a time. */
+	if (irq->source) {
+		intid |= (u32)__builtin_ctz(irq->source) << 10;
+		irq->source &= irq->source - 1;
+		irq->pending_latch = irq->source;
+	}
 	gic_cpu_refresh(cpu, irq);
 out:
 	mutex_unlock(&cpu->lock);
@@ -86,12 +93,12 @@ static u32 drop_priority(struct irq_cpu *cpu)
 	return level1 << (8 - GIC_PRI_BITS);
 }
 
-static void end_of_interrupt(struct irq_cpu *cpu, u32 intid, bool group1) NO_THREAD_SAFETY_ANALYSIS
+void gic_cpu_end(struct irq_cpu *cpu, u32 intid, u32 groups) NO_THREAD_SAFETY_ANALYSIS
 {
 	struct gic_irq *irq;
 	u32 dropped;
 
-	if (intid >= 1020) /* special numbers: nothing was acknowledged */
+	if (intid >= 1020 && intid < GIC_FIRST_LPI) /* special numbers: nothing was acknowledged */
 		return;
 	irq = gic_irq_get(cpu, intid);
 	mutex_lock(&cpu->lock);
@@ -101,8 +108,8 @@ static void end_of_interrupt(struct irq_cpu *cpu, u32 intid, bool group1) NO_THR
 	 * guest mixed things up and the interrupt stays active, as in hardware.
 	 */
 	if (!cpu->eoimode && irq && aptr_load_acquire(&irq->home) == cpu && irq->active &&
-	    irq->group1 == group1 &&
-	    gic_cpu_group_priority(cpu, irq->priority, group1) == dropped) {
+	    groups >> irq->group1 & 1 &&
+	    gic_cpu_group_priority(cpu, irq->priority, irq->group1) == dropped) {
 		gic_irq_deactivate_unlock(irq, cpu);
 		return;
 	}
@@ -110,7 +117,7 @@ static void end_of_interrupt(struct irq_cpu *cpu, u32 intid, bool group1) NO_THR
 	mutex_unlock(&cpu->lock);
 }
 
-static void deactivate(struct irq_cpu *cpu, u32 intid)
+void gic_cpu_deactivate(struct irq_cpu *cpu, u32 intid)
 {
 	struct gic_irq *irq = gic_irq_get(cpu, intid);
 	struct irq_cpu *home;
@@ -320,7 +327,7 @@ static bool cpuif_present(const struct vcpu *v, const struct sysreg_row *row)
 	const struct irq_cpu *cpu = irq_cpu_of(v);
 
 	(void)row;
-	return cpu && a32_load_acquire(&cpu->vi->in_library);
+	return cpu && a32_load_acquire(&cpu->vi->in_library) && !gic_is_v2(cpu->vi);
 }
 
 static enum op_result cpuif_read(struct vcpu *v, const struct sysreg_row *row, u64 *value)
@@ -329,10 +336,10 @@ static enum op_result cpuif_read(struct vcpu *v, const struct sysreg_row *row, u
 
 	switch (row->op) {
 	case OP_IAR1:
-		*value = acknowledge(cpu, true);
+		*value = gic_cpu_acknowledge(cpu, BIT(1));
 		return OP_NEXT;
 	case OP_IAR0:
-		*value = acknowledge(cpu, false);
+		*value = gic_cpu_acknowledge(cpu, BIT(0));
 		return OP_NEXT;
 	case OP_SRE:
 		*value = SRE_VALUE;
@@ -374,13 +381,13 @@ static enum op_result cpuif_write(struct vcpu *v, const struct sysreg_row *row, 
 
 	switch (row->op) {
 	case OP_EOIR1:
-		end_of_interrupt(cpu, (u32)bits_get(value, 0, 24), true);
+		gic_cpu_end(cpu, (u32)bits_get(value, 0, 24), BIT(1));
 		return OP_NEXT;
 	case OP_EOIR0:
-		end_of_interrupt(cpu, (u32)bits_get(value, 0, 24), false);
+		gic_cpu_end(cpu, (u32)bits_get(value, 0, 24), BIT(0));
 		return OP_NEXT;
 	case OP_DIR:
-		deactivate(cpu, (u32)bits_get(value, 0, 24));
+		gic_cpu_deactivate(cpu, (u32)bits_get(value, 0, 24));
 		return OP_NEXT;
 	case OP_SGI1R:
 		send_sgi(cpu, value, true);

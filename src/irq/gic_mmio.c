@@ -12,42 +12,9 @@
 #include <errno.h>
 
 #include "base/bug.h"
+#include "irq/gic_frame.h"
 #include "irq/irq.h"
-
-enum reg_kind {
-	REG_RAZ,
-	REG_RAO,
-	REG_CTLR, /* GICD_CTLR, TYPER, IIDR, TYPER2 */
-	REG_GROUP,
-	REG_SENABLE,
-	REG_CENABLE,
-	REG_SPENDING,
-	REG_CPENDING,
-	REG_SACTIVE,
-	REG_CACTIVE,
-	REG_PRIORITY,
-	REG_CONFIG,
-	REG_ROUTER,
-	REG_PIDR,
-	REG_R_CTLR,
-	REG_R_IIDR,
-	REG_R_TYPER,
-	REG_R_PROPBASER,
-	REG_R_PENDBASER,
-};
-
-/* Widths allowed: the numbers of bytes are distinct bits. */
-#define W8  1
-#define W32 4
-#define W64 8
-
-struct reg {
-	u32 start, end; /* [start, end) */
-	u8 kind;
-	u8 widths;
-	u8 bits;  /* per interrupt, 0: not such a register */
-	u8 first; /* INTID at start */
-};
+#include "irq/its.h"
 
 #define PER_IRQ(off, k, w, n)                                                               \
 	{(off), (off) + (n)*GIC_NR_PRIVATE / 8, REG_RAZ, (w), (n), 0},                      \
@@ -85,9 +52,10 @@ static const struct reg redist_regs[] = {
 	{0x0014, 0x0018, REG_RAZ, W32, 0, 0}, /* WAKER */
 	{0x0070, 0x0078, REG_R_PROPBASER, W64 | W32, 0, 0},
 	{0x0078, 0x0080, REG_R_PENDBASER, W64 | W32, 0, 0},
-	{0x00a0, 0x00a8, REG_RAZ, W64 | W32, 0, 0}, /* INVLPIR */
-	{0x00b0, 0x00b8, REG_RAZ, W64 | W32, 0, 0}, /* INVALLR */
-	{0x00c0, 0x00c4, REG_RAZ, W32, 0, 0},	    /* SYNCR */
+	{0x00a0, 0x00a8, REG_R_INVLPIR, W64 | W32, 0, 0},
+	{0x00b0, 0x00b8, REG_R_INVALLR, W64 | W32, 0, 0},
+	{0x00c0, 0x00c4, REG_RAZ, W32, 0,
+	 0}, /* SYNCR: INVLPIR and INVALLR are done when they return */
 	{0xffd0, 0x10000, REG_PIDR, W32, 0, 0},
 	{SGI_FRAME + 0x0080, SGI_FRAME + 0x0084, REG_GROUP, W32, 1, 0},
 	{SGI_FRAME + 0x0100, SGI_FRAME + 0x0104, REG_SENABLE, W32, 1, 0},
@@ -102,140 +70,10 @@ static const struct reg redist_regs[] = {
 	{SGI_FRAME + 0x0e00, SGI_FRAME + 0x0e04, REG_RAZ, W32, 0, 0}, /* NSACR */
 };
 
-/* One access, decoded. */
-struct access {
-	struct vm_irq *vi;
-	struct irq_cpu *cpu; /* of the redistributor; of the accessing (or first) vCPU for the
-				distributor */
-	const struct reg *reg;
-	u32 offset;
-	unsigned size;
-	bool user;
-	u32 first; /* first interrupt, registers with bits != 0 */
-	u32 nr;	   /* interrupts covered */
-};
-
 static bool access_decode(struct access *a, enum gic_frame frame)
 {
-	const struct reg *regs = frame == GIC_FRAME_DIST ? dist_regs : redist_regs;
-	u32 nr = frame == GIC_FRAME_DIST ? ARRAY_SIZE(dist_regs) : ARRAY_SIZE(redist_regs);
-	const struct reg *r = NULL;
-
-	for (u32 i = 0; i < nr && !r; i++)
-		if (a->offset >= regs[i].start && a->offset < regs[i].end)
-			r = &regs[i];
-	if (!r || !(r->widths & a->size) || !IS_ALIGNED(a->offset, a->size))
-		return false;
-	a->reg = r;
-	if (r->bits) {
-		a->first = r->first + (a->offset - r->start) * 8 / r->bits;
-		a->nr = MAX(a->size * 8 / r->bits, 1u);
-		if (a->first >= a->vi->nr_spi + GIC_NR_PRIVATE)
-			return false;
-	}
-	return true;
-}
-
-/* --- registers with a field per interrupt --- */
-
-static u64 irq_field_read(const struct gic_irq *irq, enum reg_kind kind, bool user)
-{
-	switch (kind) {
-	case REG_GROUP:
-		return irq->group1;
-	case REG_SENABLE:
-	case REG_CENABLE:
-		return irq->enabled;
-	case REG_SPENDING:
-		return user ? irq->pending_latch : gic_irq_is_pending(irq);
-	case REG_CPENDING:
-		return user ? 0 : gic_irq_is_pending(irq);
-	case REG_SACTIVE:
-	case REG_CACTIVE:
-		return irq->active;
-	case REG_PRIORITY:
-		return irq->priority;
-	case REG_CONFIG:
-		return irq->edge ? 2 : 0;
-	default:
-		return 0;
-	}
-}
-
-/* Returns whether anything may have changed. */
-static bool irq_field_write(struct gic_irq *irq, enum reg_kind kind, bool user, u64 field)
-{
-	switch (kind) {
-	case REG_GROUP:
-		irq->group1 = field;
-		return true;
-	case REG_SENABLE:
-	case REG_CENABLE:
-		if (field)
-			irq->enabled = kind == REG_SENABLE;
-		return field;
-	case REG_SPENDING:
-		if (user)
-			irq->pending_latch = field;
-		else if (field)
-			irq->pending_latch = true;
-		return user || field;
-	case REG_CPENDING:
-		if (user || !field)
-			return false;
-		irq->pending_latch = false;
-		return true;
-	case REG_SACTIVE:
-	case REG_CACTIVE:
-		if (field)
-			irq->active = kind == REG_SACTIVE;
-		return field;
-	case REG_PRIORITY:
-		irq->priority = field & GIC_PRI_MASK;
-		return true;
-	case REG_CONFIG:
-		if (irq->intid < GIC_NR_PRIVATE) /* fixed: SGIs edge, PPIs level */
-			return false;
-		irq->edge = field & 2;
-		return true;
-	default:
-		return false;
-	}
-}
-
-static u64 irqs_read(const struct access *a)
-{
-	u64 value = 0;
-
-	for (u32 i = 0; i < a->nr; i++) {
-		struct gic_irq *irq = gic_irq_get(a->cpu, a->first + i);
-		struct irq_cpu *home;
-
-		if (!irq)
-			break;
-		home = gic_irq_lock(irq);
-		value |= irq_field_read(irq, a->reg->kind, a->user) << (i * a->reg->bits);
-		gic_irq_unlock_unchanged(home);
-	}
-	return value;
-}
-
-static void irqs_write(const struct access *a, u64 value)
-{
-	u64 mask = ~0ull >> (64 - a->reg->bits);
-
-	for (u32 i = 0; i < a->nr; i++) {
-		struct gic_irq *irq = gic_irq_get(a->cpu, a->first + i);
-		struct irq_cpu *home;
-
-		if (!irq)
-			break;
-		home = gic_irq_lock(irq);
-		if (irq_field_write(irq, a->reg->kind, a->user, value >> (i * a->reg->bits) & mask))
-			gic_irq_unlock(irq, home);
-		else
-			gic_irq_unlock_unchanged(home);
-	}
+	return frame == GIC_FRAME_DIST ? gic_access_decode(a, dist_regs, ARRAY_SIZE(dist_regs))
+				       : gic_access_decode(a, redist_regs, ARRAY_SIZE(redist_regs));
 }
 
 /* --- IROUTER: Aff2..Aff0 in the low word; no Aff3, no 1-of-N --- */
@@ -275,25 +113,21 @@ static void router_write(const struct access *a, u64 value)
 #define GICD_CTLR_ENABLE BIT(1) /* one security state: EnableGrp1 */
 #define GICD_CTLR_ARE	 BIT(4)
 #define GICD_CTLR_DS	 BIT(6)
-#define GICD_IIDR_BASE	 (0x4bu << 24 | 0x43b) /* product 'K', implementer Arm */
-#define GICD_IIDR_REV	 (0xfu << 12)
+#define GICD_TYPER_LPIS	 BIT(17)
 
 static u32 ctlr_block_read(const struct access *a)
 {
 	struct vm_irq *vi = a->vi;
-	u32 value = 0;
 
 	switch (a->offset) {
 	case 0x0:
 		return (a32_load_relaxed(&vi->enabled) ? GICD_CTLR_ENABLE : 0) | GICD_CTLR_ARE |
 		       GICD_CTLR_DS;
-	case 0x4: /* 10 bits of INTID; no LPIs */
-		return ((vi->nr_spi + GIC_NR_PRIVATE) / 32 - 1) | 9u << 19;
+	case 0x4: /* 10 bits of INTID, or LPIs and their number of bits */
+		return ((vi->nr_spi + GIC_NR_PRIVATE) / 32 - 1) |
+		       (its_exists(vi) ? GICD_TYPER_LPIS | (GIC_LPI_ID_BITS - 1) << 19 : 9u << 19);
 	case 0x8:
-		mutex_lock(&vi->dist_lock);
-		value = GICD_IIDR_BASE | vi->revision << 12;
-		mutex_unlock(&vi->dist_lock);
-		return value;
+		return gic_iidr(vi);
 	default: /* TYPER2 */
 		return 0;
 	}
@@ -302,28 +136,15 @@ static u32 ctlr_block_read(const struct access *a)
 static int ctlr_block_write(const struct access *a, u32 value)
 {
 	struct vm_irq *vi = a->vi;
-	u32 rev;
 
 	if (a->offset == 0x0) {
-		u32 on = !!(value & GICD_CTLR_ENABLE);
-
-		mutex_lock(&vi->dist_lock);
-		if (a32_xchg(&vi->enabled, on) != on)
-			gic_update_all(vi);
-		mutex_unlock(&vi->dist_lock);
+		gic_dist_enable(vi, value & GICD_CTLR_ENABLE);
 		return 0;
 	}
 	if (!a->user)
 		return 0;
-	if (a->offset == 0x8) {
-		rev = (value & GICD_IIDR_REV) >> 12;
-		if ((value ^ GICD_IIDR_BASE) & ~GICD_IIDR_REV || (rev != 2 && rev != 3))
-			return -EINVAL;
-		mutex_lock(&vi->dist_lock);
-		vi->revision = rev;
-		mutex_unlock(&vi->dist_lock);
-		return 0;
-	}
+	if (a->offset == 0x8)
+		return gic_iidr_restore(vi, value);
 	if (a->offset == 0xc && value) /* TYPER2: nothing in it can be had */
 		return a32_load_acquire(&vi->initialized) ? -EBUSY : -EINVAL;
 	return 0;
@@ -336,8 +157,10 @@ static u64 redist_typer(const struct access *a)
 	const struct vcpu *v = a->cpu->v;
 
 	return (vcpu_mpidr(v) & GENMASK(23, 0)) << 32 | (v->id & 0xffff) << 8 |
-	       (a32_load_relaxed(&a->cpu->rd_last) ? BIT(4) : 0);
+	       (a32_load_relaxed(&a->cpu->rd_last) ? BIT(4) : 0) | (its_exists(a->vi) ? BIT(0) : 0);
 }
+
+#define GICR_CTLR_ENABLE_LPIS BIT(0)
 
 static u32 redist_ctlr(const struct access *a)
 {
@@ -346,56 +169,51 @@ static u32 redist_ctlr(const struct access *a)
 	mutex_lock(&a->vi->dist_lock);
 	value = a->vi->revision >= 3 ? 6 : 0; /* IR, CES */
 	mutex_unlock(&a->vi->dist_lock);
-	return value;
+	return value | (a32_load_acquire(&a->cpu->lpis_enabled) ? GICR_CTLR_ENABLE_LPIS : 0);
 }
 
-/* Memory attributes that the table walks of a real redistributor could use are narrowed as KVM
- * does. */
-static u64 baser_sanitise(u64 v, u64 res0)
+static void redist_ctlr_write(const struct access *a, u64 value)
+{
+	/* Without an ITS there are no LPIs. */
+	if (its_exists(a->vi))
+		lpi_enable(a->cpu, value & GICR_CTLR_ENABLE_LPIS);
+}
+
+u64 gic_baser_sanitise(u64 v, unsigned inner_shift, unsigned outer_shift)
 {
 	if (bits_get(v, 10, 2) == 2) /* outer shareable: inner */
 		v = bits_set(v, 10, 2, 1);
-	if (bits_get(v, 7, 3) < 2) /* not inner cacheable: read-allocate write-back */
-		v = bits_set(v, 7, 3, 3);
-	if (bits_get(v, 56, 3) > 1) /* outer: as inner, or not cacheable */
-		v = bits_set(v, 56, 3, 0);
-	return v & ~res0;
+	if (bits_get(v, inner_shift, 3) < 2) /* not inner cacheable: read-allocate write-back */
+		v = bits_set(v, inner_shift, 3, 3);
+	if (bits_get(v, outer_shift, 3) > 1) /* outer: as inner, or not cacheable */
+		v = bits_set(v, outer_shift, 3, 0);
+	return v;
 }
 
-static u64 half_set(u64 old, const struct access *a, u64 value)
-{
-	return a->size == 8 ? value
-			    : bits_set(old, (a->offset & 4) * 8, 32, value & GENMASK(31, 0));
-}
+#define PROPBASER_RES0 (GENMASK(63, 59) | GENMASK(55, 52) | GENMASK(6, 5))
+#define PENDBASER_RES0 \
+	(BIT(63) | GENMASK(61, 59) | GENMASK(55, 52) | GENMASK(15, 12) | GENMASK(6, 0))
 
 static void baser_write(const struct access *a, u64 value)
 {
+	bool prop = a->reg->kind == REG_R_PROPBASER;
+	struct a64 *reg = prop ? &a->vi->propbaser : &a->cpu->pendbaser;
+
+	/* While LPIs are on, the tables stay where they are. */
+	if (a32_load_acquire(&a->cpu->lpis_enabled))
+		return;
 	mutex_lock(&a->vi->dist_lock);
-	if (a->reg->kind == REG_R_PROPBASER)
-		a->vi->propbaser =
-			baser_sanitise(half_set(a->vi->propbaser, a, value),
-				       GENMASK(63, 59) | GENMASK(55, 52) | GENMASK(6, 5));
-	else
-		a->cpu->pendbaser = baser_sanitise(half_set(a->cpu->pendbaser, a, value),
-						   BIT(63) | GENMASK(61, 59) | GENMASK(55, 52) |
-							   GENMASK(15, 12) | GENMASK(6, 0));
+	value = gic_half_set(a64_load_relaxed(reg), a->offset, a->size, value);
+	a64_store_relaxed(reg, gic_baser_sanitise(value, 7, 56) &
+				       ~(prop ? PROPBASER_RES0 : PENDBASER_RES0));
 	mutex_unlock(&a->vi->dist_lock);
 }
 
 static u64 baser_read(const struct access *a)
 {
-	u64 value;
-
-	mutex_lock(&a->vi->dist_lock);
-	value = a->reg->kind == REG_R_PROPBASER ? a->vi->propbaser : a->cpu->pendbaser & ~BIT(62);
-	mutex_unlock(&a->vi->dist_lock);
-	return value;
-}
-
-/* The part of a 64-bit register that the access covers. */
-static u64 part_of(const struct access *a, u64 value)
-{
-	return a->size == 8 ? value : bits_get(value, (a->offset & 4) * 8, 32);
+	return a->reg->kind == REG_R_PROPBASER
+		       ? a64_load_relaxed(&a->vi->propbaser)
+		       : a64_load_relaxed(&a->cpu->pendbaser) & ~GICR_PENDBASER_PTZ;
 }
 
 /* --- dispatch --- */
@@ -404,6 +222,8 @@ static u64 access_read(const struct access *a)
 {
 	switch (a->reg->kind) {
 	case REG_RAZ:
+	case REG_R_INVLPIR:
+	case REG_R_INVALLR:
 		return 0;
 	case REG_RAO:
 		return GENMASK(31, 0);
@@ -418,12 +238,12 @@ static u64 access_read(const struct access *a)
 	case REG_R_IIDR:
 		return GICD_IIDR_BASE;
 	case REG_R_TYPER:
-		return part_of(a, redist_typer(a));
+		return gic_half_get(redist_typer(a), a->offset, a->size);
 	case REG_R_PROPBASER:
 	case REG_R_PENDBASER:
-		return part_of(a, baser_read(a));
+		return gic_half_get(baser_read(a), a->offset, a->size);
 	default:
-		return irqs_read(a);
+		return gic_irqs_read(a);
 	}
 }
 
@@ -433,9 +253,19 @@ static int access_write(const struct access *a, u64 value)
 	case REG_RAZ:
 	case REG_RAO:
 	case REG_PIDR:
-	case REG_R_CTLR:
 	case REG_R_IIDR:
 	case REG_R_TYPER:
+		return 0;
+	case REG_R_CTLR:
+		redist_ctlr_write(a, value);
+		return 0;
+	case REG_R_INVLPIR: /* the upper half is for virtual LPIs */
+		if (!(a->offset & 4))
+			lpi_invalidate(a->cpu, (u32)value);
+		return 0;
+	case REG_R_INVALLR:
+		if (!(a->offset & 4))
+			lpi_invalidate_all(a->cpu);
 		return 0;
 	case REG_CTLR:
 		return ctlr_block_write(a, (u32)value);
@@ -447,7 +277,7 @@ static int access_write(const struct access *a, u64 value)
 		baser_write(a, value);
 		return 0;
 	default:
-		irqs_write(a, value);
+		gic_irqs_write(a, value);
 		return 0;
 	}
 }
@@ -487,8 +317,10 @@ int irq_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64
 	struct access a = {.vi = vi, .size = size};
 	enum gic_frame frame;
 
+	if (gic_is_v2(vi))
+		return gic_v2_mmio_read(irq_cpu_of(v), ipa, size, value);
 	if (!frame_find(vi, v, ipa, &a, &frame))
-		return -EOPNOTSUPP;
+		return its_mmio_read(vi, ipa, size, value);
 	*value = access_decode(&a, frame) ? access_read(&a) : 0;
 	return 0;
 }
@@ -498,8 +330,10 @@ int irq_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u6
 	struct access a = {.vi = vi, .size = size};
 	enum gic_frame frame;
 
+	if (gic_is_v2(vi))
+		return gic_v2_mmio_write(irq_cpu_of(v), ipa, size, value);
 	if (!frame_find(vi, v, ipa, &a, &frame))
-		return -EOPNOTSUPP;
+		return its_mmio_write(vi, v, ipa, size, value);
 	if (access_decode(&a, frame))
 		access_write(&a, value);
 	return 0;

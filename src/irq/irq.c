@@ -8,6 +8,7 @@
 #include "host/alloc.h"
 #include "host/clock.h"
 #include "irq/irq.h"
+#include "irq/its.h"
 #include "vcpu/sysreg.h"
 
 /* --- vcpu_irq_ops --- */
@@ -15,11 +16,14 @@
 static void op_before_run(struct vcpu *v)
 {
 	timer_update(irq_cpu_of(v));
+	if (unlikely(pmu_present(v)))
+		pmu_update(irq_cpu_of(v));
 }
 
 static void op_after_run(struct vcpu *v)
 {
-	(void)v;
+	if (unlikely(v->counting))
+		pmu_count(v, false);
 }
 
 /*
@@ -46,6 +50,8 @@ static void op_timer_poll(struct vcpu *v)
 static void op_reset(struct vcpu *v)
 {
 	timer_reset(irq_cpu_of(v));
+	if (pmu_present(v))
+		pmu_reset(irq_cpu_of(v));
 }
 
 static const struct vcpu_irq_ops irq_ops = {
@@ -55,6 +61,7 @@ static const struct vcpu_irq_ops irq_ops = {
 	.next_deadline = op_next_deadline,
 	.timer_poll = op_timer_poll,
 	.reset = op_reset,
+	.count = pmu_count,
 };
 
 /* --- life --- */
@@ -69,20 +76,26 @@ int irq_vm_init(struct vm_irq *vi, struct vcpu_group *g)
 		return -ENOMEM;
 	vi->nobody->vi = vi;
 	mutex_init(&vi->nobody->lock, RANK_VGIC_CPU, "vgic nobody");
+	list_init(&vi->nobody->candidate_lpis);
+	mutex_init(&vi->its_lock, RANK_ITS, "its");
 	mutex_init(&vi->config, RANK_CONFIG, "vgic config");
 	mutex_init(&vi->dist_lock, RANK_VGIC_DIST, "vgic dist");
 	a64_store(&vi->dist_base, GIC_ADDR_UNDEF);
+	a64_store(&vi->cpuif_base, GIC_ADDR_UNDEF);
 	list_init(&vi->regions);
 	/* Virtual, physical, and the two of EL2, which no vCPU has yet. */
 	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_VTIMER] = 27;
 	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_PTIMER] = 30;
 	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_HVTIMER] = 28;
 	vi->ppi[KVM_ARM_VCPU_TIMER_IRQ_HPTIMER] = 26;
+	vi->pmu.nr_counters = PMU_MAX_COUNTERS;
 	route_init(vi);
 	g->irq = vi;
 	err = vcpu_group_add_rows(g, gic_sysreg_rows, gic_nr_sysreg_rows);
 	if (!err)
 		err = vcpu_group_add_rows(g, timer_sysreg_rows, timer_nr_sysreg_rows);
+	if (!err)
+		err = vcpu_group_add_rows(g, pmu_sysreg_rows, pmu_nr_sysreg_rows);
 	if (err)
 		irq_vm_fini(vi);
 	return err;
@@ -98,6 +111,7 @@ void irq_vm_fini(struct vm_irq *vi)
 	struct redist_region *r, *tmp;
 
 	route_fini(vi);
+	its_fini(vi);
 	list_for_each_safe(r, tmp, &vi->regions, link)
 	{
 		list_del(&r->link);
@@ -110,6 +124,11 @@ void irq_vm_fini(struct vm_irq *vi)
 	mutex_fini(&vi->config);
 	mutex_fini(&vi->nobody->lock);
 	DELETE(vi->nobody);
+}
+
+u32 irq_max_vcpus(const struct vm_irq *vi)
+{
+	return gic_is_v2(vi) ? GIC_V2_MAX_CPUS : VCPU_MAX;
 }
 
 int irq_vcpu_precreate(struct vm_irq *vi)
@@ -127,6 +146,7 @@ int irq_vcpu_init(struct vm_irq *vi, struct vcpu *v)
 	cpu->v = v;
 	cpu->vi = vi;
 	mutex_init(&cpu->lock, RANK_VGIC_CPU, "vgic cpu");
+	list_init(&cpu->candidate_lpis);
 	a64_store(&cpu->rd_base, GIC_ADDR_UNDEF);
 	gic_cpu_setup_private(cpu);
 	gic_cpu_reset_interface(cpu);
@@ -136,7 +156,7 @@ int irq_vcpu_init(struct vm_irq *vi, struct vcpu *v)
 		a64_store(&vi->voffset, host_clock_ns());
 		a64_store(&vi->poffset, 0);
 	}
-	if (irq_gic_exists(vi)) {
+	if (irq_gic_exists(vi) && !gic_is_v2(vi)) {
 		mutex_lock(&vi->config);
 		err = gic_redist_place(vi, cpu);
 		mutex_unlock(&vi->config);
@@ -172,23 +192,26 @@ int irq_vcpu_first_run(struct vcpu *v)
 {
 	struct irq_cpu *cpu = irq_cpu_of(v);
 	struct vm_irq *vi = cpu->vi;
+	struct irq_routing *old = NULL;
 	int err;
 
 	if (!irq_gic_exists(vi))
-		return 0;
+		return pmu_first_run(cpu);
 	mutex_lock(&vi->config);
-	err = gic_map(vi);
+	err = gic_map(vi, &old);
 	mutex_unlock(&vi->config);
+	route_drop(vi, old);
 	if (err) {
 		a32_store(&vi->group->mem->dead, 1);
 		return err;
 	}
-	return timer_first_run(cpu);
+	err = timer_first_run(cpu);
+	return err ? err : pmu_first_run(cpu);
 }
 
 /* --- lines --- */
 
-static struct vcpu *vcpu_by_id(struct vcpu_group *g, u32 id)
+struct vcpu *irq_vcpu_by_id(struct vcpu_group *g, u32 id)
 {
 	u32 nr = a32_load_acquire(&g->nr);
 
@@ -201,6 +224,21 @@ static struct vcpu *vcpu_by_id(struct vcpu_group *g, u32 id)
 	return NULL;
 }
 
+/* A GICv2 is initialised by the first use of a line; a GICv3 only by user space: -EBUSY. */
+static int gic_v2_init_lazily(struct vm_irq *vi)
+{
+	struct irq_routing *old = NULL;
+	int err;
+
+	if (!gic_is_v2(vi))
+		return -EBUSY;
+	mutex_lock(&vi->config);
+	err = gic_init(vi, &old);
+	mutex_unlock(&vi->config);
+	route_drop(vi, old);
+	return err;
+}
+
 int irq_line(struct vm_irq *vi, u32 irq, u32 level)
 {
 	u32 type = irq >> KVM_ARM_IRQ_TYPE_SHIFT & KVM_ARM_IRQ_TYPE_MASK;
@@ -209,12 +247,13 @@ int irq_line(struct vm_irq *vi, u32 irq, u32 level)
 			 (KVM_ARM_IRQ_VCPU_MASK + 1);
 	u32 nr = irq >> KVM_ARM_IRQ_NUM_SHIFT & KVM_ARM_IRQ_NUM_MASK;
 	struct vcpu *v;
+	int r = 0;
 
 	switch (type) {
 	case KVM_ARM_IRQ_TYPE_CPU:
 		if (irq_gic_exists(vi))
 			return -ENXIO;
-		v = vcpu_by_id(vi->group, id);
+		v = irq_vcpu_by_id(vi->group, id);
 		if (!v || nr > KVM_ARM_IRQ_CPU_FIQ)
 			return -EINVAL;
 		vcpu_set_pin(v, nr == KVM_ARM_IRQ_CPU_IRQ ? PIN_IRQ : PIN_FIQ, level);
@@ -224,14 +263,16 @@ int irq_line(struct vm_irq *vi, u32 irq, u32 level)
 		if (!irq_gic_exists(vi))
 			return -ENXIO;
 		if (!irq_gic_initialized(vi))
-			return -EBUSY;
+			r = gic_v2_init_lazily(vi);
+		if (r)
+			return r;
 		break;
 	default:
 		return -EINVAL;
 	}
 	if (type == KVM_ARM_IRQ_TYPE_SPI)
 		return nr < GIC_NR_PRIVATE ? -EINVAL : gic_inject(vi, NULL, nr, level, NULL);
-	v = vcpu_by_id(vi->group, id);
+	v = irq_vcpu_by_id(vi->group, id);
 	if (!v || nr < GIC_NR_SGI || nr >= GIC_NR_PRIVATE)
 		return -EINVAL;
 	return gic_inject(vi, irq_cpu_of(v), nr, level, NULL);
@@ -241,5 +282,5 @@ int irq_signal_msi(struct vm_irq *vi, const struct kvm_msi *msi)
 {
 	if (!irq_gic_exists(vi) || msi->flags & ~KVM_MSI_VALID_DEVID)
 		return -EINVAL;
-	return -ENODEV;
+	return its_send_msi(vi, msi);
 }

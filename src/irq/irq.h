@@ -26,6 +26,8 @@ int irq_vm_init(struct vm_irq *vi, struct vcpu_group *g);
 void irq_vm_stop(struct vm_irq *vi);
 void irq_vm_fini(struct vm_irq *vi);
 
+/* KVM_CAP_MAX_VCPUS: fewer with a GICv2. */
+u32 irq_max_vcpus(const struct vm_irq *vi);
 /* -EBUSY once the interrupt controller is initialised (KVM_CREATE_VCPU). */
 int irq_vcpu_precreate(struct vm_irq *vi);
 /*
@@ -49,17 +51,31 @@ void irq_vcpu_fini(struct vcpu *v);
  */
 int irq_vcpu_first_run(struct vcpu *v);
 
-/* --- the controller (KVM_CREATE_DEVICE type 7 and its attributes) --- */
+/* --- the controller (KVM_CREATE_DEVICE type 5 or 7 and its attributes) --- */
 
 /*
- * Caller holds vm->lock and no vcpu->mutex. -EEXIST, -EBUSY (a vCPU runs or has run). Types other
- * than GICv3 are not offered: -ENODEV.
+ * Caller holds vm->lock and no vcpu->mutex. -EEXIST, -EBUSY (a vCPU runs or has run), -E2BIG (more vCPUs than a GICv2 has).
+ * Types other than GICv2 and GICv3 are not offered: -ENODEV.
  */
 int irq_gic_create(struct vm_irq *vi, u32 type);
 /* Caller holds vm->lock; user is a user pointer. Errors: docs/interrupts.md. */
 int irq_gic_set_attr(struct vm_irq *vi, u32 group, u64 attr, void *user);
 int irq_gic_get_attr(struct vm_irq *vi, u32 group, u64 attr, void *user);
 int irq_gic_has_attr(struct vm_irq *vi, u32 group, u64 attr);
+
+/* --- the ITS (KVM_CREATE_DEVICE type 8): made by its_alloc and its_publish (its.h) --- */
+
+struct its;
+/* KVM_CAP_MSI_DEVID: there is one. */
+bool irq_has_its(const struct vm_irq *vi);
+/* As those of the controller. */
+int irq_its_set_attr(struct its *its, u32 group, u64 attr, void *user);
+int irq_its_get_attr(struct its *its, u32 group, u64 attr, void *user);
+int irq_its_has_attr(u32 group, u64 attr);
+
+/* KVM_ARM_SET_DEVICE_ADDR: -ENODEV (another device, no GICv2), and what the attribute answers. */
+int irq_set_legacy_addr(struct vm_irq *vi, u64 id, u64 addr);
+
 static inline bool irq_gic_exists(const struct vm_irq *vi)
 {
 	return a32_load_acquire(&vi->in_library);
@@ -69,8 +85,7 @@ static inline bool irq_gic_initialized(const struct vm_irq *vi)
 	return a32_load_acquire(&vi->initialized);
 }
 
-/* MMIO of the frames. 0, or -EOPNOTSUPP: the address is not ours. Any vCPU thread, mode OUTSIDE or
- * IN_GUEST. */
+/* MMIO of the frames. 0, or -EOPNOTSUPP: the address is not ours. The vCPU's thread, mode OUTSIDE: an ITS reads guest memory. */
 int irq_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 *value);
 int irq_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 value);
 
@@ -83,7 +98,7 @@ int irq_line(struct vm_irq *vi, u32 irq, u32 level);
 int irq_set_routing(struct vm_irq *vi, const struct kvm_irq_routing_entry *entries, u32 nr);
 /* KVM_IRQFD: -EINVAL, -EAGAIN (controller not initialised), -EBADF, -EBUSY, -ENOMEM. */
 int irq_irqfd(struct vm_irq *vi, const struct kvm_irqfd *args);
-/* KVM_SIGNAL_MSI without an ITS: -EINVAL without a controller, else -ENODEV. */
+/* KVM_SIGNAL_MSI: 1 raised, 0 unmapped; -EINVAL (no controller, flags, no ITS at the address), -ENODEV (no ITS), -EBUSY (off). */
 int irq_signal_msi(struct vm_irq *vi, const struct kvm_msi *msi);
 /* Drives a GSI through the routing table, as an irqfd does. */
 int irq_set_gsi(struct vm_irq *vi, u32 gsi, bool level);
@@ -96,6 +111,11 @@ int irq_set_counter_offset(struct vm_irq *vi, const struct kvm_arm_counter_offse
 int irq_timer_set_attr(struct vcpu *v, u64 attr, void *user);
 int irq_timer_get_attr(struct vcpu *v, u64 attr, void *user);
 int irq_timer_has_attr(struct vcpu *v, u64 attr);
+
+/* vCPU attributes of group KVM_ARM_VCPU_PMU_V3_CTRL. */
+int irq_pmu_set_attr(struct vcpu *v, u64 attr, void *user);
+int irq_pmu_get_attr(struct vcpu *v, u64 attr, void *user);
+int irq_pmu_has_attr(struct vcpu *v, u64 attr);
 
 /* The physical counter: COUNTER_HZ from CLOCK_MONOTONIC. Virtual = physical - offset. */
 #define COUNTER_HZ 1000000000u

@@ -3,7 +3,7 @@
  * irqfd: an eventfd that raises a GSI. One helper thread a VM polls all of them; it starts with the
  * first.
  *
- * A plain irqfd triggers its interrupt (an edge). A resampling one raises the line; when the guest
+ * A plain irqfd triggers its interrupt (an edge, or an MSI). A resampling one raises the line; when the guest
  * deactivates the interrupt the line falls and the second eventfd tells the VMM, which raises it
  * again if its device still wants service.
  *
@@ -104,12 +104,12 @@ static void irqfd_fire(struct vm_irq *vi, u64 key)
 	{
 		if (f->key != key)
 			continue;
-		if (host_eventfd_drain(f->event.fd)) {
+		/*
+		 * Nothing lowers the line of an interrupt that the guest made level-triggered, but KVM_IRQ_LINE or, if the irqfd is a
+		 * resampling one, its end: so does KVM, whose irqfds raise the line from where the eventfd is signalled.
+		 */
+		if (host_eventfd_drain(f->event.fd))
 			irq_set_gsi(vi, f->gsi, true);
-			/* A pulse, whatever the guest makes of the interrupt: only EOI lowers the line of a resampling one. */
-			if (list_empty(&f->resample_link))
-				irq_set_gsi(vi, f->gsi, false);
-		}
 		break;
 	}
 	mutex_unlock(&vi->irq_lock);

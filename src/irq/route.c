@@ -3,8 +3,8 @@
  * GSI routing: which interrupt a GSI (the number that an irqfd names) stands for. By default GSI n
  * is SPI n, that is INTID 32 + n.
  *
- * The table is replaced as a whole under irq_lock; readers hold irq_srcu. Without an ITS, entries
- * of type MSI are accepted and go nowhere, as in KVM.
+ * The table is replaced as a whole under irq_lock; readers hold irq_srcu, and copy a route before they follow it. An entry of type
+ * MSI is what KVM_SIGNAL_MSI would be given; without an ITS it goes nowhere, as in KVM.
  *
  * struct irq_routing: born in route_build; seen by readers of vi->routing inside irq_srcu; kept by
  * vi; hidden by the store of the next table; freed after a grace period.
@@ -15,13 +15,17 @@
 
 #include "host/alloc.h"
 #include "irq/irq.h"
+#include "irq/its.h"
 
 #define MAX_ROUTES	 4096
 #define NR_PINS_PER_CHIP (1020 - GIC_NR_PRIVATE)
 
 struct route {
-	u8 type; /* 0: no route */
-	u32 pin;
+	u32 type; /* 0: no route */
+	union {
+		u32 pin;
+		struct kvm_msi msi;
+	};
 };
 
 struct irq_routing {
@@ -69,11 +73,16 @@ static int route_add(struct irq_routing *t, const struct kvm_irq_routing_entry *
 	case KVM_IRQ_ROUTING_MSI:
 		if (e->flags & ~KVM_MSI_VALID_DEVID)
 			return -EINVAL;
+		r->msi = (struct kvm_msi){.address_lo = e->u.msi.address_lo,
+					  .address_hi = e->u.msi.address_hi,
+					  .data = e->u.msi.data,
+					  .flags = e->flags,
+					  .devid = e->u.msi.devid};
 		break;
 	default:
 		return -EINVAL;
 	}
-	r->type = (u8)e->type;
+	r->type = e->type;
 	return 0;
 }
 
@@ -136,7 +145,7 @@ int route_set_default(struct vm_irq *vi, struct irq_routing **old)
 	t->size = size;
 	t->nr = vi->nr_spi;
 	for (u32 i = 0; i < vi->nr_spi; i++)
-		t->route[i] = (struct route){KVM_IRQ_ROUTING_IRQCHIP, i};
+		t->route[i] = (struct route){.type = KVM_IRQ_ROUTING_IRQCHIP, .pin = i};
 	*old = aptr_xchg(&vi->routing, t);
 	return 0;
 }
@@ -149,26 +158,38 @@ void route_drop(struct vm_irq *vi, struct irq_routing *old)
 	table_free(old);
 }
 
-/* The SPI that a GSI is routed to, -1 if none. */
-s32 route_pin_of_gsi(struct vm_irq *vi, u32 gsi)
+static struct route route_of_gsi(struct vm_irq *vi, u32 gsi)
 {
 	int cookie = srcu_read_lock(&vi->irq_srcu);
 	const struct irq_routing *t = aptr_load_acquire(&vi->routing);
-	s32 pin = t && gsi < t->nr && t->route[gsi].type == KVM_IRQ_ROUTING_IRQCHIP
-			  ? (s32)t->route[gsi].pin
-			  : -1;
+	struct route r = {0};
 
+	if (t && gsi < t->nr)
+		r = t->route[gsi];
 	srcu_read_unlock(&vi->irq_srcu, cookie);
-	return pin;
+	return r;
+}
+
+/* The SPI that a GSI is routed to, -1 if none. */
+s32 route_pin_of_gsi(struct vm_irq *vi, u32 gsi)
+{
+	struct route r = route_of_gsi(vi, gsi);
+
+	return r.type == KVM_IRQ_ROUTING_IRQCHIP ? (s32)r.pin : -1;
 }
 
 int irq_set_gsi(struct vm_irq *vi, u32 gsi, bool level)
 {
-	s32 pin = route_pin_of_gsi(vi, gsi);
+	struct route r = route_of_gsi(vi, gsi);
 
-	if (pin < 0)
+	switch (r.type) {
+	case KVM_IRQ_ROUTING_IRQCHIP:
+		if (!irq_gic_initialized(vi))
+			return -EBUSY;
+		return gic_inject(vi, NULL, r.pin + GIC_NR_PRIVATE, level, NULL);
+	case KVM_IRQ_ROUTING_MSI: /* a message: there is nothing to lower */
+		return level ? its_send_msi(vi, &r.msi) : 0;
+	default:
 		return -EINVAL;
-	if (!irq_gic_initialized(vi))
-		return -EBUSY;
-	return gic_inject(vi, NULL, (u32)pin + GIC_NR_PRIVATE, level, NULL);
+	}
 }

@@ -38,9 +38,14 @@ u64 irq_counter_physical(const struct vm_irq *vi)
 	return host_clock_ns() - a64_load_relaxed(&vi->poffset);
 }
 
+static u64 counter_offset(const struct vm_irq *vi, int id)
+{
+	return a64_load_relaxed(id == TIMER_VIRT ? &vi->voffset : &vi->poffset);
+}
+
 static u64 timer_count(const struct irq_cpu *cpu, enum irq_timer_id id)
 {
-	return id == TIMER_VIRT ? irq_counter_virtual(cpu->vi) : irq_counter_physical(cpu->vi);
+	return host_clock_ns() - counter_offset(cpu->vi, id);
 }
 
 static bool timer_can_fire(const struct irq_timer *t)
@@ -83,7 +88,7 @@ u64 timer_next_deadline(struct irq_cpu *cpu)
 
 		if (!timer_can_fire(t) || cpu->priv[cpu->vi->ppi[id]].line_level)
 			continue;
-		offset = a64_load_relaxed(id == TIMER_VIRT ? &cpu->vi->voffset : &cpu->vi->poffset);
+		offset = counter_offset(cpu->vi, id);
 		now = host_clock_ns();
 		/* Passed: 0, not the time just read, which is later than the caller's own "now". */
 		if (t->cval <= now - offset)
@@ -152,12 +157,35 @@ static enum op_result cntfrq_read(struct vcpu *v, const struct sysreg_row *row, 
 	return OP_NEXT;
 }
 
+/*
+ * The guest has seen the clock: a timer whose time has come is pending before anything the guest can do about it, as on
+ * hardware. Otherwise the clock is looked at much more rarely than by a loop of the guest's that waits.
+ */
+static void clock_seen(struct irq_cpu *cpu, u64 now)
+{
+	for (int id = 0; id < NR_TIMERS; id++) {
+		const struct irq_timer *t = &cpu->timer[id];
+
+		if (unlikely(timer_can_fire(t) && now - counter_offset(cpu->vi, id) >= t->cval) &&
+		    a32_load_acquire(&cpu->vi->ready))
+			update_one(cpu, id);
+	}
+}
+
+static u64 count_read(struct irq_cpu *cpu, enum irq_timer_id id)
+{
+	u64 now = host_clock_ns();
+
+	clock_seen(cpu, now);
+	return now - counter_offset(cpu->vi, id);
+}
+
 static enum op_result cntvct_read(struct vcpu *v, const struct sysreg_row *row, u64 *value)
 {
 	(void)row;
 	if (el0_denied(v, EL0VCTEN))
 		return vcpu_sysreg_trap(v);
-	*value = irq_counter_virtual(irq_cpu_of(v)->vi);
+	*value = count_read(irq_cpu_of(v), TIMER_VIRT);
 	return OP_NEXT;
 }
 
@@ -166,7 +194,7 @@ static enum op_result cntpct_read(struct vcpu *v, const struct sysreg_row *row, 
 	(void)row;
 	if (el0_denied(v, EL0PCTEN))
 		return vcpu_sysreg_trap(v);
-	*value = irq_counter_physical(irq_cpu_of(v)->vi);
+	*value = count_read(irq_cpu_of(v), TIMER_PHYS);
 	return OP_NEXT;
 }
 
@@ -176,28 +204,28 @@ static enum irq_timer_id row_timer(const struct sysreg_row *row)
 	return (row->op >> 3 & 15) == 3 ? TIMER_VIRT : TIMER_PHYS;
 }
 
-static u64 ctl_value(const struct irq_cpu *cpu, enum irq_timer_id id)
+static u64 ctl_value(const struct irq_cpu *cpu, enum irq_timer_id id, u64 count)
 {
 	const struct irq_timer *t = &cpu->timer[id];
 
-	return t->ctl |
-	       (t->ctl & TIMER_CTL_ENABLE && timer_count(cpu, id) >= t->cval ? TIMER_CTL_ISTATUS
-									     : 0);
+	return t->ctl | (t->ctl & TIMER_CTL_ENABLE && count >= t->cval ? TIMER_CTL_ISTATUS : 0);
 }
 
 static enum op_result timer_read(struct vcpu *v, const struct sysreg_row *row, u64 *value)
 {
 	struct irq_cpu *cpu = irq_cpu_of(v);
 	enum irq_timer_id id = row_timer(row);
+	u64 count;
 
 	if (el0_denied(v, id == TIMER_VIRT ? EL0VTEN : EL0PTEN))
 		return vcpu_sysreg_trap(v);
+	count = count_read(cpu, id);
 	switch (row->op & 7) {
 	case 0:
-		*value = (u32)(cpu->timer[id].cval - timer_count(cpu, id));
+		*value = (u32)(cpu->timer[id].cval - count);
 		break;
 	case 1:
-		*value = ctl_value(cpu, id);
+		*value = ctl_value(cpu, id, count);
 		break;
 	default:
 		*value = cpu->timer[id].cval;
@@ -276,11 +304,11 @@ static void no_reset(struct vcpu *v, const struct sysreg_row *row)
 }
 
 #define SYSREG_ID(o) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG | (o))
-#define TIMER_RW(crm, op2, n, fl)                                                            \
-	{                                                                                    \
-		.op = SYSREG_OP(3, 3, 14, crm, op2), .index = SR_NONE, .access = SYSREG_RW0, \
-		.name = (n), .flags = (fl), .read = timer_read, .write = timer_write,        \
-		.get = timer_get, .set = timer_set, .reset_hook = no_reset                   \
+#define TIMER_RW(crm, op2, n, fl)                                                                \
+	{                                                                                        \
+		.op = SYSREG_OP(3, 3, 14, crm, op2), .index = SR_NONE, .access = SYSREG_RW0,     \
+		.name = (n), .flags = (fl) | SYSREG_POLLS, .read = timer_read,                   \
+		.write = timer_write, .get = timer_get, .set = timer_set, .reset_hook = no_reset \
 	}
 
 /* KVM swapped the ids of CNTV_CVAL and CNTVCT when the interface was made, and it stayed so. */
@@ -294,7 +322,7 @@ const struct sysreg_row timer_sysreg_rows[] = {
 	{.op = SYSREG_OP(3, 3, 14, 0, 1),
 	 .index = SR_NONE,
 	 .access = SYSREG_RO0,
-	 .flags = SYSREG_LISTED,
+	 .flags = SYSREG_LISTED | SYSREG_POLLS,
 	 .name = "CNTPCT_EL0",
 	 .read = cntpct_read,
 	 .get = count_get,
@@ -303,7 +331,7 @@ const struct sysreg_row timer_sysreg_rows[] = {
 	{.op = SYSREG_OP(3, 3, 14, 0, 2),
 	 .index = SR_NONE,
 	 .access = SYSREG_RO0,
-	 .flags = SYSREG_LISTED,
+	 .flags = SYSREG_LISTED | SYSREG_POLLS,
 	 .name = "CNTVCT_EL0",
 	 .read = cntvct_read,
 	 .get = count_get,
@@ -318,7 +346,7 @@ const struct sysreg_row timer_sysreg_rows[] = {
 	{.op = SYSREG_OP(3, 3, 14, 3, 2),
 	 .index = SR_NONE,
 	 .access = SYSREG_RW0,
-	 .flags = SYSREG_LISTED,
+	 .flags = SYSREG_LISTED | SYSREG_POLLS,
 	 .name = "CNTV_CVAL_EL0",
 	 .read = timer_read,
 	 .write = timer_write,

@@ -86,6 +86,27 @@ int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *
 	return access(m, mv, gpa, (void *)buf, len, true);
 }
 
+/* Of the slot at gpa; MEMSLOT_INVALID where none is. */
+static u32 slot_flags(struct vm_mem *m, u64 gpa)
+{
+	int cookie = srcu_read_lock(&m->srcu);
+	const struct memslot *s = memslot_lookup(m, NULL, gpa / 4096);
+	u32 flags = s ? s->flags : (u32)MEMSLOT_INVALID;
+
+	srcu_read_unlock(&m->srcu, cookie);
+	return flags;
+}
+
+bool mem_is_visible(struct vm_mem *m, u64 gpa)
+{
+	return !(slot_flags(m, gpa) & MEMSLOT_INVALID);
+}
+
+bool mem_is_writable(struct vm_mem *m, u64 gpa)
+{
+	return !(slot_flags(m, gpa) & (MEMSLOT_INVALID | MEMSLOT_READONLY));
+}
+
 int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out)
 {
 	struct place p;

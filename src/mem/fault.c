@@ -33,7 +33,6 @@
 #include "mem/page_cache.h"
 #include "mem/userfault.h"
 #include "mem/vma_cache.h"
-#include "sync/wait.h"
 
 /* What our ID registers report as PARange. */
 #define PLATFORM_IPA_BITS 48
@@ -51,8 +50,10 @@ struct fault {
 	unsigned min_level, allowed; /* size and rights at most (enum s2_prot) */
 	unsigned level;		     /* of the leaf to install */
 	unsigned prot;
-	bool write; /* for the purpose of memory: not for cache maintenance */
-	bool done;  /* action says all */
+	bool write;	/* for the purpose of memory: not for cache maintenance */
+	bool done;	/* action says all */
+	bool in_flight; /* nothing was installed because of a pair that has not ended; */
+	u32 ticket;	/* of inv_ends, taken then */
 };
 
 static void decide(struct fault *f, enum mem_fault_action *action, enum mem_fault_action what)
@@ -223,19 +224,23 @@ static void fault_report(struct vm_mem *m, struct mem_vcpu *mv, const struct fau
 					  .flags = f->attr.private ? MEM_FAULT_FLAG_PRIVATE : 0};
 }
 
-/* What the cache said may be out of date if a mapping changed unannounced: ask the host before saying no. */
+/*
+ * What the cache said may be out of date if a mapping changed unannounced: before the answer is no, the page itself is asked. Where
+ * both say no that is all; the host's list of mappings, which costs far more, is read again where they disagree.
+ */
 static int fault_populate(struct vm_mem *m, struct fault *f)
 {
-	int ret;
+	int plan, ret;
 
 	for (unsigned attempt = 0;; attempt++) {
-		ret = fault_plan(m, f);
-		if (!ret)
-			ret = host_populate(f->hva, 4096, f->write);
-		if (ret != -EFAULT || attempt)
+		plan = fault_plan(m, f);
+		ret = host_populate(f->hva, 4096, f->write);
+		if (attempt || !plan == (ret != -EFAULT))
 			break;
 		vma_cache_drop(m->vmas, f->hva);
 	}
+	if (plan)
+		ret = plan;
 	mem_hook(HOOK_FAULT_AFTER_POPULATE, m);
 	return ret;
 }
@@ -288,8 +293,8 @@ static int map_or_relax(struct vm_mem *m, struct mem_vcpu *mv, const struct faul
 }
 
 /* 0, -EAGAIN (raced: run again), -EIO, -ENOMEM. */
-static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fault *f,
-			 bool *in_flight) REQUIRES_SHARED(&m->srcu)
+static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f)
+	REQUIRES_SHARED(&m->srcu)
 {
 	bool marks = (f->prot & S2_PROT_W) && memslot_is_logging(f->slot);
 	int ret;
@@ -298,7 +303,10 @@ static int fault_install(struct vm_mem *m, struct mem_vcpu *mv, const struct fau
 	if (m->s2_dead) {
 		ret = -EIO;
 	} else if (must_retry(m, f)) {
-		*in_flight = m->inv_in_progress;
+		f->in_flight = m->inv_in_progress;
+		/* Under the lock that the end lowers the count under, before it notifies: inval_lower. */
+		if (f->in_flight)
+			f->ticket = event_count_prepare(&m->inv_ends);
 		ret = -EAGAIN;
 	} else if (marks && !memslot_dirty_room(mv)) {
 		/* Nothing is installed that could not be reported; KVM_RUN is left before the guest tries again. */
@@ -328,7 +336,7 @@ static int access_flag_fault(struct vm_mem *m, const struct fault *f)
 }
 
 static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
-		  enum mem_fault_action *action, bool *in_flight) REQUIRES_SHARED(&m->srcu)
+		  enum mem_fault_action *action) REQUIRES_SHARED(&m->srcu)
 {
 	int ret = 0;
 
@@ -347,7 +355,7 @@ static int handle(struct vm_mem *m, struct mem_vcpu *mv, struct fault *f,
 	if (!ret)
 		ret = fault_memory(m, f);
 	if (!ret)
-		ret = fault_install(m, mv, f, in_flight);
+		ret = fault_install(m, mv, f);
 	if (!ret && (f->prot & S2_PROT_W) && memslot_is_logging(f->slot))
 		a64_fetch_add(&m->stats.dirty_pages, 1);
 	fault_report(m, mv, f, ret);
@@ -365,30 +373,27 @@ int mem_fault_handle(struct vm_mem *m, struct mem_vcpu *mv, const struct mem_fau
 			  .min_level = MAX(1u, 3 - stage2_cache_min(mmu->ipa_bits)),
 			  .allowed = S2_PROT_ALL,
 			  .write = in->write && !in->cache_op};
-	bool in_flight = false;
 	int cookie, ret;
-	u32 word;
+	u32 dead;
 
 	a64_fetch_add(&m->stats.faults, 1);
 	*action = MEM_FAULT_RETRY;
 	mv->report.valid = false;
-	word = a32_load(&m->inv_wake);
 	cookie = srcu_read_lock(&m->srcu);
-	ret = handle(m, mv, &f, action, &in_flight);
+	ret = handle(m, mv, &f, action);
 	srcu_read_unlock(&m->srcu, cookie);
+	dead = a32_load_acquire(&m->dead);
+	/* Outside SRCU: the slot writer that the pair's end lets go on must not wait for this sleep as well. */
+	if (f.in_flight && !dead)
+		event_count_wait(&m->inv_ends, f.ticket, host_clock_ns() + RETRY_WAIT_NS);
+	else if (f.in_flight)
+		event_count_cancel(&m->inv_ends);
 	/* Whatever else was found in memory that is perhaps gone already. Pairs with the store in teardown.c. */
-	if (unlikely(a32_load_acquire(&m->dead)))
+	if (unlikely(dead))
 		return -EIO;
 	if (ret != -EAGAIN)
 		return ret;
 	a64_fetch_add(&m->stats.retries, 1);
-	/* Outside SRCU: the slot writer that the pair's end lets go on must not wait for this sleep as well. */
-	if (in_flight) {
-		/* Full order before the word is looked at; pairs with inval_lower. */
-		a32_fetch_add(&m->inv_waiters, 1);
-		wait_on_word(&m->inv_wake, word, host_clock_ns() + RETRY_WAIT_NS);
-		a32_fetch_sub(&m->inv_waiters, 1);
-	}
 	return 0;
 }
 

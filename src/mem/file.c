@@ -112,6 +112,11 @@ void library_enter(void)
 	library_thread.depth++;
 }
 
+bool library_is_entered(void)
+{
+	return library_thread.depth;
+}
+
 bool library_owes(void)
 {
 	return aptr_load_relaxed(&library_thread.deferred);

@@ -42,6 +42,7 @@ void file_put(struct file *f);
 /* Bracket of every public entry point; nests. The outermost exit runs the deferred list. */
 void library_enter(void);
 void library_exit(void);
+bool library_is_entered(void);
 /* Whether this thread dropped a last reference whose hook has still to run: leave the library soon. */
 bool library_owes(void);
 /*

@@ -25,7 +25,8 @@ struct slot_batch {
 	struct slot_record slot[INSPECT_SLOT_BATCH];
 	unsigned nr;
 	u64 generation;
-	u64 next; /* gfn */
+	bool settling; /* readers of the set before it are waited for */
+	u64 next;      /* gfn */
 };
 
 /* False if these were the last. */
@@ -37,7 +38,9 @@ static bool copy_slots(struct vm_mem *m, struct slot_batch *b)
 	struct memslot *s = memslot_first_from(set, b->next);
 
 	b->nr = 0;
-	b->generation = a64_load_acquire(&set->generation);
+	b->generation = a64_load_relaxed(&set->generation);
+	b->settling = a64_load_acquire(&m->stats.slot_swaps) !=
+		      a64_load_acquire(&m->stats.slot_swaps_settled);
 	for (; s && b->nr < INSPECT_SLOT_BATCH; s = memslot_next(set, s)) {
 		struct slot_record *record = &b->slot[b->nr++];
 
@@ -87,8 +90,8 @@ static void inspect_slots(struct vm_mem *m, struct slot_batch *b, struct report 
 	b->next = 0;
 	more = copy_slots(m, b);
 	report_section_begin(r, "slots", "Memory slots");
-	report_value(r, "generation", b->generation & ~SLOTS_UPDATING);
-	report_value_text(r, "old_readers", b->generation & SLOTS_UPDATING ? "waited for" : "gone");
+	report_value(r, "generation", b->generation);
+	report_value_text(r, "old_readers", b->settling ? "waited for" : "gone");
 	report_table_begin(r, "slot");
 	for (;;) {
 		for (unsigned i = 0; i < b->nr; i++) {
@@ -213,7 +216,7 @@ static void write_vcpu(struct report *r, const struct mem_vcpu *mv, u32 id)
 		{.text = a32_load_relaxed(&c->mode) == TLB_IN_GUEST ? "guest" : "outside"},
 		{.value = posted},
 		{.value = acked},
-		{.value = a32_load_relaxed(&c->waiters)},
+		{.value = a32_load_relaxed(&c->acks.waiters)},
 		{.value = glance(&mv->nr_pages)},
 		{.value = pushed - reset},
 		{.value = mv->ring.nr},

@@ -3,7 +3,6 @@
 
 #include "base/bug.h"
 #include "mem/hook.h"
-#include "sync/wait.h"
 
 void inval_raise(struct vm_mem *m)
 {
@@ -32,8 +31,6 @@ void inval_lower(struct vm_mem *m)
 	BUG_ON(!m->inv_in_progress);
 	m->inv_in_progress--;
 	write_unlock(&m->mmu_lock);
-	/* Full order; pairs with the increment of inv_waiters: a fault either is seen here or finds the word changed. */
-	a32_fetch_add(&m->inv_wake, 1);
-	if (a32_load(&m->inv_waiters))
-		wake_word_all(&m->inv_wake);
+	/* A fault that saw the count counted itself under mmu_lock before. */
+	event_count_notify(&m->inv_ends);
 }

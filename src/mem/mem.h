@@ -19,6 +19,7 @@
 #include "mem/fault.h"
 #include "mem/nested.h"
 #include "mem/tlb.h"
+#include "sync/event_count.h"
 #include "sync/mutex.h"
 #include "sync/rcu.h"
 #include "sync/ref.h"
@@ -82,6 +83,7 @@ struct mem_stats {
 	struct a64 host_faults;
 	struct a64 inval_pairs, inval_pages;
 	struct a64 slot_changes, slot_swaps, slot_swap_waits;
+	struct a64 slot_swaps_settled; /* of slot_swaps: the readers of the old set are gone */
 	struct a64 splits, dirty_pages, ring_full_exits;
 	struct a64 nested_loads, nested_recycles, nested_unmaps;
 	struct a64 gmem_faults, gmem_allocations, gmem_punches;
@@ -115,9 +117,8 @@ struct vm_mem {
 	/* covering gfn interval while the count is not 0 */
 	u64 inv_start WRITES_GUARDED_BY(mmu_lock);
 	u64 inv_end WRITES_GUARDED_BY(mmu_lock);
-	struct a64 inv_seq;	/* written under mmu_lock write, read anywhere */
-	struct a32 inv_wake;	/* futex word: faults that must retry sleep here, bounded */
-	struct a32 inv_waiters; /* how many sleep, or are about to */
+	struct a64 inv_seq;	     /* written under mmu_lock write, read anywhere */
+	struct event_count inv_ends; /* faults that must retry sleep, bounded */
 	/* --- mn_lock --- */
 	struct mutex mn_lock;
 	u32 mn_active WRITES_GUARDED_BY(mn_lock); /* notifier pairs in flight */
@@ -166,6 +167,9 @@ void mm_release(void);
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len);
 /* mv: of the vCPU whose thread this is, NULL if it is none's. */
 int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *buf, size_t len);
+/* Whether a slot is there, and whether it may be written; its host memory is not looked at. */
+bool mem_is_visible(struct vm_mem *m, u64 gpa);
+bool mem_is_writable(struct vm_mem *m, u64 gpa);
 /* One aligned doubleword, in one piece; the caller is in m's SRCU. -EFAULT as above. */
 int mem_read_guest64(struct vm_mem *m, u64 gpa, u64 *out) REQUIRES_SHARED(&m->srcu);
 /* Replaces old by new there. -EAGAIN: something else is there now, or the dirty ring of mv has no room. */

@@ -68,8 +68,6 @@ struct memslot_sets {
 	u32 nr_slots;
 };
 
-#define SLOTS_UPDATING BIT(63) /* of generation: published, old readers not yet gone */
-
 static inline bool memslot_is_logging(const struct memslot *s)
 {
 	return (s->flags & (MEMSLOT_LOG_DIRTY | MEMSLOT_READONLY)) == MEMSLOT_LOG_DIRTY;

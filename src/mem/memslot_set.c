@@ -74,7 +74,8 @@ struct memslot *memslot_find_id(struct memslot_set *set, u32 id)
 struct memslot *memslot_lookup(struct vm_mem *m, struct mem_vcpu *mv, u64 gfn)
 {
 	struct memslot_set *set = memslot_active(m);
-	u64 generation = a64_load_acquire(&set->generation);
+	/* Published with the set. */
+	u64 generation = a64_load_relaxed(&set->generation);
 	struct memslot *s;
 
 	if (!mv)
@@ -149,8 +150,8 @@ void memslot_swap(struct vm_mem *m)
 	u64 generation = a64_load_relaxed(&active->generation);
 	bool waited = false;
 
-	a64_fetch_add(&m->stats.slot_swaps, 1);
-	a64_store_relaxed(&next->generation, generation | SLOTS_UPDATING);
+	/* As all of the set: final before it is published, and constant while somebody may read it. */
+	a64_store_relaxed(&next->generation, generation + 1);
 	/*
 	 * Publish between two pairs only. A slot that became visible inside a pair was not seen by its start: a fault could map
 	 * what the pair is about to take away, and nobody would unmap it (G-MN-B, I-07). At most one thread waits here, because
@@ -168,6 +169,7 @@ void memslot_swap(struct vm_mem *m)
 	}
 	aptr_store_release(&m->slots->active, next);
 	m->swap_waits = false;
+	a64_fetch_add(&m->stats.slot_swaps, 1);
 	a64_fetch_add(&m->stats.slot_swap_waits, waited);
 	if (waited)
 		a32_fetch_add(&m->swap_turn, 1);
@@ -177,6 +179,5 @@ void memslot_swap(struct vm_mem *m)
 	mutex_unlock(&m->slots_arch_lock);
 	mem_hook(HOOK_SWAP_PUBLISHED, m);
 	srcu_synchronize(&m->srcu);
-	/* A hint taken since the publication says "updating" and dies here; the set is the same, only its readers are older. */
-	a64_store_release(&next->generation, generation + 1);
+	a64_fetch_add(&m->stats.slot_swaps_settled, 1);
 }

@@ -19,7 +19,6 @@
 #include "base/bug.h"
 #include "sync/rcu.h"
 #include "sync/thread.h"
-#include "sync/wait.h"
 
 #define SPINS_BEFORE_SLEEP 2000
 
@@ -110,15 +109,6 @@ static void queue_push(struct tlb_client *c, const struct tlb_inval *rec)
 	a32_store(&c->attention, 1);
 }
 
-static void wake_waiters(struct tlb_client *c)
-{
-	/* Sequentially consistent against the waiter: it counts itself, then looks at mode and acked (client_wait). */
-	if (!a32_load(&c->waiters))
-		return;
-	a32_fetch_add(&c->ack_wake, 1);
-	wake_word_all(&c->ack_wake);
-}
-
 static void assert_no_section(const struct tlb_client *c)
 {
 #if defined(ANYKVM_CHECKED)
@@ -161,7 +151,7 @@ static void apply_posted(struct tlb_client *c)
 	}
 	/* Release: the accesses before this point are over. Pairs with the load of acked in client_done. */
 	a64_store(&c->acked, upto);
-	wake_waiters(c);
+	event_count_notify(&c->acks);
 }
 
 void tlb_enter(struct tlb_client *c)
@@ -180,7 +170,7 @@ void tlb_leave(struct tlb_client *c)
 	/* Release: no access of this stay can move below. */
 	a32_store(&c->mode, TLB_OUTSIDE);
 	thread_leave_guest();
-	wake_waiters(c);
+	event_count_notify(&c->acks);
 }
 
 void tlb_poll(struct tlb_client *c)
@@ -223,15 +213,14 @@ static void client_wait(struct tlb_client *c, u64 target)
 			return;
 		cpu_relax();
 	}
-	a32_fetch_add(&c->waiters, 1);
 	for (;;) {
-		u32 word = a32_load(&c->ack_wake);
+		u32 ticket = event_count_prepare(&c->acks);
 
 		if (client_done(c, target))
 			break;
-		wait_on_word_atomic(&c->ack_wake, word, WAIT_FOREVER);
+		event_count_wait_atomic(&c->acks, ticket);
 	}
-	a32_fetch_sub(&c->waiters, 1);
+	event_count_cancel(&c->acks);
 }
 
 /* Whether there was anybody to wait for. */

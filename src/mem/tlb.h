@@ -18,6 +18,7 @@
 
 #include "base/types.h"
 #include "sync/atomic.h"
+#include "sync/event_count.h"
 #include "sync/mutex.h"
 
 enum tlb_mode { TLB_OUTSIDE, TLB_IN_GUEST };
@@ -45,13 +46,11 @@ struct tlb_inval {
 struct tlb_client {
 	_Alignas(64) struct a32
 		attention; /* non-zero: poll must look (posted records, or a kick by the layer above) */
-	struct a32 mode;   /* enum tlb_mode; sequentially consistent */
-	struct a64 posted; /* number of the last record posted */
-	struct a64
-		acked; /* all records up to this one are applied; futex-waited through ack_wake */
-	struct a32 ack_wake;
-	struct a32 waiters; /* initiators that sleep on ack_wake */
-	struct a32 lock;    /* spin, leaf: queue */
+	struct a32 mode;	 /* enum tlb_mode; sequentially consistent */
+	struct a64 posted;	 /* number of the last record posted */
+	struct a64 acked;	 /* all records up to this one are applied */
+	struct event_count acks; /* of mode and acked, sequentially consistent: initiators sleep */
+	struct a32 lock;	 /* spin, leaf: queue */
 	u32 nr; /* records in queue; TLB_QUEUE + 1 = overflow, apply ALL and what code was named */
 	struct tlb_inval queue[TLB_QUEUE];
 	u64 lost_code_start,

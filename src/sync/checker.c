@@ -37,6 +37,8 @@ const char *rank_name(enum lock_rank rank)
 		[RANK_SLOTS] = "slots",
 		[RANK_INVAL] = "inval",
 		[RANK_IRQ] = "irq",
+		[RANK_ITS_CMD] = "its_cmd",
+		[RANK_ITS] = "its",
 		[RANK_SLOTS_ARCH] = "slots_arch",
 		[RANK_MN_SRCU] = "mn_srcu",
 		[RANK_SRCU] = "srcu",

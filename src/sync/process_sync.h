@@ -104,8 +104,6 @@ static inline struct thread *thread_current(void)
 }
 /* Calls fn for every slot that was ever used. */
 void thread_for_each(void (*fn)(struct thread *t, void *arg), void *arg);
-/* Whether this process is the one that made the state (false in a raw-clone child: such a child must not wait for anybody). */
-bool sync_same_process(void);
 /* In a fork child: nothing queued by the parent ever runs. */
 void rcu_reset_after_fork(void);
 /* Starts the callback thread if there is none. */

@@ -14,6 +14,8 @@ enum lock_rank {
 	RANK_SLOTS,   /* mem->slots_lock: every slot change, dirty log ioctls */
 	RANK_INVAL,   /* gmem inode inval_lock */
 	RANK_IRQ,     /* vm->irq_lock: irqfd, routing, I/O bus registration */
+	RANK_ITS_CMD, /* its->cmd_lock: its command queue */
+	RANK_ITS,     /* vm_irq.its_lock: LPIs, ITSs and their tables in guest memory */
 	RANK_SLOTS_ARCH, /* mem->slots_arch_lock: arch part of slots; dropped before waiting for SRCU */
 	RANK_MN_SRCU,	/* read side, process wide */
 	RANK_SRCU,	/* read side, per VM */

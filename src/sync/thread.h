@@ -10,6 +10,8 @@ struct thread;
 /* Starts a helper thread with all signals blocked. 0 or -errno (EAGAIN, ENOMEM). */
 int thread_create(struct thread **out, const char *name, void (*fn)(void *), void *arg);
 void thread_join(struct thread *t);
+/* Whether the state of sync/ describes this process: not in a raw-clone child, which must not wait for anybody. */
+bool sync_same_process(void);
 /* Small non-zero id of the calling thread, stable for its life. */
 u32 thread_self(void);
 /* Aborts (in checked builds) unless the calling thread holds no lock and is in no reader section. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* AT S1E1R, S1E1W, S1E0R, S1E0W, S1E1RP, S1E1WP: the stage-1 walk, its result in PAR_EL1. */
+#include "vcpu/idregs.h"
 #include "vcpu/internal.h"
 #include "vcpu/sysreg.h"
 #include "vcpu/translate.h"
@@ -32,7 +33,7 @@ enum op_result sys_at(struct vcpu *v, u16 op, u64 va)
 		return vcpu_undef(v);
 	if (crm == 8 && op2 < 4) {
 		a.el = op2 < 2;
-	} else if (crm == 9 && op2 < 2) {
+	} else if (crm == 9 && op2 < 2 && idreg_has(v, ID_AA64MMFR1, 20, 2)) {
 		a.el = 1;
 		a.pan = v->arch.pstate & PSR_PAN;
 	} else {

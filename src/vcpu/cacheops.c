@@ -4,10 +4,13 @@
  * checks rights and does nothing else. IC forgets decoded code: CTR_EL0.DIC is 0, a guest must use
  * it.
  */
+#include "vcpu/idregs.h"
 #include "vcpu/internal.h"
 #include "vcpu/sysreg.h"
 #include "vcpu/translate.h"
 #include "vcpu/vmem.h"
+
+#define ISS_CM BIT(8)
 
 /* SYS op1, CRm, op2 of CRn 7, packed. */
 #define C7(op1, crm, op2) ((op1) << 7 | (crm) << 3 | (op2))
@@ -42,6 +45,10 @@ static enum op_result dc_by_va(struct vcpu *v, u64 va, bool write)
 	if (!write && vtlb_hit(&v->vtlb, VTLB_READ, va, 1))
 		return OP_NEXT;
 	if (!check_va(v, va, write, 0, &r))
+		return vmem_result(v);
+	/* Only an invalidation can change what a load finds: it is a store of the whole line. */
+	if (write && unlikely(v->debug.watchpoints) &&
+	    vcpu_watchpoint(v, va & ~63ull, 64, WATCH_STORE, v->arch.el, ISS_CM))
 		return vmem_result(v);
 	return OP_NEXT;
 }
@@ -93,9 +100,12 @@ enum op_result sys_cache(struct vcpu *v, u16 op, unsigned rt)
 		if (el0_trapped(v, SCTLR_UCI))
 			return vcpu_sysreg_trap(v);
 		return ic_ivau(v, va);
-	case C7(3, 10, 1): /* DC CVAC, CVAU, CVAP, CIVAC */
+	case C7(3, 12, 1): /* DC CVAP */
+		if (!idreg_has(v, ID_AA64ISAR1, 0, 1))
+			return vcpu_undef(v);
+		/* fall through */
+	case C7(3, 10, 1): /* DC CVAC, CVAU, CIVAC */
 	case C7(3, 11, 1):
-	case C7(3, 12, 1):
 	case C7(3, 14, 1):
 		if (el0_trapped(v, SCTLR_UCI))
 			return vcpu_sysreg_trap(v);

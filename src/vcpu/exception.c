@@ -4,6 +4,7 @@
 #include "vcpu/translate.h"
 #include "vcpu/sysreg.h"
 #include "vcpu/internal.h"
+#include "vcpu/pauth.h"
 
 #define EC_UNKNOWN  0x00u
 #define EC_WFX	    0x01u
@@ -15,10 +16,6 @@
 #define EC_DABT_LOW 0x24u
 #define EC_SP_ALIGN 0x26u
 #define EC_SERROR   0x2fu
-#define EC_STEP_LOW 0x32u
-#define EC_BRK64    0x3cu
-
-#define ESR_IL BIT(25)
 
 /* What SPSR_EL1 can hold: the PSTATE bits of the features that exist. */
 #define SPSR_VALID                                                                       \
@@ -49,6 +46,8 @@ void vcpu_set_pstate(struct vcpu *v, u32 pstate)
 	u32 changed = a->pstate ^ pstate;
 	unsigned from = sp_bank(a->pstate), to = sp_bank(pstate);
 
+	if (unlikely(v->counting) && (changed & (3u << PSR_EL_SHIFT)))
+		v->irq_ops->count(v, false);
 	a->pstate = pstate;
 	a->el = pstate >> PSR_EL_SHIFT & 3;
 	if (from != to) {
@@ -59,6 +58,8 @@ void vcpu_set_pstate(struct vcpu *v, u32 pstate)
 		vcpu_update_traps(v);
 	if (changed & (3u << PSR_EL_SHIFT | (u32)PSR_PAN))
 		vtlb_switch_el(v);
+	if (unlikely(v->debug.live))
+		vcpu_debug_here(v);
 	vcpu_interrupts_changed(v);
 }
 
@@ -98,15 +99,22 @@ static void take_exception(struct vcpu *v, enum vector vector, u64 ret)
 		new |= PSR_PAN;
 	if (sctlr & SCTLR_DSSBS)
 		new |= PSR_SSBS;
-	vcpu_set_pstate(v, new);
+	vcpu_set_pstate(v, new & ~v->absent.pstate);
 	a->pc = (a->sys[SR_VBAR_EL1] & ~0x7ffull) + offset;
 	v->vtlb.generation++;
 }
 
-enum op_result vcpu_raise(struct vcpu *v, u32 ec, u32 iss)
+enum op_result vcpu_raise_between(struct vcpu *v, u32 ec, u32 iss)
 {
 	v->arch.sys[SR_ESR_EL1] = (u64)ec << 26 | ESR_IL | iss;
 	take_exception(v, VECTOR_SYNC, v->arch.pc);
+	return OP_BRANCH;
+}
+
+enum op_result vcpu_raise(struct vcpu *v, u32 ec, u32 iss)
+{
+	vcpu_raise_between(v, ec, iss);
+	v->not_retired++;
 	return OP_BRANCH;
 }
 
@@ -118,6 +126,8 @@ enum op_result vcpu_undef(struct vcpu *v)
 enum op_result vcpu_svc(struct vcpu *v, u16 imm)
 {
 	v->arch.sys[SR_ESR_EL1] = (u64)EC_SVC64 << 26 | ESR_IL | imm;
+	if (unlikely(v->counting))
+		v->irq_ops->count(v, true);
 	/* Executed whole: a software step of it is pending when the handler returns. */
 	v->arch.pstate &= ~(u32)PSR_SS;
 	take_exception(v, VECTOR_SYNC, v->arch.pc + 4);
@@ -143,35 +153,24 @@ enum op_result vcpu_smc(struct vcpu *v, u16 imm)
 	return OP_STOP;
 }
 
-enum op_result vcpu_brk(struct vcpu *v, u16 imm)
-{
-	if (v->debug_control & VCPU_DEBUG_SW_BP) {
-		v->stop.kind = STOP_DEBUG;
-		v->stop.esr = EC_BRK64 << 26 | (u32)ESR_IL | imm;
-		v->stop.far = 0;
-		return OP_STOP;
-	}
-	return vcpu_raise(v, EC_BRK64, imm);
-}
-
 u64 vcpu_branch_address(const struct vcpu *v, u64 target)
 {
 	u64 tcr = v->arch.sys[SR_TCR_EL1];
 
-	if (tcr & (target >> 55 & 1 ? TCR_TBI1 : TCR_TBI0))
+	if (mmu_ignores_top_byte(tcr, target >> 55 & 1, true))
 		return (u64)sign_extend(target, 56);
 	return target;
 }
 
-enum op_result vcpu_eret(struct vcpu *v)
+static enum op_result eret_to(struct vcpu *v, u64 target)
 {
 	struct vcpu_arch *a = &v->arch;
 	u64 spsr = a->sys[SR_SPSR_EL1];
-	u64 target = a->sys[SR_ELR_EL1];
 	u32 mode = spsr & 0x1f, keep = (u32)(PSR_PAN | PSR_D | PSR_A | PSR_I | PSR_F);
+	bool stepping = v->step;
 
-	if (a->el == 0)
-		return vcpu_undef(v);
+	if (unlikely(v->counting))
+		v->irq_ops->count(v, true);
 	a->excl.size = 0;
 	a->nzcv = (u32)spsr & (u32)(PSR_N | PSR_Z | PSR_C | PSR_V);
 	if (mode != 0 && mode != 4 && mode != 5) {
@@ -179,19 +178,36 @@ enum op_result vcpu_eret(struct vcpu *v)
 		 * Illegal Execution State. */
 		a->pc = target;
 		vcpu_set_pstate(v, (a->pstate & ~keep) | ((u32)spsr & keep) | (u32)PSR_IL);
-		return vcpu_raise(v, EC_ILLEGAL, 0);
+		return vcpu_raise_between(v, EC_ILLEGAL, 0);
 	}
-	vcpu_set_pstate(v, (u32)spsr & (u32)SPSR_VALID & ~(u32)(PSR_N | PSR_Z | PSR_C | PSR_V));
-	vcpu_step_after_eret(v);
+	vcpu_set_pstate(v, (u32)spsr & (u32)SPSR_VALID &
+				   ~((u32)(PSR_N | PSR_Z | PSR_C | PSR_V) | v->absent.pstate));
+	/* SPSR.SS is taken over only by a return into stepping that does not come from it. */
+	if (stepping || !v->step)
+		a->pstate &= ~(u32)PSR_SS;
 	a->pc = vcpu_branch_address(v, target);
 	if (unlikely(a->pstate & PSR_IL))
-		return vcpu_raise(v, EC_ILLEGAL, 0);
+		return vcpu_raise_between(v, EC_ILLEGAL, 0);
 	return OP_BRANCH;
+}
+
+enum op_result vcpu_eret(struct vcpu *v)
+{
+	return v->arch.el ? eret_to(v, v->arch.sys[SR_ELR_EL1]) : vcpu_undef(v);
+}
+
+enum op_result vcpu_eret_authenticated(struct vcpu *v, enum pauth_key key)
+{
+	u64 target = v->arch.sys[SR_ELR_EL1];
+
+	if (v->arch.el == 0)
+		return vcpu_undef(v);
+	return vcpu_aut(v, &target, v->arch.x[REG_SP], key) ? eret_to(v, target) : OP_BRANCH;
 }
 
 enum op_result vcpu_illegal_state(struct vcpu *v)
 {
-	return vcpu_raise(v, EC_ILLEGAL, 0);
+	return vcpu_raise_between(v, EC_ILLEGAL, 0);
 }
 
 enum op_result vcpu_fp_access_trap(struct vcpu *v)
@@ -251,12 +267,10 @@ void vcpu_insn_abort(struct vcpu *v, u64 va, u32 iss)
 	vcpu_raise(v, ec, iss);
 }
 
-void vcpu_take_step(struct vcpu *v)
+void vcpu_serror(struct vcpu *v, u32 iss)
 {
-	u32 ec = EC_STEP_LOW + (v->arch.el ? 1 : 0);
-
-	/* EX = stepped instruction was a load-exclusive (not tracked: 0), DFSC = debug exception. */
-	vcpu_raise(v, ec, (u32)v->step_isv << 24 | 0x22);
+	v->arch.sys[SR_ESR_EL1] = (u64)EC_SERROR << 26 | ESR_IL | iss;
+	take_exception(v, VECTOR_SERROR, v->arch.pc);
 }
 
 bool vcpu_take_interrupt(struct vcpu *v)
@@ -266,9 +280,7 @@ bool vcpu_take_interrupt(struct vcpu *v)
 
 	if (v->events.serror_pending && !(a->pstate & PSR_A)) {
 		v->events.serror_pending = false;
-		a->sys[SR_ESR_EL1] =
-			(u64)EC_SERROR << 26 | ESR_IL | (v->events.serror_esr & 0x1ffffff);
-		take_exception(v, VECTOR_SERROR, a->pc);
+		vcpu_serror(v, (u32)v->events.serror_esr);
 		return true;
 	}
 	pins = a32_load_relaxed(&v->pins);

@@ -10,8 +10,10 @@
 /* KVM_ARM_VCPU_* feature bits: those with a meaning, and those offered here. */
 #define FEATURE_POWER_OFF BIT(0)
 #define FEATURE_PSCI_0_2  BIT(2)
+#define FEATURE_PMU_V3	  BIT(3)
 #define FEATURES_KNOWN	  GENMASK(8, 0)
-#define FEATURES_OFFERED  (FEATURE_POWER_OFF | FEATURE_PSCI_0_2)
+#define FEATURES_PTRAUTH  (BIT(5) | BIT(6)) /* of addresses, generic: one never without the other */
+#define FEATURES_OFFERED  (FEATURE_POWER_OFF | FEATURE_PSCI_0_2 | FEATURE_PMU_V3 | FEATURES_PTRAUTH)
 
 /* KVM_ARM_VCPU_INIT: EL1h, everything masked. */
 #define RESET_PSTATE ((u32)(PSR_D | PSR_A | PSR_I | PSR_F | PSR_SP) | 1u << PSR_EL_SHIFT)
@@ -59,7 +61,9 @@ int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index,
 	host_sleeper_init(&v->sleeper);
 	v->arch.pstate = RESET_PSTATE;
 	v->arch.el = 1;
-	mpidr_reset(v, NULL);
+	mpidr_init(v);
+	idregs_init_vcpu(v);
+	vcpu_debug_init(v);
 	r = mem_vcpu_init(group->mem, &v->mem, &v->tlb);
 	if (r)
 		goto fail;
@@ -107,13 +111,9 @@ void vcpu_reset(struct vcpu *v)
 	a->pstate = RESET_PSTATE;
 	a->el = 1;
 	sysreg_reset_all(v);
-	/* One unified level that needs no maintenance, as KVM makes it up for hosts with IDC. */
-	for (unsigned i = 0; i < NR_CCSIDR; i++)
-		v->ccsidr[i] = 2;
 	v->events.serror_pending = false;
 	v->events.ext_dabt_pending = false;
 	v->mmio.pending = false;
-	v->step_exit = v->step_isv = false;
 	v->maintenance_open = v->maintenance_posted = false;
 	v->drop_code = true;
 	if (v->reset_state.pending) {
@@ -125,7 +125,24 @@ void vcpu_reset(struct vcpu *v)
 		v->irq_ops->reset(v);
 	vcpu_update_traps(v);
 	vtlb_regs_changed(v);
-	vcpu_step_update(v);
+	vcpu_debug_reset(v);
+}
+
+/* All vCPUs of a VM have the features of the first one that was initialised; they decide what the ID registers say. */
+static int join_features(struct vcpu_group *g, u32 wanted)
+{
+	int r = 0;
+
+	wanted |= VCPU_GROUP_FEATURES_SET;
+	mutex_lock(&g->config);
+	if (!a32_load(&g->features)) {
+		a32_store(&g->features, wanted);
+		idregs_init(g);
+	} else if (a32_load(&g->features) != wanted) {
+		r = -EINVAL;
+	}
+	mutex_unlock(&g->config);
+	return r;
 }
 
 int vcpu_arm_init(struct vcpu *v, u32 target, const u32 features[7])
@@ -133,6 +150,7 @@ int vcpu_arm_init(struct vcpu *v, u32 target, const u32 features[7])
 	struct vcpu_group *g = v->group;
 	u32 wanted = features[0] & ~(u32)FEATURE_POWER_OFF;
 	bool power_off = features[0] & FEATURE_POWER_OFF;
+	int r;
 
 	if (target != VCPU_TARGET_GENERIC_V8)
 		return -EINVAL;
@@ -143,10 +161,11 @@ int vcpu_arm_init(struct vcpu *v, u32 target, const u32 features[7])
 			return -ENOENT;
 	if (features[0] & ~(u32)FEATURES_OFFERED)
 		return -EINVAL;
-	/* All vCPUs of a VM have the features of the first one that was initialised. */
-	if (!a32_cmpxchg(&g->features, 0, wanted | VCPU_GROUP_FEATURES_SET) &&
-	    a32_load(&g->features) != (wanted | VCPU_GROUP_FEATURES_SET))
+	if ((wanted & (u32)FEATURES_PTRAUTH) && (~wanted & (u32)FEATURES_PTRAUTH))
 		return -EINVAL;
+	r = join_features(g, wanted);
+	if (r)
+		return r;
 	v->target = target;
 	v->features = wanted;
 	vcpu_reset(v);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* KVM_GET/SET_ONE_REG and the register list; MP state and events. */
+/* KVM_GET/SET_ONE_REG and the register list; MP state. */
 #include "vcpu/onereg.h"
 
 #include <errno.h>
@@ -266,6 +266,15 @@ static const struct onereg_group *group_of(const struct vcpu *v, u64 id)
 	return NULL;
 }
 
+/* SVE is not offered: its registers are not there, and other numbers are no registers. */
+static int sve_error(u64 id)
+{
+	bool zreg = id >= KVM_REG_ARM64_SVE_ZREG(0, 0) && id <= KVM_REG_ARM64_SVE_ZREG(31, 31);
+	bool preg = id >= KVM_REG_ARM64_SVE_PREG(0, 0) && id <= KVM_REG_ARM64_SVE_FFR(31);
+
+	return zreg || preg || id == KVM_REG_ARM64_SVE_VLS ? -ENOENT : -EINVAL;
+}
+
 static int one_reg(struct vcpu *v, u64 id, void *buf, bool write)
 {
 	const struct onereg_group *grp;
@@ -279,6 +288,8 @@ static int one_reg(struct vcpu *v, u64 id, void *buf, bool write)
 	switch (id & KVM_REG_ARM_COPROC_MASK) {
 	case KVM_REG_ARM_CORE:
 		return core_access(v, id, buf, write);
+	case KVM_REG_ARM64_SVE:
+		return sve_error(id);
 	case KVM_REG_ARM64_SYSREG:
 		if (write && onereg_size(id) == 8)
 			memcpy(&value, buf, 8);
@@ -350,7 +361,7 @@ u32 vcpu_reg_list(struct vcpu *v, u64 *list)
 	return n;
 }
 
-/* --- MP state, events, signal mask
+/* --- MP state, signal mask
  * ------------------------------------------------------------------------------------ */
 
 int vcpu_get_mp_state(struct vcpu *v, u32 *state)
@@ -383,28 +394,6 @@ int vcpu_set_mp_state(struct vcpu *v, u32 state)
 	default:
 		return -EINVAL;
 	}
-}
-
-void vcpu_get_events(struct vcpu *v, struct vcpu_events *ev)
-{
-	/* No RAS: an SError has no syndrome to show. A pending external abort was delivered when it
-	 * was set. */
-	*ev = (struct vcpu_events){.serror_pending = v->events.serror_pending};
-}
-
-int vcpu_set_events(struct vcpu *v, const struct vcpu_events *ev)
-{
-	if (ev->ext_dabt_pending) {
-		vcpu_data_abort(v, v->arch.sys[SR_FAR_EL1], 0x10, true);
-		v->mmio.pending = false;
-	}
-	if (!ev->serror_pending)
-		return 0;
-	if (ev->serror_has_esr)
-		return -EINVAL;
-	v->events.serror_pending = true;
-	v->events.serror_esr = 0;
-	return 0;
 }
 
 void vcpu_set_signal_mask(struct vcpu *v, const u64 *mask)

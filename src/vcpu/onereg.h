@@ -38,7 +38,7 @@ u32 vcpu_reg_list(struct vcpu *v, u64 *list) REQUIRES(&v->mutex);
 
 /* KVM_ARM_GET_REG_WRITABLE_MASKS, range 0: 192 words. */
 #define NR_WRITABLE_MASKS 192
-void vcpu_writable_masks(const struct vcpu_group *g, u64 masks[NR_WRITABLE_MASKS]);
+void vcpu_writable_masks(u64 masks[NR_WRITABLE_MASKS]);
 
 /* KVM_GET/SET_MP_STATE. -EINVAL for other states. */
 int vcpu_get_mp_state(struct vcpu *v, u32 *state) REQUIRES(&v->mutex);
@@ -54,7 +54,9 @@ int vcpu_set_events(struct vcpu *v, const struct vcpu_events *ev) REQUIRES(&v->m
 
 /* KVM_SET_GUEST_DEBUG. -EINVAL for bits that are not offered (vcpu_guest_debug_mask). */
 u32 vcpu_guest_debug_mask(void);
-int vcpu_set_guest_debug(struct vcpu *v, u32 control) REQUIRES(&v->mutex);
+/* regs: the VMM's breakpoints and watchpoints, read with KVM_GUESTDBG_USE_HW. */
+int vcpu_set_guest_debug(struct vcpu *v, u32 control, const struct kvm_guest_debug_arch *regs)
+	REQUIRES(&v->mutex);
 
 /* KVM_SET_SIGNAL_MASK: NULL = none set. */
 void vcpu_set_signal_mask(struct vcpu *v, const u64 *mask) REQUIRES(&v->mutex);

@@ -105,6 +105,8 @@ bool vcpu_tick(struct vcpu *v, u64 instructions)
 	u64 now = host_clock_ns();
 
 	(void)instructions;
+	if (unlikely(v->counting))
+		irq->count(v, false);
 	if (now - v->last_look_ns >= TICK_LOOK_NS) {
 		v->last_look_ns = now;
 		if (exit_wanted(v)) {
@@ -211,14 +213,25 @@ static int mmio_access(struct vcpu *v)
  * -----------------------------------------------------------------------------------------------------------
  */
 
-static void inject_external(struct vcpu *v, const struct mem_fault *f, bool insn)
+/* What the guest sees in FAR: of an access beyond the VM's physical addresses, as in KVM, the address that was too large. */
+static u64 fault_far(const struct vcpu *v, const struct mem_fault *f)
 {
-	u32 fsc = f->s1ptw ? FSC_EXTERNAL_TTW_L | v->stop.s1_level : FSC_EXTERNAL;
+	if (!(f->ipa >> v->group->mem->ipa_bits) || f->s1ptw)
+		return f->va;
+	return (f->ipa & ~0xfffull) | (f->va & 0xfff);
+}
 
-	if (insn)
-		vcpu_insn_abort(v, f->va, fsc);
+static void inject_abort(struct vcpu *v, const struct mem_fault *f, u32 fsc)
+{
+	if (f->exec)
+		vcpu_insn_abort(v, fault_far(v, f), fsc);
 	else
-		vcpu_data_abort(v, f->va, fsc, true);
+		vcpu_data_abort(v, fault_far(v, f), fsc, fsc == FSC_EXTERNAL);
+}
+
+static void inject_external(struct vcpu *v, const struct mem_fault *f)
+{
+	inject_abort(v, f, f->s1ptw ? FSC_EXTERNAL_TTW_L | v->stop.s1_level : FSC_EXTERNAL);
 }
 
 /* KVM_RUN fails all the same: user space learns which page it was. */
@@ -255,16 +268,11 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 	case MEM_FAULT_MMIO:
 		return mmio_access(v);
 	case MEM_FAULT_INJECT_IABT:
-		inject_external(v, f, true);
-		return 1;
 	case MEM_FAULT_INJECT_DABT:
-		inject_external(v, f, f->exec);
+		inject_external(v, f);
 		return 1;
 	case MEM_FAULT_INJECT_SIZE:
-		if (f->exec)
-			vcpu_insn_abort(v, f->va, FSC_ADDRESS_SIZE_L);
-		else
-			vcpu_data_abort(v, f->va, FSC_ADDRESS_SIZE_L, false);
+		inject_abort(v, f, FSC_ADDRESS_SIZE_L);
 		return 1;
 	case MEM_FAULT_SKIP:
 		v->arch.pc += 4;
@@ -280,7 +288,9 @@ static int handle_fault(struct vcpu *v, bool host)
 	bool again = false;
 	int r = fault_outcome(v, host, &again);
 
-	if (r == 1 && !again)
+	if (again || r < 0)
+		v->stats.instructions--; /* it is run again */
+	else if (r == 1)
 		vcpu_step_finished(v, false);
 	return r;
 }
@@ -393,16 +403,6 @@ static int handle_hypercall(struct vcpu *v, bool smc)
 	return ops->hypercall(v, smc);
 }
 
-static int debug_exit(struct vcpu *v, u64 esr, u64 far)
-{
-	v->run->exit_reason = KVM_EXIT_DEBUG;
-	v->run->debug.arch.hsr = (u32)esr;
-	v->run->debug.arch.hsr_high = (u32)(esr >> 32);
-	v->run->debug.arch.far = far;
-	v->run->flags = KVM_DEBUG_ARCH_HSR_HIGH_VALID;
-	return 0;
-}
-
 static int handle_stop(struct vcpu *v)
 {
 	switch (v->stop.kind) {
@@ -426,7 +426,7 @@ static int handle_stop(struct vcpu *v)
 		wait_for_event(v);
 		return 1;
 	case STOP_DEBUG:
-		return debug_exit(v, v->stop.esr, v->stop.far);
+		return vcpu_debug_exit(v);
 	}
 	return -EINVAL;
 }
@@ -472,16 +472,25 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 	return 1;
 }
 
+/* Exceptions that come instead of the next instruction. */
+static void take_pending(struct vcpu *v)
+{
+	if (unlikely(v->arch.pstate & PSR_IL)) {
+		vcpu_illegal_state(v);
+		vcpu_step_finished(v, false);
+	}
+	if (vcpu_take_interrupt(v))
+		vcpu_step_finished(v, false);
+}
+
 /* One stay in guest mode. */
 static int enter_guest(struct vcpu *v)
 {
 	int r = 1;
 
-	if (unlikely(vcpu_step_exit_due(v)))
-		return debug_exit(v, v->stop.esr, v->stop.far);
 	irq_before_run(v);
 	if (unlikely(v->drop_code)) {
-		v->drop_code = v->debug_control & VCPU_DEBUG_ENABLE;
+		v->drop_code = v->debug.control;
 		v->engine_ops->drop_code(v, 0, ~0ull);
 	}
 	tlb_enter(&v->tlb);
@@ -491,25 +500,22 @@ static int enter_guest(struct vcpu *v)
 		return 1;
 	}
 	v->stop.kind = STOP_NONE;
-	if (unlikely(v->arch.pstate & PSR_IL)) {
-		vcpu_illegal_state(v);
-		vcpu_step_finished(v, false);
+	/* The step exception comes before all others. */
+	if (unlikely(vcpu_step_pending(v))) {
+		r = vcpu_take_step(v);
+	} else {
+		take_pending(v);
+		if (likely(!v->step))
+			v->engine_ops->run(v);
+		else
+			r = vcpu_run_step(v);
 	}
-	if (vcpu_take_interrupt(v))
-		vcpu_step_finished(v, false);
-	vcpu_step_update(v);
-	if (likely(!v->step))
-		v->engine_ops->run(v);
-	else if (!v->step_exit)
-		r = vcpu_run_step(v);
 	maintenance_post(v);
 	tlb_leave(&v->tlb);
 	v->stats.exits++;
 	if (v->irq_ops && v->irq_ops->after_run)
 		v->irq_ops->after_run(v);
-	if (!r)
-		return debug_exit(v, v->stop.esr, v->stop.far);
-	return handle_stop(v);
+	return r ? handle_stop(v) : vcpu_debug_exit(v);
 }
 
 static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
@@ -546,10 +552,29 @@ static void first_run(struct vcpu_group *g)
 	mutex_unlock(&g->config);
 }
 
+static int run_guest(struct vcpu *v) REQUIRES(&v->mutex)
+{
+	u64 mask;
+	int r;
+
+	v->run->exit_reason = KVM_EXIT_UNKNOWN;
+	v->run->flags = 0;
+
+	mask = host_signals_block();
+	v->effective_sigmask = v->run_sigmask_set ? v->run_sigmask : mask;
+	v->last_look_ns = 0; /* look at once */
+	v->signal_seen = false;
+	/* Registers may have been written since the last run. */
+	vcpu_update_traps(v);
+	vtlb_regs_changed(v);
+	r = run_loop(v);
+	host_signals_restore(mask);
+	return r;
+}
+
 int vcpu_run(struct vcpu *v)
 {
 	u32 self = thread_self();
-	u64 mask;
 	int r;
 
 	if (!v->initialized)
@@ -563,22 +588,12 @@ int vcpu_run(struct vcpu *v)
 		if (r)
 			return r;
 		first_run(v->group);
+		v->absent = idregs_absent(v->group);
 		v->has_run = true;
 	}
+	vcpu_debug_enter(v);
 	mmio_complete(v);
-	if (__atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED))
-		return -EINTR;
-	v->run->exit_reason = KVM_EXIT_UNKNOWN;
-	v->run->flags = 0;
-
-	mask = host_signals_block();
-	v->effective_sigmask = v->run_sigmask_set ? v->run_sigmask : mask;
-	v->last_look_ns = 0; /* look at once */
-	v->signal_seen = false;
-	/* Registers may have been written since the last run. */
-	vcpu_update_traps(v);
-	vtlb_regs_changed(v);
-	r = run_loop(v);
-	host_signals_restore(mask);
+	r = __atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED) ? -EINTR : run_guest(v);
+	vcpu_debug_leave(v);
 	return r;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "vcpu/idregs.h"
 #include "vcpu/internal.h"
 #include "vcpu/sysreg_hooks.h"
 #include "vcpu/translate.h"
@@ -79,6 +80,18 @@ static bool row_allows(const struct vcpu *v, const struct sysreg_row *row, u8 el
 	return (row->access & (v->arch.el ? el1 : el0)) && (!row->present || row->present(v, row));
 }
 
+/* FEAT_IDST: where the ID registers are, a read that is refused says which register it was. */
+static enum op_result refuse_read(struct vcpu *v, u16 op, unsigned rt)
+{
+	unsigned op1 = op >> 11 & 7, crn = op >> 7 & 15, crm = op >> 3 & 15;
+	bool id_space = op >> 14 == 3 && !crn && crm < 8 && (op1 < 2 || op1 == 3);
+
+	if (!id_space || !bits_get(v->group->idreg[ID_AA64MMFR2], 36, 4))
+		return vcpu_undef(v);
+	v->sys_iss = sys_iss(op, rt, true);
+	return vcpu_sysreg_trap(v);
+}
+
 enum op_result vcpu_sysreg_read(struct vcpu *v, u16 op, unsigned rt)
 {
 	const struct sysreg_row *row = find_cached(v, op);
@@ -86,7 +99,7 @@ enum op_result vcpu_sysreg_read(struct vcpu *v, u16 op, unsigned rt)
 	u64 value;
 
 	if (!row || !row_allows(v, row, SYSREG_R1, SYSREG_R0))
-		return vcpu_undef(v);
+		return refuse_read(v, op, rt);
 	if (row->read) {
 		v->sys_iss = sys_iss(op, rt, true);
 		r = row->read(v, row, &value);
@@ -96,6 +109,8 @@ enum op_result vcpu_sysreg_read(struct vcpu *v, u16 op, unsigned rt)
 		value = row->flags & SYSREG_RAZ ? 0 : v->arch.sys[row->index];
 	}
 	reg_write(&v->arch, rt, value);
+	if ((row->flags & SYSREG_POLLS) && unlikely(a32_load_relaxed(&v->tlb.attention)))
+		return vcpu_context_changed(v);
 	return r;
 }
 
@@ -166,8 +181,9 @@ WRITE_HOOK(ignore_write)
 WRITE_HOOK(sctlr_write)
 {
 	u64 *s = storage(v, row), old = *s;
+	u64 wmask = row->wmask | (pauth_present(v, row) ? SCTLR_PAUTH : 0);
 
-	*s = (old & ~row->wmask) | (value & row->wmask);
+	*s = (old & ~wmask) | (value & wmask);
 	if (*s == old)
 		return OP_NEXT;
 	vcpu_update_traps(v);
@@ -176,15 +192,27 @@ WRITE_HOOK(sctlr_write)
 	return vcpu_context_changed(v);
 }
 
-WRITE_HOOK(translation_write)
+static enum op_result change_translation(struct vcpu *v, const struct sysreg_row *row, u64 value)
 {
-	u64 *s = storage(v, row), old = *s;
+	u64 *s = storage(v, row);
 
-	*s = row->wmask ? value & row->wmask : value;
-	if (*s == old)
+	if (*s == value)
 		return OP_NEXT;
+	*s = value;
 	vtlb_regs_changed(v);
 	return vcpu_context_changed(v);
+}
+
+WRITE_HOOK(translation_write)
+{
+	return change_translation(v, row, value);
+}
+
+WRITE_HOOK(tcr_write)
+{
+	u64 wmask = row->wmask | (pauth_present(v, row) ? TCR_PAUTH : 0);
+
+	return change_translation(v, row, value & wmask);
 }
 
 WRITE_HOOK(cpacr_write)
@@ -263,12 +291,14 @@ READ_HOOK(daif_read)
 	return pstate_read(v, row, value);
 }
 
-/* After unmasking with an interrupt waiting: go back to the loop, which polls before it runs on. */
+/* After unmasking with an interrupt waiting, or a change of debug: back to the loop, which polls before it runs on. */
 static enum op_result daif_change(struct vcpu *v, u32 mask, u32 bits)
 {
+	bool here = v->debug.here;
+	u8 step = v->step;
+
 	pstate_change(v, mask, bits);
-	vcpu_step_update(v);
-	if (unlikely(vcpu_interrupt_deliverable(v)))
+	if (unlikely(vcpu_interrupt_deliverable(v) || here != v->debug.here || step != v->step))
 		return vcpu_context_changed(v);
 	return OP_NEXT;
 }
@@ -372,7 +402,8 @@ SET_HOOK(mpidr_set)
 	return 0;
 }
 
-void mpidr_reset(struct vcpu *v, const struct sysreg_row *row)
+/* At birth: a reset keeps what the VMM made of it. */
+void mpidr_init(struct vcpu *v)
 {
 	a64_store_relaxed(&v->mpidr, BIT(31) | (v->id & 0xf) | (u64)(v->id >> 4 & 0xff) << 8 |
 					     (u64)(v->id >> 12 & 0xff) << 16);

@@ -34,6 +34,9 @@ enum sysreg_index {
 	SR_OSLAR_EL1, /* OSLSR_EL1.OSLK lives in bit 1 */
 	SR_OSDLR_EL1,
 	SR_DISR_EL1,
+	/* The keys of pointer authentication, each low half first: vcpu/pauth.h. */
+	SR_APIAKEYLO_EL1,
+	SR_APGAKEYHI_EL1 = SR_APIAKEYLO_EL1 + 9,
 	/* AArch32 registers that the API lists although no AArch32 state exists. */
 	SR_DACR32_EL2,
 	SR_IFSR32_EL2,

@@ -18,22 +18,36 @@
 #define NO_STORE    .index = SR_NONE
 #define HOOKS(r, w) .read = (r), .write = (w)
 
-#define DEBUG_REGS(n)                                                                            \
-	{ROW(2, 0, 0, n, 4, DBGBVR##n##_EL1, SYSREG_RW1), .index = SR_DBGBVR0_EL1 + (n),         \
-	 .flags = LISTED},                                                                       \
-		{ROW(2, 0, 0, n, 5, DBGBCR##n##_EL1, SYSREG_RW1), .index = SR_DBGBCR0_EL1 + (n), \
-		 .flags = LISTED},                                                               \
-		{ROW(2, 0, 0, n, 6, DBGWVR##n##_EL1, SYSREG_RW1), .index = SR_DBGWVR0_EL1 + (n), \
-		 .flags = LISTED},                                                               \
-	{                                                                                        \
-		ROW(2, 0, 0, n, 7, DBGWCR##n##_EL1, SYSREG_RW1), .index = SR_DBGWCR0_EL1 + (n),  \
-								 .flags = LISTED                 \
+#define DEBUG_REG(n, op2, reg, at)                                                           \
+	{                                                                                    \
+		ROW(2, 0, 0, n, op2, reg, SYSREG_RW1), .index = (at) + (n), .flags = LISTED, \
+						       .write = debug_write                  \
 	}
+#define DEBUG_REGS(n)                                             \
+	DEBUG_REG(n, 4, DBGBVR##n##_EL1, SR_DBGBVR0_EL1),         \
+		DEBUG_REG(n, 5, DBGBCR##n##_EL1, SR_DBGBCR0_EL1), \
+		DEBUG_REG(n, 6, DBGWVR##n##_EL1, SR_DBGWVR0_EL1), \
+		DEBUG_REG(n, 7, DBGWCR##n##_EL1, SR_DBGWCR0_EL1)
 
 #define RAZ_WI(op0, op1, crn, crm, op2, reg, acc)                                     \
 	{                                                                             \
 		ROW(op0, op1, crn, crm, op2, reg, acc), NO_STORE, .flags = SYSREG_RAZ \
 	}
+
+#define RAS(crm, op2, reg, acc)                                                    \
+	{                                                                          \
+		ROW(3, 0, 5, crm, op2, reg, acc), NO_STORE, .flags = SYSREG_RAZ,   \
+							    .present = ras_present \
+	}
+
+#define PAUTH_HALF(crm, op2, reg, at)                                                       \
+	{                                                                                   \
+		ROW(3, 0, 2, crm, op2, reg, SYSREG_RW1), .index = SR_APIAKEYLO_EL1 + (at),  \
+							 .flags = LISTED, .reset = UNKNOWN, \
+							 .present = pauth_present           \
+	}
+#define PAUTH_KEY(crm, op2, reg, at) \
+	PAUTH_HALF(crm, op2, reg##LO_EL1, at), PAUTH_HALF(crm, (op2) + 1, reg##HI_EL1, (at) + 1)
 
 #define ID(crm, op2, reg)                                                                       \
 	{                                                                                       \
@@ -53,7 +67,7 @@ const struct sysreg_row sysreg_base_rows[] = {
 	{ROW(2, 0, 0, 2, 0, MDCCINT_EL1, SYSREG_RW1), STORED(MDCCINT_EL1), .flags = LISTED,
 	 .wmask = BIT(29) | BIT(30)},
 	{ROW(2, 0, 0, 2, 2, MDSCR_EL1, SYSREG_RW1), STORED(MDSCR_EL1), .flags = LISTED,
-	 HOOKS(NULL, mdscr_write)},
+	 HOOKS(NULL, debug_write)},
 	DEBUG_REGS(2),
 	DEBUG_REGS(3),
 	DEBUG_REGS(4),
@@ -84,7 +98,7 @@ const struct sysreg_row sysreg_base_rows[] = {
 
 	IMP_ID(0, 0, MIDR_EL1),
 	{ROW(3, 0, 0, 0, 5, MPIDR_EL1, SYSREG_R1), NO_STORE, .flags = LISTED, .read = mpidr_read,
-	 .get = mpidr_get, .set = mpidr_set, .reset_hook = mpidr_reset},
+	 .get = mpidr_get, .set = mpidr_set},
 	IMP_ID(0, 6, REVIDR_EL1),
 	ID(1, 0, ID_PFR0_EL1),
 	ID(1, 1, ID_PFR1_EL1),
@@ -154,22 +168,35 @@ const struct sysreg_row sysreg_base_rows[] = {
 	{ROW(3, 0, 2, 0, 1, TTBR1_EL1, SYSREG_RW1), STORED(TTBR1_EL1), .flags = LISTED,
 	 .reset = UNKNOWN, HOOKS(NULL, translation_write)},
 	{ROW(3, 0, 2, 0, 2, TCR_EL1, SYSREG_RW1), STORED(TCR_EL1), .flags = LISTED,
-	 .wmask = TCR_WRITABLE, HOOKS(NULL, translation_write)},
+	 .wmask = TCR_WRITABLE, HOOKS(NULL, tcr_write)},
+	PAUTH_KEY(1, 0, APIAKEY, 0),
+	PAUTH_KEY(1, 2, APIBKEY, 2),
+	PAUTH_KEY(2, 0, APDAKEY, 4),
+	PAUTH_KEY(2, 2, APDBKEY, 6),
+	PAUTH_KEY(3, 0, APGAKEY, 8),
 	{ROW(3, 0, 4, 0, 0, SPSR_EL1, SYSREG_RW1), STORED(SPSR_EL1)},
 	{ROW(3, 0, 4, 0, 1, ELR_EL1, SYSREG_RW1), STORED(ELR_EL1)},
 	{ROW(3, 0, 4, 1, 0, SP_EL0, SYSREG_RW1), NO_STORE, HOOKS(sp_el0_read, sp_el0_write)},
 	{ROW(3, 0, 4, 2, 0, SPSel, SYSREG_RW1), NO_STORE, HOOKS(spsel_read, spsel_write)},
 	{ROW(3, 0, 4, 2, 2, CurrentEL, SYSREG_R1), NO_STORE, HOOKS(currentel_read, NULL)},
 	{ROW(3, 0, 4, 2, 3, PAN, SYSREG_RW1), NO_STORE, HOOKS(pstate_read, pstate_write),
-	 .wmask = PSR_PAN},
+	 .wmask = PSR_PAN, .present = pstate_present},
 	{ROW(3, 0, 4, 2, 4, UAO, SYSREG_RW1), NO_STORE, HOOKS(pstate_read, pstate_write),
-	 .wmask = PSR_UAO},
+	 .wmask = PSR_UAO, .present = pstate_present},
 	{ROW(3, 0, 5, 1, 0, AFSR0_EL1, SYSREG_RW1), STORED(AFSR0_EL1), .flags = LISTED,
 	 .reset = UNKNOWN},
 	{ROW(3, 0, 5, 1, 1, AFSR1_EL1, SYSREG_RW1), STORED(AFSR1_EL1), .flags = LISTED,
 	 .reset = UNKNOWN},
 	{ROW(3, 0, 5, 2, 0, ESR_EL1, SYSREG_RW1), STORED(ESR_EL1), .flags = LISTED,
 	 .reset = UNKNOWN},
+	RAS(3, 0, ERRIDR_EL1, SYSREG_R1),
+	RAS(3, 1, ERRSELR_EL1, SYSREG_RW1),
+	RAS(4, 0, ERXFR_EL1, SYSREG_R1),
+	RAS(4, 1, ERXCTLR_EL1, SYSREG_RW1),
+	RAS(4, 2, ERXSTATUS_EL1, SYSREG_RW1),
+	RAS(4, 3, ERXADDR_EL1, SYSREG_RW1),
+	RAS(5, 0, ERXMISC0_EL1, SYSREG_RW1),
+	RAS(5, 1, ERXMISC1_EL1, SYSREG_RW1),
 	{ROW(3, 0, 6, 0, 0, FAR_EL1, SYSREG_RW1), STORED(FAR_EL1), .flags = LISTED,
 	 .reset = UNKNOWN},
 	{ROW(3, 0, 7, 4, 0, PAR_EL1, SYSREG_RW1), STORED(PAR_EL1), .flags = LISTED,
@@ -180,7 +207,8 @@ const struct sysreg_row sysreg_base_rows[] = {
 	{ROW(3, 0, 12, 0, 0, VBAR_EL1, SYSREG_RW1), STORED(VBAR_EL1), .flags = LISTED,
 	 .wmask = ~0x7ffull},
 	{ROW(3, 0, 12, 1, 0, ISR_EL1, SYSREG_R1), NO_STORE, HOOKS(isr_read, NULL)},
-	{ROW(3, 0, 12, 1, 1, DISR_EL1, 0), STORED(DISR_EL1), .flags = LISTED},
+	{ROW(3, 0, 12, 1, 1, DISR_EL1, SYSREG_RW1), STORED(DISR_EL1), .flags = LISTED,
+	 HOOKS(disr_read, disr_write)},
 	{ROW(3, 0, 13, 0, 1, CONTEXTIDR_EL1, SYSREG_RW1), STORED(CONTEXTIDR_EL1), .flags = LISTED,
 	 .wmask = 0xffffffff},
 	{ROW(3, 0, 13, 0, 4, TPIDR_EL1, SYSREG_RW1), STORED(TPIDR_EL1), .flags = LISTED,
@@ -189,8 +217,8 @@ const struct sysreg_row sysreg_base_rows[] = {
 	 .wmask = 0xff},
 
 	{ROW(3, 1, 0, 0, 0, CCSIDR_EL1, SYSREG_R1), NO_STORE, HOOKS(ccsidr_read, NULL)},
-	{ROW(3, 1, 0, 0, 1, CLIDR_EL1, SYSREG_R1), NO_STORE, .flags = LISTED, .read = impid_read,
-	 .get = impid_get, .set = clidr_set},
+	{ROW(3, 1, 0, 0, 1, CLIDR_EL1, SYSREG_R1), NO_STORE, .flags = LISTED, .read = clidr_read,
+	 .get = clidr_get, .set = clidr_set},
 	IMP_ID(1, 7, AIDR_EL1),
 	{ROW(3, 2, 0, 0, 0, CSSELR_EL1, SYSREG_RW1), STORED(CSSELR_EL1), .flags = LISTED,
 	 .reset = UNKNOWN, .wmask = 0xf, HOOKS(NULL, csselr_write)},
@@ -201,9 +229,9 @@ const struct sysreg_row sysreg_base_rows[] = {
 	{ROW(3, 3, 4, 2, 1, DAIF, SYSREG_RW0), NO_STORE, HOOKS(daif_read, daif_write),
 	 .wmask = PSR_D | PSR_A | PSR_I | PSR_F},
 	{ROW(3, 3, 4, 2, 5, DIT, SYSREG_RW0), NO_STORE, HOOKS(pstate_read, pstate_write),
-	 .wmask = PSR_DIT},
+	 .wmask = PSR_DIT, .present = pstate_present},
 	{ROW(3, 3, 4, 2, 6, SSBS, SYSREG_RW0), NO_STORE, HOOKS(pstate_read, pstate_write),
-	 .wmask = PSR_SSBS},
+	 .wmask = PSR_SSBS, .present = pstate_present},
 	{ROW(3, 3, 4, 4, 0, FPCR, SYSREG_RW0), NO_STORE, HOOKS(fpcr_read, fpcr_write)},
 	{ROW(3, 3, 4, 4, 1, FPSR, SYSREG_RW0), NO_STORE, HOOKS(fpsr_read, fpsr_write)},
 	{ROW(3, 3, 13, 0, 2, TPIDR_EL0, SYSREG_RW0), STORED(TPIDR_EL0), .flags = LISTED,

@@ -8,6 +8,7 @@
  * or when guest mode is left; the DSB waits for the other vCPUs. So a loop over the lines or pages
  * of a range costs one record and one wait.
  */
+#include "vcpu/idregs.h"
 #include "vcpu/internal.h"
 #include "vcpu/sysreg.h"
 #include "vcpu/translate.h"
@@ -91,6 +92,10 @@ enum op_result sys_tlbi(struct vcpu *v, u16 op, u64 x)
 	bool range = crm == 2 || crm == 5 || crm == 6;
 
 	if (v->arch.el == 0 || op1 != 0)
+		return vcpu_undef(v);
+	/* FEAT_TLBIRANGE and FEAT_TLBIOS. */
+	if ((range && !idreg_has(v, ID_AA64ISAR0, 56, 2)) ||
+	    (crm == 1 && !idreg_has(v, ID_AA64ISAR0, 56, 1)))
 		return vcpu_undef(v);
 	if (range) {
 		/* RVAE1, RVAAE1, RVALE1, RVAALE1; OS 5, IS 2, local 6. */

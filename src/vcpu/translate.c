@@ -116,13 +116,19 @@ static enum s1_status fault_at(struct s1_fault *f, const struct s1_access *a, u3
 	return S1_FAULT;
 }
 
-static unsigned granule_log2(u64 tcr, unsigned half)
+static unsigned granule_log2(u64 tcr, unsigned half, u8 absent)
 {
 	/* TG0 and TG1 have different encodings; the reserved one is taken as 4 KiB. */
 	static const u8 tg0[4] = {12, 16, 14, 12};
 	static const u8 tg1[4] = {12, 14, 12, 16};
 
-	return half ? tg1[tcr >> 30 & 3] : tg0[tcr >> 14 & 3];
+	unsigned granule = half ? tg1[tcr >> 30 & 3] : tg0[tcr >> 14 & 3];
+
+	/* One that is not implemented works as one that is. */
+	if (unlikely(absent & VCPU_GRANULE(granule)))
+		for (granule = 12; granule < 16 && (absent & VCPU_GRANULE(granule));)
+			granule += 2;
+	return granule;
 }
 
 /* False: translation fault at level 0 (size, top bits, EPD, E0PD). */
@@ -130,7 +136,7 @@ static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struc
 			  bool *size_fault)
 {
 	static const u8 ips_bits[8] = {32, 36, 40, 42, 44, 48, 48, 48};
-	u64 tcr = v->arch.sys[SR_TCR_EL1], sctlr = v->arch.sys[SR_SCTLR_EL1];
+	u64 tcr = v->arch.sys[SR_TCR_EL1] & ~v->absent.tcr, sctlr = v->arch.sys[SR_SCTLR_EL1];
 	unsigned half = a->va >> 55 & 1;
 	unsigned tsz = half ? tcr >> 16 & 63 : tcr & 63;
 	u64 ttbr = v->arch.sys[half ? SR_TTBR1_EL1 : SR_TTBR0_EL1];
@@ -140,7 +146,7 @@ static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struc
 	if (tsz < 16 || tsz > 39)
 		return false;
 	g->input_bits = 64 - tsz;
-	top = tcr & (half ? TCR_TBI1 : TCR_TBI0) ? 55 : 63;
+	top = mmu_ignores_top_byte(tcr, half, a->exec) ? 55 : 63;
 	/* All bits from the input size up to the top equal bit 55. */
 	if ((a->va & GENMASK(top, g->input_bits)) != (half ? GENMASK(top, g->input_bits) : 0))
 		return false;
@@ -149,10 +155,10 @@ static bool regime_decode(const struct vcpu *v, const struct s1_access *a, struc
 	if (a->el == 0 && (tcr & (half ? TCR_E0PD1 : TCR_E0PD0)))
 		return false;
 
-	g->granule = granule_log2(tcr, half);
+	g->granule = granule_log2(tcr, half, v->absent.granules);
 	stride = g->granule - 3;
 	g->start_level = 4 - (g->input_bits - g->granule + stride - 1) / stride;
-	g->output_bits = MIN(ips_bits[tcr >> 32 & 7], PA_BITS);
+	g->output_bits = MIN(ips_bits[tcr >> 32 & 7], PA_BITS - v->absent.pa_bits);
 	g->hpd = tcr & (half ? TCR_HPD1 : TCR_HPD0);
 	g->ha = tcr & TCR_HA;
 	g->hd = g->ha && (tcr & TCR_HD);
@@ -259,7 +265,7 @@ enum s1_status s1_walk(struct vcpu *v, const struct s1_access *a, struct s1_resu
 		/* With TBI the tag byte is dropped; the other top bits must be 0 or the address is
 		 * too large. */
 		u64 tcr = v->arch.sys[SR_TCR_EL1];
-		bool tbi = tcr & (a->va >> 55 & 1 ? TCR_TBI1 : TCR_TBI0);
+		bool tbi = mmu_ignores_top_byte(tcr, a->va >> 55 & 1, a->exec);
 
 		walk_off(a, r);
 		if (a->va & (tbi ? GENMASK(55, PA_BITS) : GENMASK(63, PA_BITS)))
@@ -361,6 +367,13 @@ void translate_stop_s2(struct vcpu *v, const struct s1_access *a, u32 acc, unsig
 	}
 }
 
+/* Data accesses to the page of va are looked at one by one. */
+static bool looked_at(const struct vcpu *v, u64 va, bool device)
+{
+	return device || (v->arch.sys[SR_SCTLR_EL1] & SCTLR_A) ||
+	       (unlikely(v->debug.watchpoints) && vcpu_watches_page(v, va));
+}
+
 bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsigned size,
 		      struct page_result *out)
 {
@@ -404,9 +417,9 @@ bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsign
 	out->device = r.device;
 	/*
 	 * Device memory and SCTLR_EL1.A need the alignment looked at on each access, so their data
-	 * accesses stay out of the TLB.
+	 * accesses stay out of the TLB. So do those to a page with a watchpoint.
 	 */
-	if (!a->cache_op && (a->exec || !(r.device || (v->arch.sys[SR_SCTLR_EL1] & SCTLR_A)))) {
+	if (!a->cache_op && (a->exec || !looked_at(v, a->va, r.device))) {
 		c = vtlb_context_get(v, a->va, a->el);
 		vtlb_insert(c, kind, a->va, s2.hva, r.ipa, r.leaf_log2, r.global);
 		/* No stage-1 or stage-2 permission of ours allows writes alone. */

@@ -15,11 +15,15 @@
 #define SCTLR_I	    BIT(12)
 #define SCTLR_DZE   BIT(14)
 #define SCTLR_UCT   BIT(15)
+#define SCTLR_ENDB  BIT(13)
 #define SCTLR_NTWI  BIT(16)
 #define SCTLR_NTWE  BIT(18)
 #define SCTLR_WXN   BIT(19)
 #define SCTLR_SPAN  BIT(23)
 #define SCTLR_UCI   BIT(26)
+#define SCTLR_ENDA  BIT(27)
+#define SCTLR_ENIB  BIT(30)
+#define SCTLR_ENIA  BIT(31)
 #define SCTLR_DSSBS BIT(44)
 /* What the meaning of a cached translation depends on. */
 #define SCTLR_TRANSLATION (SCTLR_M | SCTLR_A | SCTLR_WXN)
@@ -35,6 +39,8 @@
 #define TCR_HD	  BIT(40)
 #define TCR_HPD0  BIT(41)
 #define TCR_HPD1  BIT(42)
+#define TCR_TBID0 BIT(51)
+#define TCR_TBID1 BIT(52)
 #define TCR_E0PD0 BIT(55)
 #define TCR_E0PD1 BIT(56)
 
@@ -49,6 +55,14 @@ static inline s32 mmu_current_asid(const struct vcpu *v)
 	u64 ttbr = v->arch.sys[tcr & TCR_A1 ? SR_TTBR1_EL1 : SR_TTBR0_EL1];
 
 	return (s32)(ttbr >> 48 & (tcr & TCR_AS ? 0xffff : 0xff));
+}
+
+/* Whether the top byte of an address is the program's (TBI); of one that is fetched from, TBID can take that back. */
+static inline bool mmu_ignores_top_byte(u64 tcr, bool upper, bool exec)
+{
+	if (upper)
+		return (tcr & TCR_TBI1) && !(exec && (tcr & TCR_TBID1));
+	return (tcr & TCR_TBI0) && !(exec && (tcr & TCR_TBID0));
 }
 
 static inline bool mmu_is_on(const struct vcpu *v)

@@ -10,6 +10,7 @@
 #include "mem/mem.h"
 #include "mem/tlb.h"
 #include "sync/mutex.h"
+#include "vcpu/debug.h"
 #include "vcpu/engine.h"
 #include "vcpu/state.h"
 #include "vcpu/vtlb.h"
@@ -51,6 +52,17 @@ struct vcpu_stats {
 	u64 mmio_exits, hvc_exits, wfi_exits, irq_exits, s2_faults, signal_exits;
 };
 
+/* What a VMM took from the CPU by lowering ID registers. Known from the first run on, when they stand; nothing before. */
+struct vcpu_absent {
+	u32 insns;   /* bits of enum a64_feature: UNDEFINED, hints do nothing */
+	u32 pstate;  /* bits that stay 0 */
+	u64 tcr;     /* bits of TCR_EL1 that are ignored */
+	u8 pa_bits;  /* missing of the physical address */
+	u8 granules; /* VCPU_GRANULE_*: tables of these sizes */
+};
+
+#define VCPU_GRANULE(log2) (1u << ((log2)-12) / 2) /* 12, 14 or 16 */
+
 /* PSCI CPU_ON hands this to the target. */
 struct vcpu_reset_state {
 	u64 pc, x0;
@@ -78,7 +90,8 @@ struct vcpu {
 	bool initialized;    /* KVM_ARM_VCPU_INIT done */
 	bool has_run;
 	u32 target;
-	u64 features;	     /* KVM_ARM_VCPU_* bits */
+	u64 features; /* KVM_ARM_VCPU_* bits */
+	struct vcpu_absent absent;
 	struct kvm_run *run; /* shared page; mutex: may be NULL before the first KVM_RUN */
 	const struct vcpu_irq_ops *irq_ops;
 	void *irq; /* irq/'s part (struct irq_cpu) */
@@ -94,11 +107,9 @@ struct vcpu {
 		bool ext_dabt_pending;
 		u64 serror_esr;
 	} events;
-	u32 debug_control; /* KVM_GUESTDBG_* */
-	u8 step;	   /* software step of the guest or of the VMM is on (debug.c) */
-	bool step_exit;	   /* the VMM's step ended outside the engine: exit before the next entry */
-	bool step_isv;	   /* ISS.ISV of the guest's step exception that is to be taken next */
-	struct a32 event;  /* event register: set by SEV, taken by WFE */
+	u8 step; /* software step of the guest or of the VMM is on (debug.c) */
+	struct vcpu_debug debug;
+	struct a32 event; /* event register: set by SEV, taken by WFE */
 	struct host_sleeper sleeper;
 	u64 last_look_ns;      /* when vcpu_tick last asked for pending signals */
 	u64 effective_sigmask; /* of the KVM_RUN in progress */
@@ -116,13 +127,29 @@ struct vcpu {
 	bool maintenance_open, maintenance_posted;
 	u32 sys_iss; /* ISS of the system instruction at hand, for traps */
 #define NR_CCSIDR 14
-	u32 ccsidr[NR_CCSIDR]; /* by CSSELR_EL1: made up at reset, writable by user space */
+	u32 ccsidr[NR_CCSIDR]; /* by CSSELR_EL1: made up at birth, writable by user space */
+	u64 clidr;
 #define SYSREG_CACHE 128
 	const struct sysreg_row *sysreg_cache[SYSREG_CACHE];
 	bool run_sigmask_set;
 	u64 run_sigmask;
 	struct vcpu_stats stats;
+	/*
+	 * How many instructions were executed, to the instruction. In an engine those since `block` are not in
+	 * stats.instructions yet (vcpu_instructions). Those that took an exception instead are in not_retired as well.
+	 */
+	u64 block;
+	u64 not_retired;
+	bool in_engine;
+	bool counting; /* performance counters run: irq_ops->count wants to know */
 };
+
+/* Instructions begun before the one at pc, for a handler; or so far, elsewhere. */
+static inline u64 vcpu_instructions(const struct vcpu *v)
+{
+	return v->stats.instructions +
+	       (v->in_engine ? (u64)((s64)(v->arch.pc - v->block) >> 2) : 0);
+}
 
 /* All vCPUs of one VM. The array only grows; entries live until VM destroy. */
 #define VCPU_MAX 512
@@ -149,7 +176,7 @@ struct vcpu_group {
 	} sysreg_table[6];
 	u32 nr_sysreg_tables;
 	/* Registers with one value for the VM that are no ID_* registers. */
-	u64 midr, revidr, aidr, ctr, clidr;
+	u64 midr, revidr, aidr, ctr;
 	const struct onereg_group *onereg[4]; /* vcpu/onereg.h */
 	u32 nr_onereg;
 #define VCPU_GROUP_FEATURES_SET (1u << 31)
@@ -191,6 +218,11 @@ struct vcpu_irq_ops {
 	/* A deadline passed (called from the poll while running; guest mode, must not block). */
 	void (*timer_poll)(struct vcpu *v);
 	void (*reset)(struct vcpu *v);
+	/*
+	 * v->counting: what was executed since the last call was executed at the present EL. current: so is the instruction whose
+	 * handler this is. On the vCPU's thread, in guest mode or not; must not block.
+	 */
+	void (*count)(struct vcpu *v, bool current);
 };
 
 /* --- run.c
@@ -259,10 +291,12 @@ u64 vcpu_mpidr(const struct vcpu *v);
  */
 enum op_result vcpu_undef(struct vcpu *v); /* EC 0x00, unallocated or trapped without own EC */
 enum op_result vcpu_raise(struct vcpu *v, u32 ec, u32 iss); /* synchronous, IL = 1 */
-enum op_result vcpu_svc(struct vcpu *v, u16 imm);	    /* returns to pc + 4 */
+/* As vcpu_raise, where no instruction was tried that the exception replaces. */
+enum op_result vcpu_raise_between(struct vcpu *v, u32 ec, u32 iss);
+enum op_result vcpu_svc(struct vcpu *v, u16 imm); /* returns to pc + 4 */
 enum op_result vcpu_hvc(struct vcpu *v, u16 imm); /* sets v->stop, returns OP_STOP; UNDEF at EL0 */
 enum op_result vcpu_smc(struct vcpu *v, u16 imm);
-enum op_result vcpu_brk(struct vcpu *v, u16 imm);
+enum op_result vcpu_brk(struct vcpu *v, u16 imm); /* debug.c */
 enum op_result vcpu_eret(struct vcpu *v);
 enum op_result vcpu_fp_access_trap(struct vcpu *v); /* EC 0x07 */
 enum op_result vcpu_pc_alignment(struct vcpu *v);   /* EC 0x22 */
@@ -277,6 +311,9 @@ void vcpu_send_event(struct vcpu *v, bool all);
 u64 vcpu_branch_address(const struct vcpu *v, u64 target);
 void vcpu_data_abort(struct vcpu *v, u64 va, u32 iss, bool ext); /* run.c and translate.c */
 void vcpu_insn_abort(struct vcpu *v, u64 va, u32 iss);
+void vcpu_serror(struct vcpu *v, u32 iss);
+/* ESB: with a pending SError that is masked, moves it to DISR_EL1 (events.c). */
+enum op_result vcpu_esb(struct vcpu *v);
 /* Takes a pending and unmasked interrupt or SError; true if pc changed. */
 bool vcpu_take_interrupt(struct vcpu *v);
 

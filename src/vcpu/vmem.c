@@ -47,8 +47,15 @@ static unsigned required_alignment(const struct vcpu *v, unsigned size, u32 acc)
 	return 1;
 }
 
-/* One page's worth: [va, va + len) does not cross a page. size is that of the whole access. */
-static void *resolve(struct vcpu *v, const struct s1_access *a, u32 acc, unsigned size)
+/* With watchpoints on: true if one stops this access, of size bytes in all. */
+static NOINLINE bool watched(struct vcpu *v, const struct s1_access *a, unsigned size)
+{
+	unsigned kinds = a->atomic ? WATCH_LOAD | WATCH_STORE : a->write ? WATCH_STORE : WATCH_LOAD;
+
+	return vcpu_watchpoint(v, a->va, size, kinds, a->el, 0);
+}
+
+static void *translate(struct vcpu *v, const struct s1_access *a, u32 acc, unsigned size)
 {
 	enum vtlb_access kind = a->write ? VTLB_WRITE : VTLB_READ;
 	struct vtlb_context *c = vtlb_context_get(v, a->va, a->el);
@@ -60,6 +67,14 @@ static void *resolve(struct vcpu *v, const struct s1_access *a, u32 acc, unsigne
 	if (!translate_access(v, a, acc, size, &r))
 		return NULL;
 	return (void *)(uintptr_t)r.hva;
+}
+
+/* One page's worth: [va, va + len) does not cross a page. size is that of the whole access. */
+static void *resolve(struct vcpu *v, const struct s1_access *a, u32 acc, unsigned size)
+{
+	void *hva = translate(v, a, acc, size);
+
+	return likely(!v->debug.watchpoints) || !hva || !watched(v, a, size) ? hva : NULL;
 }
 
 static bool crosses_page(u64 va, unsigned size)
@@ -124,6 +139,7 @@ enum op_result vmem_host_fault(struct vcpu *v, u64 va, void *hva, bool write)
 	if (s1_walk(v, &a, &r, &f) != S1_OK) {
 		/* Gone meanwhile: the access is simply run again. */
 		v->stop.kind = STOP_REQUEST;
+		v->stats.instructions--;
 	} else {
 		v->stop.kind = STOP_HOST_FAULT;
 		v->stop.fault = (struct mem_fault){.ipa = r.ipa, .va = va, .write = write};
@@ -382,6 +398,10 @@ bool vmem_zero_block(struct vcpu *v, u64 va)
 		if (ok && r.device)
 			ok = alignment_fault(v, &a);
 		hva = ok ? (void *)(uintptr_t)(r.hva & ~63ull) : NULL;
+	}
+	if (ok && unlikely(v->debug.watchpoints)) {
+		a.va = va & ~63ull;
+		ok = !watched(v, &a, 64);
 	}
 	if (ok && !guarded_zero(hva, 64)) {
 		vmem_host_fault(v, va, hva, true);

@@ -273,7 +273,7 @@ int vm_create_vcpu(struct vm *vm, u64 id, vm_install_vcpu *install, void *ctx)
 	if (id >= VCPU_MAX)
 		return -EINVAL;
 	mutex_lock(&vm->lock);
-	r = vm->created_vcpus >= VCPU_MAX ? -EINVAL : irq_vcpu_precreate(&vm->irq);
+	r = vm->created_vcpus >= irq_max_vcpus(&vm->irq) ? -EINVAL : irq_vcpu_precreate(&vm->irq);
 	if (!r)
 		vm->created_vcpus++;
 	mutex_unlock(&vm->lock);

@@ -200,6 +200,45 @@ TEST(a_timer_interrupt_wakes_the_guest)
 	machine_free(&m);
 }
 
+#ifndef ANYKVM_REAL /* hardware gives the interrupt some time */
+TEST(a_timer_that_the_guest_saw_expire_has_interrupted)
+{
+	int gic;
+	struct machine m = machine_with_gic(1, &gic);
+	struct code c = code_at(&m, RAM), v = code_at(&m, RAM + 0x1000 + 0x280);
+	uint64_t round, loop;
+
+	gic_guest_setup(&m, &c, 27);
+	mrs(&v, 10, SYS_ICC_IAR1_EL1);
+	msr(&v, SYS_CNTV_CTL_EL0, 31);
+	add_imm(&v, 11, 11, 1);
+	msr(&v, SYS_ICC_EOIR1_EL1, 10);
+	put(&v, A64_ISB);
+	put(&v, A64_ERET);
+
+	daifclr(&c, 2);
+	round = c.pc;
+	li(&c, 11, 0);
+	li(&c, 0, 20000);
+	msr(&c, SYS_CNTV_TVAL_EL0, 0);
+	li(&c, 0, 1);
+	msr(&c, SYS_CNTV_CTL_EL0, 0);
+	mrs(&c, 1, SYS_CNTV_CVAL_EL0);
+	loop = c.pc;
+	mrs(&c, 0, SYS_CNTVCT_EL0);
+	put(&c, 0xeb01001f); /* cmp x0, x1 */
+	put(&c, 0x54000003 | ((uint32_t)((int64_t)(loop - c.pc) >> 2) & 0x7ffff) << 5); /* b.lo */
+	mov(&c, 2, 11);
+	report(&c, 2, 0);
+	b_to(&c, round);
+	code_done(&m);
+	for (int i = 0; i < 50; i++)
+		EXPECT_REPORT(&m, 0, 0, 1);
+	close(gic);
+	machine_free(&m);
+}
+#endif
+
 static int irq_line(struct machine *m, unsigned type, unsigned cpu, unsigned nr, unsigned level)
 {
 	struct kvm_irq_level l = {.irq = type << KVM_ARM_IRQ_TYPE_SHIFT |
@@ -228,10 +267,13 @@ TEST(an_spi_raised_by_user_space_reaches_a_waiting_guest)
 	/* level triggered: KVM's SPIs start as edges */
 	li(&c, 1, GICD + 0xc00 + 8);
 	str(&c, 4, 31, 1, 0);
+	report(&c, 31, 8);
 	daifclr(&c, 2);
 	put(&c, A64_WFI);
 	b_to(&c, c.pc - 4);
 	code_done(&m);
+	/* set up before the line goes up: to an edge it would be one event, not a level */
+	EXPECT_REPORT(&m, 0, 8, 0);
 	runner_start(&r, &m, 0);
 	sleep_ms(50);
 	EXPECT_EQ(r.done, 0);
@@ -404,6 +446,44 @@ TEST(the_counter_offset_moves_the_counters)
 	EXPECT_EQ(run(&m, 0), 0);
 	memcpy(&after, m.run[0]->mmio.data, 8);
 	EXPECT(after < before);
+	machine_free(&m);
+}
+
+static void on_kick(int sig)
+{
+}
+
+TEST(an_offset_of_the_vm_freezes_the_counters_of_its_vcpus)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	struct kvm_arm_counter_offset o = {.counter_offset = 0};
+	const uint64_t cntvct = ARM64_SYS_REG(3, 3, 14, 3, 2), cntpct = ARM64_SYS_REG(3, 3, 14, 0, 1);
+	struct sigaction kick = {.sa_handler = on_kick}, before;
+	struct runner r;
+
+	b_to(&c, RAM);
+	code_done(&m);
+	/* writes set a count until the VM has an offset, then they do nothing */
+	EXPECT_EQ(set_reg(m.vcpu[0], cntvct, 1ull << 60), 0);
+	EXPECT(get_reg(m.vcpu[0], cntvct) >= 1ull << 60);
+	EXPECT_EQ(set_reg(m.vcpu[0], cntpct, 1ull << 59), 0);
+	EXPECT(get_reg(m.vcpu[0], cntpct) >= 1ull << 59);
+	ASSERT_EQ(ioctl(m.vm, KVM_ARM_SET_COUNTER_OFFSET, &o), 0);
+	EXPECT(get_reg(m.vcpu[0], cntvct) < 1ull << 58);
+	EXPECT_EQ(set_reg(m.vcpu[0], cntvct, 1ull << 60), 0);
+	EXPECT_EQ(set_reg(m.vcpu[0], cntpct, 1ull << 60), 0);
+	EXPECT(get_reg(m.vcpu[0], cntvct) < 1ull << 58);
+	EXPECT(get_reg(m.vcpu[0], cntpct) < 1ull << 58);
+	/* not while a vCPU runs */
+	sigaction(SIGUSR2, &kick, &before);
+	runner_start(&r, &m, 0);
+	while (!ioctl(m.vm, KVM_ARM_SET_COUNTER_OFFSET, &o))
+		sleep_ms(1);
+	EXPECT_EQ(errno, EBUSY);
+	runner_interrupt(&r, SIGUSR2);
+	EXPECT_EQ(ioctl(m.vm, KVM_ARM_SET_COUNTER_OFFSET, &o), 0);
+	sigaction(SIGUSR2, &before, NULL);
 	machine_free(&m);
 }
 

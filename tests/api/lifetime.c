@@ -257,6 +257,58 @@ TEST(i34_a_child_after_fork_gets_eio_and_harms_nothing)
 	machine_free(&m);
 }
 
+/* A child that uses KVM itself, and its child. What is the parent's stays the parent's. */
+static int child_with_a_machine(struct machine *parents, int stats, int generations)
+{
+	struct machine m = machine_new(2);
+	struct kvm_stats_header h;
+	int status = -1, copy = dup(parents->vm);
+	pid_t pid;
+
+	counter(&m);
+	EXPECT_REPORT(&m, 0, 0, 1);
+	CHILD_CHECK(ioctl(parents->vm, KVM_CREATE_VCPU, 3) == -1 && errno == EIO);
+	CHILD_CHECK(ioctl(copy, KVM_CHECK_EXTENSION, 0) == -1 && errno == EIO);
+	CHILD_CHECK(ioctl(parents->vcpu[0], KVM_RUN, 0) == -1 && errno == EIO);
+	CHILD_CHECK(!close(parents->vcpu[0]));
+	if (generations) {
+		pid = fork();
+		if (!pid)
+			_exit(child_with_a_machine(&m, stats, generations - 1));
+		CHILD_CHECK(pid > 0 && waitpid(pid, &status, 0) == pid && !status);
+	}
+	EXPECT_REPORT(&m, 0, 0, 2);
+	machine_free(&m);
+	CHILD_CHECK(pread(stats, &h, sizeof(h), 0) != -1 || errno == EIO);
+	CHILD_CHECK(!munmap(parents->run[0], 2 * sysconf(_SC_PAGESIZE)));
+	CHILD_CHECK(!close(parents->vm) && !close(copy));
+	CHILD_CHECK(ioctl(copy, KVM_CHECK_EXTENSION, 0) == -1 && errno == EBADF);
+	return test_failed;
+}
+
+TEST(i34_a_child_has_machines_of_its_own)
+{
+	struct machine m = machine_new(1);
+	int stats = ioctl(m.vm, KVM_GET_STATS_FD, 0), status = -1;
+	pid_t pid;
+
+#if defined(ANYKVM_TSAN)
+	SKIP("TSan ends a child of a threaded process that starts a thread");
+#endif
+	counter(&m);
+	EXPECT_REPORT(&m, 0, 0, 1);
+	fflush(stdout);
+	pid = fork();
+	ASSERT(pid >= 0);
+	if (!pid)
+		_exit(child_with_a_machine(&m, stats, 1));
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_EQ(status, 0);
+	EXPECT_REPORT(&m, 0, 0, 2);
+	close(stats);
+	machine_free(&m);
+}
+
 static void *busy_with_ioctls(void *arg)
 {
 	struct machine *m = arg;

@@ -203,6 +203,13 @@ TEST(calls_can_be_forwarded_to_user_space)
 				       .attr = KVM_ARM_VM_SMCCC_FILTER,
 				       .addr = (uintptr_t)&filter};
 
+	/* no functions at all */
+	filter.nr_functions = 0;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_SET_DEVICE_ATTR, &attr), EINVAL);
+	filter.base = 0;
+	EXPECT_ERRNO(ioctl(m.vm, KVM_SET_DEVICE_ATTR, &attr), EINVAL);
+	filter.base = 0x84000000u;
+	filter.nr_functions = 1;
 	EXPECT_EQ(ioctl(m.vm, KVM_HAS_DEVICE_ATTR, &attr), 0);
 	attr.attr = 1;
 	EXPECT_ERRNO(ioctl(m.vm, KVM_HAS_DEVICE_ATTR, &attr), ENXIO);
@@ -224,4 +231,39 @@ TEST(calls_can_be_forwarded_to_user_space)
 	filter.base++;
 	EXPECT_ERRNO(ioctl(m.vm, KVM_SET_DEVICE_ATTR, &attr), EBUSY);
 	machine_free(&m);
+}
+
+TEST(a_record_of_stolen_time_lies_in_a_slot_that_may_be_written)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	uint64_t ipa = RAM + 32, got = 0;
+	struct kvm_device_attr attr = {.group = KVM_ARM_VCPU_PVTIME_CTRL,
+				       .attr = KVM_ARM_VCPU_PVTIME_IPA,
+				       .addr = (uintptr_t)&ipa};
+	const uint64_t rom = RAM + RAM_SIZE, hole = rom + PAGE, bare = rom + 2 * PAGE;
+	void *page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_EQ(set_slot(m.vm, 1, KVM_MEM_READONLY, rom, PAGE, page), 0);
+	ASSERT_EQ(set_slot(m.vm, 2, 0, bare, PAGE, (char *)page + PAGE), 0);
+	ASSERT_EQ(munmap((char *)page + PAGE, PAGE), 0);
+	EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_SET_DEVICE_ATTR, &attr), EINVAL);
+	ipa = rom;
+	EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_SET_DEVICE_ATTR, &attr), EINVAL);
+	ipa = hole;
+	EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_SET_DEVICE_ATTR, &attr), EINVAL);
+	/* memory behind the slot is not asked for */
+	ipa = bare;
+	EXPECT_EQ(ioctl(m.vcpu[0], KVM_SET_DEVICE_ATTR, &attr), 0);
+	ipa = RAM;
+	EXPECT_ERRNO(ioctl(m.vcpu[0], KVM_SET_DEVICE_ATTR, &attr), EEXIST);
+	attr.addr = (uintptr_t)&got;
+	EXPECT_EQ(ioctl(m.vcpu[0], KVM_GET_DEVICE_ATTR, &attr), 0);
+	EXPECT_EQ(got, bare);
+	call(&c, 0xc5000021u); /* PV_TIME_ST */
+	report(&c, 0, 0);
+	code_done(&m);
+	EXPECT_REPORT(&m, 0, 0, bare);
+	machine_free(&m);
+	munmap(page, PAGE);
 }

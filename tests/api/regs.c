@@ -139,6 +139,12 @@ TEST(wrong_register_ids_are_refused)
 		{(ARM64_SYS_REG(3, 0, 1, 0, 0) & ~KVM_REG_SIZE_MASK) | KVM_REG_SIZE_U32, ENOENT},
 		{KVM_REG_ARM64 | KVM_REG_SIZE_U64 | 0x99ull << KVM_REG_ARM_COPROC_SHIFT, ENOENT},
 		{KVM_REG_ARM_FW_REG(0xfff), ENOENT},
+		/* SVE, which this vCPU has not; numbers between its registers */
+		{KVM_REG_ARM64_SVE_ZREG(3, 0), ENOENT},
+		{KVM_REG_ARM64_SVE_FFR(0), ENOENT},
+		{KVM_REG_ARM64_SVE_VLS, ENOENT},
+		{KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SVE, EINVAL},
+		{KVM_REG_ARM64_SVE_ZREG(3, 0) | 0xc000, EINVAL},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -422,3 +422,40 @@ TEST(guests_share_memory_coherently)
 	EXPECT_EQ(*(uint64_t *)(m.ram + 0x8000), 2 * rounds);
 	machine_free(&m);
 }
+
+TEST(an_access_beyond_the_physical_addresses_faults_with_the_address_that_was_too_large)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM), v = code_at(&m, RAM + 0x1000 + 0x200);
+	const uint64_t table = RAM + 0x8000;
+
+	li(&c, 0, RAM + 0x1000);
+	msr(&c, SYS_VBAR_EL1, 0);
+	/* 4 KiB granule, 39 bits of virtual addresses: 1 GiB blocks, 48 bits of output */
+	li(&c, 0, 25 | 5ull << 32 | 1ull << 23);
+	msr(&c, SYS(3, 0, 2, 0, 2), 0);
+	li(&c, 0, table);
+	msr(&c, SYS(3, 0, 2, 0, 0), 0);
+	li(&c, 0, 0);
+	msr(&c, SYS(3, 0, 10, 2, 0), 0);
+	put(&c, A64_ISB);
+	li(&c, 0, 0xc50079);
+	msr(&c, SYS(3, 0, 1, 0, 0), 0);
+	put(&c, A64_ISB);
+	li(&c, 1, (2ull << 30) + 0x12340);
+	ldr(&c, 8, 2, 1, 8);
+	b_to(&c, c.pc);
+	mrs(&v, 2, SYS_ESR_EL1);
+	report(&v, 2, 0);
+	mrs(&v, 2, SYS_FAR_EL1);
+	report(&v, 2, 8);
+	code_done(&m);
+	/* this memory and the device, each where it is; and what a VM of 40 bits has not */
+	((uint64_t *)(m.ram + 0x8000))[1] = RAM | 0x701;
+	((uint64_t *)(m.ram + 0x8000))[0] = 0x701;
+	((uint64_t *)(m.ram + 0x8000))[2] = (1ull << 40) | 0x701;
+	/* a synchronous external abort, below the addresses that no VM can have */
+	EXPECT_REPORT(&m, 0, 0, 0x96000010);
+	EXPECT_REPORT(&m, 0, 8, (1ull << 40) + 0x12348);
+	machine_free(&m);
+}

@@ -17,15 +17,23 @@
 
 static bool rig_level[128]; /* by SPI */
 static unsigned rig_changes;
+static struct kvm_msi rig_msi; /* the last one */
+static unsigned rig_nr_msis;
 
 static int rig_ioctl(int fd, unsigned long request, ...)
 {
 	struct kvm_irq_level *line;
 	va_list arguments;
+	void *argument;
 
 	va_start(arguments, request);
-	line = va_arg(arguments, struct kvm_irq_level *);
+	line = argument = va_arg(arguments, void *);
 	va_end(arguments);
+	if (request == KVM_SIGNAL_MSI) {
+		rig_msi = *(struct kvm_msi *)argument;
+		rig_nr_msis++;
+		return 1;
+	}
 	if (request != KVM_IRQ_LINE)
 		return -1;
 	rig_level[(line->irq & 0xffff) - 32] = line->level;

@@ -486,6 +486,120 @@ TEST(the_interrupt_line_follows_unread_completions)
 	EXPECT_EQ(rig_level[SPI], false);
 }
 
+#define CAP    0x40
+#define VECTOR 0x2000
+
+/* MSI-X on, with a message of its own for each of the first three vectors. */
+static void enable_msix(void)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		rig_store(&bus, BAR + VECTOR + i * 16, 8, 0x0e010040 | (uint64_t)i << 32);
+		put(VECTOR + i * 16 + 8, 0x40 + i);
+		put(VECTOR + i * 16 + 12, 0);
+	}
+	rig_store(&bus, CONFIG + CAP + 2, 2, 0x8000);
+	rig_nr_msis = 0;
+}
+
+TEST(msix_is_found_by_its_capability)
+{
+	rig(false);
+	EXPECT_EQ(rig_load(&bus, CONFIG + 6, 2) & 0x10, 0x10);
+	EXPECT_EQ(rig_load(&bus, CONFIG + 0x34, 1), CAP);
+	EXPECT_EQ(rig_load(&bus, CONFIG + CAP, 4), 16 << 16 | 0x11);
+	EXPECT_EQ(rig_load(&bus, CONFIG + CAP + 4, 4), 0x2000);
+	EXPECT_EQ(rig_load(&bus, CONFIG + CAP + 8, 4), 0x3000);
+	rig_store(&bus, CONFIG + CAP, 4, ~0u);
+	EXPECT_EQ(rig_load(&bus, CONFIG + CAP, 4), 0xc0100011);
+	/* Vectors are masked at first; words and pairs of words can be accessed. */
+	EXPECT_EQ(get(VECTOR + 16 * 16 + 12), 1);
+	EXPECT_EQ(get(VECTOR + 17 * 16 + 12), 0);
+	rig_store(&bus, BAR + VECTOR + 16, 8, 0x1122334455667788);
+	EXPECT_EQ(rig_load(&bus, BAR + VECTOR + 16, 8), 0x1122334455667788);
+	EXPECT_EQ(get(VECTOR + 20), 0x11223344);
+	rig_store(&bus, BAR + VECTOR + 24, 8, ~0ull);
+	EXPECT_EQ(rig_load(&bus, BAR + VECTOR + 24, 8), 0x1ffffffff);
+	rig_store(&bus, BAR + VECTOR + 16, 2, 0);
+	EXPECT_EQ(get(VECTOR + 16), 0x55667788);
+	put(0x3000, ~0u);
+	EXPECT_EQ(get(0x3000), 0);
+}
+
+TEST(completions_send_the_message_of_their_queue)
+{
+	rig(false);
+	enable();
+	enable_msix();
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5, /* vector 17 does not exist */
+						    .prp1 = IOCQ,
+						    .cdw10 = 7 << 16 | 1,
+						    .cdw11 = 17 << 16 | 3}),
+		  NVME_VECTOR_INVALID);
+	EXPECT_EQ(rig_nr_msis, 1);
+	EXPECT_EQ(rig_msi.data, 0x40);
+	EXPECT_EQ(rig_msi.address_hi, 0);
+	EXPECT_EQ(rig_msi.address_lo, 0x0e010040);
+	EXPECT_EQ(rig_msi.flags, KVM_MSI_VALID_DEVID);
+	EXPECT_EQ(rig_msi.devid, 1 << 3);
+	io = (struct queue_pair){.id = 1, .entries = 8, .phase = 1, .sq = IOSQ, .cq = IOCQ};
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 5,
+						    .prp1 = IOCQ,
+						    .cdw10 = 7 << 16 | 1,
+						    .cdw11 = 2 << 16 | 3}),
+		  0);
+	EXPECT_EQ(run(&admin, (struct nvme_command){.opcode = 1,
+						    .prp1 = IOSQ,
+						    .cdw10 = 7 << 16 | 1,
+						    .cdw11 = 1 << 16 | 1}),
+		  0);
+	rig_nr_msis = 0;
+	submit(&io, transfer(2, 1, 1, PAGES, 0));
+	EXPECT_EQ(rig_nr_msis, 1);
+	EXPECT_EQ(rig_msi.data, 0x42);
+	EXPECT_EQ(rig_msi.address_hi, 2);
+	/* The line is not used; taking the completion sends nothing. */
+	EXPECT_EQ(rig_level[SPI], false);
+	EXPECT_EQ(complete(&io, 0, NULL), 0);
+	EXPECT_EQ(rig_nr_msis, 1);
+	/* Back to the line. */
+	submit(&io, transfer(2, 1, 1, PAGES, 0));
+	EXPECT_EQ(rig_nr_msis, 2);
+	rig_store(&bus, CONFIG + CAP + 2, 2, 0);
+	EXPECT_EQ(rig_level[SPI], true);
+	EXPECT_EQ(complete(&io, 0, NULL), 0);
+	EXPECT_EQ(rig_level[SPI], false);
+	EXPECT_EQ(rig_nr_msis, 2);
+}
+
+TEST(a_masked_message_waits)
+{
+	rig(false);
+	enable();
+	enable_msix();
+	put(VECTOR + 12, 1);
+	run(&admin, (struct nvme_command){.opcode = 6, .prp1 = PAGES, .cdw10 = 1});
+	run(&admin, (struct nvme_command){.opcode = 6, .prp1 = PAGES, .cdw10 = 1});
+	EXPECT_EQ(rig_nr_msis, 0);
+	EXPECT_EQ(get(0x3000), 1);
+	EXPECT_EQ(rig_load(&bus, BAR + 0x3000, 8), 1);
+	put(VECTOR + 12, 0);
+	EXPECT_EQ(rig_nr_msis, 1);
+	EXPECT_EQ(get(0x3000), 0);
+	/* all of them */
+	rig_store(&bus, CONFIG + CAP + 2, 2, 0xc000);
+	run(&admin, (struct nvme_command){.opcode = 6, .prp1 = PAGES, .cdw10 = 1});
+	EXPECT_EQ(rig_nr_msis, 1);
+	/* What waits moves with the guest. */
+	EXPECT(load(save().used));
+	rig_store(&bus, CONFIG + CAP + 2, 2, 0x8000);
+	EXPECT_EQ(rig_nr_msis, 2);
+	EXPECT_EQ(rig_msi.data, 0x40);
+	/* Who may not store, sends none. */
+	rig_store(&bus, CONFIG + 4, 2, 2);
+	run(&admin, (struct nvme_command){.opcode = 6, .prp1 = PAGES, .cdw10 = 1});
+	EXPECT_EQ(rig_nr_msis, 2);
+}
+
 TEST(a_full_completion_queue_holds_commands_back_until_there_is_room)
 {
 	uint16_t cid;

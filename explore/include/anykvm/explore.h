@@ -180,6 +180,8 @@ int explore_wait(void *word, uint32_t expected, uint64_t deadline);
 /* The same where a wait is allowed although the context is atomic. */
 int explore_wait_atomic(void *word, uint32_t expected, uint64_t deadline);
 void explore_wake(void *word, unsigned nr); /* ~0u: all */
+/* Adds 1 to *word and wakes all, in one step. Who is to see whether that happened reads the word with explore_read. */
+void explore_notify(void *word);
 /* Condition variables. */
 void explore_cond_wait(void *cond, void *mutex);
 void explore_cond_signal(void *cond);

@@ -55,6 +55,14 @@ static void machine_with_vcpu(void)
 	kit_guest(vm, vcpu, GPA, true);
 }
 
+/* For three actors: nothing of the vCPU's but the store itself. */
+static void machine_with_one_store(void)
+{
+	machine();
+	vcpu = kit_vcpu(vm, 0);
+	kit_guest_once(vm, vcpu, GPA);
+}
+
 /* --- 5: a dying file ------------------------------------------------------------------------------------------------------ */
 
 static void finish_dying(void)
@@ -90,7 +98,7 @@ const struct explore_scenario scenario_gmem_dying_file_and_fault = {
 	.property = "as gmem-dying-file, with a lookup that may hold the last reference",
 	.source = "the same discussion",
 	.mutants = "mem-I26-unbind-gives-up-on-a-dying-file,mem-I32-release-in-section-unchecked",
-	.setup = machine_with_vcpu,
+	.setup = machine_with_one_store,
 	.thread = {{"close(gmem)", close_gmem}, {"delete slot", delete_slot}, {"vCPU", run}},
 	.finish = finish_dying_and_fault,
 };
@@ -138,7 +146,7 @@ static void close_and_delete(void)
 static void setup_put(void)
 {
 	kit_rank_checker(false);
-	machine_with_vcpu();
+	machine_with_one_store();
 }
 
 const struct explore_scenario scenario_gmem_put_in_section = {

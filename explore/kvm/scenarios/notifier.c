@@ -116,7 +116,12 @@ const struct explore_scenario scenario_notifier_and_tlb = {
 
 /* --- 12: two pairs -------------------------------------------------------------------------------------------------------- */
 
-/* As mremap has them: the range that is written over inside the one that goes. The change comes when the inner pair has ended. */
+static struct a32 begun;
+
+/*
+ * As mremap has them: the range that is written over inside the one that goes. The change comes when the inner pair has ended. The
+ * guest comes when the outer one has begun: a first beginning against a fault is notifier-and-fault.
+ */
 static void two_pairs(void)
 {
 	u64 at = (uintptr_t)ram;
@@ -124,17 +129,26 @@ static void two_pairs(void)
 
 	explore_step("a pair inside a pair, then the page goes");
 	mem_invalidate_start(at, at + 4096, MEM_INVAL_KEEP_VMA, &outer);
+	a32_store(&begun, 1);
 	mem_invalidate_start(at + 4096, at + 8192, MEM_INVAL_KEEP_VMA, &inner);
 	mem_invalidate_end(&inner);
 	ret = host_madvise(ram, 4096, MADV_DONTNEED);
 	mem_invalidate_end(&outer);
 }
 
+static void run_in_pair(void)
+{
+	while (!a32_load(&begun))
+		cpu_relax();
+	run();
+}
+
 static void setup_two_pairs(void)
 {
+	a32_store(&begun, 0);
 	machine(2);
 	vcpu = kit_vcpu(vm, 0);
-	kit_guest(vm, vcpu, GPA, true);
+	kit_guest_once(vm, vcpu, GPA);
 }
 
 static void finish_two_pairs(void)
@@ -155,7 +169,7 @@ const struct explore_scenario scenario_notifier_two_pairs = {
 	.source = "design: count and range of KVM's invalidations change under mmu_lock, together",
 	.mutants = "mem-I08-end-forgets-other-pairs",
 	.setup = setup_two_pairs,
-	.thread = {{"pairs", two_pairs}, {"vCPU", run}},
+	.thread = {{"pairs", two_pairs}, {"vCPU", run_in_pair}},
 	.finish = finish_two_pairs,
 };
 
@@ -221,7 +235,7 @@ static void setup_swap_and_fault(void)
 	vm = kit_vm();
 	ram = kit_memory(1);
 	vcpu = kit_vcpu(vm, 0);
-	kit_guest(vm, vcpu, 2 * GPA, true);
+	kit_guest_once(vm, vcpu, 2 * GPA);
 }
 
 static void finish_swap_and_fault(void)

@@ -72,7 +72,8 @@
 	X(scenario_irqfd_assign_and_deassign) \
 	X(scenario_irqfd_signal_and_close) \
 	X(scenario_io_bus_shrinks) \
-	X(scenario_lock_order_all_vcpus)
+	X(scenario_lock_order_all_vcpus) \
+	X(scenario_sync_event_count)
 /* clang-format on */
 
 #define KVM_SCENARIO_DECLARE(name) extern const struct explore_scenario name;

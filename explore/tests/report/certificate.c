@@ -65,6 +65,41 @@ TEST(a_bounded_search_never_proves)
 	EXPECT(strstr(text, "\"exhausted_bound\": 2"));
 }
 
+TEST(the_bound_under_way_has_a_share_of_its_own)
+{
+	struct search_result r = {.verdict = SEARCH_SEARCHED,
+				  .mode = SEARCH_PREEMPTIONS,
+				  .bound = 2,
+				  .bounded = true,
+				  .bound_under_way = 3,
+				  .done = 0.25,
+				  .all = 0.125};
+	char *text = certificate(&r);
+
+	EXPECT(strstr(text, "of those with 3, about 25.0 %; of all, about 12.5 %"));
+	EXPECT(strstr(text, "\"share\": 0.125"));
+	EXPECT(strstr(text, "\"bound_under_way\": 3"));
+	EXPECT(strstr(text, "\"bound_share\": 0.250"));
+}
+
+TEST(of_a_bound_alone_nothing_is_said_about_all)
+{
+	struct search_result r = {.verdict = SEARCH_SEARCHED,
+				  .mode = SEARCH_PREEMPTIONS,
+				  .bound = 2,
+				  .bounded = true,
+				  .bound_under_way = 2,
+				  .done = 1,
+				  .all = -1};
+
+	EXPECT(strstr(certificate(&r), "have gone on\n"));
+	EXPECT(!strstr(certificate(&r), "covered"));
+	EXPECT(strstr(certificate(&r), "\"share\": null"));
+	r.bound = ~0u;
+	r.done = 0.5;
+	EXPECT(strstr(certificate(&r), "of those with at most 2 switches, about 50.0 % covered"));
+}
+
 TEST(nothing_covered_is_not_rounded_up_and_all_but_is_not_all)
 {
 	struct search_result r = {.verdict = SEARCH_SEARCHED, .bound = ~0u, .done = 0};

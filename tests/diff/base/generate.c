@@ -64,10 +64,10 @@ static u64 random_value(struct gen *g)
 
 /* Lines that user mode cannot run, or whose result here and there cannot be the same: elsewhere.txt says what covers them. */
 static const u16 elsewhere[] = {
-	A64_UDF,     A64_SVC,	    A64_HVC,	  A64_SMC,	   A64_BRK,
-	A64_HLT,     A64_DCPS1,	    A64_DCPS2,	  A64_DCPS3,	   A64_DRPS,
-	A64_ERET,    A64_WFE,	    A64_WFI,	  A64_SYSL,	   A64_MSR_UAO,
-	A64_MSR_PAN, A64_MSR_SPSEL, A64_MSR_SSBS, A64_MSR_DAIFSET, A64_MSR_DAIFCLR,
+	A64_UDF,	 A64_SVC,	  A64_HVC,     A64_SMC,	    A64_BRK,	   A64_HLT,
+	A64_DCPS1,	 A64_DCPS2,	  A64_DCPS3,   A64_DRPS,    A64_ERET,	   A64_WFE,
+	A64_WFI,	 A64_SYSL,	  A64_MSR_UAO, A64_MSR_PAN, A64_MSR_SPSEL, A64_MSR_SSBS,
+	A64_MSR_DAIFSET, A64_MSR_DAIFCLR, A64_ESB,
 };
 
 bool gen_covers(enum a64_op op)
@@ -75,6 +75,9 @@ bool gen_covers(enum a64_op op)
 	for (unsigned i = 0; i < ARRAY_SIZE(elsewhere); i++)
 		if (elsewhere[i] == op)
 			return false;
+	/* The algorithm of pointer authentication is our own. */
+	if (a64_feature[op] == A64_FEATURE_pauth)
+		return false;
 	/* Bits 27 and 26: AdvSIMD and FP, their loads and stores included. */
 	return op != A64_UNALLOCATED && (a64_info[op].value >> 26 & 3) != 3;
 }

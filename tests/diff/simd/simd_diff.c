@@ -286,7 +286,7 @@ static void run_ours(struct rig *r, const struct simd_case *in, struct simd_case
 	memcpy((void *)CASE_ARENA, in->mem, CASE_MEM);
 	r->exit = RIG_NONE;
 	r->v.stop.kind = STOP_NONE;
-	result = interp_select(in->insn)(&r->v, in->insn);
+	result = interp_select(in->insn, 0)(&r->v, in->insn);
 	*out = *in;
 	memcpy(out->x, a->x, sizeof(in->x));
 	out->sp = a->x[REG_SP];

@@ -237,6 +237,9 @@ static void child_exit(int code)
 	} while (0)
 #define CHILD_EIO(call) CHILD_CHECK((call) == -1 && errno == EIO)
 
+/* What a child does about machines of its own: nothing, make one, or find that it cannot. */
+enum child_kind { CHILD_PLAIN, CHILD_ANEW, CHILD_OF_NOTHING };
+
 static void every_request_is_eio(void)
 {
 	static const unsigned long of_vm[] = {KVM_CHECK_EXTENSION,
@@ -261,16 +264,35 @@ static void every_request_is_eio(void)
 		CHILD_EIO(ioctl(m.vcpu[0], of_vcpu[i], argument));
 	CHILD_EIO(ioctl(m.kvm, KVM_CREATE_VM, 0));
 	CHILD_EIO(pread(stats, argument, 16, 0));
-	CHILD_EIO(open("/dev/kvm", O_RDWR | O_CLOEXEC));
 }
 
-static void child_main(void)
+/* A machine of the child's own runs, whatever the thread that is not here holds. */
+static void child_begins_anew(void)
+{
+	struct machine own = machine_new(1);
+	struct code c = code_at(&own, RAM);
+
+	li(&c, 1, 7);
+	report(&c, 1, 0);
+	code_done(&own);
+	EXPECT_REPORT(&own, 0, 0, 7);
+	machine_free(&own);
+	CHILD_CHECK(!test_failed);
+}
+
+static void child_main(enum child_kind kind)
 {
 	struct anykvm_invalidate inv;
 	char byte = 0;
 	int copy;
 
 	every_request_is_eio();
+	if (kind == CHILD_ANEW) {
+		child_begins_anew();
+		every_request_is_eio();
+	} else if (kind == CHILD_OF_NOTHING) {
+		CHILD_EIO(open("/dev/kvm", O_RDWR | O_CLOEXEC));
+	}
 	/* Changes of its own memory are its own. */
 	CHILD_CHECK(!anykvm_invalidate_start(m.ram, PAGE, &inv));
 	anykvm_invalidate_end(&inv);
@@ -329,7 +351,7 @@ static void world_end(void)
 	machine_free(&m);
 }
 
-static long fork_it(bool bare)
+static long fork_it(bool bare, enum child_kind kind)
 {
 	int ends[2];
 	long pid;
@@ -343,7 +365,7 @@ static long fork_it(bool bare)
 		close(pipe_end);
 		return pid;
 	}
-	child_main();
+	child_main(kind);
 	return 0;
 }
 
@@ -362,7 +384,7 @@ static int end_of(long pid)
 	return status;
 }
 
-static void fork_in_each_state(bool bare)
+static void fork_in_each_state(bool bare, enum child_kind kind)
 {
 	unsigned reports = 0;
 
@@ -380,7 +402,7 @@ static void fork_in_each_state(bool bare)
 		while (!a32_load(&held))
 			sched_yield();
 		fflush(stdout);
-		pid = fork_it(bare);
+		pid = fork_it(bare, kind);
 		/* No ASSERT while the holder is in the library. */
 		EXPECT(pid > 0);
 		if (pid > 0)
@@ -403,7 +425,15 @@ static void fork_in_each_state(bool bare)
 
 TEST(I34_a_child_of_fork_takes_no_lock_whatever_other_threads_hold)
 {
-	fork_in_each_state(false);
+	fork_in_each_state(false, CHILD_PLAIN);
+}
+
+TEST(I34_a_child_of_fork_begins_anew_whatever_other_threads_hold)
+{
+#if defined(ANYKVM_TSAN)
+	SKIP("TSan ends a child of a threaded process that starts a thread");
+#endif
+	fork_in_each_state(false, CHILD_ANEW);
 }
 
 TEST(I34_a_child_of_a_bare_clone_takes_no_lock_whatever_other_threads_hold)
@@ -411,7 +441,7 @@ TEST(I34_a_child_of_a_bare_clone_takes_no_lock_whatever_other_threads_hold)
 #if defined(ANYKVM_SANITIZED)
 	SKIP("sanitizers need fork's handlers");
 #endif
-	fork_in_each_state(true);
+	fork_in_each_state(true, CHILD_OF_NOTHING);
 }
 
 /* The thread that forks may itself be inside a pair. */
@@ -423,7 +453,7 @@ TEST(I34_a_fork_inside_a_pair_leaves_both_sides_whole)
 	world();
 	ASSERT_EQ(anykvm_invalidate_start(m.ram, PAGE, &inv), 0);
 	fflush(stdout);
-	pid = fork_it(false);
+	pid = fork_it(false, CHILD_OF_NOTHING);
 	EXPECT_EQ(end_of(pid), 0);
 	anykvm_invalidate_end(&inv);
 	EXPECT_REPORT(&m, 0, 0, 1);

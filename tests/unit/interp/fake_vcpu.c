@@ -5,6 +5,7 @@
 
 #include "interp/interp.h"
 #include "rig.h"
+#include "vcpu/pauth.h"
 
 static struct rig *rig_of(struct vcpu *v)
 {
@@ -264,10 +265,59 @@ enum op_result vcpu_brk(struct vcpu *v, u16 imm)
 	return rig_stop(v, RIG_BRK);
 }
 
+bool vcpu_breakpoints_in_page(const struct vcpu *v, u64 va)
+{
+	return false;
+}
+
+enum op_result vcpu_breakpoint(struct vcpu *v)
+{
+	return OP_NEXT;
+}
+
 enum op_result vcpu_eret(struct vcpu *v)
 {
 	called(v, RIG_CALL_ERET, 0, 0, 0);
 	return vcpu_undef(v);
+}
+
+/* A code is the modifier's low byte in the top byte; bit 8 of the key's number in a says that it was a check. */
+u64 vcpu_pac(struct vcpu *v, u64 ptr, u64 modifier, enum pauth_key key)
+{
+	called(v, RIG_CALL_PAUTH, key, 0, 0);
+	return ptr ^ modifier << 56;
+}
+
+bool vcpu_aut(struct vcpu *v, u64 *ptr, u64 modifier, enum pauth_key key)
+{
+	called(v, RIG_CALL_PAUTH, 0x100 | key, 0, 0);
+	*ptr ^= modifier << 56;
+	if (!(*ptr >> 56))
+		return true;
+	rig_stop(v, RIG_UNDEF);
+	return false;
+}
+
+u64 vcpu_xpac(const struct vcpu *v, u64 ptr, bool data)
+{
+	return ptr & ~(0xffull << 56);
+}
+
+u64 vcpu_pacga(const struct vcpu *v, u64 value, u64 modifier)
+{
+	return (value ^ modifier) << 32;
+}
+
+enum op_result vcpu_eret_authenticated(struct vcpu *v, enum pauth_key key)
+{
+	called(v, RIG_CALL_ERET, key, 0, 0);
+	return vcpu_undef(v);
+}
+
+enum op_result vcpu_esb(struct vcpu *v)
+{
+	called(v, RIG_CALL_ESB, 0, 0, 0);
+	return OP_NEXT;
 }
 
 enum op_result vcpu_fp_access_trap(struct vcpu *v)

@@ -55,7 +55,7 @@ TEST(every_line_traps_while_fp_access_is_off_and_changes_nothing)
 			setup();
 			rig->v.arch.fp_trap = 1;
 			before = rig->v.arch;
-			EXPECT_EQ(interp_select(insn)(&rig->v, insn), OP_STOP);
+			EXPECT_EQ(interp_select(insn, 0)(&rig->v, insn), OP_STOP);
 			if (rig->exit != RIG_FP_TRAP ||
 			    memcmp(&before, &rig->v.arch, sizeof(before)))
 				TEST_FAIL("%s does not trap", a64_info[op].name);
@@ -80,7 +80,7 @@ TEST(a_misaligned_stack_pointer_as_base_traps_when_checked)
 		rig->v.arch.x[REG_SP] = DATA + 0x1008;
 		rig->v.arch.sp_check = 1;
 		before = rig->v.arch;
-		interp_select(insn)(&rig->v, insn);
+		interp_select(insn, 0)(&rig->v, insn);
 		if (rig->exit != RIG_SP_ALIGNMENT || memcmp(&before, &rig->v.arch, sizeof(before)))
 			TEST_FAIL("%s does not trap", a64_info[op].name);
 	}
@@ -132,7 +132,7 @@ TEST(an_access_that_runs_over_the_end_of_memory_changes_nothing)
 			rig->v.arch.x[rn] = DATA + 0x2000 - tail;
 			memcpy((void *)(uintptr_t)DATA, memory, sizeof(memory));
 			before = rig->v.arch;
-			if (interp_select(insn)(&rig->v, insn) == OP_NEXT)
+			if (interp_select(insn, 0)(&rig->v, insn) == OP_NEXT)
 				continue;
 			crossed++;
 			if (rig->exit != RIG_FAULT ||

@@ -62,11 +62,11 @@ static u64 region(u64 base, u64 count, u64 index)
 	return count << 52 | base | index;
 }
 
-TEST(creation_is_once_and_for_gicv3_only)
+TEST(creation_is_once_and_for_two_models_only)
 {
 	struct rig *r = rig_create(1);
 
-	EXPECT_EQ(create(r, KVM_DEV_TYPE_ARM_VGIC_V2), -ENODEV);
+	EXPECT_EQ(create(r, KVM_DEV_TYPE_ARM_VGIC_V5), -ENODEV);
 	EXPECT_EQ(create(r, KVM_DEV_TYPE_ARM_VGIC_ITS), -ENODEV);
 	EXPECT_EQ(create(r, KVM_DEV_TYPE_ARM_VGIC_V3), 0);
 	EXPECT_EQ(create(r, KVM_DEV_TYPE_ARM_VGIC_V3), -EEXIST);

@@ -4,7 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "rig.h"
+#include "its_rig.h"
 
 #include "../../test.h"
 
@@ -166,9 +166,8 @@ static void wait_taken(int fd)
 		usleep(1000);
 }
 
-/* As in KVM a plain irqfd raises the line and lowers it again: what the guest made level-triggered is
- * not pending for ever. */
-TEST(a_plain_irqfd_leaves_no_line_up)
+/* As in KVM (its selftest vgic_irq relies on it) a plain irqfd raises the line and leaves it up. */
+TEST(a_plain_irqfd_leaves_the_line_of_a_level_interrupt_up)
 {
 	struct rig *r = rig_create_gic(1, 64);
 	int level = eventfd(0, 0), edge = eventfd(0, 0);
@@ -181,8 +180,14 @@ TEST(a_plain_irqfd_leaves_no_line_up)
 	signal_fd(level);
 	wait_taken(level);
 	signal_fd(edge);
-	/* One thread takes both, in turn: the first pulse is over now. */
+	/* One thread takes both, in turn: the first is done with now. */
 	wait_taken(edge);
+	EXPECT(wait_pin(r, 0, true));
+	EXPECT_EQ(rig_mrs(r, 0, IAR1), 40);
+	rig_msr(r, 0, EOIR1, 40);
+	EXPECT_EQ(rig_mrs(r, 0, IAR1), 40);
+	irq_line(&r->vi, 1u << 24 | 40, 0);
+	rig_msr(r, 0, EOIR1, 40);
 	EXPECT(wait_pin(r, 0, true));
 	EXPECT_EQ(rig_mrs(r, 0, IAR1), 41);
 	rig_msr(r, 0, EOIR1, 41);
@@ -191,6 +196,38 @@ TEST(a_plain_irqfd_leaves_no_line_up)
 	rig_destroy(r);
 	close(level);
 	close(edge);
+}
+
+/* An eventfd whose GSI is routed to an MSI: the way of virtio and VFIO. */
+TEST(an_irqfd_raises_an_msi)
+{
+	struct its *its;
+	struct rig *r = rig_create_its(1, &its);
+	int fd = eventfd(0, 0);
+	struct kvm_irq_routing_entry e = {
+		.gsi = 700,
+		.type = KVM_IRQ_ROUTING_MSI,
+		.flags = KVM_MSI_VALID_DEVID,
+		.u.msi = {.address_lo = (u32)RIG_ITS + 0x10040, .data = 3, .devid = 7}};
+
+	rig_its_boot(r);
+	rig_mapd(r, 7, RIG_ITT(0), 5);
+	rig_mapc(r, 0, 0);
+	rig_mapti(r, 7, 3, 8200, 0);
+	EXPECT_EQ(irqfd(r, fd, 700, 0, 0), 0);
+	/* The route may come later, and change. */
+	EXPECT_EQ(irq_set_routing(&r->vi, &e, 1), 0);
+	for (int i = 0; i < 3; i++) {
+		signal_fd(fd);
+		EXPECT(wait_pin(r, 0, true));
+		EXPECT_EQ(rig_take(r, 0), 8200);
+		EXPECT_EQ(rig_take(r, 0), SPURIOUS);
+	}
+	EXPECT_EQ(irqfd(r, fd, 700, KVM_IRQFD_FLAG_DEASSIGN, 0), 0);
+	signal_fd(fd);
+	EXPECT_EQ(rig_take(r, 0), SPURIOUS);
+	rig_destroy(r);
+	close(fd);
 }
 
 TEST(a_resampling_irqfd_lowers_the_line_at_eoi_and_tells)

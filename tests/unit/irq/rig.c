@@ -94,6 +94,12 @@ int vcpu_group_add_onereg(struct vcpu_group *g, const struct onereg_group *grp)
 	return 0;
 }
 
+enum op_result vcpu_undef(struct vcpu *v)
+{
+	v->stop.esr = 0;
+	return OP_BRANCH;
+}
+
 enum op_result vcpu_sysreg_trap(struct vcpu *v)
 {
 	v->stop.esr = 0x18u << 26;
@@ -107,6 +113,13 @@ static u8 *guest_ptr(struct vm_mem *m, u64 gpa, size_t len)
 	if (gpa < RIG_RAM || gpa + len > RIG_RAM + sizeof(r->guest))
 		return NULL;
 	return r->guest + (gpa - RIG_RAM);
+}
+
+bool mem_is_writable(struct vm_mem *m, u64 gpa)
+{
+	u8 byte;
+
+	return !mem_read_guest(m, gpa, &byte, 1);
 }
 
 int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len)
@@ -127,6 +140,11 @@ int mem_write_guest(struct vm_mem *m, struct mem_vcpu *mv, u64 gpa, const void *
 		return -EFAULT;
 	memcpy(p, buf, len);
 	return 0;
+}
+
+bool mem_is_visible(struct vm_mem *m, u64 gpa)
+{
+	return guest_ptr(m, gpa, 1);
 }
 
 /* --- the rig --- */

@@ -14,6 +14,8 @@
 #define RIG_MAX_CPUS 8
 #define RIG_DIST     0x08000000ull
 #define RIG_REDIST   0x080a0000ull
+#define RIG_RAM	     0x40000000ull
+#define RIG_RAM_SIZE 0x200000u
 
 struct rig {
 	struct vm_mem mem;
@@ -23,10 +25,8 @@ struct rig {
 	struct vcpu v[RIG_MAX_CPUS];
 	struct kvm_run run[RIG_MAX_CPUS];
 	u32 nr;
-	u8 guest[4096]; /* guest memory at 0x40000000 for mem_read_guest and mem_write_guest */
+	u8 guest[RIG_RAM_SIZE]; /* guest memory at RIG_RAM for mem_read_guest and mem_write_guest */
 };
-
-#define RIG_RAM 0x40000000ull
 
 /* The clock that irq/ sees. */
 void rig_clock_set(u64 ns);

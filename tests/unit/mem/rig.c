@@ -185,8 +185,9 @@ static bool same_slots(struct vm_mem *m) REQUIRES(&m->slots_lock)
 		printf("# slot counters are off\n");
 		return false;
 	}
-	if (a64_load_relaxed(&memslot_active(m)->generation) & SLOTS_UPDATING) {
-		printf("# generation says updating\n");
+	if (a64_load_relaxed(&m->stats.slot_swaps) !=
+	    a64_load_relaxed(&m->stats.slot_swaps_settled)) {
+		printf("# a swap waits for readers\n");
 		return false;
 	}
 	return true;
@@ -203,9 +204,9 @@ bool rig_at_rest(struct vm_mem *m)
 		printf("# %u pairs raised, %u active at rest\n", m->inv_in_progress, m->mn_active);
 		ok = false;
 	}
-	if (a32_load(&m->inv_waiters) || m->vmas->pairs || m->swap_waits) {
+	if (a32_load(&m->inv_ends.waiters) || m->vmas->pairs || m->swap_waits) {
 		printf("# at rest %u faults wait, %u pairs keep facts away, %u swaps wait\n",
-		       a32_load(&m->inv_waiters), m->vmas->pairs, m->swap_waits);
+		       a32_load(&m->inv_ends.waiters), m->vmas->pairs, m->swap_waits);
 		ok = false;
 	}
 	write_lock(&m->mmu_lock);

@@ -111,6 +111,44 @@ TEST(missing_or_forbidden_host_memory_is_efault)
 	munmap(p, 4 * PAGE);
 }
 
+#if defined(ANYKVM_CHECKED)
+static unsigned queries;
+
+static void count_query(int hook, void *what)
+{
+	queries++;
+}
+#endif
+
+/* A VMM that lets a guest run into memory it may not write meets this once a page. */
+TEST(what_is_forbidden_is_looked_up_once)
+{
+#if defined(ANYKVM_CHECKED)
+	struct aptr *hook = &mem_process()->hook[HOOK_VMA_QUERIED];
+	void *p = rig_map(64 * PAGE, 0);
+	u32 x = 0;
+
+	rig_start(&r);
+	ASSERT_EQ(rig_slot(&r.m, 0, PAGE, 64 * PAGE, p, 0), 0);
+	ASSERT(!mprotect(p, 64 * PAGE, PROT_READ));
+	queries = 0;
+	aptr_store_release(hook, count_query);
+	for (unsigned i = 1; i <= 64; i++)
+		EXPECT_EQ(fake_access(&r.v, i * PAGE, FAKE_WRITE, &x), -EFAULT);
+	EXPECT_EQ(queries, 1);
+	/* Allowed again, unannounced: found out by the page itself. */
+	ASSERT(!mprotect(p, 64 * PAGE, PROT_READ | PROT_WRITE));
+	EXPECT_EQ(fake_access(&r.v, PAGE, FAKE_WRITE, &x), 0);
+	EXPECT_EQ(fake_access(&r.v, 64 * PAGE, FAKE_WRITE, &x), 0);
+	EXPECT_EQ(queries, 2);
+	aptr_store_release(hook, NULL);
+	EXPECT(rig_stop(&r));
+	munmap(p, 64 * PAGE);
+#else
+	SKIP("only checked builds count");
+#endif
+}
+
 TEST(rights_are_added_as_they_are_used)
 {
 	char *p = rig_map(PAGE, 0);

@@ -500,25 +500,30 @@ TEST(I16_a_hint_of_an_older_generation_is_not_used)
 	munmap(p, 2 * PAGE);
 }
 
-TEST(I16_a_hint_taken_while_the_set_changes_dies_with_the_change)
+TEST(I16_a_generation_is_final_when_its_set_is_published)
 {
 	char *p = rig_map(2 * PAGE, 0);
 	struct helper deleter;
+	struct memslot_set *published;
 	struct gate g;
-	u64 during;
+	u64 before, during;
 
 	rig_start(&r);
 	ASSERT_EQ(rig_slot(&r.m, 0, 0, PAGE, p, 0), 0);
+	before = a64_load(&memslot_active(&r.m)->generation);
 	gate_arm(&g, HOOK_SWAP_PUBLISHED, 0);
 	helper_start(&deleter, delete_slot_0, NULL);
 	ASSERT(gate_wait(&g));
-	during = a64_load(&memslot_active(&r.m)->generation);
-	EXPECT(during & SLOTS_UPDATING);
+	published = memslot_active(&r.m);
+	during = a64_load(&published->generation);
+	EXPECT_EQ(during, before + 1);
+	EXPECT_NE(a64_load(&r.m.stats.slot_swaps), a64_load(&r.m.stats.slot_swaps_settled));
 	gate_open(&g);
 	helper_join(&deleter);
 	gate_disarm(&g);
-	EXPECT_NE(a64_load(&memslot_active(&r.m)->generation), during);
-	EXPECT(!(a64_load(&memslot_active(&r.m)->generation) & SLOTS_UPDATING));
+	/* The deletion's second swap made the other set the active one. */
+	EXPECT_EQ(a64_load(&published->generation), during);
+	EXPECT_EQ(a64_load(&memslot_active(&r.m)->generation), during + 1);
 	EXPECT(rig_stop(&r));
 	munmap(p, 2 * PAGE);
 }

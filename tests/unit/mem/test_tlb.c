@@ -141,7 +141,7 @@ TEST(G_TLB_A_an_acknowledgement_finds_an_initiator_that_goes_to_sleep)
 	fake_enter(&r.v);
 	helper_start(&s, shoot_each_round, &rounds);
 	for (u32 i = 1; i <= rounds && !lost; i++) {
-		u32 woken = a32_load(&r.v.tlb.ack_wake);
+		u32 woken = a32_load(&r.v.tlb.acks.word);
 
 		a32_store(&begun, i);
 		for (u32 k = 0; k < spins; k++)
@@ -162,7 +162,7 @@ TEST(G_TLB_A_an_acknowledgement_finds_an_initiator_that_goes_to_sleep)
 		if (i % 2)
 			fake_enter(&r.v);
 		/* Came too late if it slept, else too early: next time nearer to the moment. */
-		if (a32_load(&r.v.tlb.ack_wake) == woken)
+		if (a32_load(&r.v.tlb.acks.word) == woken)
 			spins += 1 + next_random(&seed) % (spins / 64 + 1);
 		else
 			spins -= MIN(spins, 1 + next_random(&seed) % (spins / 64 + 1));
@@ -172,8 +172,8 @@ TEST(G_TLB_A_an_acknowledgement_finds_an_initiator_that_goes_to_sleep)
 		/* Lets the initiator go on, so that the test ends. */
 		fake_leave(&r.v);
 		a32_store(&begun, rounds);
-		a32_fetch_add(&r.v.tlb.ack_wake, 1);
-		wake_word_all(&r.v.tlb.ack_wake);
+		a32_fetch_add(&r.v.tlb.acks.word, 1);
+		wake_word_all(&r.v.tlb.acks.word);
 	} else {
 		fake_leave(&r.v);
 	}

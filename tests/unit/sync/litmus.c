@@ -117,7 +117,7 @@ TEST(store_fence_load_on_both_sides_one_sees_the_other)
 	run(enter, post, neither_saw);
 }
 
-/* The same by the sequentially consistent forms alone: an acknowledgement against its waiter (mem/tlb.c). */
+/* The same by the sequentially consistent forms alone: an acknowledgement against its waiter (sync/event_count.h). */
 static void store_then_load(void)
 {
 	a64_store(&l.x, 1);
@@ -140,17 +140,6 @@ static void load_behind_store(void)
 TEST(store_then_load_on_both_sides_one_sees_the_other)
 {
 	run(store_then_load, load_behind_store, neither_saw);
-}
-
-/* A fault that counts itself and then looks at the word, against the end of a pair that changes it and then counts (mem/inval.c). */
-static void count_then_look(void)
-{
-	a64_fetch_add(&l.x, 1);
-	l.r0 = a64_load(&l.y);
-}
-TEST(rmw_then_load_on_both_sides_one_sees_the_other)
-{
-	run(count_then_look, count_then_load, neither_saw);
 }
 
 /* The same with a read-modify-write and fence_after_rmw: the SRCU reader's side. */

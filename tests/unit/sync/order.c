@@ -10,10 +10,11 @@
 #include "sync/process_sync.h"
 
 static const enum step columns[] = {
-	VM_LIST,      VM,	 VCPU0,	    CONFIG,	  SLOTS,	INVAL,	  IRQ,
-	ARCH,	      MN_SRCU,	 SRCU,	    PAGE,	  MN,		MMU_R,	  MMU_W,
-	RCU,	      VGIC,	 LEAF,	    SYNC_SRCU,	  SYNC_MN_SRCU, SYNC_RCU, SLEEP_BOUNDED,
-	SLEEP_ATOMIC, MAY_BLOCK, MAY_SLEEP, RELEASE_HOOK, GUEST};
+	VM_LIST,   VM,	      VCPU0,	    CONFIG,   SLOTS,	     INVAL,
+	IRQ,	   ITS_CMD,   ITS,	    ARCH,     MN_SRCU,	     SRCU,
+	PAGE,	   MN,	      MMU_R,	    MMU_W,    RCU,	     VGIC,
+	LEAF,	   SYNC_SRCU, SYNC_MN_SRCU, SYNC_RCU, SLEEP_BOUNDED, SLEEP_ATOMIC,
+	MAY_BLOCK, MAY_SLEEP, RELEASE_HOOK, GUEST};
 
 static const struct row {
 	const char *held;
@@ -21,27 +22,29 @@ static const struct row {
 	const char *locks, *waits, *calls; /* the answers for three groups of columns */
 } rows[] = {
 	/* clang-format off */
-	/*				 vm_list, vm, vcpu, config,	slots, inval, irq, slots_arch,	mn_srcu, srcu, page, mn,	mmu r, w, rcu, dist, leaf */
+	/*				 vm_list, vm, vcpu, config,	slots, inval, irq, its_cmd, its, slots_arch,	mn_srcu, srcu, page, mn,	mmu r, w, rcu, dist, leaf */
 	/*				 then waits: srcu, mn_srcu, rcu, a word, acknowledgements; then: block, sleep, release hook, guest */
-	{"nothing",		{END},		".... .... .... .....", ".....", "...."},
-	{"vm_list_lock",	{VM_LIST},	"XXXX XXXX ..XX XX.XX", "XX...", "..XX"},
-	{"vm->lock",		{VM},		"XX.. .... .... .....", ".X...", "..XX"},
-	{"vcpu->mutex",		{VCPU0},	"XXX. .... .... .....", ".X...", "..X."},
-	{"config_lock",		{CONFIG},	"XXXX .... .... .....", "XX...", "..XX"},
-	{"slots_lock",		{SLOTS},	"XXXX X... X... .....", ".X...", "..XX"},
-	{"inval_lock",		{INVAL},	"XXXX XX.. .... .....", "XXX..", "..XX"},
-	{"irq_lock",		{IRQ},		"XXXX XXX. .... .....", "XX...", "..XX"},
-	{"slots, slots_arch",	{SLOTS, ARCH},	"XXXX XXXX X... .....", "XXX..", "..XX"},
-	{"mn_srcu",		{MN_SRCU},	"XXXX XXXX .... .....", "XX...", "..XX"},
-	{"srcu",		{SRCU},		"XXXX XXX. .... .....", "XX...", "..XX"},
-	{"page lock",		{PAGE},		"XXXX XXXX X.X. .....", "XXXX.", "..XX"},
-	{"mn_lock",		{MN},		"XXXX XXXX XXXX XX.XX", "XXXX.", "XXXX"},
-	{"mmu_lock read",	{MMU_R},	"XXXX XXXX XXXX XX...", "XXXX.", "XXXX"},
-	{"mmu_lock write",	{MMU_W},	"XXXX XXXX XXXX XX...", "XXXX.", "XXXX"},
-	{"rcu",			{RCU},		"XXXX XXXX ..XX XX...", "XXXX.", ".XXX"},
-	{"dist lock",		{VGIC},		"XXXX XXXX XXXX XX.X.", "XXXX.", ".XXX"},
-	{"leaf lock",		{LEAF},		"XXXX XXXX XXXX XX.XX", "XXXX.", ".XXX"},
-	{"guest mode",		{VCPU0, GUEST},	"XXXX XXXX XXXX XX...", "XXXX.", "..X."},
+	{"nothing",		{END},		".... ... .. . .... .....", ".....", "...."},
+	{"vm_list_lock",	{VM_LIST},	"XXXX XXX XX X ..XX XX.XX", "XX...", "..XX"},
+	{"vm->lock",		{VM},		"XX.. ... .. . .... .....", ".X...", "..XX"},
+	{"vcpu->mutex",		{VCPU0},	"XXX. ... .. . .... .....", ".X...", "..X."},
+	{"config_lock",		{CONFIG},	"XXXX ... .. . .... .....", "XX...", "..XX"},
+	{"slots_lock",		{SLOTS},	"XXXX X.. .. . X... .....", ".X...", "..XX"},
+	{"inval_lock",		{INVAL},	"XXXX XX. .. . .... .....", "XXX..", "..XX"},
+	{"irq_lock",		{IRQ},		"XXXX XXX .. . .... .....", "XX...", "..XX"},
+	{"its->cmd_lock",	{ITS_CMD},	"XXXX XXX X. . .... .....", "XX...", "..XX"},
+	{"its_lock",		{ITS},		"XXXX XXX XX . .... .....", "XX...", "..XX"},
+	{"slots, slots_arch",	{SLOTS, ARCH},	"XXXX XXX XX X X... .....", "XXX..", "..XX"},
+	{"mn_srcu",		{MN_SRCU},	"XXXX XXX XX X .... .....", "XX...", "..XX"},
+	{"srcu",		{SRCU},		"XXXX XXX XX . .... .....", "XX...", "..XX"},
+	{"page lock",		{PAGE},		"XXXX XXX XX X X.X. .....", "XXXX.", "..XX"},
+	{"mn_lock",		{MN},		"XXXX XXX XX X XXXX XX.XX", "XXXX.", "XXXX"},
+	{"mmu_lock read",	{MMU_R},	"XXXX XXX XX X XXXX XX...", "XXXX.", "XXXX"},
+	{"mmu_lock write",	{MMU_W},	"XXXX XXX XX X XXXX XX...", "XXXX.", "XXXX"},
+	{"rcu",			{RCU},		"XXXX XXX XX X ..XX XX...", "XXXX.", ".XXX"},
+	{"dist lock",		{VGIC},		"XXXX XXX XX X XXXX XX.X.", "XXXX.", ".XXX"},
+	{"leaf lock",		{LEAF},		"XXXX XXX XX X XXXX XX.XX", "XXXX.", ".XXX"},
+	{"guest mode",		{VCPU0, GUEST},	"XXXX XXX XX X XXXX XX...", "XXXX.", "..X."},
 	/* clang-format on */
 };
 

@@ -17,8 +17,8 @@
 #include "../../test.h"
 #include "../misuse.h"
 
-static struct mutex vm_list, vm, vcpu0, vcpu1, config, slots, inval, irq, arch, page, mn, leaf,
-	leaf2, vgic;
+static struct mutex vm_list, vm, vcpu0, vcpu1, config, slots, inval, irq, its_cmd, its, arch, page,
+	mn, leaf, leaf2, vgic;
 static struct rwlock mmu;
 static struct srcu srcu, mn_srcu, other_srcu;
 static struct cond cond;
@@ -39,6 +39,8 @@ static void world(void)
 	mutex_init(&slots, RANK_SLOTS, "slots_lock");
 	mutex_init(&inval, RANK_INVAL, "inval_lock");
 	mutex_init(&irq, RANK_IRQ, "irq_lock");
+	mutex_init(&its_cmd, RANK_ITS_CMD, "its->cmd_lock");
+	mutex_init(&its, RANK_ITS, "its_lock");
 	mutex_init(&arch, RANK_SLOTS_ARCH, "slots_arch_lock");
 	mutex_init(&page, RANK_PAGE, "page lock");
 	mutex_init(&mn, RANK_MN, "mn_lock");
@@ -63,6 +65,8 @@ enum step {
 	SLOTS,
 	INVAL,
 	IRQ,
+	ITS_CMD,
+	ITS,
 	ARCH,
 	PAGE,
 	MN,
@@ -97,8 +101,8 @@ static void do_step(enum step s) NO_THREAD_SAFETY_ANALYSIS
 	struct mutex *const m[] = {
 		[VM_LIST] = &vm_list, [VM] = &vm,	[VCPU0] = &vcpu0, [VCPU1] = &vcpu1,
 		[CONFIG] = &config,   [SLOTS] = &slots, [INVAL] = &inval, [IRQ] = &irq,
-		[ARCH] = &arch,	      [PAGE] = &page,	[MN] = &mn,	  [LEAF] = &leaf,
-		[LEAF2] = &leaf2,     [VGIC] = &vgic};
+		[ITS_CMD] = &its_cmd, [ITS] = &its,	[ARCH] = &arch,	  [PAGE] = &page,
+		[MN] = &mn,	      [LEAF] = &leaf,	[LEAF2] = &leaf2, [VGIC] = &vgic};
 
 	switch (s) {
 	case MMU_R:

@@ -80,6 +80,15 @@ PIECE cas_pair
 PIECE ldadd
 	ldadd	x2, x0, [x1]
 	hvc	#1
+PIECE invalidate_line
+	dc	ivac, x1
+	hvc	#1
+PIECE mask_debug
+	msr	daifset, #8
+	nop
+	hvc	#1
+PIECE return
+	eret
 PIECE exclusive
 	ldxr	x0, [x1]
 	stxr	w2, x3, [x1]

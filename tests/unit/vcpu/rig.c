@@ -130,7 +130,10 @@ LOCKED(int, rig_set_events, (struct rig * r, unsigned n, const struct vcpu_event
        vcpu_set_events(v, ev))
 LOCKED(int, rig_set_mp_state, (struct rig * r, unsigned n, u32 state), vcpu_set_mp_state(v, state))
 LOCKED(int, rig_set_debug, (struct rig * r, unsigned n, u32 control),
-       vcpu_set_guest_debug(v, control))
+       vcpu_set_guest_debug(v, control, NULL))
+LOCKED(int, rig_set_debug_regs,
+       (struct rig * r, unsigned n, u32 control, const struct kvm_guest_debug_arch *regs),
+       vcpu_set_guest_debug(v, control, regs))
 LOCKED(int, rig_init_features, (struct rig * r, unsigned n, u32 target, const u32 features[7]),
        vcpu_arm_init(v, target, features))
 

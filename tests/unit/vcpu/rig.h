@@ -76,6 +76,9 @@ int rig_set_events(struct rig *r, unsigned n, const struct vcpu_events *ev);
 void rig_get_events(struct rig *r, unsigned n, struct vcpu_events *ev);
 int rig_set_mp_state(struct rig *r, unsigned n, u32 state);
 int rig_set_debug(struct rig *r, unsigned n, u32 control);
+/* With breakpoints and watchpoints of the VMM. */
+int rig_set_debug_regs(struct rig *r, unsigned n, u32 control,
+		       const struct kvm_guest_debug_arch *regs);
 void rig_set_sigmask(struct rig *r, unsigned n, const u64 *mask);
 int rig_init_features(struct rig *r, unsigned n, u32 target, const u32 features[7]);
 

@@ -174,10 +174,14 @@ TEST(output_beyond_the_address_size_faults)
 	expect_data_fault(r, G_load64, DATA, EC_DABT, FSC_ADDRESS_SIZE_L | 2);
 	rig_arch(r, 0)->sys[SR_TTBR1_EL1] |= BIT(33);
 	expect_data_fault(r, G_load64, HIGH + DATA, EC_DABT, FSC_ADDRESS_SIZE_L);
-	/* Inside 48 bits but beyond the VM's address space (40): an external abort. */
+	/* Inside 48 bits but beyond the VM's address space (40): an external abort, and the address that was too large. */
 	*tcr |= 5ull << 32;
 	tables_map(r, &t, BIT(30) * 8, BIT(41), 1, D_NORMAL);
-	expect_data_fault(r, G_load64, BIT(30) * 8, EC_DABT, FSC_EXTERNAL);
+	rig_x(r, 0)[1] = BIT(30) * 8;
+	EXPECT_EQ(rig_run(r, 0, G_load64), EXIT_VECTOR + VECTOR_SYNC_EL1);
+	EXPECT_EQ(rig_ec(r, 0), EC_DABT);
+	EXPECT_EQ(rig_iss(r, 0), FSC_EXTERNAL);
+	EXPECT_EQ(rig_arch(r, 0)->sys[SR_FAR_EL1], BIT(41));
 	rig_destroy(r);
 }
 

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Changes of memory that <anykvm.h> has no call for. */
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+
+#include "base/raw.h"
+#include "preload.h"
+
+#define ALL_MEMORY (1ul << 48)
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+/* The value of call, made while no guest reaches [addr, addr + length). What the system will refuse changes nothing. */
+#define CHANGING(addr, length, call)                                             \
+	({                                                                       \
+		struct anykvm_invalidate change;                                 \
+		int saved = errno, announced, error;                             \
+		__typeof__(call) value;                                          \
+                                                                                 \
+		announced = !anykvm_invalidate_start((addr), (length), &change); \
+		errno = saved;                                                   \
+		value = call;                                                    \
+		error = errno;                                                   \
+		if (announced)                                                   \
+			anykvm_invalidate_end(&change);                          \
+		errno = error;                                                   \
+		value;                                                           \
+	})
+
+int kvm_madvise(void *addr, size_t length, int advice)
+{
+	int saved = errno, r = anykvm_madvise(addr, length, advice);
+
+	/*
+	 * An emulator (qemu-user) refuses advice about huge pages, which every host of KVM/arm64 takes. Where pages are the
+	 * emulator's own the advice is kept by doing nothing.
+	 */
+	if (r && errno == EINVAL && (advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE) &&
+	    (uintptr_t)addr % sysconf(_SC_PAGESIZE) == 0) {
+		errno = saved;
+		return 0;
+	}
+	return r;
+}
+
+/* After it, since to open a file may block, and guests would stand still: until now they saw what was there, or faulted. */
+void memory_truncated(void)
+{
+	CHANGING(NULL, ALL_MEMORY, 0);
+}
+
+int kvm_truncate(const char *path, off_t length)
+{
+	return CHANGING(NULL, ALL_MEMORY, LIBC(int, truncate, (const char *, off_t))(path, length));
+}
+
+int kvm_process_madvise(int pidfd, const struct iovec *iov, size_t n, int advice, unsigned flags)
+{
+	bool discards = advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_REMOVE ||
+			advice == MADV_DONTNEED_LOCKED || advice == MADV_GUARD_INSTALL;
+
+	/* Where, the system finds out: it is rare enough to take everything. */
+	return CHANGING(
+		NULL, discards ? ALL_MEMORY : 0,
+		(int)raw_result(raw_syscall(SYS_process_madvise, pidfd, iov, n, advice, flags)));
+}
+
+int kvm_pkey_mprotect(void *addr, size_t length, int prot, int pkey)
+{
+	return CHANGING(addr, length,
+			(int)raw_result(raw_syscall(SYS_pkey_mprotect, addr, length, prot, pkey)));
+}
+
+int kvm_remap_file_pages(void *addr, size_t size, int prot, size_t pgoff, int flags)
+{
+	return CHANGING(
+		addr, size,
+		(int)raw_result(raw_syscall(SYS_remap_file_pages, addr, size, prot, pgoff, flags)));
+}
+
+/* What a new break takes away: nothing, if it grows. */
+static size_t shrinks_by(uintptr_t now, uintptr_t then)
+{
+	return then < now ? now - then : 0;
+}
+
+int kvm_brk(void *addr)
+{
+	uintptr_t now = raw_syscall(SYS_brk, 0);
+
+	/* libc keeps the break in a variable of its own. */
+	return CHANGING(addr, shrinks_by(now, (uintptr_t)addr), LIBC(int, brk, (void *))(addr));
+}
+
+void *kvm_sbrk(intptr_t increment)
+{
+	uintptr_t now = raw_syscall(SYS_brk, 0);
+
+	return CHANGING((void *)(now + increment), increment < 0 ? (size_t)-increment : 0,
+			LIBC(void *, sbrk, (intptr_t))(increment));
+}
+
+long kvm_raw_brk(long addr)
+{
+	long now = raw_syscall(SYS_brk, 0);
+
+	return CHANGING((void *)addr, addr ? shrinks_by(now, addr) : 0, raw_syscall(SYS_brk, addr));
+}
+
+void *kvm_shmat(int id, const void *addr, int flags)
+{
+	return CHANGING(NULL, flags & SHM_REMAP ? ALL_MEMORY : 0,
+			LIBC(void *, shmat, (int, const void *, int))(id, addr, flags));
+}
+
+int kvm_shmdt(const void *addr)
+{
+	return CHANGING(NULL, ALL_MEMORY, LIBC(int, shmdt, (const void *))(addr));
+}

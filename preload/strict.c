@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Misuse that KVM accepts in silence, today or on this host. Each finding is told once for each place it may come from (a request,
+ * a capability, a vCPU), since it is the program that is to be mended:
+ *
+ *	- a request or feature whose capability was not asked for, or was asked for and is not there
+ *	- reserved members that are not zero: a later kernel may read them
+ *	- KVM_RUN on another thread than before; KVM_RUN with no mapping of kvm_run
+ *	- munmap of memory that a slot still names
+ */
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/raw.h"
+#include "observe.h"
+
+#define CAPS  1024
+#define SLOTS 256
+
+enum { CAP_UNASKED, CAP_ABSENT, CAP_THERE, CAP_TOLD };
+
+static unsigned char caps[CAPS];
+static bool asked_version, told_version;
+static uint64_t findings;
+static uint32_t told_reserved[64]; /* requests whose reserved members were told of */
+
+struct slot {
+	int vm; /* descriptor + 1; 0: free */
+	uint32_t id;
+	uintptr_t start;
+	size_t size;
+};
+static struct slot slots[SLOTS];
+static int slots_lock;
+
+static void tell(const struct line *what)
+{
+	struct line l = {.n = 0};
+
+	__atomic_add_fetch(&findings, 1, __ATOMIC_RELAXED);
+	line_add(&l, "anykvm strict: [%ld] %.*s", raw_syscall(SYS_gettid), (int)what->n,
+		 what->text);
+	line_write(&l);
+}
+
+#define TELL(...)                           \
+	do {                                \
+		struct line l_ = {.n = 0};  \
+		line_add(&l_, __VA_ARGS__); \
+		tell(&l_);                  \
+	} while (0)
+
+/* --- capabilities --- */
+
+static void need_cap(const char *what, unsigned cap)
+{
+	const char *name = anykvm_cap_name(cap);
+	unsigned char state;
+
+	if (cap >= CAPS)
+		return;
+	state = __atomic_load_n(&caps[cap], __ATOMIC_RELAXED);
+	if (state == CAP_THERE || state == CAP_TOLD)
+		return;
+	caps[cap] = CAP_TOLD;
+	if (name)
+		TELL("%s: KVM_CAP_%s %s", what, name,
+		     state == CAP_ABSENT ? "is not there, as KVM_CHECK_EXTENSION said"
+					 : "was not checked");
+	else
+		TELL("%s: capability %u is not of arm64", what, cap);
+}
+
+static void note_cap(const struct observed *o)
+{
+	if (o->arg < CAPS && caps[o->arg] != CAP_TOLD)
+		caps[o->arg] = o->result > 0 ? CAP_THERE : CAP_ABSENT;
+}
+
+static void check_vcpu_features(const struct observed *o)
+{
+	struct kvm_vcpu_init init;
+	char what[48];
+
+	memcpy(&init, o->before, sizeof(init));
+	for (unsigned bit = 0; bit < 32; bit++) {
+		snprintf(what, sizeof(what), "%s, feature %u", o->name, bit);
+		if (init.features[0] >> bit & 1)
+			need_cap(what, vcpu_feature_cap(bit));
+	}
+}
+
+static void check_region_flags(const struct observed *o)
+{
+	struct kvm_userspace_memory_region r;
+
+	memcpy(&r, o->before, sizeof(r));
+	if (r.flags & KVM_MEM_READONLY)
+		need_cap("KVM_MEM_READONLY", KVM_CAP_READONLY_MEM);
+}
+
+/* --- reserved members --- */
+
+static bool tell_reserved_once(uint32_t request)
+{
+	for (unsigned i = 0; i < sizeof(told_reserved) / sizeof(told_reserved[0]); i++) {
+		uint32_t known = __atomic_load_n(&told_reserved[i], __ATOMIC_RELAXED);
+
+		if (known == request)
+			return false;
+		if (!known && __atomic_compare_exchange_n(&told_reserved[i], &known, request, false,
+							  __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
+
+static void check_reserved(const struct observed *o)
+{
+	for (unsigned i = 0; i < o->info->nr_fields; i++) {
+		const struct field *f = &o->info->fields[i];
+		bool zero = true;
+
+		for (unsigned b = 0; b < f->size; b++)
+			zero = zero && !o->before[f->offset + b];
+		if (f->format == FIELD_ZERO && !zero && tell_reserved_once(o->request)) {
+			TELL("%s: reserved %s is not zero", o->name, f->name);
+			return;
+		}
+	}
+}
+
+/* --- KVM_RUN --- */
+
+static void check_run(const struct observed *o)
+{
+	struct vcpu_state *v = vcpu_state(o->fd);
+	int tid = raw_syscall(SYS_gettid);
+
+	if (!v)
+		return;
+	if (v->runner && v->runner != tid && !v->told_thread) {
+		v->told_thread = true;
+		TELL("KVM_RUN: vCPU %d runs on thread %d, before on %d", v->id, tid, v->runner);
+	}
+	if (!v->run && !v->told_mapping) {
+		v->told_mapping = true;
+		TELL("KVM_RUN: kvm_run of vCPU %d is not mapped%s", v->id,
+		     v->unmapped ? " any more" : "");
+	}
+}
+
+/* --- memory slots --- */
+
+static uint64_t lock_slots(void)
+{
+	uint64_t all = ~0ull, old = 0;
+
+	raw_syscall(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &old, sizeof(all));
+	while (__atomic_exchange_n(&slots_lock, 1, __ATOMIC_ACQUIRE))
+		raw_syscall(SYS_sched_yield);
+	return old;
+}
+
+static void unlock_slots(uint64_t mask)
+{
+	__atomic_store_n(&slots_lock, 0, __ATOMIC_RELEASE);
+	raw_syscall(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &mask, NULL, sizeof(mask));
+}
+
+/* The slot's record, or a free one. NULL: there are too many. */
+static struct slot *slot_of(int vm, uint32_t id)
+{
+	struct slot *free = NULL;
+
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (slots[i].vm == vm + 1 && slots[i].id == id)
+			return &slots[i];
+		if (!slots[i].vm && !free)
+			free = &slots[i];
+	}
+	return free;
+}
+
+static void note_region(const struct observed *o)
+{
+	struct kvm_userspace_memory_region r;
+	struct slot *s;
+	uint64_t mask;
+
+	memcpy(&r, o->before, sizeof(r));
+	mask = lock_slots();
+	s = slot_of(o->fd, r.slot);
+	if (s)
+		*s = (struct slot){.vm = r.memory_size ? o->fd + 1 : 0,
+				   .id = r.slot,
+				   .start = r.userspace_addr,
+				   .size = r.memory_size};
+	unlock_slots(mask);
+}
+
+static void forget_slots(int vm)
+{
+	uint64_t mask = lock_slots();
+
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (slots[i].vm == vm + 1)
+			slots[i].vm = 0;
+	unlock_slots(mask);
+}
+
+void strict_munmap(const void *addr, size_t length)
+{
+	uintptr_t start = (uintptr_t)addr;
+	struct slot found = {.vm = 0};
+	uint64_t mask = lock_slots();
+
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (slots[i].vm && slots[i].start < start + length &&
+		    start < slots[i].start + slots[i].size)
+			found = slots[i];
+	unlock_slots(mask);
+	if (found.vm)
+		TELL("munmap: 0x%lx, 0x%lx bytes, is memory of slot %u of VM %d",
+		     (unsigned long)start, (unsigned long)length, found.id, found.vm - 1);
+}
+
+/* --- hooks --- */
+
+static bool sets_region(const struct observed *o)
+{
+	return o->kind == ANYKVM_FD_VM && o->has_before &&
+	       (o->request == KVM_SET_USER_MEMORY_REGION ||
+		o->request == KVM_SET_USER_MEMORY_REGION2);
+}
+
+void strict_before(const struct observed *o)
+{
+	if (o->kind == ANYKVM_FD_SYSTEM && o->request == KVM_CREATE_VM && !asked_version &&
+	    !told_version) {
+		told_version = true;
+		TELL("KVM_CREATE_VM: KVM_GET_API_VERSION was not asked for");
+	}
+	if (!o->info)
+		return;
+	if (o->info->cap != NO_CAP)
+		need_cap(o->name, o->info->cap);
+	if (o->has_before && (_IOC_DIR(o->request) & _IOC_WRITE))
+		check_reserved(o);
+	if (o->kind == ANYKVM_FD_VCPU && o->request == KVM_ARM_VCPU_INIT && o->has_before)
+		check_vcpu_features(o);
+	if (o->kind == ANYKVM_FD_VCPU && o->request == KVM_RUN)
+		check_run(o);
+	if (sets_region(o))
+		check_region_flags(o);
+}
+
+void strict_after(const struct observed *o)
+{
+	if (o->result < 0)
+		return;
+	if (o->request == KVM_GET_API_VERSION && o->kind == ANYKVM_FD_SYSTEM)
+		asked_version = true;
+	if (o->request == KVM_CHECK_EXTENSION &&
+	    (o->kind == ANYKVM_FD_SYSTEM || o->kind == ANYKVM_FD_VM))
+		note_cap(o);
+	if (sets_region(o))
+		note_region(o);
+	if (o->kind == ANYKVM_FD_VM && !strcmp(o->function, "close"))
+		forget_slots(o->fd);
+}
+
+void strict_finish(void)
+{
+	struct line l = {.n = 0};
+
+	line_add(&l, "anykvm strict: %llu findings in process %ld", (unsigned long long)findings,
+		 raw_syscall(SYS_getpid));
+	line_write(&l);
+}

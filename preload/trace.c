@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* A line for each call: who, when, what with which arguments, its result, how KVM_RUN ended, and how long it took. */
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/raw.h"
+#include "observe.h"
+
+static const char *const exit_names[] = {
+	[KVM_EXIT_UNKNOWN] = "UNKNOWN",
+	[KVM_EXIT_HYPERCALL] = "HYPERCALL",
+	[KVM_EXIT_DEBUG] = "DEBUG",
+	[KVM_EXIT_HLT] = "HLT",
+	[KVM_EXIT_MMIO] = "MMIO",
+	[KVM_EXIT_SHUTDOWN] = "SHUTDOWN",
+	[KVM_EXIT_FAIL_ENTRY] = "FAIL_ENTRY",
+	[KVM_EXIT_INTR] = "INTR",
+	[KVM_EXIT_INTERNAL_ERROR] = "INTERNAL_ERROR",
+	[KVM_EXIT_SYSTEM_EVENT] = "SYSTEM_EVENT",
+	[KVM_EXIT_ARM_NISV] = "ARM_NISV",
+	[KVM_EXIT_DIRTY_RING_FULL] = "DIRTY_RING_FULL",
+	[KVM_EXIT_MEMORY_FAULT] = "MEMORY_FAULT",
+	[KVM_EXIT_ARM_SEA] = "ARM_SEA",
+	[KVM_EXIT_ARM_LDST64B] = "ARM_LDST64B",
+};
+
+const char *exit_reason_name(unsigned reason)
+{
+	return reason < sizeof(exit_names) / sizeof(exit_names[0]) && exit_names[reason]
+		       ? exit_names[reason]
+		       : "?";
+}
+
+static const char *system_event_name(unsigned type)
+{
+	static const char *const names[] = {
+		[KVM_SYSTEM_EVENT_SHUTDOWN] = "SHUTDOWN", [KVM_SYSTEM_EVENT_RESET] = "RESET",
+		[KVM_SYSTEM_EVENT_CRASH] = "CRASH",	  [KVM_SYSTEM_EVENT_WAKEUP] = "WAKEUP",
+		[KVM_SYSTEM_EVENT_SUSPEND] = "SUSPEND",
+	};
+
+	return type < sizeof(names) / sizeof(names[0]) && names[type] ? names[type] : "?";
+}
+
+void trace_exit_reason(struct line *l, const struct kvm_run *run)
+{
+	unsigned long long value = 0;
+
+	line_add(l, "KVM_EXIT_%s", exit_reason_name(run->exit_reason));
+	switch (run->exit_reason) {
+	case KVM_EXIT_MMIO:
+		memcpy(&value, run->mmio.data, sizeof(value));
+		line_add(l, " %s %u at 0x%llx", run->mmio.is_write ? "write" : "read",
+			 run->mmio.len, (unsigned long long)run->mmio.phys_addr);
+		if (run->mmio.is_write)
+			line_add(l, " value 0x%llx",
+				 run->mmio.len < 8 ? value & ((1ull << run->mmio.len * 8) - 1)
+						   : value);
+		break;
+	case KVM_EXIT_SYSTEM_EVENT:
+		line_add(l, " %s", system_event_name(run->system_event.type));
+		break;
+	case KVM_EXIT_HYPERCALL:
+		line_add(l, " 0x%llx", (unsigned long long)run->hypercall.nr);
+		break;
+	case KVM_EXIT_DEBUG:
+		line_add(l, " esr 0x%x far 0x%llx", run->debug.arch.hsr,
+			 (unsigned long long)run->debug.arch.far);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		line_add(l, " reason 0x%llx",
+			 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		line_add(l, " suberror %u", run->internal.suberror);
+		break;
+	case KVM_EXIT_ARM_NISV:
+		line_add(l, " esr_iss 0x%llx at 0x%llx", (unsigned long long)run->arm_nisv.esr_iss,
+			 (unsigned long long)run->arm_nisv.fault_ipa);
+		break;
+	case KVM_EXIT_MEMORY_FAULT:
+		line_add(l, " flags 0x%llx at 0x%llx, 0x%llx bytes",
+			 (unsigned long long)run->memory_fault.flags,
+			 (unsigned long long)run->memory_fault.gpa,
+			 (unsigned long long)run->memory_fault.size);
+		break;
+	}
+}
+
+static void add_register(struct line *l, uint64_t id)
+{
+	switch (id & KVM_REG_ARM_COPROC_MASK) {
+	case KVM_REG_ARM_CORE:
+		line_add(l, "core[0x%llx]", (unsigned long long)id & 0xffff);
+		break;
+	case KVM_REG_ARM64_SYSREG:
+		line_add(l, "S%u_%u_C%u_C%u_%u", (unsigned)(id >> 14 & 3), (unsigned)(id >> 11 & 7),
+			 (unsigned)(id >> 7 & 15), (unsigned)(id >> 3 & 15), (unsigned)(id & 7));
+		break;
+	case KVM_REG_ARM_FW:
+		line_add(l, "firmware[0x%llx]", (unsigned long long)id & 0xffff);
+		break;
+	case KVM_REG_ARM_FW_FEAT_BMAP:
+		line_add(l, "features[0x%llx]", (unsigned long long)id & 0xffff);
+		break;
+	default:
+		line_add(l, "0x%llx", (unsigned long long)id);
+	}
+}
+
+static void add_cap(struct line *l, unsigned cap)
+{
+	const char *name = anykvm_cap_name(cap);
+
+	if (name)
+		line_add(l, "KVM_CAP_%s", name);
+	else
+		line_add(l, "%u", cap);
+}
+
+static void add_value(struct line *l, enum field_format format, uint64_t value)
+{
+	switch (format) {
+	case FIELD_DECIMAL:
+	case FIELD_OUT:
+		line_add(l, "%llu", (unsigned long long)value);
+		break;
+	case FIELD_SIGNED:
+		line_add(l, "%d", (int)value);
+		break;
+	case FIELD_CAP:
+		add_cap(l, value);
+		break;
+	case FIELD_REGISTER:
+		add_register(l, value);
+		break;
+	default:
+		line_add(l, "0x%llx", (unsigned long long)value);
+	}
+}
+
+static void add_fields(struct line *l, const struct request_info *info, const unsigned char *bytes,
+		       bool out)
+{
+	const char *comma = "";
+
+	line_add(l, "{");
+	for (unsigned i = 0; i < info->nr_fields; i++) {
+		const struct field *f = &info->fields[i];
+		uint64_t value = 0;
+
+		if (f->format == FIELD_ZERO || (f->format == FIELD_OUT) != out)
+			continue;
+		memcpy(&value, bytes + f->offset, f->size <= 8 ? f->size : 8);
+		line_add(l, "%s%s=", comma, f->name);
+		add_value(l, f->format, value);
+		comma = ", ";
+	}
+	line_add(l, "}");
+}
+
+/* The register that GET_ONE_REG or SET_ONE_REG moved, at the pointer in its structure. */
+static void add_register_value(struct line *l, const struct kvm_one_reg *reg)
+{
+	uint64_t value = 0;
+
+	if (KVM_REG_SIZE(reg->id) <= 8 &&
+	    peek(&value, (const void *)(uintptr_t)reg->addr, KVM_REG_SIZE(reg->id)))
+		line_add(l, " value 0x%llx", (unsigned long long)value);
+}
+
+static bool has_out_fields(const struct request_info *info)
+{
+	for (unsigned i = 0; i < info->nr_fields; i++)
+		if (info->fields[i].format == FIELD_OUT)
+			return true;
+	return false;
+}
+
+static void add_ioctl(struct line *l, const struct observed *o)
+{
+	line_add(l, ", %s", o->name);
+	if (!o->info) {
+		line_add(l, ", 0x%lx", o->arg);
+	} else if (o->info->argument != FIELD_ZERO) {
+		line_add(l, ", ");
+		add_value(l, o->info->argument, o->arg);
+	} else if (o->info->nr_fields && _IOC_DIR(o->request) == _IOC_READ) {
+		line_add(l, ", 0x%lx", o->arg);
+	} else if (o->info->nr_fields && o->has_before) {
+		line_add(l, ", ");
+		add_fields(l, o->info, o->before, false);
+	} else if (o->info->nr_fields) {
+		line_add(l, ", 0x%lx (cannot be read)", o->arg);
+	}
+}
+
+/* What is known only now. */
+static void add_outcome(struct line *l, const struct observed *o)
+{
+	unsigned char after[COPY_MAX];
+	struct kvm_one_reg reg;
+	struct kvm_run run;
+	size_t size = _IOC_SIZE(o->request);
+
+	if (o->kind == ANYKVM_FD_VCPU && o->request == KVM_RUN) {
+		struct vcpu_state *v = vcpu_state(o->fd);
+
+		if (!o->result && v && peek(&run, v->run, sizeof(run))) {
+			line_add(l, " ");
+			trace_exit_reason(l, &run);
+		}
+		return;
+	}
+	if (!o->info || o->result < 0 || size > sizeof(after))
+		return;
+	if (o->request == KVM_GET_ONE_REG || o->request == KVM_SET_ONE_REG) {
+		if (o->kind != ANYKVM_FD_VCPU || !o->has_before)
+			return;
+		memcpy(&reg, o->before, sizeof(reg));
+		add_register_value(l, &reg);
+		return;
+	}
+	if (!(_IOC_DIR(o->request) & _IOC_READ) || !o->info->nr_fields ||
+	    !peek(after, (void *)o->arg, size))
+		return;
+	if (_IOC_DIR(o->request) == _IOC_READ || has_out_fields(o->info)) {
+		line_add(l, " ");
+		add_fields(l, o->info, after, _IOC_DIR(o->request) != _IOC_READ);
+	}
+}
+
+static const char *kind_name(int kind)
+{
+	static const char *const names[] = {
+		[ANYKVM_FD_FOREIGN] = "",	 [ANYKVM_FD_SYSTEM] = "<kvm>",
+		[ANYKVM_FD_VM] = "<vm>",	 [ANYKVM_FD_VCPU] = "<vcpu>",
+		[ANYKVM_FD_DEVICE] = "<device>", [ANYKVM_FD_STATS] = "<stats>",
+		[ANYKVM_FD_GMEM] = "<gmem>",
+	};
+
+	return kind >= 0 && (size_t)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "";
+}
+
+static void add_descriptor(struct line *l, const struct observed *o)
+{
+	struct vcpu_state *v = o->kind == ANYKVM_FD_VCPU ? vcpu_state(o->fd) : NULL;
+
+	if (v)
+		line_add(l, "%d<vcpu%d>", o->fd, v->id);
+	else
+		line_add(l, "%d%s", o->fd, kind_name(o->kind));
+}
+
+void trace_call(const struct observed *o)
+{
+	uint64_t at = o->start_ns - observe.started_ns, took = o->end_ns - o->start_ns;
+	struct line l = {.n = 0};
+
+	line_add(&l, "[%ld] %llu.%06llu %s(", raw_syscall(SYS_gettid),
+		 (unsigned long long)(at / 1000000000),
+		 (unsigned long long)(at % 1000000000 / 1000), o->function);
+	if (!strcmp(o->function, "open")) {
+		line_add(&l, "\"/dev/kvm\"");
+	} else if (!strcmp(o->function, "munmap")) {
+		line_add(&l, "0x%lx, 0x%lx", o->addr, o->length);
+	} else {
+		add_descriptor(&l, o);
+		if (!strcmp(o->function, "ioctl"))
+			add_ioctl(&l, o);
+		else if (!strcmp(o->function, "mmap"))
+			line_add(&l, ", 0x%lx bytes from 0x%lx", o->length, o->offset);
+	}
+	line_add(&l, ") = ");
+	if (o->error)
+		line_add(&l, "-1 %s%s", strerrorname_np(o->error),
+			 o->injected ? " (injected)" : "");
+	else
+		line_add(&l, o->result > 0xffffff ? "0x%lx" : "%ld", o->result);
+	add_outcome(&l, o);
+	line_add(&l, " <%llu.%06llu>", (unsigned long long)(took / 1000000000),
+		 (unsigned long long)(took % 1000000000 / 1000));
+	line_write(&l);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * LPIs: the objects, and the two tables of each in guest memory. Priority and enable come from the configuration table (one for
+ * the VM, GICR_PROPBASER), read when an LPI is mapped and when the guest invalidates. The pending tables (GICR_PENDBASER, one a
+ * vCPU) are read when an LPI is mapped or a vCPU turns LPIs on, and written by SAVE_PENDING_TABLES.
+ *
+ * its_lock keeps `mapped` and the tables still; the state of an LPI is guarded by its home (gic.h). An MSI that comes while a
+ * vCPU turns its LPIs off is not left behind: lpi_inject looks at lpis_enabled and at the cache under the home's lock, and
+ * lpi_enable changes both before it goes over the LPIs taking the same lock.
+ */
+#include <errno.h>
+
+#include "host/alloc.h"
+#include "irq/its.h"
+#include "mem/mem.h"
+
+#define TABLE_ADDRESS(baser) ((baser)&GENMASK(51, 12))
+#define PROP_ENABLED	     BIT(0)
+
+struct gic_lpi *lpi_find(struct vm_irq *vi, u32 intid)
+{
+	struct gic_lpi_page *page;
+
+	if (intid < GIC_FIRST_LPI || intid >= GIC_FIRST_LPI + GIC_NR_LPI)
+		return NULL;
+	intid -= GIC_FIRST_LPI;
+	page = aptr_load_acquire(&vi->lpi_pages[intid / GIC_LPI_PAGE]);
+	return page ? aptr_load_acquire(&page->lpi[intid % GIC_LPI_PAGE]) : NULL;
+}
+
+static struct gic_lpi *lpi_make(struct vm_irq *vi, u32 intid) REQUIRES(&vi->its_lock)
+{
+	struct aptr *slot = &vi->lpi_pages[(intid - GIC_FIRST_LPI) / GIC_LPI_PAGE];
+	struct gic_lpi_page *page = aptr_load_relaxed(slot);
+	struct gic_lpi *lpi;
+
+	if (!page) {
+		page = NEW(struct gic_lpi_page);
+		if (!page)
+			return NULL;
+		aptr_store_release(slot, page);
+	}
+	lpi = NEW(struct gic_lpi);
+	if (!lpi)
+		return NULL;
+	lpi->irq.intid = (u16)intid;
+	lpi->irq.edge = true;
+	lpi->irq.group1 = true;
+	aptr_store_relaxed(&lpi->irq.home, vi->nobody);
+	list_init(&lpi->candidate);
+	aptr_store_release(&page->lpi[(intid - GIC_FIRST_LPI) % GIC_LPI_PAGE], lpi);
+	return lpi;
+}
+
+void lpi_fini(struct vm_irq *vi)
+{
+	for (u32 p = 0; p < GIC_LPI_PAGES; p++) {
+		struct gic_lpi_page *page = aptr_load_relaxed(&vi->lpi_pages[p]);
+
+		for (u32 i = 0; page && i < GIC_LPI_PAGE; i++) {
+			struct gic_lpi *lpi = aptr_load_relaxed(&page->lpi[i]);
+
+			if (lpi)
+				DELETE(lpi);
+		}
+		if (page)
+			DELETE(page);
+	}
+}
+
+/* The next LPI that was ever mapped, from intid on; NULL at the end. */
+static struct gic_lpi *lpi_next(struct vm_irq *vi, u32 intid)
+{
+	while (intid < GIC_FIRST_LPI + GIC_NR_LPI) {
+		struct gic_lpi *lpi = lpi_find(vi, intid);
+
+		if (lpi)
+			return lpi;
+		if (!aptr_load_acquire(&vi->lpi_pages[(intid - GIC_FIRST_LPI) / GIC_LPI_PAGE]))
+			intid = ALIGN_DOWN(intid, GIC_LPI_PAGE) + GIC_LPI_PAGE;
+		else
+			intid++;
+	}
+	return NULL;
+}
+
+#define for_each_lpi(vi, lpi)                              \
+	for ((lpi) = lpi_next((vi), GIC_FIRST_LPI); (lpi); \
+	     (lpi) = lpi_next((vi), (lpi)->irq.intid + 1u))
+
+/* --- the tables --- */
+
+u32 lpi_id_limit(const struct vm_irq *vi)
+{
+	return 1u << MIN((u32)(a64_load_relaxed(&vi->propbaser) & 0x1f) + 1, GIC_LPI_ID_BITS);
+}
+
+int lpi_configure(struct vm_irq *vi, struct gic_lpi *lpi)
+{
+	u64 table = TABLE_ADDRESS(a64_load_relaxed(&vi->propbaser));
+	struct irq_cpu *home;
+	u8 prop;
+	int err = mem_read_guest(vi->group->mem, table + lpi->irq.intid - GIC_FIRST_LPI, &prop, 1);
+
+	if (err)
+		return err;
+	home = gic_irq_lock(&lpi->irq);
+	lpi->irq.priority = prop & GIC_PRI_MASK;
+	lpi->irq.enabled = prop & PROP_ENABLED;
+	gic_irq_unlock(&lpi->irq, home);
+	return 0;
+}
+
+/* The target of a mapped LPI, NULL: none or not mapped. Stable while its_lock is held. */
+static struct irq_cpu *lpi_target(struct gic_lpi *lpi, bool *pending)
+{
+	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
+	struct irq_cpu *target = lpi->mapped ? lpi->irq.target : NULL;
+
+	*pending = lpi->irq.pending_latch;
+	gic_irq_unlock_unchanged(home);
+	return target;
+}
+
+static u64 pending_byte(const struct irq_cpu *cpu, const struct gic_lpi *lpi)
+{
+	return (a64_load_relaxed(&cpu->pendbaser) & GENMASK(51, 16)) + lpi->irq.intid / 8;
+}
+
+static void lpi_set_pending(struct gic_lpi *lpi)
+{
+	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
+
+	lpi->irq.pending_latch = true;
+	gic_irq_unlock(&lpi->irq, home);
+}
+
+/* A mapped LPI takes over what its target's table says; the bit is used up. */
+static int lpi_fetch_pending(struct vm_irq *vi, struct gic_lpi *lpi) REQUIRES(&vi->its_lock)
+{
+	u8 byte, bit = (u8)(1u << lpi->irq.intid % 8);
+	bool pending;
+	struct irq_cpu *cpu = lpi_target(lpi, &pending);
+	int err;
+
+	if (!cpu)
+		return 0;
+	err = mem_read_guest(vi->group->mem, pending_byte(cpu, lpi), &byte, 1);
+	if (err || !(byte & bit))
+		return err;
+	byte &= (u8)~bit;
+	err = mem_write_guest(vi->group->mem, vi->table_writer, pending_byte(cpu, lpi), &byte, 1);
+	if (!err)
+		lpi_set_pending(lpi);
+	return err;
+}
+
+/* --- use --- */
+
+int lpi_map(struct vm_irq *vi, u32 intid, struct irq_cpu *target, struct gic_lpi **out)
+{
+	struct gic_lpi *lpi = lpi_find(vi, intid);
+	struct irq_cpu *home;
+	bool first;
+	int err;
+
+	if (!lpi)
+		lpi = lpi_make(vi, intid);
+	if (!lpi)
+		return -ENOMEM;
+	home = gic_irq_lock(&lpi->irq);
+	first = !lpi->mapped++;
+	if (first)
+		lpi->irq.target = target;
+	gic_irq_unlock(&lpi->irq, home);
+	*out = lpi;
+	if (!first)
+		return 0;
+	err = lpi_configure(vi, lpi);
+	if (!err)
+		err = lpi_fetch_pending(vi, lpi);
+	if (err)
+		lpi_unmap(lpi);
+	return err;
+}
+
+void lpi_unmap(struct gic_lpi *lpi)
+{
+	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
+
+	if (!--lpi->mapped)
+		lpi->irq.enabled = lpi->irq.pending_latch = false;
+	gic_irq_unlock(&lpi->irq, home);
+}
+
+bool lpi_inject(struct gic_lpi *lpi, const struct a64 *at, u64 word)
+{
+	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
+
+	if (!lpi->mapped || !a32_load_relaxed(&home->lpis_enabled) ||
+	    (at && a64_load_relaxed(at) != word)) {
+		gic_irq_unlock_unchanged(home);
+		return false;
+	}
+	lpi->irq.pending_latch = true;
+	gic_irq_unlock(&lpi->irq, home);
+	return true;
+}
+
+void lpi_clear(struct gic_lpi *lpi)
+{
+	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
+
+	lpi->irq.pending_latch = false;
+	gic_irq_unlock(&lpi->irq, home);
+}
+
+void lpi_route(struct gic_lpi *lpi, struct irq_cpu *from, struct irq_cpu *to)
+{
+	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
+
+	if (!lpi->mapped || (from && lpi->irq.target != from)) {
+		gic_irq_unlock_unchanged(home);
+		return;
+	}
+	lpi->irq.target = to;
+	gic_irq_unlock(&lpi->irq, home);
+}
+
+void lpi_route_all(struct vm_irq *vi, struct irq_cpu *from, struct irq_cpu *to)
+{
+	struct gic_lpi *lpi;
+
+	for_each_lpi(vi, lpi) lpi_route(lpi, from, to);
+}
+
+void lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu)
+{
+	struct gic_lpi *lpi;
+	bool pending;
+
+	for_each_lpi(vi, lpi)
+	{
+		if (lpi_target(lpi, &pending) == cpu)
+			lpi_configure(vi, lpi);
+	}
+}
+
+/* --- registers of the redistributor --- */
+
+/* LPIs are on: what the table says is pending, unless the guest says that it is all zeros. */
+static void lpis_turned_on(struct vm_irq *vi, struct irq_cpu *cpu) REQUIRES(&vi->its_lock)
+{
+	bool pending, zero = a64_load_relaxed(&cpu->pendbaser) & GICR_PENDBASER_PTZ;
+	struct gic_lpi *lpi;
+
+	for_each_lpi(vi, lpi)
+	{
+		u8 byte = 0;
+
+		if (lpi_target(lpi, &pending) != cpu)
+			continue;
+		if (!zero && mem_read_guest(vi->group->mem, pending_byte(cpu, lpi), &byte, 1))
+			zero = true; /* no more of it is read, as in KVM */
+		if (byte >> lpi->irq.intid % 8 & 1)
+			lpi_set_pending(lpi);
+		else /* one that is pending already may become a candidate */
+			lpi_route(lpi, cpu, cpu);
+	}
+}
+
+void lpi_enable(struct irq_cpu *cpu, bool on)
+{
+	struct vm_irq *vi = cpu->vi;
+	struct gic_lpi *lpi;
+	bool pending;
+
+	mutex_lock(&vi->its_lock);
+	if (a32_xchg(&cpu->lpis_enabled, on) == on)
+		goto out;
+	if (on) {
+		lpis_turned_on(vi, cpu);
+		goto out;
+	}
+	for (struct its *its = aptr_load_acquire(&vi->its); its; its = its->next)
+		its_forget_cached(its);
+	/* What was pending is lost to the guest, which gives a new table when it turns them on again. */
+	for_each_lpi(vi, lpi)
+	{
+		if (lpi_target(lpi, &pending) == cpu)
+			lpi_clear(lpi);
+	}
+out:
+	mutex_unlock(&vi->its_lock);
+}
+
+void lpi_invalidate(struct irq_cpu *cpu, u32 intid)
+{
+	struct vm_irq *vi = cpu->vi;
+	struct gic_lpi *lpi = lpi_find(vi, intid);
+	bool pending;
+
+	if (!lpi || !a32_load_acquire(&cpu->lpis_enabled))
+		return;
+	mutex_lock(&vi->its_lock);
+	if (lpi_target(lpi, &pending))
+		lpi_configure(vi, lpi);
+	mutex_unlock(&vi->its_lock);
+}
+
+void lpi_invalidate_all(struct irq_cpu *cpu)
+{
+	struct vm_irq *vi = cpu->vi;
+
+	if (!a32_load_acquire(&cpu->lpis_enabled))
+		return;
+	mutex_lock(&vi->its_lock);
+	lpi_configure_all(vi, cpu);
+	mutex_unlock(&vi->its_lock);
+}
+
+int lpi_save_pending(struct vm_irq *vi)
+{
+	struct gic_lpi *lpi;
+	int err = 0;
+
+	mutex_lock(&vi->its_lock);
+	for_each_lpi(vi, lpi)
+	{
+		bool pending;
+		struct irq_cpu *cpu = lpi_target(lpi, &pending);
+		u8 byte, bit = (u8)(1u << lpi->irq.intid % 8);
+
+		if (!cpu)
+			continue;
+		err = mem_read_guest(vi->group->mem, pending_byte(cpu, lpi), &byte, 1);
+		if (!err && !!(byte & bit) != pending) {
+			byte ^= bit;
+			err = mem_write_guest(vi->group->mem, NULL, pending_byte(cpu, lpi), &byte,
+					      1);
+		}
+		if (err)
+			break;
+	}
+	mutex_unlock(&vi->its_lock);
+	return err;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VMM as small as can be, for tests of anykvm exec: one vCPU tells 0x2a to a device and turns the machine off. It knows nothing
+ * of anykvm. With the argument "bad" it does what KVM does not mind and a reviewer would; a failed call ends it, named.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <anykvm/kvm.h>
+
+#include "../api/a64.h"
+
+#define RAM	 0x40000000ull
+#define RAM_SIZE 0x10000ul
+#define DEVICE	 0x10000000ull
+#define PSCI_OFF 0x84000008ull
+
+static int bad, kvm, vm, vcpu;
+static struct kvm_run *run;
+static long run_size;
+
+static long check(long r, const char *call)
+{
+	if (r != -1)
+		return r;
+	printf("small_vmm: %s: %s\n", call, strerrorname_np(errno));
+	fflush(stdout);
+	_exit(3);
+}
+#define CHECK(call) check((long)(call), #call)
+
+static void write_guest(void *ram)
+{
+	struct code c = {ram, RAM};
+
+	li(&c, 1, 0x2a);
+	li(&c, 2, DEVICE);
+	str(&c, 8, 1, 2, 0);
+	li(&c, 0, PSCI_OFF);
+	put(&c, 0xd4000002); /* hvc #0 */
+	__builtin___clear_cache(ram, (char *)ram + RAM_SIZE);
+}
+
+static void make(void)
+{
+	static const unsigned caps[] = {KVM_CAP_USER_MEMORY, KVM_CAP_ONE_REG, KVM_CAP_ARM_PSCI_0_2,
+					KVM_CAP_IRQFD};
+	void *ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct kvm_userspace_memory_region r = {
+		.guest_phys_addr = RAM, .memory_size = RAM_SIZE, .userspace_addr = (uintptr_t)ram};
+	struct kvm_vcpu_init init;
+	uint64_t pc = RAM;
+	struct kvm_one_reg reg = {.id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |
+					KVM_REG_ARM_CORE_REG(regs.pc),
+				  .addr = (uintptr_t)&pc};
+
+	write_guest(ram);
+	kvm = CHECK(open("/dev/kvm", O_RDWR | O_CLOEXEC));
+	if (!bad)
+		CHECK(ioctl(kvm, KVM_GET_API_VERSION, 0));
+	for (unsigned i = 0; !bad && i < sizeof(caps) / sizeof(*caps); i++)
+		CHECK(ioctl(kvm, KVM_CHECK_EXTENSION, caps[i]));
+	vm = CHECK(ioctl(kvm, KVM_CREATE_VM, 0));
+	CHECK(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &r));
+	vcpu = CHECK(ioctl(vm, KVM_CREATE_VCPU, 0));
+	CHECK(ioctl(vm, KVM_ARM_PREFERRED_TARGET, &init));
+	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
+	CHECK(ioctl(vcpu, KVM_ARM_VCPU_INIT, &init));
+	CHECK(ioctl(vcpu, KVM_SET_ONE_REG, &reg));
+	run_size = CHECK(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+	run = (void *)CHECK(mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0));
+	if (bad) {
+		struct kvm_ioeventfd bell = {.addr = DEVICE + 0x1000, .len = 4, .pad = {1}};
+
+		bell.fd = CHECK(eventfd(0, EFD_CLOEXEC));
+		CHECK(ioctl(vm, KVM_IOEVENTFD, &bell));
+		CHECK(munmap((char *)ram + RAM_SIZE / 2, RAM_SIZE / 2));
+	}
+}
+
+static void *run_once(void *unused)
+{
+	CHECK(ioctl(vcpu, KVM_RUN, 0));
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t thread;
+
+	bad = argc > 1 && !strcmp(argv[1], "bad");
+	make();
+	run_once(NULL);
+	if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.data[0] != 0x2a)
+		return 4;
+	if (bad) {
+		CHECK(munmap(run, run_size));
+		pthread_create(&thread, NULL, run_once, NULL);
+		pthread_join(thread, NULL);
+	} else {
+		run_once(NULL);
+		if (run->exit_reason != KVM_EXIT_SYSTEM_EVENT)
+			return 5;
+	}
+	close(vcpu);
+	close(vm);
+	close(kvm);
+	puts("small_vmm: done");
+	return 0;
+}
