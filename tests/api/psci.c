@@ -242,7 +242,8 @@ TEST(a_record_of_stolen_time_lies_in_a_slot_that_may_be_written)
 				       .attr = KVM_ARM_VCPU_PVTIME_IPA,
 				       .addr = (uintptr_t)&ipa};
 	const uint64_t rom = RAM + RAM_SIZE, hole = rom + PAGE, bare = rom + 2 * PAGE;
-	void *page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *page =
+		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	ASSERT_EQ(set_slot(m.vm, 1, KVM_MEM_READONLY, rom, PAGE, page), 0);
 	ASSERT_EQ(set_slot(m.vm, 2, 0, bare, PAGE, (char *)page + PAGE), 0);

@@ -244,7 +244,8 @@ TEST(serror_is_taken_when_unmasked)
 	rig_get_events(r, 0, &ev);
 	EXPECT_EQ(ev.serror_pending, false);
 	/* A syndrome is an ISS. */
-	ev = (struct vcpu_events){.serror_pending = true, .serror_has_esr = true, .serror_esr = BIT(25)};
+	ev = (struct vcpu_events){
+		.serror_pending = true, .serror_has_esr = true, .serror_esr = BIT(25)};
 	EXPECT_EQ(rig_set_events(r, 0, &ev), -EINVAL);
 	rig_destroy(r);
 }
