@@ -30,6 +30,7 @@ static const char text[] =
 	"                      execution, whatever the scenario says\n"
 	"      --mutant NAME   with the fault NAME in the code; without SCENARIO those\n"
 	"                      that should find it\n"
+	"      --mutated NAME  this program was built with that fault: what --mutant adds\n"
 	"\n"
 	"  -j, --jobs N        worker processes (default: processors; 1 with --part); no\n"
 	"                      report depends on it unless time runs out\n"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command/output.h"
 #include "command/command.h"
 
 static const struct subcommand {
@@ -71,6 +72,8 @@ int explore_main(int argc, char **argv, const struct explore_suite *suite)
 	}
 	memcpy(words, argv + 1, (argc - 1) * sizeof(*words));
 	status = options_parse(argc - 1, words, &o);
+	if (status < 0 && !output_may_write(&o))
+		status = STATUS_MISUSE;
 	if (status < 0 && o.mutant)
 		status = mutant_exec(&o);
 	if (status < 0)

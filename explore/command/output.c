@@ -182,6 +182,27 @@ static bool write_html(const char *path, const struct item *it, size_t nr)
 	return good;
 }
 
+static bool may_write(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder;
+	bool good;
+
+	if (!strcmp(path, "-") || !access(path, W_OK))
+		return true;
+	folder = slash ? strndup(path, slash - path + 1) : strdup(".");
+	good = folder && errno == ENOENT && !access(folder, W_OK);
+	if (!good)
+		say("%s: cannot be written: %s", path, strerror(errno));
+	free(folder);
+	return good;
+}
+
+bool output_may_write(const struct options *o)
+{
+	return (!o->json || may_write(o->json)) && (!o->html || may_write(o->html));
+}
+
 bool output_files(const struct options *o, const struct item *it, size_t nr,
 		  const struct order *order)
 {

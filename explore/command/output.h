@@ -15,6 +15,8 @@ void output_item(const struct options *o, const struct item *it, bool alone);
 void output_count(struct tally *t, const struct item *it);
 /* The last line of more than one item. */
 void output_tally(const struct options *o, const struct tally *t);
+/* Before a search: false after a message if --json or --html could not be written then. Makes no file. */
+bool output_may_write(const struct options *o);
 /* --json and --html; order: NULL with one item. False after a message. */
 bool output_files(const struct options *o, const struct item *it, size_t nr,
 		  const struct order *order);

@@ -271,9 +271,14 @@ static int merge_files(struct options *o, struct names *n, FILE *next)
 		if (pieces_left(&c) && !o->stop) {
 			status = go_on(&c, plan, o->parts ? o->parts : parts, next);
 		} else {
-			for (size_t i = 0; i < c.nr; i++)
-				if (c.item[i].state == ITEM_SEARCHING)
-					item_stop(&c.item[i]);
+			for (size_t i = 0; i < c.nr; i++) {
+				if (c.item[i].state != ITEM_SEARCHING)
+					continue;
+				item_stop(&c.item[i]);
+				/* By --stop, whatever time the pieces had. */
+				c.item[i].result.interrupted = true;
+				c.item[i].result.out_of_time = false;
+			}
 			campaign_run(&c);
 			status = campaign_finish(&c);
 		}

@@ -128,14 +128,6 @@ const struct explore_scenario scenario_gmem_fault_and_close = {
 
 /* --- 7: the last put in a section ----------------------------------------------------------------------------------------- */
 
-static void finish_put(void)
-{
-	explore_check(!deleted);
-	explore_check(ran == 0 || ran == 1 || ran == -EFAULT || ran == -EINTR);
-	kit_close(vcpu);
-	kit_close(vm);
-}
-
 static void close_and_delete(void)
 {
 	close_gmem();
@@ -161,7 +153,7 @@ const struct explore_scenario scenario_gmem_put_in_section = {
 		   "section-unchecked",
 	.setup = setup_put,
 	.thread = {{"vCPU", run}, {"close, delete", close_and_delete}},
-	.finish = finish_put,
+	.finish = finish_dying_and_fault,
 };
 
 /* --- 8: a number that is guessed ------------------------------------------------------------------------------------------ */
