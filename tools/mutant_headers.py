@@ -3,7 +3,7 @@
 
     Test: sync-rcu srcu_synchronize_waits     a meson test, then what its program gets as argument (may be empty)
     Expect: expected .*synced                 a regular expression that its output then must match
-    Build: checked                            checked | asan (default: checked)
+    Build: checked                            plain | checked | asan | tsan (default: checked)
     Timeout: 60                               seconds until a hang counts as failure (default: 60)
     Explore: gmem-dying-file use after free   a scenario of the schedule explorer that finds it, and a regular expression that the
                                               verdict must match; may be given several times, and without Test: and Expect:
@@ -15,8 +15,9 @@ import re
 # What a build is set up with, so that the fault can show.
 KINDS = {
     "checked": ["-Dchecked=true"],
-    "tsan": ["-Dchecked=true", "-Db_sanitize=thread", "-Db_lundef=false"],
+    "plain": ["-Dchecked=false"],
     "asan": ["-Dchecked=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+    "tsan": ["-Dchecked=true", "-Db_sanitize=thread", "-Db_lundef=false"],
 }
 
 
