@@ -44,9 +44,10 @@ enum api_kind {
 /* struct file.priv. Constant after creation; freed by the file's release hook. */
 struct api_file {
 	enum api_kind kind;
-	struct vm *vm;	   /* counted; NULL for API_SYSTEM and API_ORPHAN */
-	struct vcpu *v;	   /* API_VCPU, and API_STATS of a vCPU: lives as long as vm */
-	struct its *its;   /* API_DEVICE: this ITS, which lives as long as vm; NULL: the interrupt controller */
+	struct vm *vm;	/* counted; NULL for API_SYSTEM and API_ORPHAN */
+	struct vcpu *v; /* API_VCPU, and API_STATS of a vCPU: lives as long as vm */
+	struct its *
+		its; /* API_DEVICE: this ITS, which lives as long as vm; NULL: the interrupt controller */
 	u64 extensions;	   /* API_SYSTEM */
 	enum api_kind was; /* API_ORPHAN: the kind of the parent's */
 	u64 dev, inode; /* of the placeholder: tells our descriptor from one that took its number */
