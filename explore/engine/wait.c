@@ -116,9 +116,12 @@ void explore_wake(void *word, unsigned nr)
 void explore_notify(void *word)
 {
 	struct thing *t = op_do(op_make(OP_WAKE, ACCESS_WRITE, word, PC), NULL, NULL);
+	unsigned woken;
 
+	explore_will_store(word, sizeof(uint32_t));
 	++*(volatile uint32_t *)word;
-	engine_outcome("= %u", sleepers_wake(engine_current, t, SLEEP_WORD, ~0u));
+	woken = sleepers_wake(engine_current, t, SLEEP_WORD, ~0u);
+	engine_outcome("= %u", woken);
 }
 
 static bool relock(const struct op *op, struct fiber *f, void *arg)
