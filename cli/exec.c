@@ -99,8 +99,11 @@ static bool set_preload(const char *library)
 		cli_say("exec: %s: LD_PRELOAD cannot name a file with a space or a colon", library);
 		return false;
 	}
-	snprintf(value, sizeof(value), "%s%s%s", library, old && *old ? ":" : "",
-		 old && *old ? old : "");
+	if (snprintf(value, sizeof(value), "%s%s%s", library, old && *old ? ":" : "",
+		     old && *old ? old : "") >= (int)sizeof(value)) {
+		cli_say("exec: LD_PRELOAD is too long");
+		return false;
+	}
 	return !setenv("LD_PRELOAD", value, 1);
 }
 

@@ -38,7 +38,8 @@ void kvm_closefrom(int first)
 
 bool kvm_dup_allowed(int to)
 {
-	return anykvm_fd_kind(to) != ANYKVM_FD_INTERNAL || refuse(EBUSY) == 0;
+	return (anykvm_fd_kind(to) != ANYKVM_FD_INTERNAL && !observe_keeps(to)) ||
+	       refuse(EBUSY) == 0;
 }
 
 ssize_t kvm_readv(int fd, const struct iovec *iov, int n, off_t offset)

@@ -22,15 +22,6 @@ void line_add(struct line *l, const char *format, ...)
 		l->n += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-static int reopen(void)
-{
-	long fd = observe.file ? raw_syscall(SYS_openat, AT_FDCWD, observe.file,
-					     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)
-			       : STDERR_FILENO;
-
-	return fd;
-}
-
 void line_write(struct line *l)
 {
 	long r;
@@ -39,7 +30,7 @@ void line_write(struct line *l)
 	r = raw_syscall(SYS_write, observe.fd, l->text, l->n);
 	/* A program that closes all it does not know, by other means than close. */
 	if (r == -EBADF) {
-		observe.fd = reopen();
+		observe.fd = log_open();
 		raw_syscall(SYS_write, observe.fd, l->text, l->n);
 	}
 }

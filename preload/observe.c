@@ -3,6 +3,7 @@
 #include "observe.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,12 +36,10 @@ static bool asked(const char *variable)
 	return value && *value;
 }
 
-static void open_log(void)
+int log_open(void)
 {
-	const char *where = getenv("ANYKVM_TRACE_FILE");
 	long fd = STDERR_FILENO, high;
 
-	observe.file = where && *where ? where : NULL;
 	if (observe.file)
 		fd = raw_syscall(SYS_openat, AT_FDCWD, observe.file,
 				 O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -49,7 +48,15 @@ static void open_log(void)
 		high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
 	if (high >= 0 && observe.file)
 		raw_syscall(SYS_close, fd);
-	observe.fd = high >= 0 ? high : fd;
+	return high >= 0 ? high : fd;
+}
+
+static void open_log(void)
+{
+	const char *where = getenv("ANYKVM_TRACE_FILE");
+
+	observe.file = where && *where ? where : NULL;
+	observe.fd = log_open();
 }
 
 static __attribute__((constructor)) void observe_setup(void)
@@ -67,6 +74,9 @@ static __attribute__((constructor)) void observe_setup(void)
 	observe.seed = seed ? strtoull(seed, NULL, 0) : 0;
 	if (observe.fail)
 		fail_setup(getenv("ANYKVM_FAIL"));
+	/* Not run for vfork, whose child shares our memory. */
+	if (observe.strict)
+		pthread_atfork(NULL, NULL, strict_forked);
 	open_log();
 	observe.on = true;
 }
@@ -99,12 +109,6 @@ bool observe_keeps(int fd)
 struct vcpu_state *vcpu_state(int fd)
 {
 	return fd >= 0 && fd < STATES ? &states[fd] : NULL;
-}
-
-void state_forget(int fd)
-{
-	if (vcpu_state(fd))
-		states[fd] = (struct vcpu_state){0};
 }
 
 int observe_copy(int fd, int copy)
@@ -156,9 +160,9 @@ int observe_open(int flags)
 	struct observed o = {.function = "open", .name = "open", .fd = -1};
 
 	if (!observe.on)
-		return anykvm_open("/dev/kvm", flags);
+		return anykvm_open("/dev/kvm", flags, 0);
 	if (call_begin(&o))
-		o.result = anykvm_open("/dev/kvm", flags);
+		o.result = anykvm_open("/dev/kvm", flags, 0);
 	call_end(&o);
 	return o.result;
 }
@@ -173,8 +177,6 @@ int observe_close(int fd)
 	if (call_begin(&o))
 		o.result = anykvm_close(fd);
 	call_end(&o);
-	if (!o.result)
-		state_forget(fd);
 	return o.result;
 }
 
@@ -209,8 +211,8 @@ static int observed_ioctl(int fd, int kind, unsigned long request, unsigned long
 
 	name_request(&o);
 	o.info = request_info_find(kind, request);
-	o.has_before = o.info && o.info->nr_fields && size <= COPY_MAX &&
-		       peek(o.before, (void *)arg, size);
+	o.has_before = o.info && o.info->nr_fields &&
+		       peek(o.before, (void *)arg, size < COPY_MAX ? size : COPY_MAX);
 	if (call_begin(&o))
 		o.result = anykvm_ioctl(fd, request, arg);
 	if (o.result >= 0)

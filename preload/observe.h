@@ -38,7 +38,8 @@ struct observed {
 	unsigned long request, arg;	    /* of ioctl */
 	unsigned long addr, length, offset; /* of mmap and munmap */
 	const struct request_info *info;    /* of an ioctl, or NULL */
-	unsigned char before[COPY_MAX];	    /* what arg points at; fields of info are inside */
+	unsigned char before
+		[COPY_MAX]; /* what arg points at, or its beginning; fields of info are inside */
 	bool has_before;
 	char name_buffer[24];
 	/* when it is over */
@@ -59,6 +60,8 @@ int observe_copy(int fd, int copy);
 void observe_finish(void);
 /* Whether fd is one that observation keeps open. */
 bool observe_keeps(int fd);
+/* A descriptor for lines, out of the way of what the program counts on if there is room. */
+int log_open(void);
 
 /* --- state of descriptors: observe.c --- */
 
@@ -76,7 +79,6 @@ struct vcpu_state {
 
 /* NULL for numbers out of the ordinary. */
 struct vcpu_state *vcpu_state(int fd);
-void state_forget(int fd);
 
 /* --- line.c: reading a program's memory --- */
 
@@ -108,6 +110,7 @@ void strict_before(const struct observed *o);
 void strict_after(const struct observed *o);
 void strict_munmap(const void *addr, size_t length);
 void strict_finish(void);
+void strict_forked(void);
 
 void stats_count(const struct observed *o);
 void stats_finish(void);

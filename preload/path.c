@@ -72,8 +72,18 @@ static bool folder_is_dev(int dirfd, char *path, char *last)
 	return !r && folder.st_dev == dev.st_dev && folder.st_ino == dev.st_ino;
 }
 
+/* Whether a missing path may be /dev/kvm, by its end or because it is a link: told without the large stack frame of the full look. */
+static bool may_be_kvm(int dirfd, const char *path, bool follow)
+{
+	size_t n = strlen(path);
+	char c;
+
+	return (n >= 3 && !strcmp(path + n - 3, "kvm")) ||
+	       (follow && raw_syscall(SYS_readlinkat, dirfd, path, &c, 1) >= 0);
+}
+
 /* A path that leads to nothing: whether what is missing is /dev/kvm. */
-static bool missing_is_kvm(int dirfd, const char *given, bool follow)
+static __attribute__((noinline)) bool missing_is_kvm(int dirfd, const char *given, bool follow)
 {
 	char path[PATH_MAX], target[PATH_MAX];
 	size_t length = strlen(given);
@@ -113,7 +123,8 @@ bool path_is_kvm(int dirfd, const char *path, bool follow)
 	if (!r && is_kvm_device(&st))
 		return true;
 	if (r)
-		return r == -ENOENT && missing_is_kvm(dirfd, path, follow);
+		return r == -ENOENT && may_be_kvm(dirfd, path, follow) &&
+		       missing_is_kvm(dirfd, path, follow);
 	fd = follow ? fd_of_path(path) : -1;
 	return fd >= 0 && anykvm_fd_kind(fd) == ANYKVM_FD_SYSTEM;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* How often each request was made and how long it took, and how KVM_RUN ended: a table at the end of the process. */
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -71,11 +70,17 @@ void stats_count(const struct observed *o)
 		;
 }
 
-static int by_time(const void *a, const void *b)
+/* The longest first. Not by qsort, which may allocate: _exit is called in signal handlers, too. */
+static void sort_rows(unsigned nr)
 {
-	const struct row *x = a, *y = b;
+	for (unsigned i = 1; i < nr; i++) {
+		struct row r = rows[i];
+		unsigned at = i;
 
-	return x->ns < y->ns ? 1 : x->ns > y->ns ? -1 : 0;
+		for (; at && rows[at - 1].ns < r.ns; at--)
+			rows[at] = rows[at - 1];
+		rows[at] = r;
+	}
 }
 
 static void print_rows(unsigned nr)
@@ -119,7 +124,7 @@ void stats_finish(void)
 		return;
 	line_add(&l, "anykvm stats of process %ld", raw_syscall(SYS_getpid));
 	line_write(&l);
-	qsort(rows, nr, sizeof(rows[0]), by_time);
+	sort_rows(nr);
 	print_rows(nr);
 	l.n = 0;
 	line_add(&l, "%-32s %10s", "end of KVM_RUN", "times");

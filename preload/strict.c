@@ -241,6 +241,9 @@ void strict_before(const struct observed *o)
 		told_version = true;
 		TELL("KVM_CREATE_VM: KVM_GET_API_VERSION was not asked for");
 	}
+	/* Before its number can be another's. */
+	if (o->kind == ANYKVM_FD_VM && !strcmp(o->function, "close"))
+		forget_slots(o->fd);
 	if (!o->info)
 		return;
 	if (o->info->cap != NO_CAP)
@@ -266,14 +269,25 @@ void strict_after(const struct observed *o)
 		note_cap(o);
 	if (sets_region(o))
 		note_region(o);
-	if (o->kind == ANYKVM_FD_VM && !strcmp(o->function, "close"))
-		forget_slots(o->fd);
+	/* The number may be that of a machine that was closed by close_range or dup2. */
+	if (o->kind == ANYKVM_FD_SYSTEM && o->request == KVM_CREATE_VM)
+		forget_slots(o->result);
+}
+
+/* In a child after fork: who held the lock is not there, and the slots are its parent's. */
+void strict_forked(void)
+{
+	memset(slots, 0, sizeof(slots));
+	slots_lock = 0;
 }
 
 void strict_finish(void)
 {
 	struct line l = {.n = 0};
 
+	/* Programs that the program starts have no KVM, most of them. */
+	if (!findings && !asked_version && !told_version)
+		return;
 	line_add(&l, "anykvm strict: %llu findings in process %ld", (unsigned long long)findings,
 		 raw_syscall(SYS_getpid));
 	line_write(&l);

@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <anykvm/kvm.h>
@@ -79,6 +80,14 @@ static void make(void)
 	run = (void *)CHECK(mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0));
 	if (bad) {
 		struct kvm_ioeventfd bell = {.addr = DEVICE + 0x1000, .len = 4, .pad = {1}};
+		struct kvm_guest_debug debug = {.control = 0, .pad = 1};
+		pid_t child = fork();
+
+		/* Its own copy: no misuse. */
+		if (!child)
+			_exit(munmap(ram, RAM_SIZE));
+		CHECK(waitpid(child, NULL, 0));
+		CHECK(ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug));
 
 		bell.fd = CHECK(eventfd(0, EFD_CLOEXEC));
 		CHECK(ioctl(vm, KVM_IOEVENTFD, &bell));
