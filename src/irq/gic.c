@@ -42,8 +42,12 @@ static void candidate_set(struct irq_cpu *cpu, struct gic_irq *irq, bool on)
 
 	if (gic_irq_is_lpi(irq)) {
 		list_del(&gic_lpi_of(irq)->candidate);
-		if (on)
-			list_add_tail(&cpu->candidate_lpis, &gic_lpi_of(irq)->candidate);
+		if (on) {
+			u32 level = irq->priority >> (8 - GIC_PRI_BITS);
+
+			list_add_tail(&cpu->candidate_lpis[level], &gic_lpi_of(irq)->candidate);
+			cpu->candidate_lpi_levels |= 1u << level;
+		}
 		return;
 	}
 	if (intid < GIC_NR_PRIVATE) {
@@ -81,10 +85,24 @@ static void scan_one(const struct irq_cpu *cpu, struct gic_irq *irq, struct cand
 	}
 }
 
+/* All are of group 1 and have as many bits of priority as there are levels: the first of the highest level is the best. */
+static void scan_lpis(struct irq_cpu *cpu, struct candidate_scan *s)
+{
+	while (cpu->candidate_lpi_levels) {
+		u32 level = (u32)__builtin_ctz(cpu->candidate_lpi_levels);
+		struct gic_lpi *lpi =
+			list_first(&cpu->candidate_lpis[level], struct gic_lpi, candidate);
+
+		if (lpi) {
+			scan_one(cpu, &lpi->irq, s);
+			return;
+		}
+		cpu->candidate_lpi_levels &= ~(1u << level);
+	}
+}
+
 static void scan_candidates(struct irq_cpu *cpu, struct candidate_scan *s)
 {
-	struct gic_lpi *lpi;
-
 	for (u32 m = cpu->candidate_private; m; m &= m - 1)
 		scan_one(cpu, &cpu->priv[__builtin_ctz(m)], s);
 	for (u32 w = cpu->candidate_words; w; w &= w - 1) {
@@ -96,7 +114,7 @@ static void scan_candidates(struct irq_cpu *cpu, struct candidate_scan *s)
 				&cpu->vi->spi[word * 64 + (u32)__builtin_ctzll(m) - GIC_NR_PRIVATE],
 				s);
 	}
-	list_for_each(lpi, &cpu->candidate_lpis, candidate) scan_one(cpu, &lpi->irq, s);
+	scan_lpis(cpu, s);
 }
 
 u32 gic_cpu_running_priority(const struct irq_cpu *cpu)

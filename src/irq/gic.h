@@ -49,6 +49,7 @@
 #define GIC_NR_LPI	   ((1u << GIC_LPI_ID_BITS) - GIC_FIRST_LPI)
 #define GIC_IDLE_PRIO	   0xff
 #define GIC_PRI_BITS	   5
+#define GIC_LEVELS	   (1 << GIC_PRI_BITS)
 #define GIC_PRI_MASK	   0xf8
 #define GIC_ID_BITS	   1 /* ICC_CTLR_EL1.IDbits: 24 */
 #define GIC_ADDR_UNDEF	   (~0ull)
@@ -85,7 +86,7 @@ struct gic_irq {
 struct gic_lpi {
 	struct gic_irq irq;
 	/* --- guarded by irq.home->lock --- */
-	struct list candidate; /* home->candidate_lpis, or empty */
+	struct list candidate; /* home->candidate_lpis[level], or empty */
 	u32 mapped; /* ITS translations that lead here; 0: nothing is pending nor enabled */
 };
 
@@ -128,7 +129,9 @@ struct irq_cpu {
 	u32 candidate_private WRITES_GUARDED_BY(lock);
 	u32 candidate_words WRITES_GUARDED_BY(lock); /* non-zero words of candidate_spi */
 	u64 candidate_spi[GIC_SPI_WORDS] WRITES_GUARDED_BY(lock);
-	struct list candidate_lpis WRITES_GUARDED_BY(lock);
+	/* by priority: a guest may have all LPIs pending. A level's bit may be set though its list is empty, never the other way round */
+	struct list candidate_lpis[GIC_LEVELS] WRITES_GUARDED_BY(lock);
+	u32 candidate_lpi_levels WRITES_GUARDED_BY(lock);
 	/* highest priority candidate of an enabled group */
 	struct gic_irq *best WRITES_GUARDED_BY(lock);
 	/* best passes the mask and the running priority: a pin is up */

@@ -76,7 +76,8 @@ int irq_vm_init(struct vm_irq *vi, struct vcpu_group *g)
 		return -ENOMEM;
 	vi->nobody->vi = vi;
 	mutex_init(&vi->nobody->lock, RANK_VGIC_CPU, "vgic nobody");
-	list_init(&vi->nobody->candidate_lpis);
+	for (u32 i = 0; i < GIC_LEVELS; i++)
+		list_init(&vi->nobody->candidate_lpis[i]);
 	mutex_init(&vi->its_lock, RANK_ITS, "its");
 	mutex_init(&vi->config, RANK_CONFIG, "vgic config");
 	mutex_init(&vi->dist_lock, RANK_VGIC_DIST, "vgic dist");
@@ -146,7 +147,8 @@ int irq_vcpu_init(struct vm_irq *vi, struct vcpu *v)
 	cpu->v = v;
 	cpu->vi = vi;
 	mutex_init(&cpu->lock, RANK_VGIC_CPU, "vgic cpu");
-	list_init(&cpu->candidate_lpis);
+	for (u32 i = 0; i < GIC_LEVELS; i++)
+		list_init(&cpu->candidate_lpis[i]);
 	a64_store(&cpu->rd_base, GIC_ADDR_UNDEF);
 	gic_cpu_setup_private(cpu);
 	gic_cpu_reset_interface(cpu);

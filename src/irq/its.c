@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "host/alloc.h"
+#include "host/random.h"
 #include "irq/irq.h"
 #include "mem/mem.h"
 
@@ -27,6 +28,7 @@ struct its *its_alloc(struct vm_irq *vi)
 	if (!its)
 		return NULL;
 	its->vi = vi;
+	its->hash_key = host_random_u64();
 	a64_store_relaxed(&its->base, GIC_ADDR_UNDEF);
 	mutex_init(&its->cmd_lock, RANK_ITS_CMD, "its commands");
 	its->baser[ITS_TABLE_DEVICE] = BASER_INITIAL | 1ull << BASER_TYPE_SHIFT;
@@ -97,10 +99,14 @@ struct its *its_find(struct vm_irq *vi, u64 addr)
 
 struct its_device *its_find_device(struct its *its, u32 id)
 {
-	struct its_device *d;
+	struct list *at = its->devices.prev;
 
-	list_for_each(d, &its->devices, link) if (d->id == id) return d;
-	return NULL;
+	/* They are sorted, and mostly asked for in ascending order. */
+	while (at != &its->devices && list_entry(at, struct its_device, link)->id > id)
+		at = at->prev;
+	if (at == &its->devices || list_entry(at, struct its_device, link)->id != id)
+		return NULL;
+	return list_entry(at, struct its_device, link);
 }
 
 struct its_collection *its_find_collection(struct its *its, u32 id)
@@ -111,14 +117,14 @@ struct its_collection *its_find_collection(struct its *its, u32 id)
 	return NULL;
 }
 
-static u32 entry_hash(u32 device, u32 event)
+static u32 entry_hash(const struct its *its, u32 device, u32 event)
 {
-	return hash_u64((u64)device << 32 | event) % ITS_HASH_BUCKETS;
+	return hash_u64(hash_u64((u64)device << 32 | event) ^ its->hash_key) % ITS_HASH_BUCKETS;
 }
 
 struct its_entry *its_find_entry(struct its *its, u32 device, u32 event)
 {
-	struct its_entry *e = its->hash[entry_hash(device, event)];
+	struct its_entry *e = its->hash[entry_hash(its, device, event)];
 
 	while (e && (e->event != event || e->device->id != device))
 		e = e->hash_next;
@@ -157,13 +163,16 @@ struct its_collection *its_add_collection(struct its *its, u32 id, u32 target)
 
 static void entry_insert(struct its *its, struct its_entry *e)
 {
-	struct its_entry **bucket = &its->hash[entry_hash(e->device->id, e->event)];
+	struct its_entry **bucket = &its->hash[entry_hash(its, e->device->id, e->event)];
 	struct list *head = &e->device->entries, *at = head->prev;
 
 	while (at != head && list_entry(at, struct its_entry, link)->event > e->event)
 		at = at->prev;
 	list_add(at, &e->link);
+	e->hash_at = bucket;
 	e->hash_next = *bucket;
+	if (e->hash_next)
+		e->hash_next->hash_at = &e->hash_next;
 	*bucket = e;
 	its->nr_entries++;
 }
@@ -193,11 +202,9 @@ int its_add_entry(struct its *its, struct its_device *device, struct its_collect
 
 void its_free_entry(struct its *its, struct its_entry *entry)
 {
-	struct its_entry **at = &its->hash[entry_hash(entry->device->id, entry->event)];
-
-	while (*at != entry)
-		at = &(*at)->hash_next;
-	*at = entry->hash_next;
+	*entry->hash_at = entry->hash_next;
+	if (entry->hash_next)
+		entry->hash_next->hash_at = entry->hash_at;
 	list_del(&entry->link);
 	its->nr_entries--;
 	its_forget_cached(its);
@@ -239,8 +246,20 @@ void its_free_collection(struct its *its, struct its_collection *collection)
 void its_free_collections(struct its *its)
 {
 	struct its_collection *c, *tmp;
+	struct its_device *d;
+	struct its_entry *e;
 
-	list_for_each_safe(c, tmp, &its->collections, link) its_free_collection(its, c);
+	/* One pass over the entries, however many collections there are. */
+	list_for_each(d, &its->devices, link)
+	{
+		list_for_each(e, &d->entries, link) e->collection = NULL;
+	}
+	list_for_each_safe(c, tmp, &its->collections, link)
+	{
+		list_del(&c->link);
+		DELETE(c);
+	}
+	its_forget_cached(its);
 }
 
 struct irq_cpu *its_target(struct its *its, const struct its_collection *collection)

@@ -61,8 +61,8 @@ struct its_device {
 };
 
 struct its_entry {
-	struct list link; /* its_device.entries, by event */
-	struct its_entry *hash_next;
+	struct list link;			/* its_device.entries, by event */
+	struct its_entry *hash_next, **hash_at; /* hash_at: what points here */
 	struct its_device *device;
 	u32 event;
 	struct its_collection *collection; /* NULL: it was unmapped */
@@ -72,7 +72,8 @@ struct its_entry {
 struct its {
 	struct vm_irq *vi;
 	struct its *next; /* constant once it is on the list */
-	struct a64 base;  /* GIC_ADDR_UNDEF until set; written under vm_irq.config */
+	u64 hash_key; /* constant: a guest that knew it could put all its events into one bucket */
+	struct a64 base; /* GIC_ADDR_UNDEF until set; written under vm_irq.config */
 	/* --- cmd_lock --- */
 	struct mutex cmd_lock;
 	u64 cbaser GUARDED_BY(cmd_lock);

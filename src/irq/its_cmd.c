@@ -101,13 +101,14 @@ static void do_mapd(const struct command *c)
 
 static void collection_route(struct its *its, const struct its_collection *collection)
 {
+	struct irq_cpu *to = its_target(its, collection);
 	struct its_device *d;
 	struct its_entry *e;
 
 	list_for_each(d, &its->devices, link)
 	{
 		list_for_each(e, &d->entries, link) if (e->collection == collection)
-			lpi_route(e->lpi, NULL, its_target(its, collection));
+			lpi_route(e->lpi, NULL, to);
 	}
 }
 

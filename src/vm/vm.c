@@ -236,6 +236,9 @@ static int vm_publish_vcpu(struct vm *vm, struct vm_vcpu *vv, vm_install_vcpu *i
 
 	if (vm_vcpu_by_id(vm, v->id))
 		return -EEXIST;
+	/* Less may be allowed than when vm_create_vcpu looked: a GICv2 has come. */
+	if (index >= irq_max_vcpus(&vm->irq))
+		return -EINVAL;
 	/* Only now is the place known; vm->lock keeps it ours. */
 	v->index = index;
 	r = irq_vcpu_init(&vm->irq, v);

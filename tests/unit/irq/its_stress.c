@@ -158,7 +158,8 @@ TEST(msis_arrive_while_translations_change)
 	EXPECT(a64_load(&w.sent) > 0 && a64_load(&w.refused) > 0 && busy > 0);
 	for (u32 c = 0; c < NR_CPUS; c++) {
 		EXPECT(!rig_pin(w.r, c, PIN_IRQ));
-		EXPECT(list_empty(&irq_cpu_of(&w.r->v[c])->candidate_lpis));
+		for (u32 i = 0; i < GIC_LEVELS; i++)
+			EXPECT(list_empty(&irq_cpu_of(&w.r->v[c])->candidate_lpis[i]));
 		EXPECT_EQ(rig_mrs(w.r, c, RPR), 0xff);
 	}
 	mutex_fini(&w.queue);
