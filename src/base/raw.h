@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* System calls without libc's wrappers, which the preload shim or a VMM may interpose. For sync/ and host/ only. */
+/* System calls without libc's wrappers, which preload/ or a VMM may interpose. For sync/, host/ and preload/ only. */
 #ifndef ANYKVM_BASE_RAW_H
 #define ANYKVM_BASE_RAW_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Performance counters of one vCPU (PMUv3). docs/pmu.md says what they count.
+ * Performance counters of one vCPU (PMUv3). docs/debug-and-counters.md says what they count.
  *
  * Registers belong to the holder of v->mutex, as those of timers do. Counters are brought up to date (pmu_count) before anything
  * that they depend on changes: their registers, the exception level, the end of a stay in the guest, and at each tick, so that an
