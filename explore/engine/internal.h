@@ -25,12 +25,13 @@ enum mode { MODE_READ, MODE_WRITE };
  * at once by the next execution. Its number stays its own.
  */
 struct thing {
-	struct object o;   /* first: engine_object returns its address */
-	uint32_t next;	   /* of the same word, or bucket of the hash; 0: last */
-	uint32_t epoch;	   /* in which it was saved last, with its lock and domain */
-	bool freed;	   /* with its memory */
-	uint16_t watchers; /* fibers that read it and are to know of its next change */
-	uint16_t users;	   /* fibers that had an operation on it while threads ran */
+	struct object o;    /* first: engine_object returns its address */
+	uint32_t next;	    /* of the same word, or bucket of the hash; 0: last */
+	uint32_t neighbour; /* in the same block of the heap; 0: last */
+	uint32_t epoch;	    /* in which it was saved last, with its lock and domain */
+	bool freed;	    /* with its memory */
+	uint16_t watchers;  /* fibers that read it and are to know of its next change */
+	uint16_t users;	    /* fibers that had an operation on it while threads ran */
 	uint32_t
 		unlocked; /* event of the last unlock of an EXPLORE_TRY lock, NO_EVENT: none since it was locked */
 	const char *name; /* explore_name */

@@ -120,11 +120,11 @@ static uint32_t *bucket_of(uintptr_t addr)
 }
 
 /* The same for the same object in all executions and processes: no address of this process goes into it. */
-static uint64_t key_of(uintptr_t addr, uint32_t id)
+static uint64_t key_of(uintptr_t addr, uint32_t id, uint32_t *neighbour)
 {
 	const struct explore_suite *s = engine.suite;
 	size_t offset;
-	uint64_t key = heap_name(addr);
+	uint64_t key = heap_name(addr, id, neighbour);
 	int fiber;
 
 	if (key)
@@ -182,7 +182,8 @@ static uint32_t thing_make(uintptr_t addr)
 
 	if (nr == MAX_THINGS)
 		engine_violation_text(BAD_ASSERTION, "too many objects for one execution");
-	t->o = (struct object){.id = nr, .addr = addr, .key = key_of(addr, nr)};
+	t->neighbour = 0;
+	t->o = (struct object){.id = nr, .addr = addr, .key = key_of(addr, nr, &t->neighbour)};
 	t->next = 0;
 	t->epoch = undo.epoch;
 	t->freed = false;
@@ -236,17 +237,24 @@ static void thing_freed(const struct thing *t)
 			      what, why);
 }
 
-/* Memory of the heap. */
-void engine_objects_freed(uintptr_t start, uintptr_t end)
+/* Of several that are in use, the first in memory is told of. */
+void engine_objects_freed(uint32_t first)
 {
-	for (uintptr_t word = start & ~3ul; word < end; word += 1u << NAMED_SHIFT) {
-		for (uint32_t i = *first_of(word); i; i = thing[i].next) {
-			if (thing[i].freed || thing[i].o.addr - start >= end - start)
-				continue;
-			thing_freed(&thing[i]);
-			thing_change(&thing[i]);
-			thing[i].freed = true;
-		}
+	const struct thing *used = NULL;
+	char why[200];
+
+	for (uint32_t i = first; i; i = thing[i].neighbour) {
+		const struct thing *t = &thing[i];
+
+		if (!t->freed && (t->lock || t->domain) && thing_in_use(t, why, sizeof(why)) &&
+		    (!used || t->o.addr < used->o.addr))
+			used = t;
+	}
+	if (used)
+		thing_freed(used);
+	for (uint32_t i = first; i; i = thing[i].neighbour) {
+		thing_change(&thing[i]);
+		thing[i].freed = true;
 	}
 }
 

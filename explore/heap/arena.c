@@ -178,6 +178,7 @@ void heap_resumed(void)
 {
 	for (int i = 0; i < MAX_FIBERS; i++)
 		heap.extent[i].saved = heap.part[i].next;
+	shadow_resumed();
 }
 
 static void save_chunk(uint32_t *epoch, uintptr_t from, uintptr_t to)
@@ -391,8 +392,7 @@ static void *allocate(struct fiber *f, size_t size, size_t align, const char *ty
 	b->epoch = undo.epoch;
 	b->lo = UINT32_MAX;
 	b->hi = 0;
-	b->first_name = UINTPTR_MAX;
-	b->last_name = 0;
+	b->things = 0;
 	b->fiber = f->id;
 	guard_block(b, engine_concurrent ? f->id : NOBODY);
 	b->live = true;
@@ -448,8 +448,8 @@ void explore_free(void *p)
 	b->live = false;
 	heap.nr_live--;
 	b->freed = context_place(f, pc);
-	if (b->first_name <= b->last_name)
-		engine_objects_freed(b->first_name, b->last_name + 1);
+	if (b->things)
+		engine_objects_freed(b->things);
 	if (heap.scenario->flags & EXPLORE_REUSE) {
 		b->older = heap.freed;
 		heap.freed = b - heap.block;

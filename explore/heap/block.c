@@ -125,15 +125,15 @@ uint64_t heap_key(uintptr_t addr)
 	return h ? h : 1;
 }
 
-uint64_t heap_name(uintptr_t addr)
+uint64_t heap_name(uintptr_t addr, uint32_t thing, uint32_t *next)
 {
 	struct block *b = heap_block(addr);
 
 	if (!b)
 		return 0;
 	block_change(b);
-	b->first_name = addr < b->first_name ? addr : b->first_name;
-	b->last_name = addr > b->last_name ? addr : b->last_name;
+	*next = b->things;
+	b->things = thing;
 	return heap_key(addr);
 }
 

@@ -34,6 +34,7 @@ static bool is_valid(const struct cell *c)
 
 static struct more *more; /* 1... */
 static uint32_t nr_more;
+static uint32_t saved_more; /* as many at the last checkpoint */
 
 static size_t region_words(const struct explore_region *r)
 {
@@ -103,6 +104,12 @@ void shadow_digest(struct digest *d)
 void shadow_keep(void (*keep)(void *p, size_t size))
 {
 	keep(&nr_more, sizeof(nr_more));
+	saved_more = nr_more;
+}
+
+void shadow_resumed(void)
+{
+	saved_more = nr_more;
 }
 
 void shadow_forget(void)
@@ -288,19 +295,35 @@ static struct past_use past_more(const struct more *m)
 	return (struct past_use){m->who, m->step, m->context};
 }
 
+/* Those taken since the last checkpoint are given up by a return to it. */
+static void more_change(uint32_t nr)
+{
+	if (nr <= saved_more)
+		undo_push(&more[nr], sizeof(more[nr]));
+}
+
 static uint32_t check_list(struct fiber *f, const struct use *a, uint32_t first)
 {
-	uint32_t *link = &first;
+	uint32_t *link = &first, from = 0;
 
 	while (*link) {
 		struct more *m = &more[*link];
 
-		undo_push(m, sizeof(*m));
-		check_past(f, a, &m->mask, m->clock, past_more(m));
-		if (m->mask)
+		uint8_t mask = m->mask;
+
+		check_past(f, a, &mask, m->clock, past_more(m));
+		if (mask != m->mask) {
+			more_change(*link);
+			m->mask = mask;
+		}
+		if (mask) {
 			link = &m->next;
-		else
-			*link = m->next;
+			from = m - more;
+			continue;
+		}
+		if (from)
+			more_change(from);
+		*link = m->next;
 	}
 	return first;
 }
@@ -380,13 +403,19 @@ static bool seen(const struct cell *c, const struct fiber *f, const struct use *
 static void reach_alone(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uintptr_t pc)
 {
 	struct use a = {.word = addr & ~(WORD - 1), .mask = 0xff, .how = how, .pc = pc};
-	const struct block *b;
+	static uint32_t latest; /* block, mostly that of the next access as well */
+	const struct block *b = &heap.block[latest];
 
 	if (!heap_contains(addr))
 		return;
-	b = heap_block(addr);
-	if (LIKELY(b && b->live && addr + size <= b->start + b->size))
+	if (LIKELY(latest <= heap.nr_blocks && b->live && addr >= b->start &&
+		   addr + size <= b->start + b->size))
 		return;
+	b = heap_block(addr);
+	if (LIKELY(b && b->live && addr + size <= b->start + b->size)) {
+		latest = b - heap.block;
+		return;
+	}
 	f->in_runtime++;
 	if (b && !b->live)
 		blame_freed(f, b, &a);
