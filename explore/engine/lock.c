@@ -80,13 +80,16 @@ void explore_lock_fini(void *lock)
 	struct thing *t = thing_of(lock);
 	char why[200], what[96];
 
-	thing_describe(t, what, sizeof(what));
-	if (thing_in_use(t, why, sizeof(why)))
+	if (thing_in_use(t, why, sizeof(why))) {
+		thing_describe(t, what, sizeof(what));
 		violation_at(BAD_ASSERTION, PC, "%s is destroyed while %s", what, why);
+	}
 	if (engine_concurrent && t->lock &&
-	    (!has_seen(f, &t->o.sync) || !has_seen(f, &t->lock->read_sync)))
+	    (!has_seen(f, &t->o.sync) || !has_seen(f, &t->lock->read_sync))) {
+		thing_describe(t, what, sizeof(what));
 		violation_at(BAD_ASSERTION, PC,
 			     "%s is destroyed, and nothing orders that after its last use", what);
+	}
 }
 
 /* ---- what a fiber holds ---- */
