@@ -248,6 +248,8 @@ unsigned engine_checkpoints(void);
 
 /* The order graph of lock classes lives as long as the process; merged between workers as text lines "A<TAB>B<TAB>where". */
 size_t engine_lock_order_export(char *buf, size_t size);
+/* As when the process began, for executions that are to find the same whatever ran before. */
+void engine_lock_order_forget(void);
 
 /* The code under test called abort() or its like: ends the execution. */
 __attribute__((noreturn)) void engine_aborted(const char *text);

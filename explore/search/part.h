@@ -6,8 +6,8 @@
  * give the plan of the next one, or the end.
  *
  * What an item does is bounded in executions and follows from the plan alone, so plans, results and the end are the same bytes
- * however the items were spread. For this a piece of work (some items that belong together, so that there are not too many) must be
- * done in a fresh process (a fork): the graph of lock orders grows with executions.
+ * however the items were spread. For this a piece of work (some items that belong together, so that there are not too many) must begin
+ * without a graph of lock orders (engine_lock_order_forget, or a fresh process): that grows with executions.
  *
  * SEARCH_PORTFOLIO here: serial orders, a few random ones and a little DPOR; DPOR with random schedules and PCT; DPOR with preemption bounds; the next
  * bound follows when one is exhausted, for as long as DPOR is not. Such a campaign ends by itself only with DPOR or by
