@@ -34,7 +34,8 @@ struct item {
 	bool want_json, want_html;
 	int out; /* file descriptor that the text is for: its width and colours */
 	enum item_state state;
-	char *plan;			/* of this round; NULL: there is none left */
+	char *plan; /* of this round; NULL: there is none left */
+	uint64_t plan_hash;
 	unsigned round;			/* 1... for each plan that it went on with */
 	size_t nr_pieces, given, ended; /* of this round */
 	size_t first; /* number of its first piece among those of all items in a plan */

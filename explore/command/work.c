@@ -87,7 +87,7 @@ static bool search_piece(struct item *it, size_t piece, int fd)
 	o.progress = on_progress;
 	o.arg = &teller;
 	o.seconds = 0;
-	text = part_run(&it->scenario, &o, it->plan, piece, &r);
+	text = part_run(&it->scenario, &o, it->plan, it->plan_hash, piece, &r);
 	r.seconds = processor_seconds();
 	pool_send(fd, MSG_PROGRESS, &r, sizeof(r));
 	send_order(fd);

@@ -38,7 +38,12 @@ struct thing {
 	struct lock *lock;
 	struct domain *domain;
 	uint16_t mask[NR_ACCESS]; /* fibers with a last event of that access that still matters */
-	uint32_t last[NR_ACCESS][MAX_FIBERS]; /* with wants_order */
+	struct latest *latest;	  /* with wants_order */
+};
+
+/* Of an object: the last event of each access by each fiber. By itself, as most searches do not look at it. */
+struct latest {
+	uint32_t at[NR_ACCESS][MAX_FIBERS];
 };
 
 struct lock {

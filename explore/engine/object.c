@@ -25,8 +25,9 @@ static struct {
 	uint32_t first;
 } head[BUCKETS];
 static uint32_t generation;
-static uint32_t *of_word;   /* of the heap's words of four bytes: the first object there */
-static struct thing *thing; /* [MAX_THINGS], 0 is none */
+static uint32_t *of_word;     /* of the heap's words of four bytes: the first object there */
+static struct thing *thing;   /* [MAX_THINGS], 0 is none */
+static struct latest *latest; /* of each */
 static uint32_t nr_things;
 static char *pool;
 static size_t pool_used;
@@ -46,6 +47,7 @@ static void *reserve(size_t size)
 void objects_init(void)
 {
 	thing = reserve(MAX_THINGS * sizeof(*thing));
+	latest = reserve(MAX_THINGS * sizeof(*latest));
 	of_word = reserve((HEAP_SIZE >> NAMED_SHIFT) * sizeof(*of_word));
 	pool = reserve(POOL_SIZE);
 	objects_reset();
@@ -70,8 +72,9 @@ void objects_keep(void (*keep)(void *p, size_t size))
 void objects_digest(struct digest *d)
 {
 	for (uint32_t i = 1; i < nr_things; i++)
-		saved_hash(&d->part[DIGEST_OBJECTS], &thing[i],
-			   engine.wants_order ? sizeof(*thing) : offsetof(struct thing, mask));
+		saved_hash(&d->part[DIGEST_OBJECTS], &thing[i], sizeof(*thing));
+	for (uint32_t i = 1; i < nr_things && engine.wants_order; i++)
+		saved_hash(&d->part[DIGEST_OBJECTS], &latest[i], sizeof(*latest));
 	for (unsigned b = 0; b < BUCKETS; b++)
 		if (head[b].generation == generation && head[b].first)
 			saved_hash(&d->part[DIGEST_OBJECTS], &head[b], sizeof(head[b]));
@@ -80,7 +83,9 @@ void objects_digest(struct digest *d)
 
 void thing_save(struct thing *t)
 {
-	undo_push(t, engine.wants_order ? sizeof(*t) : offsetof(struct thing, mask));
+	undo_push(t, sizeof(*t));
+	if (engine.wants_order)
+		undo_push(t->latest, sizeof(*t->latest));
 	if (t->lock)
 		undo_push(t->lock, sizeof(*t->lock));
 	if (t->domain)
@@ -190,6 +195,7 @@ static uint32_t thing_make(uintptr_t addr)
 	t->watchers = 0;
 	t->users = 0;
 	memset(t->mask, 0, sizeof(t->mask));
+	t->latest = &latest[nr];
 	t->unlocked = NO_EVENT;
 	t->name = NULL;
 	t->lock = NULL;

@@ -67,7 +67,7 @@ static void candidates_of(struct candidates *c, const struct thing *t, uint32_t 
 		int access = __builtin_ctz(a);
 
 		for (uint32_t left = t->mask[access] & ~BIT(fiber); left; left &= left - 1)
-			candidate_add(c, t->last[access][__builtin_ctz(left)], fiber, past);
+			candidate_add(c, t->latest->at[access][__builtin_ctz(left)], fiber, past);
 	}
 }
 
@@ -119,7 +119,7 @@ static void thing_note(struct thing *t, const struct event *e, uint32_t at)
 		t->unlocked = NO_EVENT;
 	}
 	t->mask[access] |= BIT(e->fiber);
-	t->last[access][e->fiber] = at;
+	t->latest->at[access][e->fiber] = at;
 }
 
 /* Unlocking gives order to who locks next, but no race. */
@@ -177,7 +177,7 @@ static void spin_note(const struct fiber *f, uint32_t at)
 
 		thing_change(t);
 		t->mask[ACCESS_READ] |= BIT(f->id);
-		t->last[ACCESS_READ][f->id] = at;
+		t->latest->at[ACCESS_READ][f->id] = at;
 	}
 }
 

@@ -39,7 +39,7 @@ static char *do_pieces(const struct explore_scenario *s, const struct search_opt
 	for (unsigned w = workers; w-- > 0;)
 		for (size_t i = w; i < pieces; i += workers) {
 			struct search_result r;
-			char *text = part_run(s, o, plan, i, &r);
+			char *text = part_run(s, o, plan, part_hash(plan), i, &r);
 
 			if (!text)
 				TEST_FAIL("piece %zu: %s", i, r.broken);
@@ -150,7 +150,7 @@ TEST(what_a_merge_lacks_is_named)
 	EXPECT(strstr(err, "missing"));
 	EXPECT(!part_merge("nonsense", "", &next, &r, err, sizeof(err)));
 	EXPECT_EQ(part_items("nonsense", NULL), 0);
-	result = part_run(seed_b_grown[0], &o, plan, 0, &r);
+	result = part_run(seed_b_grown[0], &o, plan, part_hash(plan), 0, &r);
 	ASSERT(result);
 	search_result_free(&r);
 	add_text(&twice, result);
@@ -159,7 +159,7 @@ TEST(what_a_merge_lacks_is_named)
 	EXPECT(strstr(err, "twice"));
 	plan[strlen(plan) - 2] ^= 1;
 	EXPECT(!part_merge(plan, result, &next, &r, err, sizeof(err)));
-	EXPECT(!part_run(seed_b_grown[0], &o, plan, 1, &r));
+	EXPECT(!part_run(seed_b_grown[0], &o, plan, part_hash(plan), 1, &r));
 	EXPECT(r.broken[0]);
 	free(twice);
 	free(result);
