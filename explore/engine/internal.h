@@ -228,6 +228,8 @@ void point_threads(void);
 struct op op_make(enum op_kind kind, enum access access, const void *addr, uintptr_t pc);
 /* Announces and does it, after the check that its object still exists. */
 struct thing *op_do(struct op op, enabled_fn *check, void *arg);
+/* The same on t, which is thing_of(op.addr). Returns t. */
+struct thing *op_do_on(struct thing *t, struct op op, enabled_fn *check, void *arg);
 
 /* ---- order.c ---- */
 void order_event(struct fiber *f, struct event *e, struct thing *t);

@@ -301,7 +301,8 @@ static void lock_lock(void *lock, enum op_kind kind, uintptr_t pc)
 		lock_self_deadlock(f, t, h, pc);
 	if (!(l->flags & EXPLORE_ATOMIC))
 		held_check_sleep(f, op_name(kind), pc);
-	op_do(op_make(kind, mode == MODE_READ ? ACCESS_READ : ACCESS_WRITE, lock, pc), lock_can, l);
+	op_do_on(t, op_make(kind, mode == MODE_READ ? ACCESS_READ : ACCESS_WRITE, lock, pc),
+		 lock_can, l);
 	class_acquire(f, l->class, mode, t, pc);
 	lock_take(f, t, mode, pc);
 }

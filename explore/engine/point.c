@@ -349,8 +349,11 @@ void engine_point(struct op *op, enabled_fn *check, void *arg)
 
 struct thing *op_do(struct op op, enabled_fn *check, void *arg)
 {
-	struct thing *t = thing_of((void *)op.addr);
+	return op_do_on(thing_of((void *)op.addr), op, check, arg);
+}
 
+struct thing *op_do_on(struct thing *t, struct op op, enabled_fn *check, void *arg)
+{
 	op.object = t->o.id;
 	op.key = t->o.key;
 	engine_point(&op, check, arg);
