@@ -239,7 +239,13 @@ void order_release(struct fiber *f,
 		   struct clock *c); /* memory: what f did is seen by who acquires c */
 void order_acquire(struct fiber *f, const struct clock *c);
 uint32_t access_conflicts(enum access a); /* bit mask */
-uint64_t hash_mix(uint64_t a, uint64_t b);
+static inline uint64_t hash_mix(uint64_t a, uint64_t b)
+{
+	a = (a ^ b ^ 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;
+	a ^= a >> 32;
+	a *= 0xc4ceb9fe1a85ec53ull;
+	return a ^ a >> 29;
+}
 
 /* ---- lock.c, class.c ---- */
 bool lock_is_free(const struct lock *l, enum op_kind kind, int fiber);

@@ -28,6 +28,7 @@ static uint32_t generation;
 static uint32_t *of_word;     /* of the heap's words of four bytes: the first object there */
 static struct thing *thing;   /* [MAX_THINGS], 0 is none */
 static struct latest *latest; /* of each */
+static uintptr_t *place;      /* of each: its address, for the map to look at without the rest */
 static uint32_t nr_things;
 static char *pool;
 static size_t pool_used;
@@ -47,6 +48,7 @@ static void *reserve(size_t size)
 void objects_init(void)
 {
 	thing = reserve(MAX_THINGS * sizeof(*thing));
+	place = reserve(MAX_THINGS * sizeof(*place));
 	latest = reserve(MAX_THINGS * sizeof(*latest));
 	of_word = reserve((HEAP_SIZE >> NAMED_SHIFT) * sizeof(*of_word));
 	pool = reserve(POOL_SIZE);
@@ -166,7 +168,7 @@ static uint32_t *first_of(uintptr_t addr)
 	if (!in_heap(addr))
 		return bucket_of(addr);
 	first = &of_word[(addr - heap_start) >> NAMED_SHIFT];
-	if (*first >= nr_things || !same_word(thing[*first].o.addr, addr))
+	if (*first && (*first >= nr_things || !same_word(place[*first], addr)))
 		*first = 0;
 	return first;
 }
@@ -195,6 +197,7 @@ static uint32_t thing_make(uintptr_t addr)
 	t->watchers = 0;
 	t->users = 0;
 	memset(t->mask, 0, sizeof(t->mask));
+	place[nr] = addr;
 	t->latest = &latest[nr];
 	t->unlocked = NO_EVENT;
 	t->name = NULL;

@@ -13,14 +13,6 @@
 
 #include "engine/internal.h"
 
-uint64_t hash_mix(uint64_t a, uint64_t b)
-{
-	a = (a ^ b ^ 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;
-	a ^= a >> 32;
-	a *= 0xc4ceb9fe1a85ec53ull;
-	return a ^ a >> 29;
-}
-
 void order_release(struct fiber *f, struct clock *c)
 {
 	clock_join(c, &f->sync);

@@ -217,15 +217,23 @@ void explore_will_store(void *p, size_t size)
 
 struct block *heap_block(uintptr_t addr)
 {
+	static uint32_t latest; /* mostly that of the next address as well */
 	uintptr_t off = addr - heap.base;
+	struct block *b = &heap.block[latest];
 	uint32_t nr;
 
+	/* Live blocks of this execution do not overlap. */
+	if (latest && latest <= heap.nr_blocks && b->live && addr - b->start < b->size)
+		return b;
 	if (off >= ARENA_SIZE || addr >= heap.part[off >> PART_SHIFT].next)
 		return NULL;
 	nr = heap.page[off >> PAGE_SHIFT];
 	if (!nr)
 		nr = heap.granule[off >> GRANULE_SHIFT];
-	return nr ? &heap.block[nr] : NULL;
+	if (!nr)
+		return NULL;
+	latest = nr;
+	return &heap.block[nr];
 }
 
 /* Notes whose memory it is from start to end. A page that is not all of one block is looked up by its granules. */

@@ -143,18 +143,21 @@ static struct cell *region_cell(uintptr_t word)
 	return NULL;
 }
 
+static uint8_t valid_bytes_in(const struct block *b, uintptr_t word)
+{
+	uintptr_t left = b->start + b->size - word;
+
+	return left < WORD ? (1u << left) - 1 : 0xff;
+}
+
 /* Bytes of the word that belong to its block, or to the state of the process. */
 static uint8_t valid_bytes(uintptr_t word)
 {
 	const struct explore_suite *suite = heap.suite;
-	struct block *b;
 	uint8_t bytes = 0;
 
-	if (heap_contains(word)) {
-		b = heap_block(word);
-		return b->start + b->size - word < WORD ? (1u << (b->start + b->size - word)) - 1
-							: 0xff;
-	}
+	if (heap_contains(word))
+		return valid_bytes_in(heap_block(word), word);
 	for (size_t i = 0; i < suite->nr_regions; i++)
 		for (unsigned k = 0; k < WORD; k++)
 			if (word + k - (uintptr_t)suite->region[i].start < suite->region[i].size)
@@ -196,7 +199,8 @@ static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
 	if (!b->live)
 		blame_freed(f, b, a);
 	c->run = undo.epoch;
-	c->flags = guard_flags(b, a->word) | (valid_bytes(a->word) == 0xff ? 0 : CELL_PARTIAL);
+	c->flags =
+		guard_flags(b, a->word) | (valid_bytes_in(b, a->word) == 0xff ? 0 : CELL_PARTIAL);
 	index = (a->word - b->start) >> WORD_SHIFT;
 	if (index < b->lo || index >= b->hi)
 		block_change(b);
@@ -435,19 +439,13 @@ static bool renewed(struct cell *c, const struct fiber *f, const struct use *a)
 static void reach_alone(struct fiber *f, uintptr_t addr, size_t size, uint8_t how, uintptr_t pc)
 {
 	struct use a = {.word = addr & ~(WORD - 1), .mask = 0xff, .how = how, .pc = pc};
-	static uint32_t latest; /* block, mostly that of the next access as well */
-	const struct block *b = &heap.block[latest];
+	const struct block *b;
 
 	if (!heap_contains(addr))
 		return;
-	if (LIKELY(latest <= heap.nr_blocks && b->live && addr >= b->start &&
-		   addr + size <= b->start + b->size))
-		return;
 	b = heap_block(addr);
-	if (LIKELY(b && b->live && addr + size <= b->start + b->size)) {
-		latest = b - heap.block;
+	if (LIKELY(b && b->live && addr + size <= b->start + b->size))
 		return;
-	}
 	f->in_runtime++;
 	if (b && !b->live)
 		blame_freed(f, b, &a);
