@@ -114,7 +114,7 @@ static bool next_of_part(struct run *r, struct item *it, size_t *piece)
 	return false;
 }
 
-static bool on_next(void *arg, size_t *piece)
+static bool on_next(void *arg, struct job *job)
 {
 	struct run *r = arg;
 	struct campaign *c = r->c;
@@ -130,18 +130,19 @@ static bool on_next(void *arg, size_t *piece)
 		}
 		r->slot[k].item = &c->item[i];
 		memset(&r->slot[k].progress, 0, sizeof(r->slot[k].progress));
-		*piece = k;
+		*job = (struct job){.id = k, .item = i, .piece = r->slot[k].piece};
+		job->family = job->piece == PIECE_TALE ? 0 : c->item[i].round;
 		return true;
 	}
 	print_ready(r);
 	return false;
 }
 
-static void on_work(void *arg, size_t piece, int fd)
+static bool on_work(void *arg, const struct job *job, int fd)
 {
 	struct run *r = arg;
 
-	item_work(r->slot[piece].item, r->slot[piece].piece, fd);
+	return item_work(&r->c->item[job->item], job->piece, fd);
 }
 
 static void on_message(void *arg, size_t piece, uint32_t type, const void *data, size_t size)

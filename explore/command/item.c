@@ -35,6 +35,8 @@ void item_continue(struct item *it, char *plan)
 	free(it->plan);
 	free(it->results);
 	it->plan = plan;
+	it->plan_hash = plan ? part_hash(plan) : 0;
+	it->round++;
 	it->results = NULL;
 	it->nr_pieces = plan ? part_items(plan, NULL) : 0;
 	it->given = it->ended = 0;

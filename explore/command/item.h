@@ -34,7 +34,9 @@ struct item {
 	bool want_json, want_html;
 	int out; /* file descriptor that the text is for: its width and colours */
 	enum item_state state;
-	char *plan;			/* of this round; NULL: there is none left */
+	char *plan; /* of this round; NULL: there is none left */
+	uint64_t plan_hash;
+	unsigned round;			/* 1... for each plan that it went on with */
 	size_t nr_pieces, given, ended; /* of this round */
 	size_t first; /* number of its first piece among those of all items in a plan */
 	unsigned running;
@@ -72,8 +74,8 @@ void item_pass(struct item *it);
 bool item_next(struct item *it, size_t *piece);
 /* Whether what the worker does at this piece is of no use any more. */
 bool item_needs(const struct item *it, size_t piece);
-/* In the worker. */
-void item_work(struct item *it, size_t piece, int fd);
+/* In the worker. True: it can do another piece of the same round. */
+bool item_work(struct item *it, size_t piece, int fd);
 /* In the parent. *progress gets what the worker says of itself. */
 void item_message(struct item *it, size_t piece, uint32_t type, const void *data, size_t size,
 		  struct search_result *progress);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Worker processes. Each piece of work runs in a fresh fork, so that neither the order of pieces nor the number of workers can
- * influence what it finds, and a crash ends nothing but itself. What a worker has to say comes over a pipe as messages.
+ * Worker processes: forks, so that a crash ends nothing but its piece of work. Pieces that know all they need from the same fork may
+ * share one, one after the other, as a fork for each costs more than a short piece. That neither the order of pieces nor the number of
+ * workers influences what is found is then for the work to see to. What a worker has to say comes over a pipe as messages.
  */
 #ifndef ANYKVM_EXPLORE_POOL_H
 #define ANYKVM_EXPLORE_POOL_H
@@ -11,17 +12,24 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct job {
+	size_t id;	    /* of what runs now */
+	size_t item, piece; /* what it is, for work() */
+	unsigned
+		family; /* of its item: jobs of the same one may share a worker. 0: it wants one of its own */
+};
+
 struct pool {
 	unsigned jobs; /* at most so many at once */
 	void *arg;
-	/* The number of a piece that can begin now. False: there is none, at least until one that runs has ended. */
-	bool (*next)(void *arg, size_t *piece);
-	/* In the worker: does the piece and sends messages to fd. */
-	void (*work)(void *arg, size_t piece, int fd);
+	/* A piece that can begin now. False: there is none, at least until one that runs has ended. */
+	bool (*next)(void *arg, struct job *job);
+	/* In the worker: does the piece and sends messages to fd. False: this worker is to do no other. */
+	bool (*work)(void *arg, const struct job *job, int fd);
 	/* In the parent: a message of the piece. */
-	void (*message)(void *arg, size_t piece, uint32_t type, const void *data, size_t size);
+	void (*message)(void *arg, size_t id, uint32_t type, const void *data, size_t size);
 	/* In the parent: it ended; signal: 0, or what killed the worker; status: of its exit. */
-	void (*ended)(void *arg, size_t piece, int signal, int status);
+	void (*ended)(void *arg, size_t id, int signal, int status);
 	/* In the parent, at least five times a second. */
 	void (*tick)(void *arg);
 };
@@ -29,7 +37,7 @@ struct pool {
 /* Until there is no piece left. After a stop by signal no new ones begin, and those that run are told. */
 void pool_run(struct pool *p);
 /* Ends the worker of that piece, if one does it; ended() follows. */
-void pool_kill(size_t piece);
+void pool_kill(size_t id);
 /* From a worker. */
 void pool_send(int fd, uint32_t type, const void *data, size_t size);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker's side: a piece of a search, or the tale of a violation, in a process that ends after it. */
+/* The worker's side: pieces of one round of a search, or the tale of a violation. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,13 +48,16 @@ static bool on_progress(void *arg, const struct search_result *so_far)
 	return !stop_signal() && (!t->end || now < t->end);
 }
 
-/* Of this process, which began with this piece: speed is told without what else the machine did. */
+/* Of this process since the piece before, or since it began: speed is told without what else the machine did. */
 static double processor_seconds(void)
 {
+	static double before;
+	double since = before;
 	struct timespec t;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return t.tv_sec + t.tv_nsec * 1e-9;
+	before = t.tv_sec + t.tv_nsec * 1e-9;
+	return before - since;
 }
 
 static void send_order(int fd)
@@ -69,19 +72,22 @@ static void send_order(int fd)
 	free(order);
 }
 
-static void search_piece(struct item *it, size_t piece, int fd)
+static bool search_piece(struct item *it, size_t piece, int fd)
 {
 	struct teller teller = {.fd = fd};
 	struct search_options o = it->options;
 	struct search_result r = {0};
 	char *text, *schedule;
+	bool clean;
 
+	/* What it finds must not depend on the pieces that this process did before. */
+	engine_lock_order_forget();
 	if (it->options.seconds > 0)
 		teller.end = seconds_now() + it->options.seconds - item_seconds(it);
 	o.progress = on_progress;
 	o.arg = &teller;
 	o.seconds = 0;
-	text = part_run(&it->scenario, &o, it->plan, piece, &r);
+	text = part_run(&it->scenario, &o, it->plan, it->plan_hash, piece, &r);
 	r.seconds = processor_seconds();
 	pool_send(fd, MSG_PROGRESS, &r, sizeof(r));
 	send_order(fd);
@@ -93,8 +99,10 @@ static void search_piece(struct item *it, size_t piece, int fd)
 		free(schedule);
 	}
 	send_text(fd, MSG_PIECE, text);
+	clean = text && r.verdict != SEARCH_FOUND;
 	free(text);
 	search_result_free(&r);
+	return clean;
 }
 
 static void send_tale(struct item *it, const struct schedule *s, int fd)
@@ -137,10 +145,10 @@ static void tell(struct item *it, int fd)
 	schedule_free(&s);
 }
 
-void item_work(struct item *it, size_t piece, int fd)
+bool item_work(struct item *it, size_t piece, int fd)
 {
-	if (piece == PIECE_TALE)
-		tell(it, fd);
-	else
-		search_piece(it, piece, fd);
+	if (piece != PIECE_TALE)
+		return search_piece(it, piece, fd);
+	tell(it, fd);
+	return false;
 }

@@ -3,8 +3,6 @@
  * Deferred calls. Each domain has a fiber that runs them one after the other, in order of queueing, each after a grace period that
  * began when it was queued. Domains do not wait for each other's callbacks.
  */
-#include <stdio.h>
-
 #include "engine/internal.h"
 
 static bool callback_ready(const struct op *op, struct fiber *f, void *arg)
@@ -62,9 +60,13 @@ static void callback_fiber_start(struct thing *t, struct domain *d)
 {
 	struct op op = callback_op(t);
 	struct fiber *f;
+	static const char suffix[] = " callback";
 	char name[48];
+	size_t n = strnlen(class_name(d->class), 36);
 
-	snprintf(name, sizeof(name), "%.36s callback", class_name(d->class));
+	/* Not by printf: it is in every execution. */
+	memcpy(name, class_name(d->class), n);
+	memcpy(name + n, suffix, sizeof(suffix));
 	f = fiber_new(d->fiber, name, callback_main, t, true);
 	engine.about[f->id] = t;
 	point_set(f, &op, callback_ready, d);

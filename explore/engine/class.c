@@ -185,6 +185,21 @@ void class_acquire(struct fiber *f, unsigned c, enum mode mode, struct thing *t,
 		edge_make(f, p->callback_of->callback_class, MODE_WRITE, NULL, c, mode, t, pc);
 }
 
+void engine_lock_order_forget(void)
+{
+	for (unsigned a = 0; a < nr_classes * 2; a++) {
+		for (unsigned b = 0; b < nr_classes * 2; b++) {
+			free(edge_where[a][b]);
+			edge_where[a][b] = NULL;
+		}
+		memset(edge[a], 0, sizeof(edge[a]));
+	}
+	memset(slot, 0, sizeof(slot));
+	nr_classes = 0;
+	/* They know classes by number. */
+	checkpoints_drop();
+}
+
 /* A line for each edge: "w:slots_lock<TAB>w:srcu<TAB>vCPU of dying-file". */
 size_t engine_lock_order_export(char *buf, size_t size)
 {

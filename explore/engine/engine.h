@@ -248,6 +248,8 @@ unsigned engine_checkpoints(void);
 
 /* The order graph of lock classes lives as long as the process; merged between workers as text lines "A<TAB>B<TAB>where". */
 size_t engine_lock_order_export(char *buf, size_t size);
+/* As when the process began, for executions that are to find the same whatever ran before. */
+void engine_lock_order_forget(void);
 
 /* The code under test called abort() or its like: ends the execution. */
 __attribute__((noreturn)) void engine_aborted(const char *text);
@@ -320,7 +322,8 @@ struct object {
 struct object *engine_object(const void *addr);
 /* NULL: no operation named it yet. */
 struct object *engine_find_object(const void *addr);
-void engine_objects_freed(uintptr_t start, uintptr_t end);
+/* The block of that object and of those that heap_name() told of is freed. */
+void engine_objects_freed(uint32_t first);
 /* "mmu_lock of struct vm #1", "struct gmem_file #2+0x18", "process+0x40". */
 void engine_describe(uintptr_t addr, char *buf, size_t size);
 
@@ -361,8 +364,8 @@ void heap_check_plain_write(uintptr_t addr, size_t size, uintptr_t pc);
 /* "struct vm #1+0x20" and a key that does not depend on the schedule; false if addr is not in the heap. */
 bool heap_describe(uintptr_t addr, char *buf, size_t size);
 uint64_t heap_key(uintptr_t addr);
-/* The same for an address that becomes an object's. */
-uint64_t heap_name(uintptr_t addr);
+/* The same for an address that becomes that object's. *next: another one in the same block, 0: none. */
+uint64_t heap_name(uintptr_t addr, uint32_t object, uint32_t *next);
 /* The last reference to the object is gone: its fields need no guard until another fiber uses it. */
 void heap_own(uintptr_t addr);
 

@@ -25,19 +25,25 @@ enum mode { MODE_READ, MODE_WRITE };
  * at once by the next execution. Its number stays its own.
  */
 struct thing {
-	struct object o;   /* first: engine_object returns its address */
-	uint32_t next;	   /* of the same word, or bucket of the hash; 0: last */
-	uint32_t epoch;	   /* in which it was saved last, with its lock and domain */
-	bool freed;	   /* with its memory */
-	uint16_t watchers; /* fibers that read it and are to know of its next change */
-	uint16_t users;	   /* fibers that had an operation on it while threads ran */
+	struct object o;    /* first: engine_object returns its address */
+	uint32_t next;	    /* of the same word, or bucket of the hash; 0: last */
+	uint32_t neighbour; /* in the same block of the heap; 0: last */
+	uint32_t epoch;	    /* in which it was saved last, with its lock and domain */
+	bool freed;	    /* with its memory */
+	uint16_t watchers;  /* fibers that read it and are to know of its next change */
+	uint16_t users;	    /* fibers that had an operation on it while threads ran */
 	uint32_t
 		unlocked; /* event of the last unlock of an EXPLORE_TRY lock, NO_EVENT: none since it was locked */
 	const char *name; /* explore_name */
 	struct lock *lock;
 	struct domain *domain;
 	uint16_t mask[NR_ACCESS]; /* fibers with a last event of that access that still matters */
-	uint32_t last[NR_ACCESS][MAX_FIBERS]; /* with wants_order */
+	struct latest *latest;	  /* with wants_order */
+};
+
+/* Of an object: the last event of each access by each fiber. By itself, as most searches do not look at it. */
+struct latest {
+	uint32_t at[NR_ACCESS][MAX_FIBERS];
 };
 
 struct lock {
@@ -222,6 +228,8 @@ void point_threads(void);
 struct op op_make(enum op_kind kind, enum access access, const void *addr, uintptr_t pc);
 /* Announces and does it, after the check that its object still exists. */
 struct thing *op_do(struct op op, enabled_fn *check, void *arg);
+/* The same on t, which is thing_of(op.addr). Returns t. */
+struct thing *op_do_on(struct thing *t, struct op op, enabled_fn *check, void *arg);
 
 /* ---- order.c ---- */
 void order_event(struct fiber *f, struct event *e, struct thing *t);
@@ -231,7 +239,13 @@ void order_release(struct fiber *f,
 		   struct clock *c); /* memory: what f did is seen by who acquires c */
 void order_acquire(struct fiber *f, const struct clock *c);
 uint32_t access_conflicts(enum access a); /* bit mask */
-uint64_t hash_mix(uint64_t a, uint64_t b);
+static inline uint64_t hash_mix(uint64_t a, uint64_t b)
+{
+	a = (a ^ b ^ 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;
+	a ^= a >> 32;
+	a *= 0xc4ceb9fe1a85ec53ull;
+	return a ^ a >> 29;
+}
 
 /* ---- lock.c, class.c ---- */
 bool lock_is_free(const struct lock *l, enum op_kind kind, int fiber);

@@ -80,13 +80,16 @@ void explore_lock_fini(void *lock)
 	struct thing *t = thing_of(lock);
 	char why[200], what[96];
 
-	thing_describe(t, what, sizeof(what));
-	if (thing_in_use(t, why, sizeof(why)))
+	if (thing_in_use(t, why, sizeof(why))) {
+		thing_describe(t, what, sizeof(what));
 		violation_at(BAD_ASSERTION, PC, "%s is destroyed while %s", what, why);
+	}
 	if (engine_concurrent && t->lock &&
-	    (!has_seen(f, &t->o.sync) || !has_seen(f, &t->lock->read_sync)))
+	    (!has_seen(f, &t->o.sync) || !has_seen(f, &t->lock->read_sync))) {
+		thing_describe(t, what, sizeof(what));
 		violation_at(BAD_ASSERTION, PC,
 			     "%s is destroyed, and nothing orders that after its last use", what);
+	}
 }
 
 /* ---- what a fiber holds ---- */
@@ -298,7 +301,8 @@ static void lock_lock(void *lock, enum op_kind kind, uintptr_t pc)
 		lock_self_deadlock(f, t, h, pc);
 	if (!(l->flags & EXPLORE_ATOMIC))
 		held_check_sleep(f, op_name(kind), pc);
-	op_do(op_make(kind, mode == MODE_READ ? ACCESS_READ : ACCESS_WRITE, lock, pc), lock_can, l);
+	op_do_on(t, op_make(kind, mode == MODE_READ ? ACCESS_READ : ACCESS_WRITE, lock, pc),
+		 lock_can, l);
 	class_acquire(f, l->class, mode, t, pc);
 	lock_take(f, t, mode, pc);
 }

@@ -25,8 +25,10 @@ static struct {
 	uint32_t first;
 } head[BUCKETS];
 static uint32_t generation;
-static uint32_t *of_word;   /* of the heap's words of four bytes: the first object there */
-static struct thing *thing; /* [MAX_THINGS], 0 is none */
+static uint32_t *of_word;     /* of the heap's words of four bytes: the first object there */
+static struct thing *thing;   /* [MAX_THINGS], 0 is none */
+static struct latest *latest; /* of each */
+static uintptr_t *place;      /* of each: its address, for the map to look at without the rest */
 static uint32_t nr_things;
 static char *pool;
 static size_t pool_used;
@@ -46,6 +48,8 @@ static void *reserve(size_t size)
 void objects_init(void)
 {
 	thing = reserve(MAX_THINGS * sizeof(*thing));
+	place = reserve(MAX_THINGS * sizeof(*place));
+	latest = reserve(MAX_THINGS * sizeof(*latest));
 	of_word = reserve((HEAP_SIZE >> NAMED_SHIFT) * sizeof(*of_word));
 	pool = reserve(POOL_SIZE);
 	objects_reset();
@@ -70,8 +74,9 @@ void objects_keep(void (*keep)(void *p, size_t size))
 void objects_digest(struct digest *d)
 {
 	for (uint32_t i = 1; i < nr_things; i++)
-		saved_hash(&d->part[DIGEST_OBJECTS], &thing[i],
-			   engine.wants_order ? sizeof(*thing) : offsetof(struct thing, mask));
+		saved_hash(&d->part[DIGEST_OBJECTS], &thing[i], sizeof(*thing));
+	for (uint32_t i = 1; i < nr_things && engine.wants_order; i++)
+		saved_hash(&d->part[DIGEST_OBJECTS], &latest[i], sizeof(*latest));
 	for (unsigned b = 0; b < BUCKETS; b++)
 		if (head[b].generation == generation && head[b].first)
 			saved_hash(&d->part[DIGEST_OBJECTS], &head[b], sizeof(head[b]));
@@ -80,7 +85,9 @@ void objects_digest(struct digest *d)
 
 void thing_save(struct thing *t)
 {
-	undo_push(t, engine.wants_order ? sizeof(*t) : offsetof(struct thing, mask));
+	undo_push(t, sizeof(*t));
+	if (engine.wants_order)
+		undo_push(t->latest, sizeof(*t->latest));
 	if (t->lock)
 		undo_push(t->lock, sizeof(*t->lock));
 	if (t->domain)
@@ -120,11 +127,11 @@ static uint32_t *bucket_of(uintptr_t addr)
 }
 
 /* The same for the same object in all executions and processes: no address of this process goes into it. */
-static uint64_t key_of(uintptr_t addr, uint32_t id)
+static uint64_t key_of(uintptr_t addr, uint32_t id, uint32_t *neighbour)
 {
 	const struct explore_suite *s = engine.suite;
 	size_t offset;
-	uint64_t key = heap_name(addr);
+	uint64_t key = heap_name(addr, id, neighbour);
 	int fiber;
 
 	if (key)
@@ -161,7 +168,7 @@ static uint32_t *first_of(uintptr_t addr)
 	if (!in_heap(addr))
 		return bucket_of(addr);
 	first = &of_word[(addr - heap_start) >> NAMED_SHIFT];
-	if (*first >= nr_things || !same_word(thing[*first].o.addr, addr))
+	if (*first && (*first >= nr_things || !same_word(place[*first], addr)))
 		*first = 0;
 	return first;
 }
@@ -182,13 +189,16 @@ static uint32_t thing_make(uintptr_t addr)
 
 	if (nr == MAX_THINGS)
 		engine_violation_text(BAD_ASSERTION, "too many objects for one execution");
-	t->o = (struct object){.id = nr, .addr = addr, .key = key_of(addr, nr)};
+	t->neighbour = 0;
+	t->o = (struct object){.id = nr, .addr = addr, .key = key_of(addr, nr, &t->neighbour)};
 	t->next = 0;
 	t->epoch = undo.epoch;
 	t->freed = false;
 	t->watchers = 0;
 	t->users = 0;
 	memset(t->mask, 0, sizeof(t->mask));
+	place[nr] = addr;
+	t->latest = &latest[nr];
 	t->unlocked = NO_EVENT;
 	t->name = NULL;
 	t->lock = NULL;
@@ -236,17 +246,24 @@ static void thing_freed(const struct thing *t)
 			      what, why);
 }
 
-/* Memory of the heap. */
-void engine_objects_freed(uintptr_t start, uintptr_t end)
+/* Of several that are in use, the first in memory is told of. */
+void engine_objects_freed(uint32_t first)
 {
-	for (uintptr_t word = start & ~3ul; word < end; word += 1u << NAMED_SHIFT) {
-		for (uint32_t i = *first_of(word); i; i = thing[i].next) {
-			if (thing[i].freed || thing[i].o.addr - start >= end - start)
-				continue;
-			thing_freed(&thing[i]);
-			thing_change(&thing[i]);
-			thing[i].freed = true;
-		}
+	const struct thing *used = NULL;
+	char why[200];
+
+	for (uint32_t i = first; i; i = thing[i].neighbour) {
+		const struct thing *t = &thing[i];
+
+		if (!t->freed && (t->lock || t->domain) && thing_in_use(t, why, sizeof(why)) &&
+		    (!used || t->o.addr < used->o.addr))
+			used = t;
+	}
+	if (used)
+		thing_freed(used);
+	for (uint32_t i = first; i; i = thing[i].neighbour) {
+		thing_change(&thing[i]);
+		thing[i].freed = true;
 	}
 }
 

@@ -13,14 +13,6 @@
 
 #include "engine/internal.h"
 
-uint64_t hash_mix(uint64_t a, uint64_t b)
-{
-	a = (a ^ b ^ 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;
-	a ^= a >> 32;
-	a *= 0xc4ceb9fe1a85ec53ull;
-	return a ^ a >> 29;
-}
-
 void order_release(struct fiber *f, struct clock *c)
 {
 	clock_join(c, &f->sync);
@@ -67,7 +59,7 @@ static void candidates_of(struct candidates *c, const struct thing *t, uint32_t 
 		int access = __builtin_ctz(a);
 
 		for (uint32_t left = t->mask[access] & ~BIT(fiber); left; left &= left - 1)
-			candidate_add(c, t->last[access][__builtin_ctz(left)], fiber, past);
+			candidate_add(c, t->latest->at[access][__builtin_ctz(left)], fiber, past);
 	}
 }
 
@@ -119,7 +111,7 @@ static void thing_note(struct thing *t, const struct event *e, uint32_t at)
 		t->unlocked = NO_EVENT;
 	}
 	t->mask[access] |= BIT(e->fiber);
-	t->last[access][e->fiber] = at;
+	t->latest->at[access][e->fiber] = at;
 }
 
 /* Unlocking gives order to who locks next, but no race. */
@@ -177,7 +169,7 @@ static void spin_note(const struct fiber *f, uint32_t at)
 
 		thing_change(t);
 		t->mask[ACCESS_READ] |= BIT(f->id);
-		t->last[ACCESS_READ][f->id] = at;
+		t->latest->at[ACCESS_READ][f->id] = at;
 	}
 }
 

@@ -54,11 +54,28 @@ struct op op_make(enum op_kind kind, enum access access, const void *addr, uintp
 	return (struct op){.kind = kind, .access = access, .addr = (uintptr_t)addr, .pc = pc};
 }
 
+/*
+ * Member by member. Most were just written one by one, and a processor that is to read several of these at once waits until they are
+ * in its cache.
+ */
+static void op_copy(struct op *to, const volatile struct op *op)
+{
+	to->kind = op->kind;
+	to->access = op->access;
+	to->blocked = op->blocked;
+	to->object = op->object;
+	to->addr = op->addr;
+	to->pc = op->pc;
+	to->name = op->name;
+	to->key = op->key;
+	to->watched = op->watched;
+}
+
 void point_set(struct fiber *f, const struct op *op, enabled_fn *check, void *arg)
 {
 	int id = f->id;
 
-	engine.pending[id] = *op;
+	op_copy(&engine.pending[id], op);
 	engine.check[id] = check;
 	engine.check_arg[id] = arg;
 	engine.now.always &= ~BIT(id);
@@ -177,7 +194,7 @@ static struct event *event_make(int id, uint32_t enabled)
 	struct thing *t = engine.about[id];
 	struct event *e = &engine.x.event[engine.x.nr_events];
 
-	e->op = engine.pending[id];
+	op_copy(&e->op, &engine.pending[id]);
 	e->op.blocked = false;
 	e->fiber = id;
 	e->index = ++f->nr_events;
@@ -332,8 +349,11 @@ void engine_point(struct op *op, enabled_fn *check, void *arg)
 
 struct thing *op_do(struct op op, enabled_fn *check, void *arg)
 {
-	struct thing *t = thing_of((void *)op.addr);
+	return op_do_on(thing_of((void *)op.addr), op, check, arg);
+}
 
+struct thing *op_do_on(struct thing *t, struct op op, enabled_fn *check, void *arg)
+{
 	op.object = t->o.id;
 	op.key = t->o.key;
 	engine_point(&op, check, arg);

@@ -30,7 +30,39 @@ struct undo {
 };
 extern struct undo undo;
 
-void saved_add(struct saved *s, const void *p, size_t size);
+/* Not the memory functions that the code under test calls: what is copied here is not looked at. */
+void *__real_memcpy(void *to, const void *from, size_t size);
+
+/* Behind its bytes, so that the entries can be read from the end. */
+struct saved_entry {
+	void *start;
+	size_t size;
+};
+#define SAVED_INLINE 64 /* bytes that compilers copy without a call */
+
+void saved_grow(struct saved *s, size_t needed);
+static inline size_t saved_padded(size_t size)
+{
+	return (size + 7) & ~(size_t)7;
+}
+
+static inline void saved_add(struct saved *s, const void *p, size_t size)
+{
+	size_t end = s->used + saved_padded(size);
+	struct saved_entry *e;
+
+	if (__builtin_expect(end + sizeof(*e) > s->room, 0))
+		saved_grow(s, end + sizeof(*e));
+	if (__builtin_constant_p(size) && size <= SAVED_INLINE)
+		__builtin_memcpy(s->data + s->used, p, size);
+	else
+		__real_memcpy(s->data + s->used, p, size);
+	e = (struct saved_entry *)(s->data + end);
+	e->start = (void *)p;
+	e->size = size;
+	s->used = end + sizeof(*e);
+}
+
 /* Puts back what was added after the first `from` bytes, latest first, and forgets it. */
 void saved_undo(struct saved *s, size_t from);
 /* Puts back all, in any order, and keeps it. */

@@ -178,6 +178,7 @@ void heap_resumed(void)
 {
 	for (int i = 0; i < MAX_FIBERS; i++)
 		heap.extent[i].saved = heap.part[i].next;
+	shadow_resumed();
 }
 
 static void save_chunk(uint32_t *epoch, uintptr_t from, uintptr_t to)
@@ -216,15 +217,23 @@ void explore_will_store(void *p, size_t size)
 
 struct block *heap_block(uintptr_t addr)
 {
+	static uint32_t latest; /* mostly that of the next address as well */
 	uintptr_t off = addr - heap.base;
+	struct block *b = &heap.block[latest];
 	uint32_t nr;
 
+	/* Live blocks of this execution do not overlap. */
+	if (latest && latest <= heap.nr_blocks && b->live && addr - b->start < b->size)
+		return b;
 	if (off >= ARENA_SIZE || addr >= heap.part[off >> PART_SHIFT].next)
 		return NULL;
 	nr = heap.page[off >> PAGE_SHIFT];
 	if (!nr)
 		nr = heap.granule[off >> GRANULE_SHIFT];
-	return nr ? &heap.block[nr] : NULL;
+	if (!nr)
+		return NULL;
+	latest = nr;
+	return &heap.block[nr];
 }
 
 /* Notes whose memory it is from start to end. A page that is not all of one block is looked up by its granules. */
@@ -391,8 +400,7 @@ static void *allocate(struct fiber *f, size_t size, size_t align, const char *ty
 	b->epoch = undo.epoch;
 	b->lo = UINT32_MAX;
 	b->hi = 0;
-	b->first_name = UINTPTR_MAX;
-	b->last_name = 0;
+	b->things = 0;
 	b->fiber = f->id;
 	guard_block(b, engine_concurrent ? f->id : NOBODY);
 	b->live = true;
@@ -448,8 +456,8 @@ void explore_free(void *p)
 	b->live = false;
 	heap.nr_live--;
 	b->freed = context_place(f, pc);
-	if (b->first_name <= b->last_name)
-		engine_objects_freed(b->first_name, b->last_name + 1);
+	if (b->things)
+		engine_objects_freed(b->things);
 	if (heap.scenario->flags & EXPLORE_REUSE) {
 		b->older = heap.freed;
 		heap.freed = b - heap.block;

@@ -109,13 +109,10 @@ bool heap_describe(uintptr_t addr, char *buf, size_t size)
 	return true;
 }
 
-uint64_t heap_key(uintptr_t addr)
+static uint64_t key_in(const struct block *b, uintptr_t addr)
 {
-	struct block *b = heap_block(addr);
 	uint64_t h;
 
-	if (!b)
-		return 0;
 	h = ((uint64_t)(b->fiber + 1) << 56) ^ ((uint64_t)b->seq << 32) ^ (addr - b->start);
 	h ^= h >> 31;
 	h *= 0x7fb5d329728ea185u;
@@ -125,16 +122,23 @@ uint64_t heap_key(uintptr_t addr)
 	return h ? h : 1;
 }
 
-uint64_t heap_name(uintptr_t addr)
+uint64_t heap_key(uintptr_t addr)
+{
+	const struct block *b = heap_block(addr);
+
+	return b ? key_in(b, addr) : 0;
+}
+
+uint64_t heap_name(uintptr_t addr, uint32_t thing, uint32_t *next)
 {
 	struct block *b = heap_block(addr);
 
 	if (!b)
 		return 0;
 	block_change(b);
-	b->first_name = addr < b->first_name ? addr : b->first_name;
-	b->last_name = addr > b->last_name ? addr : b->last_name;
-	return heap_key(addr);
+	*next = b->things;
+	b->things = thing;
+	return key_in(b, addr);
 }
 
 static bool before(const struct block *a, const struct block *b)

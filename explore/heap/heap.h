@@ -58,11 +58,10 @@ struct block {
 	uint32_t seq;	 /* of that fiber: 1, 2... */
 	uint32_t number; /* of that type and fiber: 1, 2... */
 	uint32_t lo, hi; /* words that have cells in this execution: from, up to */
-	uintptr_t first_name,
-		last_name; /* addresses of objects of the engine in it; first > last: none */
-	uint32_t older;	   /* freed block that may be handed out again */
-	uint32_t epoch;	   /* in which it was saved last */
-	uint8_t fiber;	   /* that allocated it */
+	uint32_t things; /* first of the engine's objects in it, 0: none */
+	uint32_t older;	 /* freed block that may be handed out again */
+	uint32_t epoch;	 /* in which it was saved last */
+	uint8_t fiber;	 /* that allocated it */
 	uint8_t owner
 		[MAX_PARTS]; /* the only fiber that used the part while threads ran, or NOBODY yet */
 	bool live;
@@ -195,6 +194,7 @@ void types_forget(void);
 void atomics_forget(void);
 void shadow_digest(struct digest *d);
 void shadow_keep(void (*keep)(void *p, size_t size));
+void shadow_resumed(void);
 static inline void block_change(struct block *b)
 {
 	undo_touch(&b->epoch, b, sizeof(*b));

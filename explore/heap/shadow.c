@@ -34,6 +34,7 @@ static bool is_valid(const struct cell *c)
 
 static struct more *more; /* 1... */
 static uint32_t nr_more;
+static uint32_t saved_more; /* as many at the last checkpoint */
 
 static size_t region_words(const struct explore_region *r)
 {
@@ -103,6 +104,12 @@ void shadow_digest(struct digest *d)
 void shadow_keep(void (*keep)(void *p, size_t size))
 {
 	keep(&nr_more, sizeof(nr_more));
+	saved_more = nr_more;
+}
+
+void shadow_resumed(void)
+{
+	saved_more = nr_more;
 }
 
 void shadow_forget(void)
@@ -136,18 +143,21 @@ static struct cell *region_cell(uintptr_t word)
 	return NULL;
 }
 
+static uint8_t valid_bytes_in(const struct block *b, uintptr_t word)
+{
+	uintptr_t left = b->start + b->size - word;
+
+	return left < WORD ? (1u << left) - 1 : 0xff;
+}
+
 /* Bytes of the word that belong to its block, or to the state of the process. */
 static uint8_t valid_bytes(uintptr_t word)
 {
 	const struct explore_suite *suite = heap.suite;
-	struct block *b;
 	uint8_t bytes = 0;
 
-	if (heap_contains(word)) {
-		b = heap_block(word);
-		return b->start + b->size - word < WORD ? (1u << (b->start + b->size - word)) - 1
-							: 0xff;
-	}
+	if (heap_contains(word))
+		return valid_bytes_in(heap_block(word), word);
 	for (size_t i = 0; i < suite->nr_regions; i++)
 		for (unsigned k = 0; k < WORD; k++)
 			if (word + k - (uintptr_t)suite->region[i].start < suite->region[i].size)
@@ -189,7 +199,8 @@ static void enter_cell(struct fiber *f, struct cell *c, const struct use *a)
 	if (!b->live)
 		blame_freed(f, b, a);
 	c->run = undo.epoch;
-	c->flags = guard_flags(b, a->word) | (valid_bytes(a->word) == 0xff ? 0 : CELL_PARTIAL);
+	c->flags =
+		guard_flags(b, a->word) | (valid_bytes_in(b, a->word) == 0xff ? 0 : CELL_PARTIAL);
 	index = (a->word - b->start) >> WORD_SHIFT;
 	if (index < b->lo || index >= b->hi)
 		block_change(b);
@@ -264,18 +275,16 @@ static bool replaces(uint8_t how, uint8_t who)
 	       (!(how & HOW_ATOMIC) || (who & HOW_ATOMIC));
 }
 
-static void check_past(struct fiber *f, const struct use *a, uint8_t *mask, uint32_t clock,
-		       struct past_use past)
+/* What is left of mask, the bytes of a use before a. True in *race: the two race. */
+static inline uint8_t check_past(const struct fiber *f, const struct use *a, uint8_t mask,
+				 uint8_t who, uint32_t clock, bool *race)
 {
-	if (!(*mask & a->mask))
-		return;
-	if (came_before(f, past.who, clock)) {
-		if (replaces(a->how, past.who))
-			*mask &= ~a->mask;
-		return;
-	}
-	if (((a->how | past.who) & HOW_WRITE) && !(a->how & past.who & HOW_ATOMIC))
-		blame_race(f, a, &past);
+	if (!(mask & a->mask))
+		return mask;
+	if (came_before(f, who, clock))
+		return replaces(a->how, who) ? mask & ~a->mask : mask;
+	*race = ((a->how | who) & HOW_WRITE) && !(a->how & who & HOW_ATOMIC);
+	return mask;
 }
 
 static struct past_use past_of(const struct cell *c, unsigned slot)
@@ -288,19 +297,52 @@ static struct past_use past_more(const struct more *m)
 	return (struct past_use){m->who, m->step, m->context};
 }
 
+static inline void check_slot(struct fiber *f, const struct use *a, struct cell *c, unsigned slot)
+{
+	struct past_use past;
+	bool race = false;
+
+	c->mask[slot] = check_past(f, a, c->mask[slot], c->who[slot], c->clock[slot], &race);
+	if (LIKELY(!race))
+		return;
+	past = past_of(c, slot);
+	blame_race(f, a, &past);
+}
+
+/* Those taken since the last checkpoint are given up by a return to it. */
+static void more_change(uint32_t nr)
+{
+	if (nr <= saved_more)
+		undo_push(&more[nr], sizeof(more[nr]));
+}
+
 static uint32_t check_list(struct fiber *f, const struct use *a, uint32_t first)
 {
-	uint32_t *link = &first;
+	uint32_t *link = &first, from = 0;
 
 	while (*link) {
 		struct more *m = &more[*link];
 
-		undo_push(m, sizeof(*m));
-		check_past(f, a, &m->mask, m->clock, past_more(m));
-		if (m->mask)
+		bool race = false;
+		uint8_t mask = check_past(f, a, m->mask, m->who, m->clock, &race);
+		struct past_use past;
+
+		if (race) {
+			past = past_more(m);
+			blame_race(f, a, &past);
+		}
+		if (mask != m->mask) {
+			more_change(*link);
+			m->mask = mask;
+		}
+		if (mask) {
 			link = &m->next;
-		else
-			*link = m->next;
+			from = m - more;
+			continue;
+		}
+		if (from)
+			more_change(from);
+		*link = m->next;
 	}
 	return first;
 }
@@ -353,8 +395,8 @@ static void use_cell(struct fiber *f, struct cell *c, const struct use *given)
 	}
 	if (UNLIKELY(c->flags & CELL_TRACKED))
 		guard_access(f, &a, c->flags);
-	check_past(f, &a, &c->mask[0], c->clock[0], past_of(c, 0));
-	check_past(f, &a, &c->mask[1], c->clock[1], past_of(c, 1));
+	check_slot(f, &a, c, 0);
+	check_slot(f, &a, c, 1);
 	if (UNLIKELY(c->more))
 		c->more = check_list(f, &a, c->more);
 	if (LIKELY(a.mask))
@@ -371,6 +413,23 @@ static bool seen(const struct cell *c, const struct fiber *f, const struct use *
 	if (c->who[0] == (f->id | HOW_WRITE) && c->clock[0] == now && !(a->mask & ~c->mask[0]))
 		return true;
 	return !a->how && c->who[1] == f->id && c->clock[1] == now && !(a->mask & ~c->mask[1]);
+}
+
+/*
+ * The use that this one would take the place of differs by no more than where it was: since then nothing came to the word that this one
+ * races with and that one did not.
+ */
+static bool renewed(struct cell *c, const struct fiber *f, const struct use *a)
+{
+	unsigned slot = !(a->how & HOW_WRITE);
+	uint32_t step = engine_step() + 1;
+
+	if (c->run != undo.epoch || c->who[slot] != (f->id | a->how) || c->mask[slot] != a->mask ||
+	    c->clock[slot] != f->sync.t[f->id] || c->flags & CELL_GUARDED)
+		return false;
+	c->step[slot] = step <= UINT16_MAX ? step : 0;
+	c->context[slot] = context_of(f, a->pc);
+	return true;
 }
 
 /*
@@ -406,7 +465,7 @@ void shadow_access(struct fiber *f, const struct use *a)
 	c = cell_of(a->word);
 	if (UNLIKELY(!c))
 		return;
-	if (seen(c, f, a))
+	if (seen(c, f, a) || renewed(c, f, a))
 		return;
 	f->in_runtime++;
 	use_cell(f, c, a);

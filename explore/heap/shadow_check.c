@@ -52,7 +52,7 @@ struct object *engine_find_object(const void *addr)
 	return engine_object(addr);
 }
 
-void engine_objects_freed(uintptr_t start, uintptr_t end)
+void engine_objects_freed(uint32_t first)
 {
 }
 

@@ -14,9 +14,10 @@ struct drive {
 	struct search_result *r;
 	struct classes classes;
 	double began, next_tick;
-	uint32_t length; /* events of the first execution */
-	int nr_fibers;	 /* most that an execution had */
-	bool over;	 /* found, broken, out of time, interrupted: nothing more is to be run */
+	const struct tree *tree; /* that is walked, NULL: none */
+	uint32_t length;	 /* events of the first execution */
+	int nr_fibers;		 /* most that an execution had */
+	bool over; /* found, broken, out of time, interrupted: nothing more is to be run */
 };
 
 enum walk_end {

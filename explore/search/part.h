@@ -6,8 +6,8 @@
  * give the plan of the next one, or the end.
  *
  * What an item does is bounded in executions and follows from the plan alone, so plans, results and the end are the same bytes
- * however the items were spread. For this a piece of work (some items that belong together, so that there are not too many) must be
- * done in a fresh process (a fork): the graph of lock orders grows with executions.
+ * however the items were spread. For this a piece of work (some items that belong together, so that there are not too many) must begin
+ * without a graph of lock orders (engine_lock_order_forget, or a fresh process): that grows with executions.
  *
  * SEARCH_PORTFOLIO here: serial orders, a few random ones and a little DPOR; DPOR with random schedules and PCT; DPOR with preemption bounds; the next
  * bound follows when one is exhausted, for as long as DPOR is not. Such a campaign ends by itself only with DPOR or by
@@ -23,11 +23,13 @@ char *part_plan(const struct search_options *o);
 /* How many pieces of work it has, a few items each; 0: not a plan. The round's number in *round (may be NULL). */
 size_t part_items(const char *plan, unsigned *round);
 /*
- * Does a piece (0...) of plan and returns its result. Of o: limits, progress (false: the piece is given up, NULL is returned). *r says
+ * Does a piece (0...) of plan, whose part_hash() is hash, and returns its result. Of o: limits, progress (false: the piece is given up, NULL is returned). *r says
  * what was done in this piece: for progress, and r->broken, which makes the result NULL too.
  */
 char *part_run(const struct explore_scenario *sc, const struct search_options *o, const char *plan,
-	       size_t piece, struct search_result *r);
+	       uint64_t hash, size_t piece, struct search_result *r);
+/* What results name their plan by. */
+uint64_t part_hash(const char *plan);
 /*
  * Unites plan with the results of all its pieces, which results holds one after another in any order. Those after the first that found
  * a violation may be missing. The next plan in *next, NULL if the search is over. *r has the account so far, as search_run() has it;

@@ -148,11 +148,15 @@ static bool run_item(FILE *out, const struct explore_scenario *sc, struct piece 
 	return !piece->sum->broken[0] && !piece->sum->interrupted;
 }
 
+uint64_t part_hash(const char *plan)
+{
+	return plan_hash(plan);
+}
+
 char *part_run(const struct explore_scenario *sc, const struct search_options *o, const char *plan,
-	       size_t number, struct search_result *r)
+	       uint64_t hash, size_t number, struct search_result *r)
 {
 	struct piece piece = {.o = o, .sum = r};
-	uint64_t hash = plan_hash(plan);
 	size_t size, first = 0, end = 0;
 	char *text = NULL;
 	struct plan p;

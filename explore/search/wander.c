@@ -34,6 +34,16 @@ static uint32_t below(struct wander *w, uint32_t n)
 	return (uint32_t)((next_random(&w->random) >> 32) * n >> 32);
 }
 
+/* Without a call, which it is for processors that may lack the instruction. */
+static uint32_t count_fibers(uint32_t set)
+{
+	set -= set >> 1 & 0x5555;
+	set = (set & 0x3333) + (set >> 2 & 0x3333);
+	set = (set + (set >> 4)) & 0x0f0f;
+	return (set + (set >> 8)) & 0x1f;
+}
+_Static_assert(MAX_FIBERS <= 16, "sets of fibers have that many bits");
+
 static int nth_of(uint32_t set, uint32_t n)
 {
 	while (n--)
@@ -60,7 +70,7 @@ static int wander_pick(struct strategy *s, const struct point *p)
 	if (w->keep && p->current != NO_FIBER && p->enabled & 1u << p->current)
 		return p->current;
 	if (!w->by_rank)
-		return nth_of(p->enabled, below(w, __builtin_popcount(p->enabled)));
+		return nth_of(p->enabled, below(w, count_fibers(p->enabled)));
 	for (unsigned i = 0; i < w->nr_changes && p->current != NO_FIBER; i++)
 		if (w->change[i] == p->step)
 			w->rank[p->current] = i;

@@ -39,7 +39,7 @@ static char *do_pieces(const struct explore_scenario *s, const struct search_opt
 	for (unsigned w = workers; w-- > 0;)
 		for (size_t i = w; i < pieces; i += workers) {
 			struct search_result r;
-			char *text = part_run(s, o, plan, i, &r);
+			char *text = part_run(s, o, plan, part_hash(plan), i, &r);
 
 			if (!text)
 				TEST_FAIL("piece %zu: %s", i, r.broken);
@@ -139,6 +139,29 @@ TEST(parts_have_the_classes_of_the_whole)
 		expect_same_classes(seed_b_grown[3]);
 }
 
+/* What one worker did before must not be seen in the next piece that it does. */
+TEST(lock_orders_are_forgotten_before_a_piece)
+{
+	const struct search_options o = {.mode = SEARCH_DPOR};
+	char *plan = part_plan(&o), *result[2], order[2][4096];
+	struct search_result r;
+
+	rig_init();
+	for (int i = 0; i < 2; i++) {
+		engine_lock_order_forget();
+		EXPECT_EQ(engine_lock_order_export(order[i], sizeof(order[i])), 0);
+		result[i] = part_run(seed_b_grown[0], &o, plan, part_hash(plan), 0, &r);
+		search_result_free(&r);
+		EXPECT(engine_lock_order_export(order[i], sizeof(order[i])) > 0);
+	}
+	ASSERT(result[0] && result[1]);
+	EXPECT(!strcmp(result[0], result[1]));
+	EXPECT(!strcmp(order[0], order[1]));
+	free(result[0]);
+	free(result[1]);
+	free(plan);
+}
+
 TEST(what_a_merge_lacks_is_named)
 {
 	const struct search_options o = {.mode = SEARCH_DPOR};
@@ -150,7 +173,7 @@ TEST(what_a_merge_lacks_is_named)
 	EXPECT(strstr(err, "missing"));
 	EXPECT(!part_merge("nonsense", "", &next, &r, err, sizeof(err)));
 	EXPECT_EQ(part_items("nonsense", NULL), 0);
-	result = part_run(seed_b_grown[0], &o, plan, 0, &r);
+	result = part_run(seed_b_grown[0], &o, plan, part_hash(plan), 0, &r);
 	ASSERT(result);
 	search_result_free(&r);
 	add_text(&twice, result);
@@ -159,7 +182,7 @@ TEST(what_a_merge_lacks_is_named)
 	EXPECT(strstr(err, "twice"));
 	plan[strlen(plan) - 2] ^= 1;
 	EXPECT(!part_merge(plan, result, &next, &r, err, sizeof(err)));
-	EXPECT(!part_run(seed_b_grown[0], &o, plan, 1, &r));
+	EXPECT(!part_run(seed_b_grown[0], &o, plan, part_hash(plan), 1, &r));
 	EXPECT(r.broken[0]);
 	free(twice);
 	free(result);
