@@ -196,7 +196,7 @@ TEST(nothing_is_left_behind_when_lpis_are_turned_off)
 	for (u32 i = 0; i < STABLE; i++)
 		rig_mapti(r, 0, i, LPI + i, 0);
 	ASSERT(!thread_create(&t, "sender", switch_sender, &k));
-	for (u32 i = 0; i < ROUNDS / 4; i++) {
+	for (u32 i = 0; i < ROUNDS; i++) {
 		rig_write(r, RIG_ITS + GITS_CTLR, 4, 0);
 		rig_write(r, RIG_REDIST, 4, 0);
 		if (rig_pin(r, 0, PIN_IRQ))
