@@ -6,6 +6,7 @@
  * several threads.
  */
 #include "machine.h"
+#include "../gic3.h"
 #include "api/api.h"
 #include "host/alloc.h"
 #include "sync/rcu.h"
@@ -208,17 +209,6 @@ static void step_request(struct sequence *s)
 static void step_machine(struct sequence *s)
 {
 	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8, .features = {4}};
-	struct kvm_create_device gic = {.type = KVM_DEV_TYPE_ARM_VGIC_V3, .fd = -1};
-	uint64_t dist = 0x8000000, redist = 0x80a0000;
-	struct kvm_device_attr steps[] = {
-		{.group = KVM_DEV_ARM_VGIC_GRP_ADDR,
-		 .attr = KVM_VGIC_V3_ADDR_TYPE_DIST,
-		 .addr = (uintptr_t)&dist},
-		{.group = KVM_DEV_ARM_VGIC_GRP_ADDR,
-		 .attr = KVM_VGIC_V3_ADDR_TYPE_REDIST,
-		 .addr = (uintptr_t)&redist},
-		{.group = KVM_DEV_ARM_VGIC_GRP_CTRL, .attr = KVM_DEV_ARM_VGIC_CTRL_INIT},
-	};
 	unsigned nr = below(&s->in, 4), attributes = below(&s->in, 5);
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm = ioctl(kvm, KVM_CREATE_VM, 0);
 
@@ -231,12 +221,8 @@ static void step_machine(struct sequence *s)
 			set_reg(vcpu, CORE_REG(regs.pc), RAM + below(&s->in, 64) * 4);
 		keep(s, vcpu, API_VCPU);
 	}
-	if (attributes) {
-		ioctl(vm, KVM_CREATE_DEVICE, &gic);
-		for (unsigned i = 0; i + 1 < attributes; i++)
-			ioctl(gic.fd, KVM_SET_DEVICE_ATTR, &steps[i]);
-		keep(s, gic.fd, API_DEVICE);
-	}
+	if (attributes)
+		keep(s, gic3_begin(vm, attributes - 1), API_DEVICE);
 	keep(s, vm, API_VM);
 	keep(s, kvm, API_SYSTEM);
 }

@@ -165,13 +165,13 @@ TEST(no_descriptor_is_of_the_hosts_device)
 		long n;
 
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", i);
-		n = raw_call(SYS_readlinkat, AT_FDCWD, path, target, sizeof(target) - 1);
+		n = raw_syscall(SYS_readlinkat, AT_FDCWD, path, target, sizeof(target) - 1);
 		if (n < 0)
 			continue;
 		target[n] = 0;
 		seen++;
 		EXPECT(strcmp(target, "/dev/kvm"));
-		EXPECT(raw_call(SYS_fstat, i, &st) == 0 && st.st_rdev != makedev(10, 232));
+		EXPECT(raw_syscall(SYS_fstat, i, &st) == 0 && st.st_rdev != makedev(10, 232));
 	}
 	EXPECT(seen >= 5);
 	close(other);

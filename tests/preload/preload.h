@@ -13,6 +13,8 @@
 
 #include <anykvm/kvm.h>
 
+#include "base/raw.h"
+
 /* What fortified programs call, and programs that were built with an older libc. */
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
@@ -30,40 +32,6 @@ ssize_t __read_chk(int fd, void *buf, size_t n, size_t room);
 ssize_t __pread_chk(int fd, void *buf, size_t n, off_t offset, size_t room);
 ssize_t __pread64_chk(int fd, void *buf, size_t n, off_t offset, size_t room);
 
-/* A system call with no libc: the result or -errno. */
-static inline long raw_call6(long nr, long a, long b, long c, long d, long e, long f)
-{
-#if defined(__x86_64__)
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory", "cc");
-	return ret;
-#else
-	register long x8 __asm__("x8") = nr;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-	register long x5 __asm__("x5") = f;
-
-	__asm__ volatile("svc #0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory", "cc");
-	return x0;
-#endif
-}
-#define RAW_CALL(nr, a, b, c, d, e, f, ...) \
-	raw_call6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
-#define raw_call(...) RAW_CALL(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
-
 /* Arm64's answers, which no x86 device gives; a native arm64 one answers neither to the raw call. Closes fd. */
 #define ANSWERS_AS_ARM64(open_it)                                                       \
 	do {                                                                            \
@@ -72,9 +40,9 @@ static inline long raw_call6(long nr, long a, long b, long c, long d, long e, lo
 		EXPECT(fd_ >= 0);                                                       \
 		EXPECT_EQ(ioctl(fd_, KVM_GET_API_VERSION, 0), 12);                      \
 		EXPECT(ioctl(fd_, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE) >= 40); \
-		EXPECT(raw_call(SYS_ioctl, fd_, KVM_GET_API_VERSION, 0) < 0);           \
+		EXPECT(raw_syscall(SYS_ioctl, fd_, KVM_GET_API_VERSION, 0) < 0);        \
 		EXPECT_EQ(close(fd_), 0);                                               \
-		EXPECT_EQ(raw_call(SYS_fcntl, fd_, F_GETFD), -EBADF);                   \
+		EXPECT_EQ(raw_syscall(SYS_fcntl, fd_, F_GETFD), -EBADF);                \
 	} while (0)
 
 /* A name in a folder of this process's own, which the exit removes. */

@@ -9,6 +9,7 @@
 
 #include "../../api/vmm.h"
 #include "../../fds.h"
+#include "../../gic3.h"
 #include "api/api.h"
 #include "host/alloc.h"
 #include "sync/rcu.h"
@@ -197,24 +198,8 @@ static void step_machine(struct worker *w)
 			set_reg(vcpu, CORE_REG(regs.pc), RAM + below(w, 16) * 4);
 		keep_fd(w, vcpu, API_VCPU);
 	}
-	if (below(w, 2)) {
-		struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3, .fd = -1};
-		uint64_t dist = 0x8000000, redist = 0x80a0000;
-		struct kvm_device_attr steps[] = {
-			{.group = KVM_DEV_ARM_VGIC_GRP_ADDR,
-			 .attr = KVM_VGIC_V3_ADDR_TYPE_DIST,
-			 .addr = (uintptr_t)&dist},
-			{.group = KVM_DEV_ARM_VGIC_GRP_ADDR,
-			 .attr = KVM_VGIC_V3_ADDR_TYPE_REDIST,
-			 .addr = (uintptr_t)&redist},
-			{.group = KVM_DEV_ARM_VGIC_GRP_CTRL, .attr = KVM_DEV_ARM_VGIC_CTRL_INIT},
-		};
-
-		ioctl(vm, KVM_CREATE_DEVICE, &cd);
-		for (unsigned i = 0, n = below(w, 4); i < n; i++)
-			ioctl(cd.fd, KVM_SET_DEVICE_ATTR, &steps[i]);
-		keep_fd(w, cd.fd, API_DEVICE);
-	}
+	if (below(w, 2))
+		keep_fd(w, gic3_begin(vm, below(w, 4)), API_DEVICE);
 	keep_fd(w, vm, API_VM);
 	keep_fd(w, kvm, API_SYSTEM);
 }
