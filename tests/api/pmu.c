@@ -302,6 +302,7 @@ TEST(registers_select_set_and_clear)
 	mrs(&c, 6, SYS_PMCCNTR);
 	mrs(&c, 7, SYS_PMCR);
 	mrs(&c, 8, SYS_PMCEID0);
+	mrs(&c, 9, SYS_PMCEID1);
 	report(&c, 1, 0);
 	code_done(&m);
 	EXPECT_REPORT(&m, 0, 0, NOT_EL1 | 0x3f);
@@ -314,7 +315,8 @@ TEST(registers_select_set_and_clear)
 	/* Software increments, cycles, chains; an emulated PMU has no instructions. */
 	EXPECT_EQ(get_x(m.vcpu[0], 8) & 0x40020001, 0x40020001);
 #ifndef ANYKVM_REAL
-	EXPECT_EQ(get_x(m.vcpu[0], 8), 0x40020101);
+	EXPECT_EQ(get_x(m.vcpu[0], 8), 0x580a6fc1);
+	EXPECT_EQ(get_x(m.vcpu[0], 9), 0x1000001a);
 #endif
 	EXPECT_EQ(get_reg(m.vcpu[0], REG_PMEVCNTR(1)), 0x123);
 	EXPECT_EQ(get_reg(m.vcpu[0], REG_PMOVSSET), 2);
