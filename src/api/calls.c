@@ -228,6 +228,20 @@ int anykvm_dup3(int oldfd, int newfd, int flags)
 	return result(oldfd == newfd ? -EINVAL : dup_to(oldfd, newfd, flags));
 }
 
+static bool is_file_of_ours(int fd)
+{
+	struct file *f;
+
+	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
+		return false;
+	library_enter();
+	f = fd_get(fd, false);
+	if (f)
+		file_put(f);
+	library_exit();
+	return f;
+}
+
 int anykvm_fcntl(int fd, int cmd, ...)
 {
 	struct file *f;
@@ -238,6 +252,8 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
+	if ((cmd == F_ADD_SEALS || cmd == F_GET_SEALS) && is_file_of_ours(fd))
+		return result(-EINVAL); /* of memory files, which ours are to the system only */
 	if (cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)
 		return result(host_sys_fcntl(fd, cmd, arg));
 	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
