@@ -228,18 +228,22 @@ int anykvm_dup3(int oldfd, int newfd, int flags)
 	return result(oldfd == newfd ? -EINVAL : dup_to(oldfd, newfd, flags));
 }
 
-static bool is_file_of_ours(int fd)
+/* Seals are of memory files, which ours are to the system only. 0: fd is not ours. */
+static int seals_refused(int fd, int cmd)
 {
 	struct file *f;
+	int r = 0;
 
 	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
-		return false;
+		return 0;
 	library_enter();
 	f = fd_get(fd, false);
-	if (f)
+	if (f) {
+		r = cmd == F_ADD_SEALS && api_file_of(f)->kind == API_STATS ? -EPERM : -EINVAL;
 		file_put(f);
+	}
 	library_exit();
-	return f;
+	return r;
 }
 
 int anykvm_fcntl(int fd, int cmd, ...)
@@ -252,8 +256,9 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
-	if ((cmd == F_ADD_SEALS || cmd == F_GET_SEALS) && is_file_of_ours(fd))
-		return result(-EINVAL); /* of memory files, which ours are to the system only */
+	r = cmd == F_ADD_SEALS || cmd == F_GET_SEALS ? seals_refused(fd, cmd) : 0;
+	if (r)
+		return result(r);
 	if (cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)
 		return result(host_sys_fcntl(fd, cmd, arg));
 	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)

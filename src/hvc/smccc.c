@@ -150,9 +150,10 @@ int hvc_handle(struct vcpu *v, bool smc)
 		v->arch.x[0] = SMCCC_NOT_SUPPORTED;
 		return 1;
 	}
-	/* By HVC they succeed whatever is said of them. */
+	/* By HVC they succeed whatever is said of them, and of the other results only x1 is lost. */
 	if (!smc && is_workaround(fn)) {
 		v->arch.x[0] = SMCCC_SUCCESS;
+		v->arch.x[1] = 0;
 		return 1;
 	}
 	action = filter_action(h, fn);
