@@ -75,7 +75,9 @@ void vcpu_send_event(struct vcpu *v, bool all)
 }
 
 /* Requests that the engine must be left for. */
-#define REQ_LEAVE (VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP | VCPU_REQ_WORK)
+#define REQ_LEAVE                                                                          \
+	(VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP | VCPU_REQ_WORK | \
+	 VCPU_REQ_LEVELS)
 
 static bool must_leave(struct vcpu *v)
 {
@@ -400,7 +402,8 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 			sleep_once(v, wake, WAIT_FOREVER);
 		return 2;
 	}
-	a32_fetch_and(&v->requests, ~(u32)(VCPU_REQ_IRQ | VCPU_REQ_TIMER | VCPU_REQ_SLEEP));
+	a32_fetch_and(&v->requests,
+		      ~(u32)(VCPU_REQ_IRQ | VCPU_REQ_TIMER | VCPU_REQ_SLEEP | VCPU_REQ_LEVELS));
 	/* The acquire pairs with CPU_ON, which writes reset_state, then requests, then clears power_off. */
 	if (req & VCPU_REQ_RESET) {
 		a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_RESET);
@@ -459,6 +462,11 @@ static int enter_guest(struct vcpu *v)
 	return r ? handle_stop(v) : vcpu_debug_exit(v);
 }
 
+static bool show_levels(struct vcpu *v)
+{
+	return v->irq_ops && v->irq_ops->show_levels && v->irq_ops->show_levels(v);
+}
+
 static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
 {
 	int r;
@@ -476,6 +484,10 @@ static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
 		 */
 		v->signal_seen |= library_owes();
 		r = check_requests(v);
+		if (r == 1 && unlikely(show_levels(v))) {
+			v->run->exit_reason = KVM_EXIT_INTR;
+			r = -EINTR;
+		}
 		if (r == 1)
 			r = enter_guest(v);
 		if (r <= 0)
@@ -509,6 +521,7 @@ static int run_guest(struct vcpu *v) REQUIRES(&v->mutex)
 	vcpu_update_traps(v);
 	vtlb_regs_changed(v);
 	r = run_loop(v);
+	show_levels(v);
 	host_signals_restore(mask);
 	return r;
 }
