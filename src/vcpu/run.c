@@ -105,8 +105,6 @@ bool vcpu_tick(struct vcpu *v, u64 instructions)
 	u64 now = host_clock_ns();
 
 	(void)instructions;
-	if (unlikely(v->counting))
-		irq->count(v, false);
 	if (now - v->last_look_ns >= TICK_LOOK_NS) {
 		v->last_look_ns = now;
 		if (exit_wanted(v)) {
@@ -196,11 +194,24 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 	return -EINVAL;
 }
 
+/* The load or store that came here is done, by the library or by the exit to come; not if it became an exception. */
+static void tally_stopped(struct vcpu *v, u32 insn)
+{
+	vcpu_tally(v, insn);
+	if (v->counting)
+		v->irq_ops->count(v, false);
+}
+
 static int handle_fault(struct vcpu *v, bool host)
 {
+	u64 not_retired = v->not_retired;
+	u32 insn = v->stopped_insn;
 	bool again = false;
 	int r = fault_outcome(v, host, &again);
 
+	v->stopped_insn = 0;
+	if (unlikely(insn) && !again && r >= 0 && v->not_retired == not_retired)
+		tally_stopped(v, insn);
 	if (again || r < 0)
 		v->stats.instructions--; /* it is run again */
 	else if (r == 1)

@@ -13,6 +13,7 @@
 #include "vcpu/debug.h"
 #include "vcpu/engine.h"
 #include "vcpu/state.h"
+#include "vcpu/tally.h"
 #include "vcpu/vtlb.h"
 
 struct kvm_run;
@@ -144,12 +145,23 @@ struct vcpu {
 	bool in_block;
 	bool counting; /* performance counters run: irq_ops->count wants to know */
 	u64 not_retired;
+	u64 alarm; /* while counting: irq_ops->count is to be called when stats.instructions has come to this */
+	u64 tally[NR_TALLIES];
+	bool tallying;
+	u32 stopped_insn; /* tallying: the load or store that a fault stopped, until its outcome is known; or 0 */
 };
 
 /* Instructions begun before the one at pc, for a handler (with v->in_block); or so far, elsewhere. */
 static inline u64 vcpu_instructions(const struct vcpu *v)
 {
 	return v->stats.instructions + (v->in_block ? (u64)((s64)(v->arch.pc - v->block) >> 2) : 0);
+}
+
+/* While counting, for an engine at a poll point: instructions are to be executed one at a time, with a look at the alarm after each. */
+static inline bool vcpu_one_by_one(const struct vcpu *v)
+{
+	/* An engine comes to its next poll point within 1024. */
+	return v->tallying || (s64)(v->alarm - v->stats.instructions) <= 1024;
 }
 
 /* All vCPUs of one VM. The array only grows; entries live until VM destroy. */
