@@ -7,20 +7,11 @@
 
 /*
  * A page, the same each time: guests start there. At the end of its code a store to DEVICE leaves KVM_RUN, and all begins anew.
- * Its vectors go on behind the instruction that did not work, sometimes by way of KVM_RUN too.
  */
 void make_guest_code(uint32_t *code)
 {
 	static const uint32_t end[] = {0xd2a20011 /* MOVZ X17, #0x1000, LSL #16 */,
 				       0xb9000231 /* STR W17, [X17] */, 0x17fffe02 /* B start */};
-	static const uint32_t handler[] = {0xd5384030 /* MRS X16, ELR_EL1 */,
-					   0x91001210 /* ADD X16, X16, #4 */,
-					   0xd5184030 /* MSR ELR_EL1, X16 */,
-					   0xf27c061f /* TST X16, #0x30 */,
-					   0x54000061 /* B.NE .+12 */,
-					   0xd2a20011,
-					   0xb9000231,
-					   0xd69f03e0 /* ERET */};
 	uint64_t state = 88172645463325252ull;
 
 	for (unsigned i = 0; i < VECTORS / 4; i++) {
@@ -29,8 +20,7 @@ void make_guest_code(uint32_t *code)
 		code[i] = likely_instruction((uint32_t)(r >> 32), (unsigned)r);
 	}
 	memcpy(&code[VECTORS / 4 - 3], end, sizeof(end));
-	for (unsigned i = 0; i < 16; i++)
-		memcpy(&code[(VECTORS + i * 0x80) / 4], handler, sizeof(handler));
+	put_vectors(&code[VECTORS / 4], true);
 }
 
 /* --- interrupt controllers ------------------------------------------------------------------------------------------------- */
