@@ -15,6 +15,7 @@
 #include "host/pages.h"
 #include "host/passthrough.h"
 #include "host/signal.h"
+#include "host/userfault.h"
 #include "host/vma.h"
 #include "mem/userfault.h"
 
@@ -189,7 +190,7 @@ static void *map_over(u64 start, u64 end, void *addr, size_t length, int prot, i
 	if (!spare)
 		return (void *)(intptr_t)-ENOMEM;
 	mem_invalidate_start(start, end, 0, &t);
-	p = host_mmap(addr, length, prot, flags, fd, offset);
+	p = host_userfault_mmap(addr, length, prot, flags, fd, offset);
 	if (!host_map_failed(p))
 		mapping_forget(start, end, &spare);
 	mem_invalidate_end(&t);
@@ -245,7 +246,7 @@ int anykvm_munmap(void *addr, size_t length)
 		return result(-ENOMEM);
 	}
 	mem_invalidate_start(start, end, 0, &t);
-	r = host_munmap(addr, length);
+	r = host_userfault_munmap(addr, length);
 	if (!r)
 		mapping_forget(start, end, &spare);
 	mem_invalidate_end(&t);
@@ -295,7 +296,7 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 		mem_invalidate_start(old_start, old_end, 0, &from);
 	if (pair_new)
 		mem_invalidate_start(new_start, new_end, 0, &to);
-	p = host_sys_mremap(old_address, old_size, new_size, flags, new_address);
+	p = host_userfault_mremap(old_address, old_size, new_size, flags, new_address);
 	if (pair_new && !host_map_failed(p))
 		mapping_forget(new_start, new_end, &spare);
 	if (pair_new)
@@ -319,7 +320,7 @@ int anykvm_mprotect(void *addr, size_t len, int prot)
 		return result(host_mprotect(addr, len, prot));
 	library_enter();
 	mem_invalidate_start(start, end, 0, &t);
-	r = host_mprotect(addr, len, prot);
+	r = host_userfault_mprotect(addr, len, prot);
 	mem_invalidate_end(&t);
 	library_exit();
 	return result(r);
@@ -360,7 +361,7 @@ int anykvm_madvise(void *addr, size_t length, int advice)
 		return result(r);
 	}
 	mem_invalidate_start(start, end, flags, &t);
-	r = host_madvise(addr, length, advice);
+	r = host_userfault_madvise(addr, length, advice);
 	mem_invalidate_end(&t);
 	library_exit();
 	return result(r);
@@ -414,6 +415,7 @@ int anykvm_ftruncate(int fd, off_t length)
 {
 	struct pairs pairs;
 	struct file *gmem;
+	bool frozen;
 	int r;
 
 	if (fd_is_parents_gmem(fd))
@@ -429,7 +431,9 @@ int anykvm_ftruncate(int fd, off_t length)
 		return result(-EINVAL);
 	}
 	file_pairs_start(fd, length, ~0ull, &pairs);
+	frozen = pairs_discard(&pairs);
 	r = host_ftruncate(fd, length);
+	host_userfault_thaw(frozen);
 	pairs_end(&pairs);
 	library_exit();
 	return result(r);
@@ -440,6 +444,7 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 	struct pairs pairs;
 	struct file *gmem;
 	u64 end, sigmask;
+	bool frozen;
 	int r;
 
 	if (fd_is_parents_gmem(fd))
@@ -466,7 +471,9 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 	end = mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE) ? ~0ull
 									 : (u64)offset + len;
 	file_pairs_start(fd, offset, end, &pairs);
+	frozen = pairs_discard(&pairs);
 	r = host_fallocate(fd, mode, offset, len);
+	host_userfault_thaw(frozen);
 	pairs_end(&pairs);
 	library_exit();
 	return result(r);
@@ -509,68 +516,6 @@ void anykvm_invalidate_end(struct anykvm_invalidate *inv)
 	pair->active = 0;
 	library_pair_end();
 	library_exit();
-}
-
-int anykvm_note_userfault(const void *addr, size_t length, int registered)
-{
-	u64 start = ALIGN_DOWN((uintptr_t)addr, host_page_size()),
-	    end = ALIGN_UP((uintptr_t)addr + length, host_page_size());
-	int r;
-
-	if (!length || (uintptr_t)addr + length < (uintptr_t)addr || end <= start)
-		return result(-EINVAL);
-	if (api_role() == API_CHILD)
-		return 0;
-	/* Also before the first machine: the memory may get a slot later. */
-	library_enter();
-	api_process_init();
-	r = registered ? mem_userfault_add(start, end) : mem_userfault_remove(start, end);
-	library_exit();
-	return result(r);
-}
-
-/* Requests of userfaultfd(2) by number, so that the headers of an old host do. */
-#define UFFD_TYPE	  0xaa
-#define UFFD_REGISTER	  0x00 /* struct: start, length, mode, ioctls */
-#define UFFD_UNREGISTER	  0x01 /* start, length */
-#define UFFD_MOVE	  0x05 /* destination, source, length, mode, moved */
-#define UFFD_WRITEPROTECT 0x06 /* start, length, mode */
-
-int userfault_ioctl(int fd, u32 request, u64 arg)
-{
-	struct mem_inval_token t;
-	u64 a[3] = {0}, start, end;
-	u32 nr = _IOC_NR(request);
-	bool known = nr == UFFD_REGISTER || nr == UFFD_UNREGISTER || nr == UFFD_MOVE ||
-		     nr == UFFD_WRITEPROTECT;
-	int r;
-
-	if (_IOC_TYPE(request) != UFFD_TYPE || !known || !watching() ||
-	    !host_fd_is_userfaultfd(fd) || user_copy_in(a, arg, nr == UFFD_UNREGISTER ? 16 : 24))
-		return host_sys_ioctl(fd, request, arg);
-	start = nr == UFFD_MOVE ? a[1] : a[0];
-	if (!changed_range((void *)(uintptr_t)start, nr == UFFD_MOVE ? a[2] : a[1], &start, &end))
-		return host_sys_ioctl(fd, request, arg);
-	library_enter();
-	if (nr == UFFD_REGISTER) {
-		/* Noted first: nothing may be mapped the other way once it is registered. */
-		r = mem_userfault_add(start, end);
-		if (!r) {
-			mem_invalidate_start(start, end, 0, &t);
-			r = host_sys_ioctl(fd, request, arg);
-			mem_invalidate_end(&t);
-		}
-	} else if (nr == UFFD_UNREGISTER) {
-		r = host_sys_ioctl(fd, request, arg);
-		if (!r)
-			mem_userfault_remove(start, end);
-	} else {
-		mem_invalidate_start(start, end, MEM_INVAL_KEEP_VMA, &t);
-		r = host_sys_ioctl(fd, request, arg);
-		mem_invalidate_end(&t);
-	}
-	library_exit();
-	return r;
 }
 
 void anykvm_mm_release(void)
