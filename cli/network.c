@@ -69,10 +69,14 @@ static bool carry_frames(struct network *net)
 		/* What came before the guest saw that. */
 		nr = take_frame(net) ? BATCH : nr;
 	}
+	return nr == BATCH;
+}
+
+static void signal_guest(struct network *net)
+{
 	pthread_mutex_lock(net->device_lock);
 	virtio_net_signal(&net->device);
 	pthread_mutex_unlock(net->device_lock);
-	return nr == BATCH;
 }
 
 int network_open_forwards(struct network *net, const struct forward_option **failed)
@@ -135,7 +139,8 @@ static bool network_may_run(struct network *net)
 	return !stop;
 }
 
-static void network_wait(struct network *net, bool busy)
+/* False: the backend cannot know what came. */
+static bool network_wait(struct network *net, bool busy)
 {
 	struct network_polls *polls = &net->polls;
 	int milliseconds = recover_forwards(net);
@@ -153,16 +158,22 @@ static void network_wait(struct network *net, bool busy)
 	if (status > 0 && polls->fds[0].revents && read(net->wake_fd, &count, sizeof(count)) < 0 &&
 	    errno != EAGAIN)
 		cli_say_errno("eventfd");
-	net->ops->dispatch(net->backend, polls, status < 0);
+	return status >= 0;
 }
 
 static void *network_thread(void *argument)
 {
 	struct network *net = argument;
+	bool busy = true; /* there may be frames from before */
 
-	/* What the wait has brought the guest is told of by the next round. */
-	while (network_may_run(net))
-		network_wait(net, carry_frames(net));
+	while (network_may_run(net)) {
+		bool known = network_wait(net, busy);
+
+		/* Before the backend looks around: it sends then what waited for an answer of the guest. */
+		busy = carry_frames(net);
+		net->ops->dispatch(net->backend, &net->polls, !known);
+		signal_guest(net);
+	}
 	return NULL;
 }
 
