@@ -65,8 +65,8 @@ static uint16_t avail_index(const struct virtqueue *queue, const struct guest_me
 {
 	struct ring_header *ring = memory_at(ram, queue->driver, driver_bytes(queue));
 
-	/* Acquire: the entries and descriptors that the driver stored before. */
-	return __atomic_load_n(&ring->index, __ATOMIC_ACQUIRE);
+	/* Acquire: the entries and descriptors that the driver stored before. Seq_cst: see virtqueue_set_notify(). */
+	return __atomic_load_n(&ring->index, __ATOMIC_SEQ_CST);
 }
 
 static uint16_t avail_entry(const struct virtqueue *queue, const struct guest_memory *ram)
@@ -156,8 +156,8 @@ void virtqueue_put(struct virtqueue *queue, const struct guest_memory *ram,
 	memcpy(slot, &entry, sizeof(entry));
 	memory_mark_dirty(ram, slot, sizeof(*slot));
 	queue->next_used++;
-	/* Release: whoever sees the index sees the entry and what it stands for. */
-	__atomic_store_n(&ring->index, queue->next_used, __ATOMIC_RELEASE);
+	/* Release: whoever sees the index sees the entry and what it stands for. Seq_cst: see virtqueue_takes_interrupt(). */
+	__atomic_store_n(&ring->index, queue->next_used, __ATOMIC_SEQ_CST);
 	memory_mark_dirty(ram, ring, sizeof(*ring));
 	queue->unsignalled = true;
 }
@@ -170,18 +170,16 @@ bool virtqueue_takes_interrupt(struct virtqueue *queue, const struct guest_memor
 		return false;
 	queue->unsignalled = false;
 	/* The driver stores the flags, then looks at our index once more; we store the index, then look at the flags. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return !(__atomic_load_n(&ring->flags, __ATOMIC_RELAXED) & AVAIL_NO_INTERRUPT);
+	return !(__atomic_load_n(&ring->flags, __ATOMIC_SEQ_CST) & AVAIL_NO_INTERRUPT);
 }
 
 void virtqueue_set_notify(struct virtqueue *queue, const struct guest_memory *ram, bool wanted)
 {
 	struct ring_header *ring = memory_at(ram, queue->device, device_bytes(queue));
 
-	__atomic_store_n(&ring->flags, wanted ? 0 : USED_NO_NOTIFY, __ATOMIC_RELAXED);
+	/* We store the flags, then look at the driver's index; it stores the index, then looks at the flags. */
+	__atomic_store_n(&ring->flags, wanted ? 0 : USED_NO_NOTIFY, __ATOMIC_SEQ_CST);
 	memory_mark_dirty(ram, ring, sizeof(*ring));
-	/* The other half of the driver's: it stores the index, then looks at the flags. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 static uint64_t sum(const struct virtqueue_segment *segments, unsigned nr)
