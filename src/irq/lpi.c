@@ -84,6 +84,19 @@ static struct gic_lpi *lpi_next(struct vm_irq *vi, u32 intid)
 	return NULL;
 }
 
+/* The next LPI of a walk; NULL: there is none (w->next is 0), or the walk is to rest. */
+static struct gic_lpi *walk_next(struct vm_irq *vi, struct lpi_walk *w)
+{
+	struct gic_lpi *lpi;
+
+	if (!w->left)
+		return NULL;
+	lpi = lpi_next(vi, w->next);
+	w->next = lpi ? lpi->irq.intid + 1u : 0;
+	w->left--;
+	return lpi;
+}
+
 #define for_each_lpi(vi, lpi)                              \
 	for ((lpi) = lpi_next((vi), GIC_FIRST_LPI); (lpi); \
 	     (lpi) = lpi_next((vi), (lpi)->irq.intid + 1u))
@@ -227,23 +240,25 @@ void lpi_route(struct gic_lpi *lpi, struct irq_cpu *from, struct irq_cpu *to)
 	gic_irq_unlock(&lpi->irq, home);
 }
 
-void lpi_route_all(struct vm_irq *vi, struct irq_cpu *from, struct irq_cpu *to)
+bool lpi_route_all(struct vm_irq *vi, struct irq_cpu *from, struct irq_cpu *to, struct lpi_walk *w)
 {
 	struct gic_lpi *lpi;
 
-	for_each_lpi(vi, lpi) lpi_route(lpi, from, to);
+	while ((lpi = walk_next(vi, w)))
+		lpi_route(lpi, from, to);
+	return !w->next;
 }
 
-void lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu)
+bool lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu, struct lpi_walk *w)
 {
 	struct gic_lpi *lpi;
 	bool pending;
 
-	for_each_lpi(vi, lpi)
-	{
+	while ((lpi = walk_next(vi, w))) {
 		if (lpi_target(lpi, &pending) == cpu)
 			lpi_configure(vi, lpi);
 	}
+	return !w->next;
 }
 
 /* --- registers of the redistributor --- */
@@ -310,12 +325,13 @@ void lpi_invalidate(struct irq_cpu *cpu, u32 intid)
 
 void lpi_invalidate_all(struct irq_cpu *cpu)
 {
+	struct lpi_walk w = {.next = GIC_FIRST_LPI, .left = ~0u};
 	struct vm_irq *vi = cpu->vi;
 
 	if (!a32_load_acquire(&cpu->lpis_enabled))
 		return;
 	mutex_lock(&vi->its_lock);
-	lpi_configure_all(vi, cpu);
+	lpi_configure_all(vi, cpu, &w);
 	mutex_unlock(&vi->its_lock);
 }
 

@@ -75,7 +75,7 @@ void vcpu_send_event(struct vcpu *v, bool all)
 }
 
 /* Requests that the engine must be left for. */
-#define REQ_LEAVE (VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP)
+#define REQ_LEAVE (VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP | VCPU_REQ_WORK)
 
 static bool must_leave(struct vcpu *v)
 {
@@ -105,8 +105,6 @@ bool vcpu_tick(struct vcpu *v, u64 instructions)
 	u64 now = host_clock_ns();
 
 	(void)instructions;
-	if (unlikely(v->counting))
-		irq->count(v, false);
 	if (now - v->last_look_ns >= TICK_LOOK_NS) {
 		v->last_look_ns = now;
 		if (exit_wanted(v)) {
@@ -177,7 +175,9 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 		*again = true;
 		return 1;
 	case MEM_FAULT_MMIO:
-		return mmio_access(v);
+		r = mmio_access(v);
+		*again = r == -EAGAIN;
+		return *again ? 1 : r;
 	case MEM_FAULT_INJECT_IABT:
 	case MEM_FAULT_INJECT_DABT:
 		inject_external(v, f);
@@ -194,11 +194,24 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 	return -EINVAL;
 }
 
+/* The load or store that came here is done, by the library or by the exit to come; not if it became an exception. */
+static void tally_stopped(struct vcpu *v, u32 insn)
+{
+	vcpu_tally(v, insn);
+	if (v->counting)
+		v->irq_ops->count(v, false);
+}
+
 static int handle_fault(struct vcpu *v, bool host)
 {
+	u64 not_retired = v->not_retired;
+	u32 insn = v->stopped_insn;
 	bool again = false;
 	int r = fault_outcome(v, host, &again);
 
+	v->stopped_insn = 0;
+	if (unlikely(insn) && !again && r >= 0 && v->not_retired == not_retired)
+		tally_stopped(v, insn);
 	if (again || r < 0)
 		v->stats.instructions--; /* it is run again */
 	else if (r == 1)
@@ -342,6 +355,26 @@ static int handle_stop(struct vcpu *v)
 	return -EINVAL;
 }
 
+static bool ring_full(struct vcpu *v)
+{
+	if (likely(!v->mem.ring.full) || !dirty_ring_still_full(&v->mem.ring))
+		return false;
+	v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+	a64_fetch_add(&v->group->mem->stats.ring_full_exits, 1);
+	return true;
+}
+
+/* A piece of what the guest asked a device for, which may write guest memory: not without room in the ring. */
+static int do_work(struct vcpu *v)
+{
+	if (ring_full(v))
+		return 0;
+	a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_WORK);
+	if (v->irq_ops->work(v))
+		a32_fetch_or(&v->requests, VCPU_REQ_WORK);
+	return 2;
+}
+
 /* What is to be done outside guest mode before the next entry. 1: enter, 2: look again, 0: exit,
  * -errno. */
 static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
@@ -373,14 +406,11 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 		a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_RESET);
 		vcpu_reset(v);
 	}
+	if (unlikely(req & VCPU_REQ_WORK))
+		return do_work(v);
 	if (power == VCPU_SUSPENDED)
 		return suspended(v);
-	if (unlikely(v->mem.ring.full) && dirty_ring_still_full(&v->mem.ring)) {
-		v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
-		a64_fetch_add(&v->group->mem->stats.ring_full_exits, 1);
-		return 0;
-	}
-	return 1;
+	return ring_full(v) ? 0 : 1;
 }
 
 /* Exceptions that come instead of the next instruction. */

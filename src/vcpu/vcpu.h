@@ -13,6 +13,7 @@
 #include "vcpu/debug.h"
 #include "vcpu/engine.h"
 #include "vcpu/state.h"
+#include "vcpu/tally.h"
 #include "vcpu/vtlb.h"
 
 struct kvm_run;
@@ -29,6 +30,7 @@ struct onereg_group;
 #define VCPU_REQ_RESET BIT(3) /* PSCI CPU_ON: apply v->reset_state */
 #define VCPU_REQ_SLEEP BIT(4) /* power state changed */
 #define VCPU_REQ_TIMER BIT(5)
+#define VCPU_REQ_WORK  BIT(6) /* irq_ops->work has something to do before the guest goes on */
 
 /* Input pins, driven by irq/ with vcpu_set_pin(). */
 enum vcpu_pin { PIN_IRQ, PIN_FIQ, NR_PINS };
@@ -143,12 +145,23 @@ struct vcpu {
 	bool in_block;
 	bool counting; /* performance counters run: irq_ops->count wants to know */
 	u64 not_retired;
+	u64 alarm; /* while counting: irq_ops->count is to be called when stats.instructions has come to this */
+	u64 tally[NR_TALLIES];
+	bool tallying;
+	u32 stopped_insn; /* tallying: the load or store that a fault stopped, until its outcome is known; or 0 */
 };
 
 /* Instructions begun before the one at pc, for a handler (with v->in_block); or so far, elsewhere. */
 static inline u64 vcpu_instructions(const struct vcpu *v)
 {
 	return v->stats.instructions + (v->in_block ? (u64)((s64)(v->arch.pc - v->block) >> 2) : 0);
+}
+
+/* While counting, for an engine at a poll point: instructions are to be executed one at a time, with a look at the alarm after each. */
+static inline bool vcpu_one_by_one(const struct vcpu *v)
+{
+	/* An engine comes to its next poll point within 1024. */
+	return v->tallying || (s64)(v->alarm - v->stats.instructions) <= 1024;
 }
 
 /* All vCPUs of one VM. The array only grows; entries live until VM destroy. */
@@ -196,7 +209,7 @@ static inline bool vcpu_group_ran(const struct vcpu_group *g)
 /* What the layers above give to vCPU code (run.c). Composed in vm/. */
 struct vcpu_vm_ops {
 	/* In-library MMIO: interrupt controller frames, ioeventfd, coalesced. 0 = handled,
-	 * -EOPNOTSUPP = nobody's. */
+	 * -EOPNOTSUPP = nobody's, -EAGAIN = run the instruction again. */
 	int (*mmio_read)(struct vcpu *v, u64 ipa, unsigned size, u64 *value);
 	int (*mmio_write)(struct vcpu *v, u64 ipa, unsigned size, u64 value);
 	/* HVC (or SMC): 1 = handled, run on; 0 = exit to user space with v->run filled; -errno. */
@@ -223,6 +236,8 @@ struct vcpu_irq_ops {
 	 * handler this is. On the vCPU's thread, in guest mode or not; must not block.
 	 */
 	void (*count)(struct vcpu *v, bool current);
+	/* VCPU_REQ_WORK: a piece, of some milliseconds at most. True: there is more. As before_run. */
+	bool (*work)(struct vcpu *v);
 };
 
 /* --- run.c
