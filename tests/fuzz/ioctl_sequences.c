@@ -480,7 +480,8 @@ void fuzz_summary(char *text, size_t size)
 /* Requests that KVM/arm64 has and that nobody is granted here. */
 static bool is_never_granted(uint32_t request)
 {
-	return request == (uint32_t)KVM_TRANSLATE || request == (uint32_t)KVM_ARM_MTE_COPY_TAGS ||
+	return request == (uint32_t)KVM_TRANSLATE || request == (uint32_t)KVM_SET_REGS ||
+	       request == (uint32_t)KVM_ARM_MTE_COPY_TAGS ||
 	       request == (uint32_t)KVM_ARM_VCPU_FINALIZE;
 }
 
