@@ -72,16 +72,12 @@ static const struct {
 static int on_add_poll(int fd, int wanted, void *opaque)
 {
 	struct slirp_backend *s = opaque;
-	struct network_polls *polls = s->polls;
-	struct pollfd *to = &polls->fds[polls->nr];
+	int waits_for = 0;
 
-	if (polls->nr == sizeof(polls->fds) / sizeof(polls->fds[0]))
-		return -1;
-	*to = (struct pollfd){.fd = fd};
 	for (unsigned i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (wanted & events[i].slirp)
-			to->events |= events[i].poll;
-	return polls->nr++;
+			waits_for |= events[i].poll;
+	return network_add_poll(s->polls, fd, waits_for);
 }
 
 static int on_get_events(int index, void *opaque)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -139,6 +140,21 @@ static bool network_may_run(struct network *net)
 	return !stop;
 }
 
+int network_add_poll(struct network_polls *polls, int fd, int events)
+{
+	if (polls->nr == polls->room) {
+		unsigned room = polls->room ? 2 * polls->room : 64;
+		struct pollfd *larger = realloc(polls->fds, room * sizeof(*larger));
+
+		if (!larger)
+			return -1;
+		polls->fds = larger;
+		polls->room = room;
+	}
+	polls->fds[polls->nr] = (struct pollfd){.fd = fd, .events = events};
+	return polls->nr++;
+}
+
 /* False: the backend cannot know what came. */
 static bool network_wait(struct network *net, bool busy)
 {
@@ -150,7 +166,6 @@ static bool network_wait(struct network *net, bool busy)
 	if (busy)
 		milliseconds = 0;
 	polls->nr = 1;
-	polls->fds[0] = (struct pollfd){.fd = net->wake_fd, .events = POLLIN};
 	net->ops->prepare(net->backend, polls, &milliseconds);
 	do
 		status = poll(polls->fds, polls->nr, milliseconds);
@@ -202,6 +217,10 @@ int network_create(struct network *net, const struct network_backend *ops,
 	virtio->notify = network_wake;
 	virtio->device = net;
 	virtio_net_attach(&net->device, host, slot);
+	if (network_add_poll(&net->polls, net->wake_fd, POLLIN)) {
+		cli_say_errno("network");
+		return -1;
+	}
 	net->backend = ops->create(net);
 	return net->backend ? 0 : -1;
 }
@@ -270,6 +289,8 @@ void network_destroy(struct network *net)
 		net->ops->destroy(net->backend);
 	if (net->wake_fd >= 0)
 		close(net->wake_fd);
+	free(net->polls.fds);
+	net->polls = (struct network_polls){0};
 	net->backend = NULL;
 	net->wake_fd = -1;
 }

@@ -20,14 +20,16 @@
 #include "options.h"
 #include "virtio_net.h"
 
-#define NETWORK_POLLS 1024u /* of the backend; more connections than that wait their turn */
-
 struct network;
 
+/* Grows with the number of connections. */
 struct network_polls {
-	unsigned nr;
-	struct pollfd fds[1 + NETWORK_POLLS]; /* the first is the thread's own */
+	unsigned nr, room;
+	struct pollfd *fds; /* the first is the thread's own */
 };
+
+/* Its place in fds, or -1: out of memory. */
+int network_add_poll(struct network_polls *polls, int fd, int events);
 
 struct network_backend {
 	/* Null after a message. Frames for the guest go to network_deliver(). */

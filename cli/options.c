@@ -42,7 +42,7 @@ static const char run_help[] =
 	"      --dirty-log MODE  how writes are seen during migration: bitmap (default),\n"
 	"                        manual, ring\n"
 	"      --incoming FROM   wait for a guest that anykvm migrate sends to unix:PATH,\n"
-	"                        or read it from file:PATH; give the -m, -c and -d it had\n"
+	"                        or read it from file:PATH; give the -m, -c, -d, -n it had\n"
 	"      --quiet           no messages about start, reset and power-off\n"
 	"  -h, --help            this text\n"
 	"\n"

@@ -48,4 +48,21 @@ void virtio_pci_break(struct virtio_pci *virtio, const char *why);
 void virtio_pci_signal(struct virtio_pci *virtio, unsigned index);
 void virtio_pci_state(struct virtio_pci *virtio, struct state *state);
 
+/* --- between the two files of the transport; virtio_common.c --- */
+
+#define VIRTIO_COMMON_SIZE 0x40u
+
+/* Section 2.1 */
+#define STATUS_DRIVER_OK   4u
+#define STATUS_FEATURES_OK 8u
+#define STATUS_NEEDS_RESET 64u
+#define STATUS_BY_DRIVER   (1u | 2u | STATUS_DRIVER_OK | STATUS_FEATURES_OK | 128u)
+
+bool virtio_pci_is_ready(const struct virtio_pci *virtio);
+void virtio_common_reset(struct virtio_pci *virtio);
+/* The vector that a driver asks for, or none. */
+uint16_t virtio_common_vector(const struct virtio_pci *virtio, uint32_t vector);
+uint32_t virtio_common_read(struct virtio_pci *virtio, unsigned offset, unsigned size);
+void virtio_common_write(struct virtio_pci *virtio, unsigned offset, unsigned size, uint32_t value);
+
 #endif

@@ -123,7 +123,8 @@ static void send_frame(const void *data, size_t length)
 		nap();
 	}
 	offer_frame(next_tx++ % ENTRIES, data, length);
-	put(NOTIFY + 4, 2, TX);
+	if (wants_notify(TX))
+		put(NOTIFY + 4, 2, TX);
 }
 
 /* The next frame that came, or 0 after so many naps. */
@@ -215,7 +216,8 @@ static void *flood(void *argument)
 				offer_buffer(TX, next_tx % ENTRIES, 12);
 			next_tx++;
 		}
-		put(NOTIFY + 4, 2, TX);
+		if (wants_notify(TX))
+			put(NOTIFY + 4, 2, TX);
 	}
 	return NULL;
 }

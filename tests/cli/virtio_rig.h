@@ -151,7 +151,15 @@ static inline void offer(unsigned index, uint16_t head)
 
 	__atomic_store_n(&ring[2 + q->avail % q->size], head, __ATOMIC_RELAXED);
 	q->avail++;
-	__atomic_store_n(&ring[1], q->avail, __ATOMIC_RELEASE);
+	__atomic_store_n(&ring[1], q->avail, __ATOMIC_SEQ_CST);
+}
+
+/* After offer(): whether the device wants to be told. */
+static inline bool wants_notify(unsigned index)
+{
+	uint16_t *ring = memory_at(&ram, queues[index].device, 4);
+
+	return !(__atomic_load_n(&ring[0], __ATOMIC_SEQ_CST) & 1);
 }
 
 /* One buffer, in the descriptor of its number. */
