@@ -52,6 +52,11 @@ static void op_timer_poll(struct vcpu *v)
 	timer_update(irq_cpu_of(v));
 }
 
+static bool op_work(struct vcpu *v)
+{
+	return its_work(irq_cpu_of(v)->vi, v);
+}
+
 static void op_reset(struct vcpu *v)
 {
 	timer_reset(irq_cpu_of(v));
@@ -68,6 +73,7 @@ static const struct vcpu_irq_ops irq_ops = {
 	.timer_poll = op_timer_poll,
 	.reset = op_reset,
 	.count = pmu_count,
+	.work = op_work,
 };
 
 /* --- life --- */
@@ -222,10 +228,13 @@ int irq_vcpu_first_run(struct vcpu *v)
 struct vcpu *irq_vcpu_by_id(struct vcpu_group *g, u32 id)
 {
 	u32 nr = a32_load_acquire(&g->nr);
+	struct vcpu *v = id < nr ? vcpu_group_get(g, id) : NULL;
 
+	/* Mostly an id is an index. */
+	if (v && v->id == id)
+		return v;
 	for (u32 i = 0; i < nr; i++) {
-		struct vcpu *v = vcpu_group_get(g, i);
-
+		v = vcpu_group_get(g, i);
 		if (v->id == id)
 			return v;
 	}

@@ -85,7 +85,10 @@ static inline bool irq_gic_initialized(const struct vm_irq *vi)
 	return a32_load_acquire(&vi->initialized);
 }
 
-/* MMIO of the frames. 0, or -EOPNOTSUPP: the address is not ours. The vCPU's thread, mode OUTSIDE: an ITS reads guest memory. */
+/*
+ * MMIO of the frames. 0; -EOPNOTSUPP: the address is not ours; -EAGAIN: the access is to be made again when the vCPU was through its run
+ * loop. The vCPU's thread, mode OUTSIDE: an ITS reads guest memory.
+ */
 int irq_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 *value);
 int irq_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 value);
 

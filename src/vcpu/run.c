@@ -75,8 +75,9 @@ void vcpu_send_event(struct vcpu *v, bool all)
 }
 
 /* Requests that the engine must be left for. */
-#define REQ_LEAVE \
-	(VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP | VCPU_REQ_LEVELS)
+#define REQ_LEAVE                                                                          \
+	(VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP | VCPU_REQ_WORK | \
+	 VCPU_REQ_LEVELS)
 
 static bool must_leave(struct vcpu *v)
 {
@@ -176,7 +177,9 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 		*again = true;
 		return 1;
 	case MEM_FAULT_MMIO:
-		return mmio_access(v);
+		r = mmio_access(v);
+		*again = r == -EAGAIN;
+		return *again ? 1 : r;
 	case MEM_FAULT_INJECT_IABT:
 	case MEM_FAULT_INJECT_DABT:
 		inject_external(v, f);
@@ -354,6 +357,26 @@ static int handle_stop(struct vcpu *v)
 	return -EINVAL;
 }
 
+static bool ring_full(struct vcpu *v)
+{
+	if (likely(!v->mem.ring.full) || !dirty_ring_still_full(&v->mem.ring))
+		return false;
+	v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+	a64_fetch_add(&v->group->mem->stats.ring_full_exits, 1);
+	return true;
+}
+
+/* A piece of what the guest asked a device for, which may write guest memory: not without room in the ring. */
+static int do_work(struct vcpu *v)
+{
+	if (ring_full(v))
+		return 0;
+	a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_WORK);
+	if (v->irq_ops->work(v))
+		a32_fetch_or(&v->requests, VCPU_REQ_WORK);
+	return 2;
+}
+
 /* What is to be done outside guest mode before the next entry. 1: enter, 2: look again, 0: exit,
  * -errno. */
 static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
@@ -386,14 +409,11 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 		a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_RESET);
 		vcpu_reset(v);
 	}
+	if (unlikely(req & VCPU_REQ_WORK))
+		return do_work(v);
 	if (power == VCPU_SUSPENDED)
 		return suspended(v);
-	if (unlikely(v->mem.ring.full) && dirty_ring_still_full(&v->mem.ring)) {
-		v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
-		a64_fetch_add(&v->group->mem->stats.ring_full_exits, 1);
-		return 0;
-	}
-	return 1;
+	return ring_full(v) ? 0 : 1;
 }
 
 /* Exceptions that come instead of the next instruction. */

@@ -30,7 +30,8 @@ struct onereg_group;
 #define VCPU_REQ_RESET	BIT(3) /* PSCI CPU_ON: apply v->reset_state */
 #define VCPU_REQ_SLEEP	BIT(4) /* power state changed */
 #define VCPU_REQ_TIMER	BIT(5)
-#define VCPU_REQ_LEVELS BIT(6) /* a level that user space is shown changed: irq_ops->show_levels */
+#define VCPU_REQ_WORK	BIT(6) /* irq_ops->work has something to do before the guest goes on */
+#define VCPU_REQ_LEVELS BIT(7) /* a level that user space is shown changed: irq_ops->show_levels */
 
 /* Input pins, driven by irq/ with vcpu_set_pin(). */
 enum vcpu_pin { PIN_IRQ, PIN_FIQ, NR_PINS };
@@ -209,7 +210,7 @@ static inline bool vcpu_group_ran(const struct vcpu_group *g)
 /* What the layers above give to vCPU code (run.c). Composed in vm/. */
 struct vcpu_vm_ops {
 	/* In-library MMIO: interrupt controller frames, ioeventfd, coalesced. 0 = handled,
-	 * -EOPNOTSUPP = nobody's. */
+	 * -EOPNOTSUPP = nobody's, -EAGAIN = run the instruction again. */
 	int (*mmio_read)(struct vcpu *v, u64 ipa, unsigned size, u64 *value);
 	int (*mmio_write)(struct vcpu *v, u64 ipa, unsigned size, u64 value);
 	/* HVC (or SMC): 1 = handled, run on; 0 = exit to user space with v->run filled; -errno. */
@@ -238,6 +239,8 @@ struct vcpu_irq_ops {
 	 * handler this is. On the vCPU's thread, in guest mode or not; must not block.
 	 */
 	void (*count)(struct vcpu *v, bool current);
+	/* VCPU_REQ_WORK: a piece, of some milliseconds at most. True: there is more. As before_run. */
+	bool (*work)(struct vcpu *v);
 };
 
 /* --- run.c

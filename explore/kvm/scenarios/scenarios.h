@@ -73,6 +73,12 @@
 	X(scenario_irqfd_signal_and_close) \
 	X(scenario_io_bus_shrinks) \
 	X(scenario_lock_order_all_vcpus) \
+	X(scenario_its_msi_and_discard) \
+	X(scenario_its_msi_and_mapd) \
+	X(scenario_its_msi_and_lpis_off) \
+	X(scenario_its_msi_and_lpis_on) \
+	X(scenario_its_msi_and_move) \
+	X(scenario_its_queue_and_poll) \
 	X(scenario_sync_event_count)
 /* clang-format on */
 
