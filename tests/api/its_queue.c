@@ -10,7 +10,7 @@
 #define BIG_ITT	  (RAM + 0x280000) /* 2^16 events of 8 bytes */
 #define BIG_QUEUE (RAM + 0x300000)
 #ifdef ANYKVM_REAL
-#define COMMANDS 128u /* a page: all are done before the signal is heard */
+#define COMMANDS 8u /* all are done before the signal is heard */
 #else
 #define COMMANDS 16384u /* 512 KiB */
 #endif
@@ -50,7 +50,7 @@ static void map_all(struct its_machine *im)
 		redist_set64(im, i, 0x78, PEND | 1ull << 62);
 		EXPECT_EQ(attr(im->gic, KVM_SET_DEVICE_ATTR, REDIST, (uint64_t)i << 32, &on), 0);
 	}
-	EXPECT_EQ(set64(im->its, REGS, 0x80, VALID | BIG_QUEUE | (COMMANDS * 32 / 4096 - 1)), 0);
+	EXPECT_EQ(set64(im->its, REGS, 0x80, VALID | BIG_QUEUE | COMMANDS * 32 / 4097), 0);
 	EXPECT_EQ(set64(im->its, REGS, 0x100, VALID | DEVTAB), 0);
 	EXPECT_EQ(set64(im->its, REGS, 0x108, VALID | COLTAB), 0);
 	EXPECT_EQ(set64(im->its, CONTROL, KVM_DEV_ARM_ITS_RESTORE_TABLES, 0), 0);
