@@ -222,6 +222,7 @@ int user_copy_out(u64 user, const void *src, size_t n);
 
 /* --- userfault_calls.c ------------------------------------------------------------------------------------------------------ */
 
+#define USERFAULT_TYPE 0xaa /* of its requests */
 /* ioctl on a descriptor that is not ours; requests of a userfaultfd are noted. The value or -errno. */
 int userfault_ioctl(int fd, u32 request, u64 arg);
 

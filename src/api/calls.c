@@ -275,8 +275,9 @@ static s64 foreign_ioctl(int fd, u32 request, u64 arg)
 {
 	s64 r = userfault_ioctl(fd, request, arg);
 
-	/* An emulator that does not know KVM's requests (qemu-user) says so before it looks at the descriptor. */
-	if (r == -ENOSYS && _IOC_TYPE(request) == KVMIO)
+	/* An emulator that does not know these requests (qemu-user) says so before it looks at the descriptor. */
+	if ((r == -ENOSYS || r == -ENOTTY) &&
+	    (_IOC_TYPE(request) == KVMIO || _IOC_TYPE(request) == USERFAULT_TYPE))
 		r = host_sys_fcntl(fd, F_GETFD, 0) < 0 ? -EBADF : -ENOTTY;
 	return r;
 }

@@ -17,7 +17,6 @@
 #include "mem/userfault.h"
 
 /* Requests of userfaultfd(2) by number, so that the headers of an old host do. */
-#define UFFD_TYPE	  0xaa
 #define UFFD_REGISTER	  0x00 /* struct: start, length, mode, ioctls */
 #define UFFD_UNREGISTER	  0x01 /* start, length */
 #define UFFD_WAKE	  0x02 /* start, length */
@@ -28,7 +27,7 @@
 #define UFFD_CONTINUE	  0x07 /* start, length, mode, mapped */
 #define UFFD_API_REQUEST  0x3f /* api, features, ioctls */
 #define UFFD_API_VERSION  0xaa
-#define UFFD_NEW	  _IO(UFFD_TYPE, 0) /* of /dev/userfaultfd */
+#define UFFD_NEW	  _IO(USERFAULT_TYPE, 0) /* of /dev/userfaultfd */
 #define UFFD_DONTWAKE	  1
 #define UFFD_USER_MODE	  1 /* a flag of the system call */
 
@@ -233,9 +232,9 @@ ENABLED(copy)
 ENABLED(zeropage)
 ENABLED(continue)
 
-#define ROW(name, dir, nr, words, flags, handler)                                    \
-	{                                                                            \
-		_IOC(dir, UFFD_TYPE, nr, (words)*8), "UFFDIO_" #name, flags, handler \
+#define ROW(name, dir, nr, words, flags, handler)                                         \
+	{                                                                                 \
+		_IOC(dir, USERFAULT_TYPE, nr, (words)*8), "UFFDIO_" #name, flags, handler \
 	}
 static const struct ioctl_row rows[] = {
 	ROW(API, _IOC_READ | _IOC_WRITE, UFFD_API_REQUEST, 3, IOCTL_IN | IOCTL_OUT, uffd_api),
@@ -307,7 +306,7 @@ int userfault_ioctl(int fd, u32 request, u64 arg)
 
 	if (request == UFFD_NEW && host_fd_is_userfaultfd_device(fd))
 		return create(make_by_device, fd, arg);
-	if (_IOC_TYPE(request) != UFFD_TYPE || !known || api_role() != API_OWNER ||
+	if (_IOC_TYPE(request) != USERFAULT_TYPE || !known || api_role() != API_OWNER ||
 	    !host_fd_is_userfaultfd(fd) || user_copy_in(a, arg, nr == UFFD_UNREGISTER ? 16 : 24))
 		return host_sys_ioctl(fd, request, arg);
 	start = nr == UFFD_MOVE ? a[1] : a[0];
