@@ -112,7 +112,7 @@ static void nap(void)
 	nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 }
 
-#define PATIENCE 100000 /* naps: twenty seconds and more */
+#define PATIENCE 20000 /* naps: four seconds and more */
 
 /* Sends when there is room for one more. */
 static void send_frame(const void *data, size_t length)
