@@ -70,8 +70,11 @@ ssize_t kvm_write(int fd)
 {
 	int kind = anykvm_fd_kind(fd);
 
-	/* Statistics are open for reading only. */
-	return refuse(kind == ANYKVM_FD_STATS || kind == ANYKVM_FD_INTERNAL ? EBADF : EINVAL);
+	/* Statistics and userfaultfd are open for reading only. */
+	return refuse(kind == ANYKVM_FD_STATS || kind == ANYKVM_FD_USERFAULT ||
+				      kind == ANYKVM_FD_INTERNAL
+			      ? EBADF
+			      : EINVAL);
 }
 
 ssize_t kvm_pwrite(int fd, off_t offset)

@@ -102,6 +102,7 @@ static long openat2_call(long dirfd, const char *path, const struct open_how *ho
 	X(fallocate, preload_fallocate(a, b, c, d)) \
 	X(ftruncate, preload_ftruncate(a, b)) \
 	X(truncate, preload_truncate(P(a), b)) \
+	X(userfaultfd, anykvm_userfaultfd(a)) \
 	X(rt_sigprocmask, kvm_raw_sigprocmask(a, P(b), P(c), d))
 /* clang-format on */
 

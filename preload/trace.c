@@ -236,7 +236,7 @@ static const char *kind_name(int kind)
 		[ANYKVM_FD_FOREIGN] = "",	 [ANYKVM_FD_SYSTEM] = "<kvm>",
 		[ANYKVM_FD_VM] = "<vm>",	 [ANYKVM_FD_VCPU] = "<vcpu>",
 		[ANYKVM_FD_DEVICE] = "<device>", [ANYKVM_FD_STATS] = "<stats>",
-		[ANYKVM_FD_GMEM] = "<gmem>",
+		[ANYKVM_FD_GMEM] = "<gmem>",	 [ANYKVM_FD_USERFAULT] = "<userfaultfd>",
 	};
 
 	return kind >= 0 && (size_t)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "";
