@@ -419,8 +419,7 @@ void irqfd_routing_changed(struct vm_irq *vi);
 /* Ends the helper thread and drops every irqfd. */
 void irqfd_stop(struct vm_irq *vi);
 void route_fini(struct vm_irq *vi);
-/* A level SPI was deactivated (by EOI or DIR) and there are resampling irqfds. No lock held; guest
- * mode is allowed. */
+/* A level SPI is about to be deactivated (by EOI or DIR) and there are resampling irqfds. No lock held; guest mode is allowed. */
 void irqfd_notify_deactivated(struct vm_irq *vi, u32 spi);
 
 #endif

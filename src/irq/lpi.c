@@ -5,8 +5,8 @@
  * vCPU) are read when an LPI is mapped or a vCPU turns LPIs on, and written by SAVE_PENDING_TABLES.
  *
  * its_lock keeps `mapped` and the tables still; the state of an LPI is guarded by its home (gic.h). An MSI that comes while a
- * vCPU turns its LPIs off is not left behind: lpi_inject looks at lpis_enabled and at the cache under the home's lock, and
- * lpi_enable changes both before it goes over the LPIs taking the same lock.
+ * vCPU turns its LPIs off is not left behind: lpi_inject looks at lpis_enabled under the home's lock, and lpi_enable changes it
+ * before it goes over the LPIs taking the same lock.
  */
 #include <errno.h>
 
@@ -297,8 +297,6 @@ void lpi_enable(struct irq_cpu *cpu, bool on)
 		lpis_turned_on(vi, cpu);
 		goto out;
 	}
-	for (struct its *its = aptr_load_acquire(&vi->its); its; its = its->next)
-		its_forget_cached(its);
 	/* What was pending is lost to the guest, which gives a new table when it turns them on again. */
 	for_each_lpi(vi, lpi)
 	{
