@@ -99,7 +99,8 @@ enum anykvm_fd_kind {
 	ANYKVM_FD_DEVICE,
 	ANYKVM_FD_STATS,
 	ANYKVM_FD_GMEM,
-	ANYKVM_FD_INTERNAL, /* what the library keeps open for itself */
+	ANYKVM_FD_INTERNAL,  /* what the library keeps open for itself */
+	ANYKVM_FD_USERFAULT, /* anykvm_userfaultfd, where it is not the host's */
 };
 
 /**
@@ -226,6 +227,22 @@ ANYKVM_API void anykvm_invalidate_end(struct anykvm_invalidate *inv);
  * returns: 0, or -1 with errno: EINVAL (length 0, range wraps), ENOMEM
  */
 ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int registered);
+
+/**
+ * anykvm_userfaultfd - userfaultfd(2); where the host has none, or refuses it, one of this library
+ * @flags: O_CLOEXEC, O_NONBLOCK, UFFD_USER_MODE_ONLY
+ *
+ * The host's own is tried first, also with UFFD_USER_MODE_ONLY if it refuses more. The library's serves accesses of guests and of
+ * this process's user mode; the system's own accesses get EFAULT, as with that flag. It offers missing pages of private anonymous
+ * memory, and missing and minor faults of shared memory whose file (memfd, tmpfs) is open for writing. The descriptor is used with
+ * the calls of this header. ANYKVM_USERFAULTFD=host or =emulate in the environment asks for one of the two.
+ *
+ * returns: a descriptor, or -1 with errno
+ *	EINVAL		unknown flags
+ *	ENOSYS, EPERM	the host's answer, where the library has no means either (/proc/self/mem)
+ *	EMFILE, ENFILE, ENOMEM
+ */
+ANYKVM_API int anykvm_userfaultfd(int flags);
 
 struct sigaction;
 

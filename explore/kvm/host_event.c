@@ -158,6 +158,11 @@ bool host_fd_is_userfaultfd(int fd)
 	return false;
 }
 
+bool host_fd_is_userfaultfd_device(int fd)
+{
+	return false;
+}
+
 int host_eventfd_get(int fd, struct host_eventfd *out)
 {
 	SIM_CALL();

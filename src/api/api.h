@@ -7,7 +7,9 @@
  *	mapping.c	which host mappings keep a file alive
  *	calls.c		open, close, dup, fcntl, read
  *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
+ *	file_calls.c	ftruncate, fallocate: the same for files that are mapped under slots
  *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
+ *	userfault_calls.c	userfaultfd: of the host, or where it has none, of ours
  *	signal_calls.c	sigaction of SIGSEGV and SIGBUS
  *	pairs.c		pairs around the change of a file that is mapped in several places
  *	ioctl.c		one table of requests for each kind of descriptor, and the way to a handler
@@ -37,6 +39,7 @@ enum api_kind {
 	API_DEVICE,
 	API_STATS,
 	API_GMEM,
+	API_USERFAULT,
 	API_ORPHAN,
 	NR_API_KINDS
 };
@@ -51,8 +54,9 @@ struct api_file {
 	u64 extensions;	   /* API_SYSTEM */
 	enum api_kind was; /* API_ORPHAN: the kind of the parent's */
 	u64 dev, inode; /* of the placeholder: tells our descriptor from one that took its number */
-	struct a64 position;	/* API_STATS: of read(2) */
-	struct gmem_file *gmem; /* API_GMEM: owned, until it is the file's */
+	struct a64 position;		  /* API_STATS: of read(2) */
+	struct gmem_file *gmem;		  /* API_GMEM: owned, until it is the file's */
+	struct host_userfault *userfault; /* API_USERFAULT: owned */
 };
 
 static inline struct api_file *api_file_of(const struct file *f)
@@ -105,6 +109,8 @@ enum api_role { API_NOBODY, API_OWNER, API_CHILD };
 enum api_role api_role(void);
 enum api_role api_role_exact(void);
 
+/* Makes the caller the owner, before something of ours is made. 0, -ENOMEM, or -EIO: it cannot be. */
+int api_process_own(void);
 /* A fork child becomes the owner of a table whose entries are orphans. 0, or -EIO where that cannot be, or -ENOMEM. */
 int api_process_of_child(void);
 
@@ -158,7 +164,8 @@ void mapping_free(struct mapping *spare);
 void mapping_record(struct mapping *m, struct file *f, u64 start, u64 end, u64 offset);
 /* [start, end) maps our files no more; pieces are split (with spare, if *spare is needed it becomes NULL) and references put. */
 void mapping_forget(u64 start, u64 end, struct mapping **spare);
-bool mapping_overlaps(u64 start, u64 end);
+/* Whether [start, end) maps any of our files (of guest_memfd, too, if with_gmem), and from where on. */
+bool mapping_first(u64 start, u64 end, bool with_gmem, u64 *at);
 /* A piece of a mapping of guest_memfd. */
 struct mapping_piece {
 	u64 start, end;	   /* hvas */
@@ -194,7 +201,7 @@ struct ioctl_row {
 	s64 (*handler)(struct api_call *c);
 };
 
-#define IOCTL_BUFFER 576 /* the largest structure, rounded up */
+#define IOCTL_BUFFER 896 /* the largest structure, rounded up */
 
 struct ioctl_table {
 	const struct ioctl_row *row;
@@ -204,7 +211,7 @@ struct ioctl_table {
 /* By kind; API_STATS has none. For the dispatcher and for generated documentation. */
 extern const struct ioctl_table *const ioctl_tables[NR_API_KINDS];
 extern const struct ioctl_table ioctl_system_table, ioctl_vm_table, ioctl_vcpu_table,
-	ioctl_device_table;
+	ioctl_device_table, ioctl_userfault_table;
 
 /* The value or -errno. */
 s64 ioctl_dispatch(int fd, struct file *file, u32 request, u64 arg);
@@ -213,8 +220,9 @@ s64 ioctl_dispatch(int fd, struct file *file, u32 request, u64 arg);
 int user_copy_in(void *dst, u64 user, size_t n);
 int user_copy_out(u64 user, const void *src, size_t n);
 
-/* --- memory_calls.c ------------------------------------------------------------------------------------------------------ */
+/* --- userfault_calls.c ------------------------------------------------------------------------------------------------------ */
 
+#define USERFAULT_TYPE 0xaa /* of its requests */
 /* ioctl on a descriptor that is not ours; requests of a userfaultfd are noted. The value or -errno. */
 int userfault_ioctl(int fd, u32 request, u64 arg);
 

@@ -11,6 +11,7 @@
 #include "host/fd.h"
 #include "host/passthrough.h"
 #include "host/signal.h"
+#include "host/userfault.h"
 
 /* libc's way: -1 and errno. */
 static int result(s64 r)
@@ -28,14 +29,9 @@ static int open_handle(u64 extensions, bool cloexec)
 	struct api_file what = {.kind = API_SYSTEM, .extensions = extensions};
 	int r;
 
-	api_process_init();
-	if (api_role_exact() == API_CHILD) {
-		r = api_process_of_child();
-		if (r)
-			return r;
-	}
-	if (api_role_exact() != API_OWNER)
-		return -EIO;
+	r = api_process_own();
+	if (r)
+		return r;
 	library_enter();
 	r = fd_create(&what, "anykvm", cloexec, -1);
 	library_exit();
@@ -228,6 +224,24 @@ int anykvm_dup3(int oldfd, int newfd, int flags)
 	return result(oldfd == newfd ? -EINVAL : dup_to(oldfd, newfd, flags));
 }
 
+/* Seals are of memory files, which ours are to the system only. 0: fd is not ours. */
+static int seals_refused(int fd, int cmd)
+{
+	struct file *f;
+	int r = 0;
+
+	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
+		return 0;
+	library_enter();
+	f = fd_get(fd, false);
+	if (f) {
+		r = cmd == F_ADD_SEALS && api_file_of(f)->kind == API_STATS ? -EPERM : -EINVAL;
+		file_put(f);
+	}
+	library_exit();
+	return r;
+}
+
 int anykvm_fcntl(int fd, int cmd, ...)
 {
 	struct file *f;
@@ -238,6 +252,9 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
+	r = cmd == F_ADD_SEALS || cmd == F_GET_SEALS ? seals_refused(fd, cmd) : 0;
+	if (r)
+		return result(r);
 	if (cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)
 		return result(host_sys_fcntl(fd, cmd, arg));
 	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
@@ -258,8 +275,9 @@ static s64 foreign_ioctl(int fd, u32 request, u64 arg)
 {
 	s64 r = userfault_ioctl(fd, request, arg);
 
-	/* An emulator that does not know KVM's requests (qemu-user) says so before it looks at the descriptor. */
-	if (r == -ENOSYS && _IOC_TYPE(request) == KVMIO)
+	/* An emulator that does not know these requests (qemu-user) says so before it looks at the descriptor. */
+	if ((r == -ENOSYS || r == -ENOTTY) &&
+	    (_IOC_TYPE(request) == KVMIO || _IOC_TYPE(request) == USERFAULT_TYPE))
 		r = host_sys_fcntl(fd, F_GETFD, 0) < 0 ? -EBADF : -ENOTTY;
 	return r;
 }
@@ -326,6 +344,8 @@ static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offs
 	f = api_file_of(file);
 	if (f->kind == API_ORPHAN) {
 		r = -EIO;
+	} else if (f->kind == API_USERFAULT && !at_offset) {
+		r = host_userfault_read(f->userfault, fd, buf, count);
 	} else if (at_offset && f->kind != API_SYSTEM && f->kind != API_STATS) {
 		r = -ESPIPE;
 	} else if (f->kind != API_STATS || (s64)offset < 0) {

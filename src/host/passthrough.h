@@ -6,6 +6,7 @@
 #ifndef ANYKVM_HOST_PASSTHROUGH_H
 #define ANYKVM_HOST_PASSTHROUGH_H
 
+#include <errno.h>
 #include <fcntl.h>
 
 #if defined(ANYKVM_EXPLORED)
@@ -21,6 +22,11 @@ int host_sys_close_range(unsigned first, unsigned last, unsigned flags);
 s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset);
 void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new_address);
 bool host_readable8(const void *p);
+static inline int host_sys_userfaultfd(int flags)
+{
+	(void)flags;
+	return -ENOSYS;
+}
 #else
 #include "base/raw.h"
 
@@ -59,6 +65,11 @@ static inline void *host_sys_mremap(void *old, size_t old_size, size_t new_size,
 				    void *new_address)
 {
 	return (void *)raw_syscall(SYS_mremap, old, old_size, new_size, flags, new_address);
+}
+
+static inline int host_sys_userfaultfd(int flags)
+{
+	return raw_syscall(SYS_userfaultfd, flags);
 }
 
 /* Whether eight bytes can be read at p, asked without handlers: a call that reads a mask there before it finds `how` invalid. */

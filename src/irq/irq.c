@@ -34,7 +34,12 @@ static void op_after_run(struct vcpu *v)
 static bool op_wfi_pending(struct vcpu *v)
 {
 	timer_update(irq_cpu_of(v));
-	return a32_load_acquire(&v->pins) != 0;
+	return a32_load_acquire(&v->pins) != 0 || user_irq_changed(irq_cpu_of(v));
+}
+
+static bool op_show_levels(struct vcpu *v)
+{
+	return user_irq_show(irq_cpu_of(v));
 }
 
 static u64 op_next_deadline(struct vcpu *v)
@@ -63,6 +68,7 @@ static const struct vcpu_irq_ops irq_ops = {
 	.before_run = op_before_run,
 	.after_run = op_after_run,
 	.wfi_pending = op_wfi_pending,
+	.show_levels = op_show_levels,
 	.next_deadline = op_next_deadline,
 	.timer_poll = op_timer_poll,
 	.reset = op_reset,

@@ -115,6 +115,19 @@ int irq_timer_set_attr(struct vcpu *v, u64 attr, void *user);
 int irq_timer_get_attr(struct vcpu *v, u64 attr, void *user);
 int irq_timer_has_attr(struct vcpu *v, u64 attr);
 
+/* The output of one, now. */
+bool timer_level(const struct irq_cpu *cpu, enum irq_timer_id id);
+
+/* --- levels for user space: of a VM without a controller here, on the vCPU's thread. user_irq.c --- */
+
+/* A level differs from what kvm_run says. */
+bool user_irq_changed(struct irq_cpu *cpu);
+/* Brings kvm_run up to date; whether it was not. */
+bool user_irq_show(struct irq_cpu *cpu);
+/* After a level may have changed: the engine is left if it did. */
+void user_irq_check(struct irq_cpu *cpu);
+bool user_irq_timer_shown(const struct irq_cpu *cpu, enum irq_timer_id id);
+
 /* vCPU attributes of group KVM_ARM_VCPU_PMU_V3_CTRL. */
 int irq_pmu_set_attr(struct vcpu *v, u64 attr, void *user);
 int irq_pmu_get_attr(struct vcpu *v, u64 attr, void *user);

@@ -318,12 +318,23 @@ void pmu_increment(struct irq_cpu *cpu, u64 mask, u32 event)
 
 /* --- the interrupt --- */
 
+bool pmu_level(const struct irq_cpu *cpu)
+{
+	const struct irq_pmu *p = &cpu->pmu;
+
+	return (p->pmcr & PMCR_E) && (p->overflow & p->interrupt);
+}
+
 void pmu_update(struct irq_cpu *cpu)
 {
 	const struct irq_pmu *p = &cpu->pmu;
-	bool level = (p->pmcr & PMCR_E) && (p->overflow & p->interrupt);
+	bool level = pmu_level(cpu);
 	const struct gic_irq *irq;
 
+	if (!irq_gic_exists(cpu->vi)) {
+		user_irq_check(cpu);
+		return;
+	}
 	if (!p->created || !p->irq)
 		return;
 	irq = gic_irq_get(cpu, p->irq);

@@ -95,7 +95,9 @@ enum op_result pmu_reconfigured(struct vcpu *v, bool current);
 enum op_result pmu_rearm(struct vcpu *v);
 /* Adds 1 to those of the counters in mask that are on and count this event (SW_INCR, CHAIN). */
 void pmu_increment(struct irq_cpu *cpu, u64 mask, u32 event);
-/* The interrupt follows the overflow state. */
+/* An overflow that interrupts is there. */
+bool pmu_level(const struct irq_cpu *cpu);
+/* The interrupt follows. */
 void pmu_update(struct irq_cpu *cpu);
 void pmu_reset(struct irq_cpu *cpu);
 /* Part of the first KVM_RUN. 0, -EINVAL (INIT is missing, the interrupt does not exist). */

@@ -372,10 +372,10 @@ static void no_reset(struct vcpu *v, const struct sysreg_row *row)
 #define PMU(crm, op2, reg, acc) ROW(3, 3, 9, crm, op2, reg, acc), .present = row_present
 #define RW_HOOKS(what)                                                                    \
 	.read = what##_read, .write = what##_write, .get = what##_get, .set = what##_set, \
-	.flags = SYSREG_LISTED
+	.flags = SYSREG_LISTED | SYSREG_POLLS
 #define BITS_HOOKS                                                                          \
 	.read = bits_read, .write = bits_write, .get = bits_get_user, .set = bits_set_user, \
-	.flags = SYSREG_LISTED
+	.flags = SYSREG_LISTED | SYSREG_POLLS
 #define COUNTER(n)                                                                    \
 	{ROW(3, 3, 14, 8 + (n) / 8, (n) % 8, PMEVCNTR##n##_EL0, SYSREG_RW0),          \
 	 .present = row_present, RW_HOOKS(counter)},                                  \
@@ -393,7 +393,7 @@ const struct sysreg_row pmu_sysreg_rows[] = {
 	{PMU(12, 2, PMCNTENCLR_EL0, SYSREG_RW0), BITS_HOOKS},
 	{PMU(12, 3, PMOVSCLR_EL0, SYSREG_RW0), BITS_HOOKS},
 	{PMU(12, 4, PMSWINC_EL0, SYSREG_W1 | SYSREG_W0), .write = swinc_write, .get = raz_get,
-	 .set = wi_set, .flags = SYSREG_LISTED},
+	 .set = wi_set, .flags = SYSREG_LISTED | SYSREG_POLLS},
 	{PMU(12, 5, PMSELR_EL0, SYSREG_RW0), RW_HOOKS(select)},
 	{PMU(12, 6, PMCEID0_EL0, SYSREG_RO0), .read = ceid_read},
 	{PMU(12, 7, PMCEID1_EL0, SYSREG_RO0), .read = ceid_read},

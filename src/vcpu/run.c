@@ -75,7 +75,9 @@ void vcpu_send_event(struct vcpu *v, bool all)
 }
 
 /* Requests that the engine must be left for. */
-#define REQ_LEAVE (VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP | VCPU_REQ_WORK)
+#define REQ_LEAVE                                                                          \
+	(VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP | VCPU_REQ_WORK | \
+	 VCPU_REQ_LEVELS)
 
 static bool must_leave(struct vcpu *v)
 {
@@ -250,8 +252,21 @@ static void sleep_once(struct vcpu *v, u32 wake, u64 deadline)
 		v->signal_seen = true;
 }
 
+static void halt_over(struct vcpu *v, u64 since)
+{
+	u64 ns = host_clock_ns() - since;
+	unsigned log = ns ? 64 - (unsigned)__builtin_clzll(ns) : 0;
+
+	v->stats.halted = 0;
+	v->stats.halt_ns += ns;
+	v->stats.halt_hist[MIN(log, VCPU_HALT_HIST - 1u)]++;
+	v->stats.halt_wakeups += !v->signal_seen;
+}
+
 static void wait_for_interrupt(struct vcpu *v)
 {
+	u64 since = 0;
+
 	v->stats.wfi_exits++;
 	for (;;) {
 		u32 wake = a32_load(&v->wake);
@@ -259,9 +274,15 @@ static void wait_for_interrupt(struct vcpu *v)
 		irq_before_run(v);
 		if (irq_waiting(v) || (a32_load(&v->requests) & REQ_LEAVE) ||
 		    a32_load(&v->power_off) == VCPU_STOPPED || v->signal_seen)
-			return;
+			break;
+		if (!v->stats.halted) {
+			v->stats.halted = 1;
+			since = host_clock_ns();
+		}
 		sleep_once(v, wake, irq_deadline(v));
 	}
+	if (v->stats.halted)
+		halt_over(v, since);
 }
 
 void vcpu_wait_wfi(struct vcpu *v)
@@ -346,6 +367,7 @@ static int handle_stop(struct vcpu *v)
 		wait_for_interrupt(v);
 		return 1;
 	case STOP_WFE:
+		v->stats.wfe_exits++;
 		vcpu_step_finished(v, true);
 		wait_for_event(v);
 		return 1;
@@ -400,7 +422,8 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 			sleep_once(v, wake, WAIT_FOREVER);
 		return 2;
 	}
-	a32_fetch_and(&v->requests, ~(u32)(VCPU_REQ_IRQ | VCPU_REQ_TIMER | VCPU_REQ_SLEEP));
+	a32_fetch_and(&v->requests,
+		      ~(u32)(VCPU_REQ_IRQ | VCPU_REQ_TIMER | VCPU_REQ_SLEEP | VCPU_REQ_LEVELS));
 	/* The acquire pairs with CPU_ON, which writes reset_state, then requests, then clears power_off. */
 	if (req & VCPU_REQ_RESET) {
 		a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_RESET);
@@ -459,6 +482,11 @@ static int enter_guest(struct vcpu *v)
 	return r ? handle_stop(v) : vcpu_debug_exit(v);
 }
 
+static bool show_levels(struct vcpu *v)
+{
+	return v->irq_ops && v->irq_ops->show_levels && v->irq_ops->show_levels(v);
+}
+
 static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
 {
 	int r;
@@ -476,6 +504,10 @@ static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
 		 */
 		v->signal_seen |= library_owes();
 		r = check_requests(v);
+		if (r == 1 && unlikely(show_levels(v))) {
+			v->run->exit_reason = KVM_EXIT_INTR;
+			r = -EINTR;
+		}
 		if (r == 1)
 			r = enter_guest(v);
 		if (r <= 0)
@@ -509,6 +541,7 @@ static int run_guest(struct vcpu *v) REQUIRES(&v->mutex)
 	vcpu_update_traps(v);
 	vtlb_regs_changed(v);
 	r = run_loop(v);
+	show_levels(v);
 	host_signals_restore(mask);
 	return r;
 }

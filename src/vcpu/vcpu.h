@@ -24,13 +24,14 @@ struct onereg_group;
 
 /* v->requests bits: set by anybody with vcpu_request(), consumed by the vCPU thread in run.c
  * outside guest mode. */
-#define VCPU_REQ_EXIT  BIT(0) /* leave KVM_RUN with EINTR (immediate_exit, signal) */
-#define VCPU_REQ_IRQ   BIT(1) /* a pin or the interrupt controller's state changed */
-#define VCPU_REQ_DEAD  BIT(2) /* the VM's memory is gone: KVM_RUN returns EIO */
-#define VCPU_REQ_RESET BIT(3) /* PSCI CPU_ON: apply v->reset_state */
-#define VCPU_REQ_SLEEP BIT(4) /* power state changed */
-#define VCPU_REQ_TIMER BIT(5)
-#define VCPU_REQ_WORK  BIT(6) /* irq_ops->work has something to do before the guest goes on */
+#define VCPU_REQ_EXIT	BIT(0) /* leave KVM_RUN with EINTR (immediate_exit, signal) */
+#define VCPU_REQ_IRQ	BIT(1) /* a pin or the interrupt controller's state changed */
+#define VCPU_REQ_DEAD	BIT(2) /* the VM's memory is gone: KVM_RUN returns EIO */
+#define VCPU_REQ_RESET	BIT(3) /* PSCI CPU_ON: apply v->reset_state */
+#define VCPU_REQ_SLEEP	BIT(4) /* power state changed */
+#define VCPU_REQ_TIMER	BIT(5)
+#define VCPU_REQ_WORK	BIT(6) /* irq_ops->work has something to do before the guest goes on */
+#define VCPU_REQ_LEVELS BIT(7) /* a level that user space is shown changed: irq_ops->show_levels */
 
 /* Input pins, driven by irq/ with vcpu_set_pin(). */
 enum vcpu_pin { PIN_IRQ, PIN_FIQ, NR_PINS };
@@ -48,10 +49,16 @@ struct vcpu_stop {
 	u8 s1_level;		/* fault.s1ptw: level of the descriptor */
 };
 
+#define VCPU_HALT_HIST 32
 struct vcpu_stats {
 	u64 instructions;
 	u64 exits; /* engine left guest mode */
 	u64 mmio_exits, hvc_exits, wfi_exits, irq_exits, s2_faults, signal_exits;
+	u64 wfe_exits, mmio_handled; /* mmio_handled: by devices inside the library */
+	u64 halt_wakeups, halt_ns,
+		halted; /* sleeps in WFI that something else than a signal ended; in all; now */
+	u64 halt_hist
+		[VCPU_HALT_HIST]; /* by the logarithm of their nanoseconds: 0, 1, 2 to 3, 4 to 7... */
 };
 
 /* What a VMM took from the CPU by lowering ID registers. Known from the first run on, when they stand; nothing before. */
@@ -226,6 +233,8 @@ struct vcpu_irq_ops {
 	void (*after_run)(struct vcpu *v);
 	/* Something that should end WFI is pending (whatever PSTATE masks say). */
 	bool (*wfi_pending)(struct vcpu *v);
+	/* Brings the levels in kvm_run up to date; true if one had changed. Mode OUTSIDE. */
+	bool (*show_levels)(struct vcpu *v);
 	/* Next timer deadline, CLOCK_MONOTONIC ns, 0 if it has passed, ~0 if none: bounds WFI sleep and polls. */
 	u64 (*next_deadline)(struct vcpu *v);
 	/* A deadline passed (called from the poll while running; guest mode, must not block). */
