@@ -37,7 +37,9 @@ static const char help[] =
 	"      --seed N           for probabilities: the same N, the same failures\n"
 	"      --strict           tell of misuse that KVM accepts in silence\n"
 	"      --stats            at the end, a table of calls and ends of KVM_RUN\n"
-	"      --library FILE     the library to preload, if not this command's\n"
+	"      --library FILE     the library to preload, if not this command's; one for\n"
+	"                         another machine goes into what qemu-user, as COMMAND,\n"
+	"                         runs\n"
 	"      --force            even where the library will not get into COMMAND\n"
 	"  -h, --help             this text\n";
 
@@ -89,16 +91,33 @@ static void find_command(const char *command, char *path, size_t size)
 	snprintf(path, size, "%s", command);
 }
 
+/* Of qemu-user: sets variables, separated by commas, for the program that it runs, and not for itself. */
+static bool set_preload_of_emulated(const char *library)
+{
+	const char *old = getenv("QEMU_SET_ENV");
+	char value[3 * PATH_MAX];
+
+	if (snprintf(value, sizeof(value), "%s%sLD_PRELOAD=%s", old ? old : "",
+		     old && *old ? "," : "", library) >= (int)sizeof(value)) {
+		cli_say("exec: QEMU_SET_ENV is too long");
+		return false;
+	}
+	return !setenv("QEMU_SET_ENV", value, 1);
+}
+
 /* Before what is there already. A space or colon in the name would end it. */
-static bool set_preload(const char *library)
+static bool set_preload(const char *library, bool emulated)
 {
 	const char *old = getenv("LD_PRELOAD");
 	char value[3 * PATH_MAX];
 
-	if (strpbrk(library, " :")) {
-		cli_say("exec: %s: LD_PRELOAD cannot name a file with a space or a colon", library);
+	if (strpbrk(library, " :") || (emulated && strchr(library, ','))) {
+		cli_say("exec: %s: LD_PRELOAD cannot name a file with a space, a colon%s", library,
+			emulated ? " or, for an emulator, a comma" : "");
 		return false;
 	}
+	if (emulated)
+		return set_preload_of_emulated(library);
 	if (snprintf(value, sizeof(value), "%s%s%s", library, old && *old ? ":" : "",
 		     old && *old ? old : "") >= (int)sizeof(value)) {
 		cli_say("exec: LD_PRELOAD is too long");
@@ -244,6 +263,7 @@ int exec_main(int argc, char **argv)
 	char library[PATH_MAX], trace_file[PATH_MAX], command[2 * PATH_MAX], buf[256];
 	const char *why;
 	int r = parse(argc, argv, &o);
+	bool emulated;
 
 	if (r)
 		return r;
@@ -254,14 +274,16 @@ int exec_main(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	find_command(argv[optind], command, sizeof(command));
-	why = program_refuses_preload(command, buf, sizeof(buf));
+	emulated = program_is_foreign(library);
+	why = emulated ? NULL : program_refuses_preload(command, buf, sizeof(buf));
 	if (why) {
 		cli_say("exec: %s %s%s", command, why,
 			o.force ? "" : " (--force starts it all the same)");
 		if (!o.force)
 			return CLI_USAGE;
 	}
-	if (!make_trace_file(&o, trace_file) || !set_environment(&o) || !set_preload(library))
+	if (!make_trace_file(&o, trace_file) || !set_environment(&o) ||
+	    !set_preload(library, emulated))
 		return CLI_USAGE;
 	execvp(command, argv + optind);
 	/* As the shell does. */

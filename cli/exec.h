@@ -3,6 +3,7 @@
 #ifndef CLI_EXEC_H
 #define CLI_EXEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 int exec_main(int argc, char **argv);
@@ -12,5 +13,8 @@ int exec_main(int argc, char **argv);
  * followed to their interpreter. The text is in buf, or constant.
  */
 const char *program_refuses_preload(const char *path, char *buf, size_t size);
+
+/* Whether the file at path is a program or library for another machine. */
+bool program_is_foreign(const char *path);
 
 #endif

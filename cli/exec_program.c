@@ -121,8 +121,8 @@ static const char *examine(int fd, char *buf, size_t size)
 		snprintf(buf, size, "is a program for %s and this command for %s%s",
 			 machine_name(e.e_machine), machine_name(HOST_MACHINE),
 			 e.e_machine == EM_AARCH64
-				 ? ": take qemu-aarch64 -E LD_PRELOAD=FILE with an arm64 build of "
-				   "libanykvm-preload.so"
+				 ? ": start it by qemu-aarch64, with --library FILE for an arm64 "
+				   "build of libanykvm-preload.so"
 				 : "");
 		return buf;
 	}
@@ -148,4 +148,17 @@ const char *program_refuses_preload(const char *path, char *buf, size_t size)
 		path = interpreter;
 	}
 	return NULL;
+}
+
+bool program_is_foreign(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	Elf64_Ehdr e = {.e_machine = HOST_MACHINE};
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = pread(fd, &e, sizeof(e), 0);
+	close(fd);
+	return n == sizeof(e) && !memcmp(e.e_ident, ELFMAG, SELFMAG) && e.e_machine != HOST_MACHINE;
 }

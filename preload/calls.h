@@ -16,7 +16,7 @@
  * preloaded library's function may stand behind it.
  *
  * Not here, because what the library's descriptors are to the system already answers as KVM's do: poll, select, epoll_ctl (always
- * ready; EPERM), fsync, flock, sigaltstack. Not here, because they change nothing that a guest could see: mlock, mbind,
+ * ready; EPERM), flock, sigaltstack. Not here, because they change nothing that a guest could see: mlock, mbind,
  * posix_madvise, sigsuspend; pthread_kill and tgkill, whose signals KVM_RUN looks for by itself.
  */
 /* clang-format off */
@@ -106,9 +106,11 @@ TRANSFER(pwritev, PVEC_PARAMS, (fd, iov, n, offset), fd, kvm_pwrite(fd, offset),
 TRANSFER(pwritev64, PVEC_PARAMS, (fd, iov, n, offset), fd, kvm_pwrite(fd, offset), anykvm_fault_in(iov, n, false))
 TRANSFER(pwritev2, PVEC2_PARAMS, PVEC2_ARGS, fd, offset == -1 ? kvm_write(fd) : kvm_pwrite(fd, offset), anykvm_fault_in(iov, n, false))
 TRANSFER(pwritev64v2, PVEC2_PARAMS, PVEC2_ARGS, fd, offset == -1 ? kvm_write(fd) : kvm_pwrite(fd, offset), anykvm_fault_in(iov, n, false))
-BY_FD(off_t, lseek, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd))
-BY_FD(off_t, lseek64, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd))
-BY_FD(off_t, __lseek, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd))
+BY_FD(off_t, lseek, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd, whence))
+BY_FD(off_t, lseek64, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd, whence))
+BY_FD(off_t, __lseek, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd, whence))
+BY_FD(int, fsync, (int fd), (fd), fd, refuse(EINVAL))
+BY_FD(int, fdatasync, (int fd), (fd), fd, refuse(EINVAL))
 BY_FD(int, fstat, (int fd, struct stat *st), (fd, st), fd, kvm_fstat(fd, st))
 BY_FD(int, fstat64, (int fd, struct stat *st), (fd, st), fd, kvm_fstat(fd, st))
 BY_FD(int, __fxstat, (int version, int fd, struct stat *st), (version, fd, st), fd, kvm_fstat(fd, st))

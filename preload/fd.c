@@ -84,10 +84,13 @@ ssize_t kvm_pwrite(int fd, off_t offset)
 	return anykvm_fd_kind(fd) == ANYKVM_FD_SYSTEM ? kvm_write(fd) : refuse(ESPIPE);
 }
 
-off_t kvm_lseek(int fd)
+off_t kvm_lseek(int fd, int whence)
 {
 	int kind = anykvm_fd_kind(fd);
 
+	/* The system's to refuse, before it asks the file. */
+	if (whence < SEEK_SET || whence > SEEK_HOLE)
+		return refuse(EINVAL);
 	return kind == ANYKVM_FD_DEVICE || kind == ANYKVM_FD_GMEM ? refuse(ESPIPE) : 0;
 }
 

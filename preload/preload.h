@@ -97,7 +97,7 @@ ssize_t kvm_readv(int fd, const struct iovec *iov, int n, off_t offset);
 ssize_t kvm_preadv(int fd, const struct iovec *iov, int n, off_t offset);
 ssize_t kvm_write(int fd);
 ssize_t kvm_pwrite(int fd, off_t offset);
-off_t kvm_lseek(int fd);
+off_t kvm_lseek(int fd, int whence);
 int kvm_fstat(int fd, struct stat *st);
 int kvm_posix_fallocate(int fd, off_t offset, off_t length);
 

@@ -86,6 +86,8 @@ static long openat2_call(long dirfd, const char *path, const struct open_how *ho
 	X(pwritev, preload_pwritev(a, P(b), c, d)) \
 	X(pwritev2, preload_pwritev2(a, P(b), c, d, f)) \
 	X(lseek, preload_lseek(a, b, c)) \
+	X(fsync, preload_fsync(a)) \
+	X(fdatasync, preload_fdatasync(a)) \
 	X(fstat, preload_fstat(a, P(b))) \
 	X(mmap, preload_mmap(P(a), b, c, d, e, f)) \
 	X(munmap, preload_munmap(P(a), b)) \

@@ -6,6 +6,7 @@
 #   private_apt SUITE ARCH COMMAND...        apt-get in that state
 #   private_apt_update SUITE ARCH            fetches the package lists unless they are younger than a day
 #   private_unpack SUITE ARCH FOLDER PACKAGE...   exactly these packages, unpacked below FOLDER
+#   private_unpack_all SUITE ARCH FOLDER PACKAGE...   they and all they depend on, but for what each Debian system has
 #   private_depends SUITE ARCH PACKAGE       names of what PACKAGE depends on
 # The bodies are subshells: sh has no local variables, and none of the caller's may change.
 
@@ -88,5 +89,21 @@ private_unpack() (
 			private_apt_die "downloading $package of $suite for $arch failed"
 		}
 		dpkg-deb -x "$download/$package"_*.deb "$folder" || private_apt_die "unpacking $package failed"
+	done
+)
+
+# The downloads are dropped: nobody asks for them by name again.
+private_unpack_all() (
+	suite=$1 arch=$2 folder=$3
+	shift 3
+	private_apt_update "$suite" "$arch" || exit 1
+	mkdir -p "$folder"
+	download=$(mktemp -d "$anykvm_cache/.packages-XXXXXX")
+	trap 'rm -rf "$download"' EXIT
+	mkdir "$download/partial"
+	private_apt "$suite" "$arch" -oDir::Cache::archives="$download" -y --download-only install "$@" >/dev/null ||
+		private_apt_die "downloading $* of $suite for $arch failed"
+	for deb in "$download"/*.deb; do
+		dpkg-deb -x "$deb" "$folder" || private_apt_die "unpacking $deb failed"
 	done
 )

@@ -7,6 +7,7 @@
  *	mapping.c	which host mappings keep a file alive
  *	calls.c		open, close, dup, fcntl, read
  *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
+ *	file_calls.c	ftruncate, fallocate: the same for files that are mapped under slots
  *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
  *	userfault_calls.c	userfaultfd: of the host, or where it has none, of ours
  *	signal_calls.c	sigaction of SIGSEGV and SIGBUS
@@ -164,7 +165,8 @@ void mapping_free(struct mapping *spare);
 void mapping_record(struct mapping *m, struct file *f, u64 start, u64 end, u64 offset);
 /* [start, end) maps our files no more; pieces are split (with spare, if *spare is needed it becomes NULL) and references put. */
 void mapping_forget(u64 start, u64 end, struct mapping **spare);
-bool mapping_overlaps(u64 start, u64 end);
+/* Whether [start, end) maps any of our files (of guest_memfd, too, if with_gmem), and from where on. */
+bool mapping_first(u64 start, u64 end, bool with_gmem, u64 *at);
 /* A piece of a mapping of guest_memfd. */
 struct mapping_piece {
 	u64 start, end;	   /* hvas */
@@ -200,7 +202,7 @@ struct ioctl_row {
 	s64 (*handler)(struct api_call *c);
 };
 
-#define IOCTL_BUFFER 576 /* the largest structure, rounded up */
+#define IOCTL_BUFFER 896 /* the largest structure, rounded up */
 
 struct ioctl_table {
 	const struct ioctl_row *row;

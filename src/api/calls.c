@@ -224,6 +224,24 @@ int anykvm_dup3(int oldfd, int newfd, int flags)
 	return result(oldfd == newfd ? -EINVAL : dup_to(oldfd, newfd, flags));
 }
 
+/* Seals are of memory files, which ours are to the system only. 0: fd is not ours. */
+static int seals_refused(int fd, int cmd)
+{
+	struct file *f;
+	int r = 0;
+
+	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
+		return 0;
+	library_enter();
+	f = fd_get(fd, false);
+	if (f) {
+		r = cmd == F_ADD_SEALS && api_file_of(f)->kind == API_STATS ? -EPERM : -EINVAL;
+		file_put(f);
+	}
+	library_exit();
+	return r;
+}
+
 int anykvm_fcntl(int fd, int cmd, ...)
 {
 	struct file *f;
@@ -234,6 +252,9 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
+	r = cmd == F_ADD_SEALS || cmd == F_GET_SEALS ? seals_refused(fd, cmd) : 0;
+	if (r)
+		return result(r);
 	if (cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)
 		return result(host_sys_fcntl(fd, cmd, arg));
 	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)

@@ -273,6 +273,7 @@ static const struct ioctl_row rows[] = {
 	{KVM_GET_STATS_FD, "KVM_GET_STATS_FD", 0, get_stats_fd},
 	{KVM_PRE_FAULT_MEMORY, "KVM_PRE_FAULT_MEMORY", 0, pre_fault_memory},
 	{KVM_TRANSLATE, "KVM_TRANSLATE", IOCTL_IN, not_here},
+	{KVM_SET_REGS, "KVM_SET_REGS", IOCTL_IN, not_here},
 };
 
 const struct ioctl_table ioctl_vcpu_table = {rows, ARRAY_SIZE(rows), -EINVAL};

@@ -52,12 +52,20 @@ void mapping_record(struct mapping *m, struct file *f, u64 start, u64 end, u64 o
 	map_unlock(p, sigmask);
 }
 
-bool mapping_overlaps(u64 start, u64 end)
+bool mapping_first(u64 start, u64 end, bool with_gmem, u64 *at)
 {
 	struct api_process *p = api_process();
 	u64 sigmask = map_lock(p);
-	bool found = itree_first_overlap(&p->mappings, start, end);
+	struct itree_node *n;
+	bool found = false;
 
+	itree_for_each_overlap(n, &p->mappings, start, end)
+	{
+		found = with_gmem || !container_of(n, struct mapping, node)->file->gmem;
+		*at = MAX(start, n->start);
+		if (found)
+			break;
+	}
 	map_unlock(p, sigmask);
 	return found;
 }

@@ -4,19 +4,18 @@
  * that guests see the change when the call returns; the pair knows itself whether a slot is concerned.
  */
 #include <errno.h>
-#include <linux/falloc.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "api/api.h"
-#include "api/pairs.h"
 #include "host/fd.h"
 #include "host/pages.h"
 #include "host/passthrough.h"
 #include "host/signal.h"
 #include "host/userfault.h"
 #include "host/vma.h"
+#include "mem/notifier.h"
 #include "mem/userfault.h"
 
 #ifndef MADV_DONTNEED_LOCKED
@@ -121,6 +120,9 @@ static int map_refused(const struct api_file *f, const void *addr, size_t length
 		return -EINVAL;
 	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
 		return -EINVAL;
+	/* Statistics are open for reading only. */
+	if (f->kind == API_STATS && (prot & PROT_WRITE) && type != MAP_PRIVATE)
+		return -EACCES;
 	/* A descriptor of no file system is never executable, whatever the driver thinks. */
 	if (prot & PROT_EXEC)
 		return -EPERM;
@@ -260,7 +262,7 @@ int anykvm_munmap(void *addr, size_t length)
 void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int flags, ...)
 {
 	struct mem_inval_token from, to;
-	u64 old_start = 0, old_end = 0, new_start = 0, new_end = 0;
+	u64 old_start = 0, old_end = 0, new_start = 0, new_end = 0, at;
 	bool there, pair_old, pair_new = false;
 	struct mapping *spare;
 	void *new_address = NULL, *p;
@@ -281,7 +283,7 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 	if (flags & MREMAP_FIXED)
 		pair_new = changed_range(new_address, new_size, &new_start, &new_end);
 	/* A second mapping of ours would be one that nobody here knows of. */
-	if (there && mapping_overlaps(old_start, old_end)) {
+	if (there && mapping_first(old_start, old_end, true, &at)) {
 		library_exit();
 		errno = EINVAL;
 		return MAP_FAILED;
@@ -313,17 +315,23 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 int anykvm_mprotect(void *addr, size_t len, int prot)
 {
 	struct mem_inval_token t;
-	u64 start, end;
-	int r;
+	u64 start, end, at;
+	bool refused;
+	int r = 0;
 
 	if (!watching() || !changed_range(addr, len, &start, &end))
 		return result(host_mprotect(addr, len, prot));
 	library_enter();
+	/* Files of no file system are never executable. The system changes what lies before them and then says so. */
+	refused = (prot & PROT_EXEC) && mapping_first(start, end, true, &at);
 	mem_invalidate_start(start, end, 0, &t);
-	r = host_userfault_mprotect(addr, len, prot);
+	if (!refused)
+		r = host_userfault_mprotect(addr, len, prot);
+	else if (at > start)
+		r = host_userfault_mprotect(addr, at - start, prot);
 	mem_invalidate_end(&t);
 	library_exit();
-	return result(r);
+	return result(refused && !r ? -EACCES : r);
 }
 
 /* Whether the advice takes pages away. The mapping itself stays what it is, except for guards. */
@@ -348,9 +356,10 @@ static bool advice_discards(int advice, u32 *flags)
 int anykvm_madvise(void *addr, size_t length, int advice)
 {
 	struct mem_inval_token t;
-	u64 start, end;
+	u64 start, end, at;
+	bool refused;
 	u32 flags;
-	int r;
+	int r = 0;
 
 	if (!watching() || !advice_discards(advice, &flags) ||
 	    !changed_range(addr, length, &start, &end))
@@ -360,123 +369,16 @@ int anykvm_madvise(void *addr, size_t length, int advice)
 		library_exit();
 		return result(r);
 	}
+	/* A vCPU's pages are no file that holes can be made in, though what backs them here is. */
+	refused = advice == MADV_REMOVE && mapping_first(start, end, false, &at);
 	mem_invalidate_start(start, end, flags, &t);
-	r = host_userfault_madvise(addr, length, advice);
+	if (!refused)
+		r = host_userfault_madvise(addr, length, advice);
+	else if (at > start)
+		r = host_userfault_madvise(addr, at - start, advice);
 	mem_invalidate_end(&t);
 	library_exit();
-	return result(r);
-}
-
-/* --- files under slots --------------------------------------------------------------------------------------------------- */
-
-/* Where a change of [from, to) of a file is to be told. */
-struct file_search {
-	u64 dev, inode, from, to;
-	struct pairs *found;
-};
-
-static bool file_search_look(void *ctx, const struct host_vma *vma)
-{
-	struct file_search *f = ctx;
-	u64 end = vma->offset + (vma->end - vma->start);
-
-	if (vma->inode != f->inode || vma->dev != f->dev || end <= f->from || vma->offset >= f->to)
-		return true;
-	return pairs_add(f->found, vma->start + (f->from > vma->offset ? f->from - vma->offset : 0),
-			 f->to < end ? vma->start + (f->to - vma->offset) : vma->end);
-}
-
-/* Pairs where [from, to) of the file behind fd is mapped in this process. None, if fd names no file: the call will fail. */
-static void file_pairs_start(int fd, u64 from, u64 to, struct pairs *pairs)
-{
-	struct file_search f = {
-		.from = ALIGN_DOWN(from, host_page_size()), .to = to, .found = pairs};
-
-	pairs_init(pairs);
-	if (host_fd_identity(fd, &f.dev, &f.inode))
-		return;
-	if (host_vma_each(file_search_look, &f))
-		pairs_add_all(pairs); /* not to be found out: assume the worst */
-	pairs_start(pairs, MEM_INVAL_KEEP_VMA);
-}
-
-/* Whose file fd is: guest_memfd, counted, or NULL. */
-static struct file *gmem_of_fd(int fd)
-{
-	struct file *f = fd_is_ours(fd) ? fd_get(fd, false) : NULL;
-
-	if (!f || f->gmem)
-		return f;
-	file_put(f);
-	return NULL;
-}
-
-int anykvm_ftruncate(int fd, off_t length)
-{
-	struct pairs pairs;
-	struct file *gmem;
-	bool frozen;
-	int r;
-
-	if (fd_is_parents_gmem(fd))
-		return result(-EIO);
-	if (!watching() || length < 0)
-		return result(host_ftruncate(fd, length));
-	library_enter();
-	gmem = gmem_of_fd(fd);
-	if (gmem) {
-		/* Its size is for ever. */
-		file_put(gmem);
-		library_exit();
-		return result(-EINVAL);
-	}
-	file_pairs_start(fd, length, ~0ull, &pairs);
-	frozen = pairs_discard(&pairs);
-	r = host_ftruncate(fd, length);
-	host_userfault_thaw(frozen);
-	pairs_end(&pairs);
-	library_exit();
-	return result(r);
-}
-
-int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
-{
-	struct pairs pairs;
-	struct file *gmem;
-	u64 end, sigmask;
-	bool frozen;
-	int r;
-
-	if (fd_is_parents_gmem(fd))
-		return result(-EIO);
-	if (watching() && fd_is_ours(fd)) {
-		library_enter();
-		/* Blocking nests, so this is its only cost. */
-		sigmask = host_signals_block();
-		gmem = gmem_of_fd(fd);
-		r = gmem ? gmem_fallocate(gmem, mode, offset, len) : 0;
-		if (gmem)
-			file_put(gmem);
-		host_signals_restore(sigmask);
-		library_exit();
-		if (gmem)
-			return result(r);
-	}
-	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE |
-		      FALLOC_FL_INSERT_RANGE)) ||
-	    !watching() || offset < 0 || len <= 0)
-		return result(host_fallocate(fd, mode, offset, len));
-	library_enter();
-	/* Collapsing and inserting move all that follows. */
-	end = mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE) ? ~0ull
-									 : (u64)offset + len;
-	file_pairs_start(fd, offset, end, &pairs);
-	frozen = pairs_discard(&pairs);
-	r = host_fallocate(fd, mode, offset, len);
-	host_userfault_thaw(frozen);
-	pairs_end(&pairs);
-	library_exit();
-	return result(r);
+	return result(refused && !r ? -ENODEV : r);
 }
 
 /* --- explicit ------------------------------------------------------------------------------------------------------------ */

@@ -173,6 +173,24 @@ static void class_give(unsigned c, void *obj, size_t size)
 	alloc_level = level;
 }
 
+static void *malloc_zeroed(size_t size)
+{
+	void *p;
+
+#if defined(ANYKVM_ASAN)
+	/* Fresh from the system, as without a sanitizer: most of it is never touched. ASan's redzone aligns it. */
+	if (size > LARGE) {
+		p = calloc(1, size);
+		BUG_ON(!IS_ALIGNED((uintptr_t)p, 64));
+		return p;
+	}
+#endif
+	if (posix_memalign(&p, size >= 64 ? 64 : 16, size))
+		return NULL;
+	memset(p, 0, size);
+	return p;
+}
+
 void *host_alloc(size_t size)
 {
 	void *p;
@@ -183,9 +201,9 @@ void *host_alloc(size_t size)
 	if (fail_now())
 		return NULL;
 	if (USE_MALLOC) {
-		if (posix_memalign(&p, size >= 64 ? 64 : 16, size))
+		p = malloc_zeroed(size);
+		if (!p)
 			return NULL;
-		memset(p, 0, size);
 	} else if (size > LARGE) {
 		p = host_mmap(NULL, ALIGN_UP(size, 4096), PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

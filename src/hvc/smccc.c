@@ -129,6 +129,12 @@ static int forward(struct vcpu *v, u32 fn, bool smc)
 	return 0;
 }
 
+static bool is_workaround(u32 fn)
+{
+	return fn == FN_ARCH_WORKAROUND_1 || fn == FN_ARCH_WORKAROUND_2 ||
+	       fn == FN_ARCH_WORKAROUND_3;
+}
+
 static bool service_allowed(const struct vm_hvc *h, u32 fn, u32 action)
 {
 	return action == KVM_SMCCC_FILTER_HANDLE && (bitmap_allowed(h, fn) || always_allowed(fn));
@@ -142,6 +148,12 @@ int hvc_handle(struct vcpu *v, bool smc)
 	/* The immediate of SMC is reserved; that of HVC is not looked at. */
 	if (smc && v->stop.imm) {
 		v->arch.x[0] = SMCCC_NOT_SUPPORTED;
+		return 1;
+	}
+	/* By HVC they succeed whatever is said of them, and of the other results only x1 is lost. */
+	if (!smc && is_workaround(fn)) {
+		v->arch.x[0] = SMCCC_SUCCESS;
+		v->arch.x[1] = 0;
 		return 1;
 	}
 	action = filter_action(h, fn);

@@ -79,6 +79,8 @@ static ALWAYS_INLINE bool run_slots(struct vcpu *v, struct interp *c, struct cod
 			return true;
 		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
 			return true;
+		if (counting && vcpu_one_by_one(v))
+			return false;
 		/* Same page, aligned, and nothing happened to the translation of the page. */
 		if (unlikely((v->arch.pc ^ base) & ~0xffcull) ||
 		    unlikely(c->generation != v->vtlb.generation))
@@ -106,31 +108,69 @@ static void count_one(struct vcpu *v)
 	v->in_block = true;
 }
 
-/* As run_page, for a page with breakpoints. */
+/* After the handler of insn, said to have come to r; before the pc is moved past it. */
+static void tally_one(struct vcpu *v, u32 insn, enum op_result r, u64 not_retired)
+{
+	if (v->not_retired != not_retired)
+		return;
+	if (r != OP_STOP)
+		vcpu_tally(v, insn);
+	else if (v->stop.kind == STOP_S2_FAULT || v->stop.kind == STOP_HOST_FAULT)
+		v->stopped_insn = insn;
+}
+
+static ALWAYS_INLINE enum op_result run_slot(struct vcpu *v, const struct code_slot *s)
+{
+	u64 not_retired = v->not_retired;
+	enum op_result r;
+
+	count_one(v);
+	if (unlikely(v->debug.here)) {
+		r = vcpu_breakpoint(v);
+		if (r != OP_NEXT)
+			return r;
+	}
+	r = code_handler(s)(v, s->insn);
+	/* A word that this filled in is there now, and one that it made the engine forget was no load, store or branch. */
+	if (v->tallying)
+		tally_one(v, s->insn, r, not_retired);
+	return r;
+}
+
+/* As run_page, one instruction at a time: for a page with breakpoints, and for counters that want it. */
 static NOINLINE bool run_page_checked(struct vcpu *v, struct interp *c, struct code_page *page)
 {
 	u64 base = v->arch.pc & ~0xfffull;
-	enum op_result r;
+	bool alarm = false;
 
 	do {
-		const struct code_slot *s = &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)];
+		enum op_result r = run_slot(v, &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)]);
 
-		count_one(v);
-		r = vcpu_breakpoint(v);
-		if (r == OP_NEXT)
-			r = code_handler(s)(v, s->insn);
 		if (r == OP_STOP)
 			return true;
-		if (r == OP_NEXT) {
+		if (r == OP_NEXT)
 			v->arch.pc += 4;
+		else
+			v->block = v->arch.pc;
+		if (unlikely(v->counting) && v->stats.instructions >= v->alarm) {
+			v->irq_ops->count(v, false);
+			alarm = true;
+		} else if (r == OP_NEXT) {
 			continue;
 		}
-		v->block = v->arch.pc;
 		if (vcpu_poll(v) || (tick_due(v, c) && tick(v, c)))
 			return true;
-	} while (!((v->arch.pc ^ base) & ~0xffcull) && c->generation == v->vtlb.generation);
+	} while (!alarm && !((v->arch.pc ^ base) & ~0xffcull) &&
+		 c->generation == v->vtlb.generation);
 	v->block = v->arch.pc;
 	return vcpu_poll(v);
+}
+
+/* Breakpoints may match in this page, or counters want to know more than how many instructions there were. */
+static bool checked(const struct vcpu *v)
+{
+	return (unlikely(v->debug.here) && vcpu_breakpoints_in_page(v, v->arch.pc)) ||
+	       (unlikely(v->in_block) && vcpu_one_by_one(v));
 }
 
 static void run_until_stop(struct vcpu *v)
@@ -161,7 +201,7 @@ static void run_until_stop(struct vcpu *v)
 				return;
 			continue;
 		}
-		if (unlikely(v->debug.here) && vcpu_breakpoints_in_page(v, v->arch.pc)) {
+		if (checked(v)) {
 			if (run_page_checked(v, c, page))
 				return;
 		} else if (unlikely(v->in_block) ? run_page_counting(v, c, page)
@@ -193,18 +233,18 @@ static void step(struct vcpu *v)
 	const struct code_slot *s;
 	struct code_page *page;
 
-	count_one(v);
 	if (unlikely(v->arch.pc & 3)) {
+		count_one(v);
 		vcpu_pc_alignment(v);
 		return;
 	}
 	page = code_lookup(v, c);
-	if (!page)
+	if (!page) {
+		v->stats.instructions++;
 		return;
-	if (unlikely(v->debug.here) && vcpu_breakpoint(v) != OP_NEXT)
-		return;
+	}
 	s = &page->slot[v->arch.pc >> 2 & (CODE_SLOTS - 1)];
-	if (code_handler(s)(v, s->insn) == OP_NEXT)
+	if (run_slot(v, s) == OP_NEXT)
 		v->arch.pc += 4;
 	v->debug.ex = load_exclusive(s->insn);
 }

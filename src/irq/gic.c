@@ -199,18 +199,22 @@ void gic_irq_unlock(struct gic_irq *irq, struct irq_cpu *home) NO_THREAD_SAFETY_
 
 void gic_irq_deactivate_unlock(struct gic_irq *irq, struct irq_cpu *home)
 {
-	struct vm_irq *vi = home->vi;
-	bool notify =
-		!irq->edge && irq->intid >= GIC_NR_PRIVATE && a32_load_relaxed(&vi->nr_resamplers);
-	u32 intid = irq->intid;
-
+	/*
+	 * The line that a resampling irqfd holds up falls first, as in KVM: else the interrupt would be pending for a moment, and
+	 * another vCPU take it for nothing. It is active meanwhile, so a line that rises again is seen below.
+	 */
+	if (!irq->edge && irq->intid >= GIC_NR_PRIVATE &&
+	    unlikely(a32_load_relaxed(&home->vi->nr_resamplers))) {
+		gic_cpu_update(home);
+		gic_irq_unlock_unchanged(home);
+		irqfd_notify_deactivated(home->vi, irq->intid - GIC_NR_PRIVATE);
+		home = gic_irq_lock(irq);
+	}
 	irq->active = false;
 	/* Software made a level interrupt pending: that is over once it was handled. */
 	if (!irq->edge)
 		irq->pending_latch = false;
 	gic_irq_unlock(irq, home);
-	if (unlikely(notify))
-		irqfd_notify_deactivated(vi, intid - GIC_NR_PRIVATE);
 }
 
 int gic_inject(struct vm_irq *vi, struct irq_cpu *cpu, u32 intid, bool level, const void *owner)

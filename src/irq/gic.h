@@ -350,13 +350,21 @@ bool lpi_inject(struct gic_lpi *lpi, const struct a64 *at, u64 word);
 void lpi_clear(struct gic_lpi *lpi);
 /* From a given target only, unless from is NULL. */
 void lpi_route(struct gic_lpi *lpi, struct irq_cpu *from, struct irq_cpu *to);
+/*
+ * A walk over all LPIs that visits at most left of them. It answers false if it is to be called again for the rest, from next on; LPIs
+ * that are mapped meanwhile may be missed.
+ */
+struct lpi_walk {
+	u32 next, left;
+};
 /* Every mapped LPI of from. */
-void lpi_route_all(struct vm_irq *vi, struct irq_cpu *from, struct irq_cpu *to)
+bool lpi_route_all(struct vm_irq *vi, struct irq_cpu *from, struct irq_cpu *to, struct lpi_walk *w)
 	REQUIRES(&vi->its_lock);
 /* Reads its byte of the configuration table. -EFAULT. */
 int lpi_configure(struct vm_irq *vi, struct gic_lpi *lpi) REQUIRES(&vi->its_lock);
 /* Those of one vCPU. */
-void lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu) REQUIRES(&vi->its_lock);
+bool lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu, struct lpi_walk *w)
+	REQUIRES(&vi->its_lock);
 /* GICR_CTLR.EnableLPIs. Takes its_lock. */
 void lpi_enable(struct irq_cpu *cpu, bool on);
 /* GICR_INVLPIR, GICR_INVALLR. Take its_lock. */
@@ -411,8 +419,7 @@ void irqfd_routing_changed(struct vm_irq *vi);
 /* Ends the helper thread and drops every irqfd. */
 void irqfd_stop(struct vm_irq *vi);
 void route_fini(struct vm_irq *vi);
-/* A level SPI was deactivated (by EOI or DIR) and there are resampling irqfds. No lock held; guest
- * mode is allowed. */
+/* A level SPI is about to be deactivated (by EOI or DIR) and there are resampling irqfds. No lock held; guest mode is allowed. */
 void irqfd_notify_deactivated(struct vm_irq *vi, u32 spi);
 
 #endif

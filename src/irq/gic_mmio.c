@@ -320,7 +320,7 @@ int irq_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64
 	if (gic_is_v2(vi))
 		return gic_v2_mmio_read(irq_cpu_of(v), ipa, size, value);
 	if (!frame_find(vi, v, ipa, &a, &frame))
-		return its_mmio_read(vi, ipa, size, value);
+		return its_mmio_read(vi, v, ipa, size, value);
 	*value = access_decode(&a, frame) ? access_read(&a) : 0;
 	return 0;
 }

@@ -34,7 +34,12 @@ static void op_after_run(struct vcpu *v)
 static bool op_wfi_pending(struct vcpu *v)
 {
 	timer_update(irq_cpu_of(v));
-	return a32_load_acquire(&v->pins) != 0;
+	return a32_load_acquire(&v->pins) != 0 || user_irq_changed(irq_cpu_of(v));
+}
+
+static bool op_show_levels(struct vcpu *v)
+{
+	return user_irq_show(irq_cpu_of(v));
 }
 
 static u64 op_next_deadline(struct vcpu *v)
@@ -45,6 +50,11 @@ static u64 op_next_deadline(struct vcpu *v)
 static void op_timer_poll(struct vcpu *v)
 {
 	timer_update(irq_cpu_of(v));
+}
+
+static bool op_work(struct vcpu *v)
+{
+	return its_work(irq_cpu_of(v)->vi, v);
 }
 
 static void op_reset(struct vcpu *v)
@@ -58,10 +68,12 @@ static const struct vcpu_irq_ops irq_ops = {
 	.before_run = op_before_run,
 	.after_run = op_after_run,
 	.wfi_pending = op_wfi_pending,
+	.show_levels = op_show_levels,
 	.next_deadline = op_next_deadline,
 	.timer_poll = op_timer_poll,
 	.reset = op_reset,
 	.count = pmu_count,
+	.work = op_work,
 };
 
 /* --- life --- */
@@ -216,10 +228,13 @@ int irq_vcpu_first_run(struct vcpu *v)
 struct vcpu *irq_vcpu_by_id(struct vcpu_group *g, u32 id)
 {
 	u32 nr = a32_load_acquire(&g->nr);
+	struct vcpu *v = id < nr ? vcpu_group_get(g, id) : NULL;
 
+	/* Mostly an id is an index. */
+	if (v && v->id == id)
+		return v;
 	for (u32 i = 0; i < nr; i++) {
-		struct vcpu *v = vcpu_group_get(g, i);
-
+		v = vcpu_group_get(g, i);
 		if (v->id == id)
 			return v;
 	}

@@ -85,7 +85,10 @@ static inline bool irq_gic_initialized(const struct vm_irq *vi)
 	return a32_load_acquire(&vi->initialized);
 }
 
-/* MMIO of the frames. 0, or -EOPNOTSUPP: the address is not ours. The vCPU's thread, mode OUTSIDE: an ITS reads guest memory. */
+/*
+ * MMIO of the frames. 0; -EOPNOTSUPP: the address is not ours; -EAGAIN: the access is to be made again when the vCPU was through its run
+ * loop. The vCPU's thread, mode OUTSIDE: an ITS reads guest memory.
+ */
 int irq_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 *value);
 int irq_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 value);
 
@@ -111,6 +114,19 @@ int irq_set_counter_offset(struct vm_irq *vi, const struct kvm_arm_counter_offse
 int irq_timer_set_attr(struct vcpu *v, u64 attr, void *user);
 int irq_timer_get_attr(struct vcpu *v, u64 attr, void *user);
 int irq_timer_has_attr(struct vcpu *v, u64 attr);
+
+/* The output of one, now. */
+bool timer_level(const struct irq_cpu *cpu, enum irq_timer_id id);
+
+/* --- levels for user space: of a VM without a controller here, on the vCPU's thread. user_irq.c --- */
+
+/* A level differs from what kvm_run says. */
+bool user_irq_changed(struct irq_cpu *cpu);
+/* Brings kvm_run up to date; whether it was not. */
+bool user_irq_show(struct irq_cpu *cpu);
+/* After a level may have changed: the engine is left if it did. */
+void user_irq_check(struct irq_cpu *cpu);
+bool user_irq_timer_shown(const struct irq_cpu *cpu, enum irq_timer_id id);
 
 /* vCPU attributes of group KVM_ARM_VCPU_PMU_V3_CTRL. */
 int irq_pmu_set_attr(struct vcpu *v, u64 attr, void *user);

@@ -3,9 +3,8 @@
  * irqfd: an eventfd that raises a GSI. One helper thread a VM polls all of them; it starts with the
  * first.
  *
- * A plain irqfd triggers its interrupt (an edge, or an MSI). A resampling one raises the line; when the guest
- * deactivates the interrupt the line falls and the second eventfd tells the VMM, which raises it
- * again if its device still wants service.
+ * A plain irqfd triggers its interrupt (an edge, or an MSI). A resampling one raises the line; before the guest's deactivation of the
+ * interrupt takes effect the line falls and the second eventfd tells the VMM, which raises it again if its device still wants service.
  *
  * struct irqfd. born: KVM_IRQFD. seen by: the helper thread, under irq_lock, by key; deactivations,
  * under resample_lock. kept by: vi->irqfds. hidden and freed: under both locks, by deassign or

@@ -16,6 +16,13 @@
  *   its.cmd_lock (RANK_ITS_CMD)     command queue registers of one ITS; held while commands run, one after the other
  *   vm_irq.its_lock (RANK_ITS)      all objects above of all ITSs of the VM, LPIs' use, tables in guest memory
  *   irq_cpu.lock                    the state of one LPI (gic.h)
+ * A guest's commands may be much work: up to 32767 are queued at once, and some look at each LPI. A vCPU does them in slices, in the
+ * run loop, where it looks at signals between two: it goes on in the guest when none is left. Another vCPU's access to registers of
+ * the queue waits for the same, as for KVM's lock, by taking part. So a guest sees what KVM shows, an ITS that has done what it was told
+ * when the write of GITS_CWRITER is over; user space, which may stop a vCPU in the middle, sees GITS_CREADR where it is, saves and
+ * restores it so, and the queue goes on there with the next KVM_RUN. A command that was begun is begun anew elsewhere: each may be done
+ * twice.
+ *
  * Both ITS locks may be held while guest memory is accessed, which can sleep: hence they come before SRCU and are never taken in
  * guest mode. They come after irq_lock, under which irqfds fire.
  *
@@ -37,6 +44,7 @@ struct kvm_msi;
 #define ITS_DEVICE_BITS	 16
 #define ITS_CACHE_SLOTS	 1024
 #define ITS_HASH_BUCKETS 1024
+#define ITS_MAP_PAGE	 256 /* squared: device and collection numbers */
 #define ITS_NO_TARGET	 (~0u)
 /* Of one ITS. A guest may let all its translation tables lie on the same memory; ours would not. */
 #define ITS_MAX_ENTRIES (1u << 20)
@@ -44,12 +52,20 @@ struct kvm_msi;
 #define GITS_BASER_VALID    BIT(63)
 #define GITS_BASER_INDIRECT BIT(62)
 
+/*
+ * Work between two looks at signals, in units: commands, and translations and LPIs that one visits. Some milliseconds; a single command
+ * may use it up several times, and one that looks along all events of a device may overrun it once.
+ */
+#define ITS_SLICE 8192
+
 enum its_table { ITS_TABLE_DEVICE, ITS_TABLE_COLLECTION, NR_ITS_TABLES };
 
 struct its_collection {
 	struct list link; /* its.collections, in the order of their birth */
 	u32 id;
 	u32 target; /* id of a vCPU, or ITS_NO_TARGET */
+	struct list entries;
+	u32 nr_entries;
 };
 
 struct its_device {
@@ -66,7 +82,25 @@ struct its_entry {
 	struct its_device *device;
 	u32 event;
 	struct its_collection *collection; /* NULL: it was unmapped */
+	struct list joined;		   /* its_collection.entries */
 	struct gic_lpi *lpi;
+};
+
+/* By number; pages stay until the end. */
+struct its_map {
+	struct its_map_page {
+		void *at[ITS_MAP_PAGE];
+	} * page[ITS_MAP_PAGE];
+};
+
+#define ITS_COMMAND_SIZE 32
+
+/* The command that CREADR is at, while it is begun and not done: what the queue says may change meanwhile. */
+struct its_command {
+	struct its *its;
+	u64 word[ITS_COMMAND_SIZE / 8];
+	bool begun;
+	u32 at; /* how far it is: the handler's own */
 };
 
 struct its {
@@ -79,11 +113,15 @@ struct its {
 	u64 cbaser GUARDED_BY(cmd_lock);
 	u64 creadr GUARDED_BY(cmd_lock);
 	u64 cwriter GUARDED_BY(cmd_lock);
+	struct its_command command GUARDED_BY(cmd_lock);
+	u32 last_slice GUARDED_BY(cmd_lock); /* work of the last its_run_commands */
 	/* --- vi->its_lock; enabled is changed under both --- */
 	bool enabled;
 	u64 baser[NR_ITS_TABLES];
 	struct list devices, collections;
+	struct its_map device_map, collection_map;
 	u32 nr_entries;
+	u32 work, work_limit; /* done since its_slice_begin, and when to stop */
 	struct its_entry *hash[ITS_HASH_BUCKETS];
 	/* --- read without lock --- */
 	struct a32 nr_cached; /* words of cache in use, or about to be */
@@ -95,7 +133,7 @@ static inline bool its_exists(const struct vm_irq *vi)
 	return aptr_load_acquire(&vi->its) != NULL;
 }
 
-/* --- its.c: life, translation, MSIs --- */
+/* --- its.c: life, translation, MSIs, the cache; its_objects.c: all that takes or gives objects --- */
 
 /* Not visible yet. NULL: no memory. */
 struct its *its_alloc(struct vm_irq *vi);
@@ -109,7 +147,19 @@ struct its *its_find(struct vm_irq *vi, u64 addr);
 /*
  * The caller holds its_lock in all that follow. A device that is freed takes its entries with it; translations that end are
  * forgotten by the caches before it returns.
+ *
+ * What may visit many objects answers false when the slice of work is used up, with what it did done: it is to be called again, with
+ * a new slice, for the rest.
  */
+static inline void its_slice_begin(struct its *its, u32 limit)
+{
+	its->work = 0;
+	its->work_limit = limit;
+}
+static inline bool its_slice_over(const struct its *its)
+{
+	return its->work >= its->work_limit;
+}
 struct its_device *its_find_device(struct its *its, u32 id);
 struct its_collection *its_find_collection(struct its *its, u32 id);
 struct its_entry *its_find_entry(struct its *its, u32 device, u32 event);
@@ -119,11 +169,15 @@ struct its_collection *its_add_collection(struct its *its, u32 id, u32 target);
 /* 0, -ENOMEM, -EFAULT. The event is free. */
 int its_add_entry(struct its *its, struct its_device *device, struct its_collection *collection,
 		  u32 event, u32 intid);
+/* Without a look at the LPI. to NULL: none. */
+void its_entry_join(struct its *its, struct its_entry *entry, struct its_collection *to);
 void its_free_entry(struct its *its, struct its_entry *entry);
-void its_free_device(struct its *its, struct its_device *device);
-void its_free_devices(struct its *its);
-void its_free_collection(struct its *its, struct its_collection *collection);
-void its_free_collections(struct its *its);
+bool its_free_device(struct its *its, struct its_device *device);
+bool its_free_devices(struct its *its);
+bool its_free_collection(struct its *its, struct its_collection *collection);
+bool its_free_collections(struct its *its);
+/* Without a look at LPIs: their homes, the vCPUs, are gone. */
+void its_objects_fini(struct its *its);
 void its_forget_cached(struct its *its);
 /* NULL: unmapped, or no such vCPU. */
 struct irq_cpu *its_target(struct its *its, const struct its_collection *collection);
@@ -140,14 +194,22 @@ int its_send_msi(struct vm_irq *vi, const struct kvm_msi *msi);
 
 /* --- its_cmd.c --- */
 
-#define ITS_COMMAND_SIZE 32
-/* Runs what is queued, if the ITS is on. */
+/* Commands are queued, and the ITS is on. */
+bool its_commands_left(const struct its *its) REQUIRES(&its->cmd_lock);
+/* A slice of what is queued, if the ITS is on. */
 void its_run_commands(struct its *its, struct mem_vcpu *writer) REQUIRES(&its->cmd_lock);
+/* The command that was begun will not go on: the queue, or what commands build, is another. */
+void its_drop_command(struct its *its) REQUIRES(&its->cmd_lock);
+/* For a vCPU about to enter the guest, on its thread: one slice of each ITS. True: there is more to do. */
+bool its_work(struct vm_irq *vi, struct vcpu *v);
 
 /* --- its_mmio.c --- */
 
-/* 0, or -EOPNOTSUPP: no frame of an ITS is there. vCPU thread, outside guest mode. */
-int its_mmio_read(struct vm_irq *vi, u64 ipa, unsigned size, u64 *value);
+/*
+ * 0; -EOPNOTSUPP: no frame of an ITS is there; -EAGAIN: commands are left, or more than a slice of work was asked for: the vCPU does
+ * some of it (its_work) and makes the access again. vCPU thread, outside guest mode.
+ */
+int its_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 *value);
 int its_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 value);
 /* ITS_REGS attributes: -EINVAL (alignment), -ENXIO (no such register), and what a write answers. */
 int its_user_has(u64 offset);

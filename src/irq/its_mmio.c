@@ -2,6 +2,9 @@
 /*
  * Registers of an ITS. The first 64 KiB of its frame are control registers; what lies beyond, the doorbell GITS_TRANSLATER among
  * them, ignores a vCPU's writes: a vCPU has no DeviceID. MSIs come from the VMM by address (its_send_msi).
+ *
+ * A vCPU's access to a register of the command queue comes after the commands that are queued, as KVM's do; what the vCPU that asks has
+ * to do for that, it does in the run loop (its.h).
  */
 #include <errno.h>
 
@@ -47,8 +50,7 @@ struct its_access {
 	unsigned size;
 	u8 kind;
 	bool wide;
-	bool user;
-	struct mem_vcpu *writer; /* whose thread this is, NULL: none's */
+	struct vcpu *v; /* whose thread this is, NULL: user space's */
 };
 
 static const struct its_reg *reg_find(u64 offset)
@@ -124,37 +126,53 @@ static u64 queue_read(const struct its *its, enum its_reg_kind kind) REQUIRES(&i
 	}
 }
 
-static u64 access_read(const struct its_access *a)
+/* 0 or -EAGAIN */
+static int access_read(const struct its_access *a, u64 *value)
 {
 	struct its *its = a->its;
-	u64 value;
+	int r = 0;
 
 	switch (a->kind) {
 	case REG_IIDR:
-		return IIDR_VALUE;
+		*value = IIDR_VALUE;
+		return 0;
 	case REG_ID:
-		return id_read(a->offset);
+		*value = id_read(a->offset);
+		return 0;
 	case REG_TYPER:
-		return TYPER_VALUE;
+		*value = TYPER_VALUE;
+		return 0;
 	case REG_BASER:
-		return baser_read(a);
+		*value = baser_read(a);
+		return 0;
 	default:
 		mutex_lock(&its->cmd_lock);
-		value = queue_read(its, a->kind);
+		if (a->v && its_commands_left(its))
+			r = -EAGAIN;
+		else
+			*value = queue_read(its, a->kind);
 		mutex_unlock(&its->cmd_lock);
-		return value;
+		return r;
 	}
 }
 
-/* While the ITS is on, its tables stay where they are. */
-static void baser_write(const struct its_access *a, u64 value)
+/* What the old table meant is gone. False: more than a slice of work. */
+static bool baser_end(struct its *its, int index)
+{
+	its_slice_begin(its, ITS_SLICE);
+	return index == ITS_TABLE_DEVICE ? its_free_devices(its) : its_free_collections(its);
+}
+
+/* While the ITS is on, its tables stay where they are. 0 or -EAGAIN */
+static int baser_write(const struct its_access *a, u64 value)
 {
 	int index = baser_index(a);
 	struct its *its = a->its;
+	int r = 0;
 	u64 old;
 
 	if (index < 0)
-		return;
+		return 0;
 	mutex_lock(&its->vi->its_lock);
 	old = its->baser[index];
 	value = gic_half_set(old, a->offset, a->size, value) & ~BASER_READ_ONLY;
@@ -163,17 +181,23 @@ static void baser_write(const struct its_access *a, u64 value)
 	value |= old & BASER_READ_ONLY;
 	value = bits_set(gic_baser_sanitise(value, 59, 53), 8, 2, 2); /* pages of 64 KiB */
 	if (!its->enabled && value != old) {
-		its->baser[index] = value;
-		if (index == ITS_TABLE_DEVICE)
-			its_free_devices(its);
+		bool done = baser_end(its, index);
+
+		while (!a->v && !done)
+			done = baser_end(its, index);
+		if (done)
+			its->baser[index] = value;
 		else
-			its_free_collections(its);
+			r = -EAGAIN;
 	}
 	mutex_unlock(&its->vi->its_lock);
+	return r;
 }
 
-static void ctlr_write(struct its *its, bool on)
+static void ctlr_write(struct its *its, bool on) REQUIRES(&its->cmd_lock)
 {
+	if (!on)
+		its_drop_command(its);
 	mutex_lock(&its->vi->its_lock);
 	if (!on ||
 	    ((its->baser[ITS_TABLE_DEVICE] & its->baser[ITS_TABLE_COLLECTION] & GITS_BASER_VALID) &&
@@ -191,6 +215,7 @@ static int creadr_restore(struct its *its, u64 offset) REQUIRES(&its->cmd_lock)
 	if (offset >= ((its->cbaser & 0xff) + 1) * 4096)
 		return -EINVAL;
 	its->creadr = offset;
+	its_drop_command(its);
 	return 0;
 }
 
@@ -200,7 +225,7 @@ static int queue_write(struct its *its, const struct its_access *a, u64 value)
 	switch (a->kind) {
 	case REG_CTLR:
 		ctlr_write(its, value & CTLR_ENABLED);
-		its_run_commands(its, a->writer);
+		its_run_commands(its, a->v ? &a->v->mem : NULL);
 		return 0;
 	case REG_CBASER:
 		if (its->enabled)
@@ -208,22 +233,39 @@ static int queue_write(struct its *its, const struct its_access *a, u64 value)
 		value = gic_half_set(its->cbaser, a->offset, a->size, value);
 		its->cbaser = gic_baser_sanitise(value, 59, 53) & ~GENMASK(15, 12);
 		its->creadr = its->cwriter = 0;
+		its_drop_command(its);
 		return 0;
 	case REG_CWRITER:
 		value = gic_half_set(its->cwriter, a->offset, a->size, value) & COMMAND_OFFSET;
 		if (value >= ((its->cbaser & 0xff) + 1) * 4096)
 			return 0;
 		its->cwriter = value;
-		its_run_commands(its, a->writer);
+		its_run_commands(its, a->v ? &a->v->mem : NULL);
 		return 0;
 	default: /* CREADR, which the guest cannot write */
-		return a->user ? creadr_restore(its, value & COMMAND_OFFSET) : 0;
+		return !a->v ? creadr_restore(its, value & COMMAND_OFFSET) : 0;
 	}
 }
 
+/* Commands are left: to the vCPU whose access this is, or to the first that runs, if it is user space's. */
+static void work_request(const struct its_access *a)
+{
+	struct vcpu_group *g = a->its->vi->group;
+	u32 nr = a32_load_acquire(&g->nr);
+
+	if (a->v) {
+		vcpu_request(a->v, VCPU_REQ_WORK);
+		return;
+	}
+	for (u32 i = 0; i < nr; i++)
+		vcpu_request(vcpu_group_get(g, i), VCPU_REQ_WORK);
+}
+
+/* 0; -EAGAIN; -EBUSY and -EINVAL to user space. */
 static int access_write(const struct its_access *a, u64 value)
 {
 	struct its *its = a->its;
+	bool left;
 	int r;
 
 	switch (a->kind) {
@@ -231,39 +273,47 @@ static int access_write(const struct its_access *a, u64 value)
 	case REG_TYPER:
 		return 0;
 	case REG_IIDR: /* the only table format is 0 */
-		return a->user && bits_get(value, IIDR_REV_SHIFT, 4) ? -EINVAL : 0;
+		return !a->v && bits_get(value, IIDR_REV_SHIFT, 4) ? -EINVAL : 0;
 	case REG_BASER:
-		baser_write(a, value);
-		return 0;
+		return baser_write(a, value);
 	default:
 		mutex_lock(&its->cmd_lock);
-		r = queue_write(its, a, value);
+		r = a->v && its_commands_left(its) ? -EAGAIN : queue_write(its, a, value);
+		left = its_commands_left(its);
 		mutex_unlock(&its->cmd_lock);
+		if (left)
+			work_request(a);
 		return r;
 	}
 }
 
-int its_mmio_read(struct vm_irq *vi, u64 ipa, unsigned size, u64 *value)
+int its_mmio_read(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 *value)
 {
-	struct its_access a = {.its = its_find(vi, ipa)};
+	struct its_access a = {.its = its_find(vi, ipa), .v = v};
+	int r;
 
 	if (!a.its)
 		return -EOPNOTSUPP;
 	*value = 0;
-	if (access_decode(&a, ipa - a64_load_relaxed(&a.its->base), size))
-		*value = a.wide ? gic_half_get(access_read(&a), a.offset, size) : access_read(&a);
-	return 0;
+	if (!access_decode(&a, ipa - a64_load_relaxed(&a.its->base), size))
+		return 0;
+	r = access_read(&a, value);
+	if (r)
+		work_request(&a);
+	else if (a.wide)
+		*value = gic_half_get(*value, a.offset, size);
+	return r;
 }
 
 int its_mmio_write(struct vm_irq *vi, struct vcpu *v, u64 ipa, unsigned size, u64 value)
 {
-	struct its_access a = {.its = its_find(vi, ipa), .writer = &v->mem};
+	struct its_access a = {.its = its_find(vi, ipa), .v = v};
 
 	if (!a.its)
 		return -EOPNOTSUPP;
-	if (access_decode(&a, ipa - a64_load_relaxed(&a.its->base), size))
-		access_write(&a, value);
-	return 0;
+	if (!access_decode(&a, ipa - a64_load_relaxed(&a.its->base), size))
+		return 0;
+	return access_write(&a, value);
 }
 
 /* User space accesses a wide register as a whole. */
@@ -278,17 +328,16 @@ int its_user_has(u64 offset)
 
 int its_user_read(struct its *its, u64 offset, u64 *value)
 {
-	struct its_access a = {.its = its, .user = true};
+	struct its_access a = {.its = its};
 
 	if (!access_decode(&a, offset, reg_find(offset)->wide ? 8 : 4))
 		return -ENXIO;
-	*value = access_read(&a);
-	return 0;
+	return access_read(&a, value);
 }
 
 int its_user_write(struct its *its, u64 offset, u64 value)
 {
-	struct its_access a = {.its = its, .user = true};
+	struct its_access a = {.its = its};
 
 	if (!access_decode(&a, offset, reg_find(offset)->wide ? 8 : 4))
 		return -ENXIO;
@@ -302,7 +351,9 @@ void its_reset(struct its *its)
 	for (u32 i = 0; i < NR_ITS_TABLES; i++)
 		its->baser[i] &= ~GITS_BASER_VALID;
 	its->cbaser = its->creadr = its->cwriter = 0;
+	its_drop_command(its);
 	its->enabled = false;
+	its_slice_begin(its, ~0u);
 	its_free_devices(its);
 	its_free_collections(its);
 	its_forget_cached(its);

@@ -267,8 +267,10 @@ static int restore_collections(struct its *its)
 
 int its_restore_tables(struct its *its)
 {
-	int err = restore_collections(its);
+	int err;
 
+	its_slice_begin(its, ~0u);
+	err = restore_collections(its);
 	if (!err) {
 		err = restore_devices(its);
 		if (err)

@@ -5,8 +5,8 @@
  * vCPU) are read when an LPI is mapped or a vCPU turns LPIs on, and written by SAVE_PENDING_TABLES.
  *
  * its_lock keeps `mapped` and the tables still; the state of an LPI is guarded by its home (gic.h). An MSI that comes while a
- * vCPU turns its LPIs off is not left behind: lpi_inject looks at lpis_enabled and at the cache under the home's lock, and
- * lpi_enable changes both before it goes over the LPIs taking the same lock.
+ * vCPU turns its LPIs off is not left behind: lpi_inject looks at lpis_enabled under the home's lock, and lpi_enable changes it
+ * before it goes over the LPIs taking the same lock.
  */
 #include <errno.h>
 
@@ -82,6 +82,19 @@ static struct gic_lpi *lpi_next(struct vm_irq *vi, u32 intid)
 			intid++;
 	}
 	return NULL;
+}
+
+/* The next LPI of a walk; NULL: there is none (w->next is 0), or the walk is to rest. */
+static struct gic_lpi *walk_next(struct vm_irq *vi, struct lpi_walk *w)
+{
+	struct gic_lpi *lpi;
+
+	if (!w->left)
+		return NULL;
+	lpi = lpi_next(vi, w->next);
+	w->next = lpi ? lpi->irq.intid + 1u : 0;
+	w->left--;
+	return lpi;
 }
 
 #define for_each_lpi(vi, lpi)                              \
@@ -227,23 +240,25 @@ void lpi_route(struct gic_lpi *lpi, struct irq_cpu *from, struct irq_cpu *to)
 	gic_irq_unlock(&lpi->irq, home);
 }
 
-void lpi_route_all(struct vm_irq *vi, struct irq_cpu *from, struct irq_cpu *to)
+bool lpi_route_all(struct vm_irq *vi, struct irq_cpu *from, struct irq_cpu *to, struct lpi_walk *w)
 {
 	struct gic_lpi *lpi;
 
-	for_each_lpi(vi, lpi) lpi_route(lpi, from, to);
+	while ((lpi = walk_next(vi, w)))
+		lpi_route(lpi, from, to);
+	return !w->next;
 }
 
-void lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu)
+bool lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu, struct lpi_walk *w)
 {
 	struct gic_lpi *lpi;
 	bool pending;
 
-	for_each_lpi(vi, lpi)
-	{
+	while ((lpi = walk_next(vi, w))) {
 		if (lpi_target(lpi, &pending) == cpu)
 			lpi_configure(vi, lpi);
 	}
+	return !w->next;
 }
 
 /* --- registers of the redistributor --- */
@@ -282,8 +297,6 @@ void lpi_enable(struct irq_cpu *cpu, bool on)
 		lpis_turned_on(vi, cpu);
 		goto out;
 	}
-	for (struct its *its = aptr_load_acquire(&vi->its); its; its = its->next)
-		its_forget_cached(its);
 	/* What was pending is lost to the guest, which gives a new table when it turns them on again. */
 	for_each_lpi(vi, lpi)
 	{
@@ -310,12 +323,13 @@ void lpi_invalidate(struct irq_cpu *cpu, u32 intid)
 
 void lpi_invalidate_all(struct irq_cpu *cpu)
 {
+	struct lpi_walk w = {.next = GIC_FIRST_LPI, .left = ~0u};
 	struct vm_irq *vi = cpu->vi;
 
 	if (!a32_load_acquire(&cpu->lpis_enabled))
 		return;
 	mutex_lock(&vi->its_lock);
-	lpi_configure_all(vi, cpu);
+	lpi_configure_all(vi, cpu, &w);
 	mutex_unlock(&vi->its_lock);
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* Counting, overflow and the vCPU attributes of the performance counters: see pmu.h. */
+/* Counting and overflow of the performance counters: see pmu.h. */
 #include "irq/pmu.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <anykvm/kvm.h>
 
-#include "host/guarded.h"
 #include "irq/irq.h"
 #include "vcpu/idregs.h"
 
@@ -49,6 +49,48 @@ bool pmu_event_allowed(const struct vm_irq *vi, u32 event)
 	if (!vi->pmu.filtered)
 		return true;
 	return event < 128 && (vi->pmu.allowed[event / 64] >> event % 64 & 1);
+}
+
+/* --- events --- */
+
+static const struct pmu_event events[] = {
+	{EVENT_SW_INCR, SOURCE_NONE, 0},
+	{0x06, SOURCE_TALLY, TALLY_LOAD},	      /* LD_RETIRED */
+	{0x07, SOURCE_TALLY, TALLY_STORE},	      /* ST_RETIRED */
+	{0x08, SOURCE_RETIRED, 0},		      /* INST_RETIRED */
+	{0x09, SOURCE_TALLY, TALLY_EXCEPTION},	      /* EXC_TAKEN */
+	{0x0a, SOURCE_TALLY, TALLY_EXCEPTION_RETURN}, /* EXC_RETURN */
+	{0x0b, SOURCE_TALLY, TALLY_CONTEXT_WRITE},    /* CID_WRITE_RETIRED */
+	{0x0d, SOURCE_TALLY, TALLY_BRANCH_IMMEDIATE}, /* BR_IMMED_RETIRED */
+	{0x0e, SOURCE_TALLY, TALLY_PROCEDURE_RETURN}, /* BR_RETURN_RETIRED */
+	{EVENT_CPU_CYCLES, SOURCE_CYCLES, 0},
+	{0x13, SOURCE_TALLY, TALLY_ACCESS},	 /* MEM_ACCESS */
+	{0x1b, SOURCE_CYCLES, 0},		 /* INST_SPEC: nothing is executed in vain */
+	{0x1c, SOURCE_TALLY, TALLY_TABLE_WRITE}, /* TTBR_WRITE_RETIRED */
+	{EVENT_CHAIN, SOURCE_NONE, 0},
+	{0x21, SOURCE_TALLY, TALLY_BRANCH}, /* BR_RETIRED */
+	/* Cycles without an instruction: there are none. FEAT_PMUv3p1 wants the first two of every PMU. */
+	{0x23, SOURCE_NONE, 0}, /* STALL_FRONTEND */
+	{0x24, SOURCE_NONE, 0}, /* STALL_BACKEND */
+	{0x3c, SOURCE_NONE, 0}, /* STALL */
+};
+
+const struct pmu_event *pmu_event_get(u32 event)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(events); i++)
+		if (events[i].event == event)
+			return &events[i];
+	return NULL;
+}
+
+u64 pmu_events_allowed(const struct vm_irq *vi)
+{
+	u64 all = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(events); i++)
+		if (pmu_event_allowed(vi, events[i].event))
+			all |= BIT(events[i].event);
+	return all;
 }
 
 /* --- counting --- */
@@ -95,14 +137,29 @@ static void add(struct irq_cpu *cpu, unsigned n, u64 by)
 		add(cpu, n + 1, wraps);
 }
 
+/* What was done since counters looked last, of each source. */
+struct gains {
+	u64 cycles, retired, tally[NR_TALLIES];
+};
+
 /* What counter n gains from these, if it is on. */
-static u64 gain(struct irq_cpu *cpu, unsigned n, u64 cycles, u64 retired)
+static u64 gain(struct irq_cpu *cpu, unsigned n, const struct gains *g)
 {
 	u32 event = counter_event(cpu, n);
+	const struct pmu_event *e = pmu_event_get(event);
 
-	if (!counts_here(&cpu->pmu, n, cpu->v->arch.el) || !pmu_event_allowed(cpu->vi, event))
+	if (!e || !counts_here(&cpu->pmu, n, cpu->v->arch.el) || !pmu_event_allowed(cpu->vi, event))
 		return 0;
-	return event == EVENT_CPU_CYCLES ? cycles : event == EVENT_INST_RETIRED ? retired : 0;
+	switch (e->source) {
+	case SOURCE_CYCLES:
+		return g->cycles;
+	case SOURCE_RETIRED:
+		return g->retired;
+	case SOURCE_TALLY:
+		return g->tally[e->kind];
+	default:
+		return 0;
+	}
 }
 
 /* The gain since the count that was seen; that stays if less is counted now, until the rest has come. */
@@ -116,63 +173,132 @@ static u64 since(u64 *seen, u64 now)
 	return n;
 }
 
+/* An overflow of counter n raises the interrupt, or one of the counter that is chained to it may. */
+static bool overflow_matters(const struct irq_cpu *cpu, unsigned n)
+{
+	const struct irq_pmu *p = &cpu->pmu;
+
+	if (n == PMU_CYCLE || n % 2)
+		return p->interrupt >> n & 1;
+	return p->interrupt >> n & 3;
+}
+
+/*
+ * When counters are to be looked at next: no overflow that matters comes before that many instructions. An estimate that is too
+ * early costs another look.
+ */
+static void set_alarm(struct irq_cpu *cpu)
+{
+	struct irq_pmu *p = &cpu->pmu;
+	u64 soonest = BIT(62);
+
+	for (u64 left = p->enabled; left; left &= left - 1) {
+		unsigned n = (unsigned)__builtin_ctzll(left);
+		const struct pmu_event *e = pmu_event_get(counter_event(cpu, n));
+		u64 room = 0 - p->count[n];
+
+		if (!e || e->source == SOURCE_NONE || !overflow_matters(cpu, n))
+			continue;
+		if (!overflows_at_64(cpu, n))
+			room = BIT(32) - (u32)p->count[n];
+		if (e->source == SOURCE_TALLY)
+			room = room / TALLY_MOST + !!(room % TALLY_MOST);
+		if (room) /* else 2^64 */
+			soonest = MIN(soonest, room);
+	}
+	cpu->v->alarm = p->seen_cycles + soonest;
+}
+
+static void look(struct irq_cpu *cpu, struct gains *g, u64 now)
+{
+	struct irq_pmu *p = &cpu->pmu;
+	const struct vcpu *v = cpu->v;
+
+	g->cycles = since(&p->seen_cycles, now);
+	g->retired = since(&p->seen_retired, now - v->not_retired);
+	for (unsigned i = 0; i < NR_TALLIES; i++) {
+		g->tally[i] = v->tally[i] - p->seen_tally[i];
+		p->seen_tally[i] = v->tally[i];
+	}
+}
+
+static void forget(struct irq_cpu *cpu, u64 now)
+{
+	struct irq_pmu *p = &cpu->pmu;
+
+	p->seen_cycles = now;
+	p->seen_retired = now - cpu->v->not_retired;
+	memcpy(p->seen_tally, cpu->v->tally, sizeof(p->seen_tally));
+}
+
 void pmu_count(struct vcpu *v, bool current)
 {
 	struct irq_cpu *cpu = irq_cpu_of(v);
 	struct irq_pmu *p = &cpu->pmu;
-	u64 now = vcpu_instructions(v) + current, cycles, retired;
+	u64 now = vcpu_instructions(v) + current;
+	struct gains g;
 
 	if (!v->counting)
 		return;
 	if (p->fresh) {
 		p->fresh = false;
-		p->seen_cycles = now;
-		p->seen_retired = now - v->not_retired;
+		forget(cpu, now);
+		set_alarm(cpu);
 		return;
 	}
-	cycles = since(&p->seen_cycles, now);
-	retired = since(&p->seen_retired, now - v->not_retired);
-	if (!cycles && !retired)
-		return;
+	look(cpu, &g, now);
 	for (u64 left = p->enabled; left; left &= left - 1) {
 		unsigned n = (unsigned)__builtin_ctzll(left);
-		u64 by = gain(cpu, n, cycles, retired);
+		u64 by = gain(cpu, n, &g);
 
 		if (by)
 			add(cpu, n, by);
 	}
+	set_alarm(cpu);
 	pmu_update(cpu);
 }
 
-static bool counts_something(struct irq_cpu *cpu)
+/* Whether counters run, and whether one counts what only a look at each instruction tells. */
+static void find_sources(struct irq_cpu *cpu)
 {
 	const struct irq_pmu *p = &cpu->pmu;
+	struct vcpu *v = cpu->v;
 
+	v->counting = v->tallying = false;
 	if (!(p->pmcr & PMCR_E))
-		return false;
-	for (unsigned n = 0; n <= PMU_CYCLE; n++) {
-		u32 event = counter_event(cpu, n);
+		return;
+	for (u64 left = p->enabled; left; left &= left - 1) {
+		u32 event = counter_event(cpu, (unsigned)__builtin_ctzll(left));
+		const struct pmu_event *e = pmu_event_get(event);
 
-		if ((p->enabled >> n & 1) &&
-		    (event == EVENT_CPU_CYCLES || event == EVENT_INST_RETIRED))
-			return true;
+		if (!e || e->source == SOURCE_NONE || !pmu_event_allowed(cpu->vi, event))
+			continue;
+		v->counting = true;
+		v->tallying |= e->source == SOURCE_TALLY && e->kind < TALLY_BY_WORD;
 	}
-	return false;
 }
 
 enum op_result pmu_reconfigured(struct vcpu *v, bool current)
 {
 	struct irq_cpu *cpu = irq_cpu_of(v);
 	struct irq_pmu *p = &cpu->pmu;
-	u64 now = vcpu_instructions(v) + current;
+	bool before = v->counting;
 
-	v->counting = counts_something(cpu);
-	p->seen_cycles = now;
-	p->seen_retired = now - v->not_retired;
+	find_sources(cpu);
+	forget(cpu, vcpu_instructions(v) + current);
 	p->fresh = current && v->counting && !v->in_block;
+	set_alarm(cpu);
 	pmu_update(cpu);
-	/* An engine that does not know where it is must be told that it should. */
-	return p->fresh ? vcpu_context_changed(v) : OP_NEXT;
+	/* An engine that does not know where it is must be told that it should, and one that does may have to look closer. */
+	return current && (before || v->counting) ? vcpu_context_changed(v) : OP_NEXT;
+}
+
+enum op_result pmu_rearm(struct vcpu *v)
+{
+	if (!v->counting)
+		return OP_NEXT;
+	set_alarm(irq_cpu_of(v));
+	return vcpu_context_changed(v);
 }
 
 void pmu_increment(struct irq_cpu *cpu, u64 mask, u32 event)
@@ -192,12 +318,23 @@ void pmu_increment(struct irq_cpu *cpu, u64 mask, u32 event)
 
 /* --- the interrupt --- */
 
+bool pmu_level(const struct irq_cpu *cpu)
+{
+	const struct irq_pmu *p = &cpu->pmu;
+
+	return (p->pmcr & PMCR_E) && (p->overflow & p->interrupt);
+}
+
 void pmu_update(struct irq_cpu *cpu)
 {
 	const struct irq_pmu *p = &cpu->pmu;
-	bool level = (p->pmcr & PMCR_E) && (p->overflow & p->interrupt);
+	bool level = pmu_level(cpu);
 	const struct gic_irq *irq;
 
+	if (!irq_gic_exists(cpu->vi)) {
+		user_irq_check(cpu);
+		return;
+	}
 	if (!p->created || !p->irq)
 		return;
 	irq = gic_irq_get(cpu, p->irq);
@@ -223,7 +360,7 @@ void pmu_reset(struct irq_cpu *cpu)
 	}
 	p->count[PMU_CYCLE] = unknown;
 	p->type[PMU_CYCLE] = 0;
-	cpu->v->counting = false;
+	cpu->v->counting = cpu->v->tallying = false;
 	pmu_update(cpu);
 }
 
@@ -244,159 +381,4 @@ int pmu_first_run(struct irq_cpu *cpu)
 	p->overflow &= mask;
 	pmu_reconfigured(cpu->v, false);
 	return 0;
-}
-
-/* --- attributes --- */
-
-#define LAST_SPI 1019u
-
-/* PPIs have one number in all vCPUs, SPIs one in each. vi->config held. */
-static bool irq_fits(struct vm_irq *vi, u32 irq)
-{
-	u32 nr = a32_load_acquire(&vi->group->nr);
-
-	for (u32 i = 0; i < nr; i++) {
-		const struct irq_cpu *other = irq_cpu_of(vcpu_group_get(vi->group, i));
-		u32 set = other->pmu.irq;
-
-		if (set && (irq < GIC_NR_PRIVATE ? set != irq : set == irq))
-			return false;
-	}
-	return true;
-}
-
-static int set_irq(struct irq_cpu *cpu, const void *user)
-{
-	struct vm_irq *vi = cpu->vi;
-	u32 irq;
-
-	if (!irq_gic_exists(vi))
-		return -EINVAL;
-	if (!guarded_copy_from(&irq, user, sizeof(irq)))
-		return -EFAULT;
-	if (irq < GIC_NR_SGI || irq > LAST_SPI || !irq_fits(vi, irq))
-		return -EINVAL;
-	if (cpu->pmu.irq)
-		return -EBUSY;
-	cpu->pmu.irq = irq;
-	return 0;
-}
-
-/* Makes the counters the owner of their interrupt. */
-static int init(struct irq_cpu *cpu)
-{
-	struct irq_pmu *p = &cpu->pmu;
-	struct gic_irq *irq;
-	struct irq_cpu *home;
-	int err = 0;
-
-	if (irq_gic_exists(cpu->vi)) {
-		if (!irq_gic_initialized(cpu->vi))
-			return -ENODEV;
-		if (!p->irq)
-			return -ENXIO;
-		irq = gic_irq_get(cpu, p->irq);
-		if (!irq)
-			return -EINVAL;
-		home = gic_irq_lock(irq);
-		if (irq->owner && irq->owner != p)
-			err = -EEXIST;
-		else
-			irq->owner = p;
-		gic_irq_unlock_unchanged(home);
-	}
-	if (!err)
-		p->created = true;
-	return err;
-}
-
-/* Events beyond those of the bits kept are never counted. The first filter decides about what no filter names. */
-static int set_filter(struct vm_irq *vi, const void *user)
-{
-	struct kvm_pmu_event_filter f;
-
-	if (!guarded_copy_from(&f, user, sizeof(f)))
-		return -EFAULT;
-	if ((u32)f.base_event + f.nevents > 0x10000 ||
-	    (f.action != KVM_PMU_EVENT_ALLOW && f.action != KVM_PMU_EVENT_DENY))
-		return -EINVAL;
-	if (vcpu_group_ran(vi->group))
-		return -EBUSY;
-	if (!vi->pmu.filtered)
-		vi->pmu.allowed[0] = vi->pmu.allowed[1] =
-			f.action == KVM_PMU_EVENT_ALLOW ? 0 : ~0ull;
-	vi->pmu.filtered = true;
-	for (u32 e = f.base_event; e < 128u && e < (u32)f.base_event + f.nevents; e++) {
-		if (f.action == KVM_PMU_EVENT_ALLOW)
-			vi->pmu.allowed[e / 64] |= BIT(e % 64);
-		else
-			vi->pmu.allowed[e / 64] &= ~BIT(e % 64);
-	}
-	return 0;
-}
-
-static int set_nr_counters(struct vm_irq *vi, const void *user)
-{
-	u32 nr;
-
-	if (!guarded_copy_from(&nr, user, sizeof(nr)))
-		return -EFAULT;
-	if (nr > PMU_MAX_COUNTERS)
-		return -EINVAL;
-	vi->pmu.nr_counters = (u8)nr;
-	return 0;
-}
-
-static int set_pmu(const void *user)
-{
-	u32 id;
-
-	/* No PMU of the host has a number here. */
-	return guarded_copy_from(&id, user, sizeof(id)) ? -ENXIO : -EFAULT;
-}
-
-int irq_pmu_set_attr(struct vcpu *v, u64 attr, void *user)
-{
-	struct irq_cpu *cpu = irq_cpu_of(v);
-	struct vm_irq *vi = cpu->vi;
-	int err = -ENXIO;
-
-	if (!pmu_present(v))
-		return -ENODEV;
-	mutex_lock(&vi->config);
-	if (cpu->pmu.created)
-		err = -EBUSY;
-	else if (attr == KVM_ARM_VCPU_PMU_V3_IRQ)
-		err = set_irq(cpu, user);
-	else if (attr == KVM_ARM_VCPU_PMU_V3_INIT)
-		err = init(cpu);
-	else if (attr == KVM_ARM_VCPU_PMU_V3_FILTER)
-		err = set_filter(vi, user);
-	else if (attr == KVM_ARM_VCPU_PMU_V3_SET_PMU)
-		err = set_pmu(user);
-	else if (attr == KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS)
-		err = set_nr_counters(vi, user);
-	mutex_unlock(&vi->config);
-	return err;
-}
-
-int irq_pmu_get_attr(struct vcpu *v, u64 attr, void *user)
-{
-	struct irq_cpu *cpu = irq_cpu_of(v);
-	u32 irq = cpu->pmu.irq;
-
-	if (attr != KVM_ARM_VCPU_PMU_V3_IRQ)
-		return -ENXIO;
-	if (!irq_gic_exists(cpu->vi))
-		return -EINVAL;
-	if (!pmu_present(v))
-		return -ENODEV;
-	if (!irq)
-		return -ENXIO;
-	return guarded_copy_to(user, &irq, sizeof(irq)) ? 0 : -EFAULT;
-}
-
-int irq_pmu_has_attr(struct vcpu *v, u64 attr)
-{
-	return pmu_present(v) && attr <= KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS ? 0 : -ENXIO;
 }

@@ -3,8 +3,8 @@
  * Performance counters of one vCPU (PMUv3). docs/debug-and-counters.md says what they count.
  *
  * Registers belong to the holder of v->mutex, as those of timers do. Counters are brought up to date (pmu_count) before anything
- * that they depend on changes: their registers, the exception level, the end of a stay in the guest, and at each tick, so that an
- * overflow is seen at most one tick late.
+ * that they depend on changes: their registers, the exception level, the end of a stay in the guest; and at v->alarm, which is set
+ * such that an overflow that raises the interrupt is seen after the very instruction that caused it.
  */
 #ifndef ANYKVM_IRQ_PMU_H
 #define ANYKVM_IRQ_PMU_H
@@ -35,11 +35,16 @@
 #define PMUSERENR_CR BIT(2)
 #define PMUSERENR_ER BIT(3)
 
-/* The common events that are counted. */
-#define EVENT_SW_INCR	   0x00u
-#define EVENT_INST_RETIRED 0x08u
-#define EVENT_CPU_CYCLES   0x11u
-#define EVENT_CHAIN	   0x1eu
+#define EVENT_SW_INCR	 0x00u
+#define EVENT_CPU_CYCLES 0x11u
+#define EVENT_CHAIN	 0x1eu
+
+/* A common event that is implemented, and what counts it as instructions are executed. */
+struct pmu_event {
+	u8 event;
+	enum { SOURCE_NONE, SOURCE_CYCLES, SOURCE_RETIRED, SOURCE_TALLY } source;
+	u8 kind; /* of the tally: enum vcpu_tally_kind */
+};
 
 struct irq_pmu {
 	u64 pmcr; /* without N */
@@ -47,7 +52,7 @@ struct irq_pmu {
 	u64 select, userenr;
 	u64 count[32], type[32]; /* [PMU_CYCLE]: PMCCNTR_EL0, PMCCFILTR_EL0 */
 	/* Of the vCPU, as counted so far. */
-	u64 seen_cycles, seen_retired;
+	u64 seen_cycles, seen_retired, seen_tally[NR_TALLIES];
 	bool fresh; /* switched on by an instruction whose number is not known yet: the next look starts the count */
 	u32 irq; /* 0: not set; vi->config while others look */
 	bool created;
@@ -75,6 +80,10 @@ u64 pmu_counter_mask(const struct irq_cpu *cpu);
 bool pmu_long_counters(const struct irq_cpu *cpu);
 u64 pmu_type_mask(const struct irq_cpu *cpu);
 bool pmu_event_allowed(const struct vm_irq *vi, u32 event);
+/* NULL: not implemented. */
+const struct pmu_event *pmu_event_get(u32 event);
+/* Those that are implemented and allowed, by number: what PMCEID0_EL0 and PMCEID1_EL0 have half of each. */
+u64 pmu_events_allowed(const struct vm_irq *vi);
 /* vcpu_irq_ops.count: brings the counters up to date. */
 void pmu_count(struct vcpu *v, bool current);
 /*
@@ -82,9 +91,13 @@ void pmu_count(struct vcpu *v, bool current);
  * executed; the result is its handler's).
  */
 enum op_result pmu_reconfigured(struct vcpu *v, bool current);
+/* After a counter was written, or what is told of its overflow: as pmu_reconfigured. Counters are up to date. */
+enum op_result pmu_rearm(struct vcpu *v);
 /* Adds 1 to those of the counters in mask that are on and count this event (SW_INCR, CHAIN). */
 void pmu_increment(struct irq_cpu *cpu, u64 mask, u32 event);
-/* The interrupt follows the overflow state. */
+/* An overflow that interrupts is there. */
+bool pmu_level(const struct irq_cpu *cpu);
+/* The interrupt follows. */
 void pmu_update(struct irq_cpu *cpu);
 void pmu_reset(struct irq_cpu *cpu);
 /* Part of the first KVM_RUN. 0, -EINVAL (INIT is missing, the interrupt does not exist). */

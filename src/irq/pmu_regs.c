@@ -66,7 +66,7 @@ static enum op_result pmcr_write(struct vcpu *v, const struct sysreg_row *row, u
 	if (value & PMCR_P)
 		for (unsigned n = 0; n < cpu->vi->pmu.nr_counters; n++)
 			p->count[n] = 0;
-	return (old ^ p->pmcr) & PMCR_E ? pmu_reconfigured(v, true) : OP_NEXT;
+	return (old ^ p->pmcr) & PMCR_E ? pmu_reconfigured(v, true) : pmu_rearm(v);
 }
 
 static int pmcr_get(struct vcpu *v, const struct sysreg_row *row, u64 *value)
@@ -151,7 +151,7 @@ static enum op_result bits_write(struct vcpu *v, const struct sysreg_row *row, u
 	if (row_bits(row) == BITS_ENABLED && *bits != old)
 		return pmu_reconfigured(v, true);
 	pmu_update(irq_cpu_of(v));
-	return OP_NEXT;
+	return pmu_rearm(v);
 }
 
 static int bits_get_user(struct vcpu *v, const struct sysreg_row *row, u64 *value)
@@ -212,7 +212,7 @@ static enum op_result counter_write(struct vcpu *v, const struct sysreg_row *row
 	if (n != PMU_CYCLE && !pmu_long_counters(irq_cpu_of(v)))
 		value = (u32)value;
 	pmu_of(v)->count[n] = value;
-	return OP_NEXT;
+	return pmu_rearm(v);
 }
 
 static int counter_get(struct vcpu *v, const struct sysreg_row *row, u64 *value)
@@ -351,18 +351,12 @@ static int userenr_set(struct vcpu *v, const struct sysreg_row *row, u64 value)
 	return 0;
 }
 
-/* PMCEID0_EL0 has the events that count here; of those of PMCEID1_EL0 there is none. */
+/* Events 0 to 31 and 32 to 63; of those from 0x4000 on, in the upper halves, there are none. */
 static enum op_result ceid_read(struct vcpu *v, const struct sysreg_row *row, u64 *value)
 {
-	static const u8 events[] = {EVENT_SW_INCR, EVENT_INST_RETIRED, EVENT_CPU_CYCLES,
-				    EVENT_CHAIN};
-
 	if (denied(v, PMUSERENR_EN))
 		return vcpu_undef(v);
-	*value = 0;
-	for (unsigned i = 0; i < ARRAY_SIZE(events) && !(row->op & 1); i++)
-		if (pmu_event_allowed(irq_cpu_of(v)->vi, events[i]))
-			*value |= BIT(events[i]);
+	*value = (u32)(pmu_events_allowed(irq_cpu_of(v)->vi) >> (row->op & 1 ? 32 : 0));
 	return OP_NEXT;
 }
 
@@ -378,10 +372,10 @@ static void no_reset(struct vcpu *v, const struct sysreg_row *row)
 #define PMU(crm, op2, reg, acc) ROW(3, 3, 9, crm, op2, reg, acc), .present = row_present
 #define RW_HOOKS(what)                                                                    \
 	.read = what##_read, .write = what##_write, .get = what##_get, .set = what##_set, \
-	.flags = SYSREG_LISTED
+	.flags = SYSREG_LISTED | SYSREG_POLLS
 #define BITS_HOOKS                                                                          \
 	.read = bits_read, .write = bits_write, .get = bits_get_user, .set = bits_set_user, \
-	.flags = SYSREG_LISTED
+	.flags = SYSREG_LISTED | SYSREG_POLLS
 #define COUNTER(n)                                                                    \
 	{ROW(3, 3, 14, 8 + (n) / 8, (n) % 8, PMEVCNTR##n##_EL0, SYSREG_RW0),          \
 	 .present = row_present, RW_HOOKS(counter)},                                  \
@@ -399,7 +393,7 @@ const struct sysreg_row pmu_sysreg_rows[] = {
 	{PMU(12, 2, PMCNTENCLR_EL0, SYSREG_RW0), BITS_HOOKS},
 	{PMU(12, 3, PMOVSCLR_EL0, SYSREG_RW0), BITS_HOOKS},
 	{PMU(12, 4, PMSWINC_EL0, SYSREG_W1 | SYSREG_W0), .write = swinc_write, .get = raz_get,
-	 .set = wi_set, .flags = SYSREG_LISTED},
+	 .set = wi_set, .flags = SYSREG_LISTED | SYSREG_POLLS},
 	{PMU(12, 5, PMSELR_EL0, SYSREG_RW0), RW_HOOKS(select)},
 	{PMU(12, 6, PMCEID0_EL0, SYSREG_RO0), .read = ceid_read},
 	{PMU(12, 7, PMCEID1_EL0, SYSREG_RO0), .read = ceid_read},

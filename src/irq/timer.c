@@ -53,12 +53,25 @@ static bool timer_can_fire(const struct irq_timer *t)
 	return (t->ctl & (TIMER_CTL_ENABLE | TIMER_CTL_IMASK)) == TIMER_CTL_ENABLE;
 }
 
+bool timer_level(const struct irq_cpu *cpu, enum irq_timer_id id)
+{
+	const struct irq_timer *t = &cpu->timer[id];
+
+	return timer_can_fire(t) && timer_count(cpu, id) >= t->cval;
+}
+
+/* The output of one may have changed. */
 static void update_one(struct irq_cpu *cpu, enum irq_timer_id id)
 {
 	const struct irq_timer *t = &cpu->timer[id];
 	u32 ppi = cpu->vi->ppi[id];
-	bool level = timer_can_fire(t) && timer_count(cpu, id) >= t->cval;
+	bool level;
 
+	if (!a32_load_acquire(&cpu->vi->ready)) {
+		user_irq_check(cpu);
+		return;
+	}
+	level = timer_level(cpu, id);
 	/*
 	 * The line may be read without its lock: nobody else drives it (it has an owner), and user
 	 * space restores it only while no vCPU runs.
@@ -69,24 +82,27 @@ static void update_one(struct irq_cpu *cpu, enum irq_timer_id id)
 
 void timer_update(struct irq_cpu *cpu)
 {
-	if (!a32_load_acquire(&cpu->vi->ready))
-		return;
 	update_one(cpu, TIMER_VIRT);
 	update_one(cpu, TIMER_PHYS);
+}
+
+/* Its output is up, and known to be. */
+static bool timer_heard(const struct irq_cpu *cpu, enum irq_timer_id id)
+{
+	if (irq_gic_exists(cpu->vi))
+		return cpu->priv[cpu->vi->ppi[id]].line_level;
+	return user_irq_timer_shown(cpu, id);
 }
 
 u64 timer_next_deadline(struct irq_cpu *cpu)
 {
 	u64 deadline = ~0ull;
 
-	/* Without a controller in the library nobody hears a timer. */
-	if (!a32_load_relaxed(&cpu->vi->ready))
-		return deadline;
 	for (int id = 0; id < NR_TIMERS; id++) {
 		const struct irq_timer *t = &cpu->timer[id];
 		u64 now, offset, at;
 
-		if (!timer_can_fire(t) || cpu->priv[cpu->vi->ppi[id]].line_level)
+		if (!timer_can_fire(t) || timer_heard(cpu, id))
 			continue;
 		offset = counter_offset(cpu->vi, id);
 		now = host_clock_ns();
@@ -166,8 +182,7 @@ static void clock_seen(struct irq_cpu *cpu, u64 now)
 	for (int id = 0; id < NR_TIMERS; id++) {
 		const struct irq_timer *t = &cpu->timer[id];
 
-		if (unlikely(timer_can_fire(t) && now - counter_offset(cpu->vi, id) >= t->cval) &&
-		    a32_load_acquire(&cpu->vi->ready))
+		if (unlikely(timer_can_fire(t) && now - counter_offset(cpu->vi, id) >= t->cval))
 			update_one(cpu, id);
 	}
 }
@@ -250,8 +265,7 @@ static enum op_result timer_write(struct vcpu *v, const struct sysreg_row *row, 
 	default:
 		cpu->timer[id].cval = value;
 	}
-	if (a32_load_acquire(&cpu->vi->ready))
-		update_one(cpu, id);
+	update_one(cpu, id);
 	return OP_NEXT;
 }
 

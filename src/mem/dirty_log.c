@@ -138,21 +138,21 @@ static void take_all(struct vm_mem *m, struct memslot *s, struct run *run) REQUI
 	run_protect(m, run);
 }
 
-/* The words to the user, 64 by 64: those that taken says nothing about are zero. */
-static int deliver(const struct memslot *s, const struct a64 *from, char *to)
+/* The words to the user, 64 by 64: those that taken says nothing about are zero. to: a number, which may be anything. */
+static int deliver(const struct memslot *s, const struct a64 *from, u64 to)
 {
 	const struct a64 *taken = bitmap_taken(s);
 	u64 words = memslot_bitmap_words(s), groups = bitmap_summary_words(s);
 
 	for (u64 i = 0, next; i < groups; i = next) {
 		bool clean = !a64_load_relaxed(&taken[i]), done;
+		void *at = (void *)(uintptr_t)(to + i * 512);
 		u64 bytes;
 
 		for (next = i + 1; next < groups && !a64_load_relaxed(&taken[next]) == clean;)
 			next++;
 		bytes = (MIN(words, next * 64) - i * 64) * 8;
-		done = clean ? guarded_zero(to + i * 512, bytes)
-			     : guarded_copy_to(to + i * 512, &from[i * 64], bytes);
+		done = clean ? guarded_zero(at, bytes) : guarded_copy_to(at, &from[i * 64], bytes);
 		if (!done)
 			return -EFAULT;
 	}
@@ -174,14 +174,14 @@ static int get_dirty_log(struct vm_mem *m, u32 slot, void *bitmap) REQUIRES(&m->
 		for (u64 i = 0; i < bitmap_summary_words(s); i++)
 			a64_store_relaxed(&bitmap_taken(s)[i],
 					  a64_load_relaxed(&bitmap_summary(s)[i]));
-		return deliver(s, s->dirty_bitmap, bitmap);
+		return deliver(s, s->dirty_bitmap, (uintptr_t)bitmap);
 	}
 	write_lock(&m->mmu_lock);
 	take_all(m, s, &run);
 	write_unlock(&m->mmu_lock);
 	flush_changed(m, &run.changed);
 	/* Bits already taken are lost if this faults, as on KVM. */
-	return deliver(s, bitmap_scratch(s), bitmap);
+	return deliver(s, bitmap_scratch(s), (uintptr_t)bitmap);
 }
 
 int mem_get_dirty_log(struct vm_mem *m, u32 slot, void *bitmap)
@@ -201,7 +201,7 @@ int mem_get_dirty_log(struct vm_mem *m, u32 slot, void *bitmap)
 /* Words of the bitmap, [first, end), and the user's mask for them. */
 struct asked {
 	u64 first, end;
-	const char *mask;
+	u64 mask; /* its address, which may be anything */
 };
 
 /* The part of summary word i that lies in the range. */
@@ -219,8 +219,7 @@ static u64 asked_groups(const struct asked *a, u64 i)
 /* Every page of the user's mask is looked at, since an unreadable one is an error whether or not it matters. */
 static bool mask_readable(const struct asked *a)
 {
-	u64 page = host_page_size(), start = (uintptr_t)a->mask,
-	    end = start + (a->end - a->first) * 8;
+	u64 page = host_page_size(), start = a->mask, end = start + (a->end - a->first) * 8;
 	u8 byte;
 
 	for (u64 at = start; at < end; at = ALIGN_DOWN(at, page) + page)
@@ -248,7 +247,9 @@ static int copy_mask(struct memslot *s, const struct asked *a, bool *any)
 		if (!some)
 			continue;
 		*any = true;
-		if (!guarded_copy_from(&scratch[word], a->mask + (word - a->first) * 8, n * 8))
+		if (!guarded_copy_from(&scratch[word],
+				       (const void *)(uintptr_t)(a->mask + (word - a->first) * 8),
+				       n * 8))
 			return -EFAULT;
 	}
 	return 0;
@@ -320,7 +321,7 @@ static int clear_dirty_log(struct vm_mem *m, u32 slot, u32 num_pages, u64 first_
 {
 	struct asked a = {.first = first_page / 64,
 			  .end = first_page / 64 + ((u64)num_pages + 63) / 64,
-			  .mask = bitmap};
+			  .mask = (uintptr_t)bitmap};
 	struct run run = {0};
 	struct memslot *s;
 	bool any;

@@ -87,6 +87,7 @@ static void take_exception(struct vcpu *v, enum vector vector, u64 ret)
 	u64 offset = vector;
 
 	BUG_ON(a->el > 1);
+	v->tally[TALLY_EXCEPTION]++;
 	if (a->el == 0)
 		offset += 0x400;
 	else if (old & PSR_SP)
@@ -169,6 +170,7 @@ static enum op_result eret_to(struct vcpu *v, u64 target)
 	u32 mode = spsr & 0x1f, keep = (u32)(PSR_PAN | PSR_D | PSR_A | PSR_I | PSR_F);
 	bool stepping = v->step;
 
+	v->tally[TALLY_EXCEPTION_RETURN]++;
 	if (unlikely(v->counting))
 		v->irq_ops->count(v, true);
 	a->excl.size = 0;

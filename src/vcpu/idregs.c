@@ -7,6 +7,7 @@
 #include "vcpu/idregs.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <anykvm/kvm.h>
 
@@ -89,16 +90,18 @@ const struct idreg_field idreg_fields[] = {
 };
 const u32 nr_idreg_fields = ARRAY_SIZE(idreg_fields);
 
+static u64 field_value(const struct idreg_field *f, u32 features)
+{
+	return !f->features || (f->features & features) ? (u64)f->value << f->shift : 0;
+}
+
 u64 idreg_reset_value(unsigned slot, u32 features)
 {
 	u64 value = 0;
 
-	for (u32 i = 0; i < nr_idreg_fields; i++) {
-		const struct idreg_field *f = &idreg_fields[i];
-
-		if (f->slot == slot && (!f->features || (f->features & features)))
-			value |= (u64)f->value << f->shift;
-	}
+	for (u32 i = 0; i < nr_idreg_fields; i++)
+		if (idreg_fields[i].slot == slot)
+			value |= field_value(&idreg_fields[i], features);
 	return value;
 }
 
@@ -126,8 +129,12 @@ u64 idreg_limit(const struct vcpu_group *g, unsigned slot)
 
 void idregs_init(struct vcpu_group *g)
 {
-	for (unsigned i = 0; i < NR_IDREG; i++)
-		g->idreg[i] = idreg_limit(g, i);
+	u32 features = a32_load_relaxed(&g->features);
+
+	/* In one pass: a VMM that looks for what a machine can do makes many. */
+	memset(g->idreg, 0, sizeof(g->idreg));
+	for (u32 i = 0; i < nr_idreg_fields; i++)
+		g->idreg[idreg_fields[i].slot] |= field_value(&idreg_fields[i], features);
 	g->midr = MIDR;
 	g->revidr = 0;
 	g->aidr = 0;

@@ -75,7 +75,9 @@ void vcpu_send_event(struct vcpu *v, bool all)
 }
 
 /* Requests that the engine must be left for. */
-#define REQ_LEAVE (VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP)
+#define REQ_LEAVE                                                                          \
+	(VCPU_REQ_EXIT | VCPU_REQ_DEAD | VCPU_REQ_RESET | VCPU_REQ_SLEEP | VCPU_REQ_WORK | \
+	 VCPU_REQ_LEVELS)
 
 static bool must_leave(struct vcpu *v)
 {
@@ -105,8 +107,6 @@ bool vcpu_tick(struct vcpu *v, u64 instructions)
 	u64 now = host_clock_ns();
 
 	(void)instructions;
-	if (unlikely(v->counting))
-		irq->count(v, false);
 	if (now - v->last_look_ns >= TICK_LOOK_NS) {
 		v->last_look_ns = now;
 		if (exit_wanted(v)) {
@@ -177,7 +177,9 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 		*again = true;
 		return 1;
 	case MEM_FAULT_MMIO:
-		return mmio_access(v);
+		r = mmio_access(v);
+		*again = r == -EAGAIN;
+		return *again ? 1 : r;
 	case MEM_FAULT_INJECT_IABT:
 	case MEM_FAULT_INJECT_DABT:
 		inject_external(v, f);
@@ -194,11 +196,24 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 	return -EINVAL;
 }
 
+/* The load or store that came here is done, by the library or by the exit to come; not if it became an exception. */
+static void tally_stopped(struct vcpu *v, u32 insn)
+{
+	vcpu_tally(v, insn);
+	if (v->counting)
+		v->irq_ops->count(v, false);
+}
+
 static int handle_fault(struct vcpu *v, bool host)
 {
+	u64 not_retired = v->not_retired;
+	u32 insn = v->stopped_insn;
 	bool again = false;
 	int r = fault_outcome(v, host, &again);
 
+	v->stopped_insn = 0;
+	if (unlikely(insn) && !again && r >= 0 && v->not_retired == not_retired)
+		tally_stopped(v, insn);
 	if (again || r < 0)
 		v->stats.instructions--; /* it is run again */
 	else if (r == 1)
@@ -237,8 +252,21 @@ static void sleep_once(struct vcpu *v, u32 wake, u64 deadline)
 		v->signal_seen = true;
 }
 
+static void halt_over(struct vcpu *v, u64 since)
+{
+	u64 ns = host_clock_ns() - since;
+	unsigned log = ns ? 64 - (unsigned)__builtin_clzll(ns) : 0;
+
+	v->stats.halted = 0;
+	v->stats.halt_ns += ns;
+	v->stats.halt_hist[MIN(log, VCPU_HALT_HIST - 1u)]++;
+	v->stats.halt_wakeups += !v->signal_seen;
+}
+
 static void wait_for_interrupt(struct vcpu *v)
 {
+	u64 since = 0;
+
 	v->stats.wfi_exits++;
 	for (;;) {
 		u32 wake = a32_load(&v->wake);
@@ -246,9 +274,15 @@ static void wait_for_interrupt(struct vcpu *v)
 		irq_before_run(v);
 		if (irq_waiting(v) || (a32_load(&v->requests) & REQ_LEAVE) ||
 		    a32_load(&v->power_off) == VCPU_STOPPED || v->signal_seen)
-			return;
+			break;
+		if (!v->stats.halted) {
+			v->stats.halted = 1;
+			since = host_clock_ns();
+		}
 		sleep_once(v, wake, irq_deadline(v));
 	}
+	if (v->stats.halted)
+		halt_over(v, since);
 }
 
 void vcpu_wait_wfi(struct vcpu *v)
@@ -333,6 +367,7 @@ static int handle_stop(struct vcpu *v)
 		wait_for_interrupt(v);
 		return 1;
 	case STOP_WFE:
+		v->stats.wfe_exits++;
 		vcpu_step_finished(v, true);
 		wait_for_event(v);
 		return 1;
@@ -340,6 +375,26 @@ static int handle_stop(struct vcpu *v)
 		return vcpu_debug_exit(v);
 	}
 	return -EINVAL;
+}
+
+static bool ring_full(struct vcpu *v)
+{
+	if (likely(!v->mem.ring.full) || !dirty_ring_still_full(&v->mem.ring))
+		return false;
+	v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+	a64_fetch_add(&v->group->mem->stats.ring_full_exits, 1);
+	return true;
+}
+
+/* A piece of what the guest asked a device for, which may write guest memory: not without room in the ring. */
+static int do_work(struct vcpu *v)
+{
+	if (ring_full(v))
+		return 0;
+	a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_WORK);
+	if (v->irq_ops->work(v))
+		a32_fetch_or(&v->requests, VCPU_REQ_WORK);
+	return 2;
 }
 
 /* What is to be done outside guest mode before the next entry. 1: enter, 2: look again, 0: exit,
@@ -367,20 +422,18 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 			sleep_once(v, wake, WAIT_FOREVER);
 		return 2;
 	}
-	a32_fetch_and(&v->requests, ~(u32)(VCPU_REQ_IRQ | VCPU_REQ_TIMER | VCPU_REQ_SLEEP));
+	a32_fetch_and(&v->requests,
+		      ~(u32)(VCPU_REQ_IRQ | VCPU_REQ_TIMER | VCPU_REQ_SLEEP | VCPU_REQ_LEVELS));
 	/* The acquire pairs with CPU_ON, which writes reset_state, then requests, then clears power_off. */
 	if (req & VCPU_REQ_RESET) {
 		a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_RESET);
 		vcpu_reset(v);
 	}
+	if (unlikely(req & VCPU_REQ_WORK))
+		return do_work(v);
 	if (power == VCPU_SUSPENDED)
 		return suspended(v);
-	if (unlikely(v->mem.ring.full) && dirty_ring_still_full(&v->mem.ring)) {
-		v->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
-		a64_fetch_add(&v->group->mem->stats.ring_full_exits, 1);
-		return 0;
-	}
-	return 1;
+	return ring_full(v) ? 0 : 1;
 }
 
 /* Exceptions that come instead of the next instruction. */
@@ -429,6 +482,11 @@ static int enter_guest(struct vcpu *v)
 	return r ? handle_stop(v) : vcpu_debug_exit(v);
 }
 
+static bool show_levels(struct vcpu *v)
+{
+	return v->irq_ops && v->irq_ops->show_levels && v->irq_ops->show_levels(v);
+}
+
 static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
 {
 	int r;
@@ -446,6 +504,10 @@ static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
 		 */
 		v->signal_seen |= library_owes();
 		r = check_requests(v);
+		if (r == 1 && unlikely(show_levels(v))) {
+			v->run->exit_reason = KVM_EXIT_INTR;
+			r = -EINTR;
+		}
 		if (r == 1)
 			r = enter_guest(v);
 		if (r <= 0)
@@ -479,6 +541,7 @@ static int run_guest(struct vcpu *v) REQUIRES(&v->mutex)
 	vcpu_update_traps(v);
 	vtlb_regs_changed(v);
 	r = run_loop(v);
+	show_levels(v);
 	host_signals_restore(mask);
 	return r;
 }

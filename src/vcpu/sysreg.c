@@ -92,6 +92,15 @@ static enum op_result refuse_read(struct vcpu *v, u16 op, unsigned rt)
 	return vcpu_sysreg_trap(v);
 }
 
+/* Has the engine poll if the hook asked for attention. */
+static enum op_result after_hook(struct vcpu *v, const struct sysreg_row *row, enum op_result r)
+{
+	if (r == OP_NEXT && (row->flags & SYSREG_POLLS) &&
+	    unlikely(a32_load_relaxed(&v->tlb.attention)))
+		return vcpu_context_changed(v);
+	return r;
+}
+
 enum op_result vcpu_sysreg_read(struct vcpu *v, u16 op, unsigned rt)
 {
 	const struct sysreg_row *row = find_cached(v, op);
@@ -109,9 +118,7 @@ enum op_result vcpu_sysreg_read(struct vcpu *v, u16 op, unsigned rt)
 		value = row->flags & SYSREG_RAZ ? 0 : v->arch.sys[row->index];
 	}
 	reg_write(&v->arch, rt, value);
-	if ((row->flags & SYSREG_POLLS) && unlikely(a32_load_relaxed(&v->tlb.attention)))
-		return vcpu_context_changed(v);
-	return r;
+	return after_hook(v, row, r);
 }
 
 enum op_result vcpu_sysreg_write(struct vcpu *v, u16 op, unsigned rt)
@@ -123,7 +130,7 @@ enum op_result vcpu_sysreg_write(struct vcpu *v, u16 op, unsigned rt)
 		return vcpu_undef(v);
 	if (row->write) {
 		v->sys_iss = sys_iss(op, rt, false);
-		return row->write(v, row, value);
+		return after_hook(v, row, row->write(v, row, value));
 	}
 	if (row->flags & SYSREG_RAZ)
 		return OP_NEXT;

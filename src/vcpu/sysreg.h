@@ -47,7 +47,7 @@
 #define SYSREG_RAZ	 BIT(2) /* reads as 0 */
 #define SYSREG_HIDDEN_IO BIT(3) /* ONE_REG only by id: reachable but not in KVM_GET_REG_LIST */
 #define SYSREG_POLLS \
-	BIT(4) /* the hook of a read may raise an interrupt, which comes before the next instruction */
+	BIT(4) /* a hook may raise an interrupt, which comes before the next instruction */
 
 struct sysreg_row {
 	u16 op;

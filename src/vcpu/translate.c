@@ -399,15 +399,16 @@ bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsign
 		translate_stop_s2(v, a, acc, size);
 		return false;
 	}
-	if (r.device && !a->exec && !a->cache_op && ((a->va & (size - 1)) != 0)) {
+	if (r.device && !a->exec && !a->cache_op && (a->zeroes || (a->va & (size - 1)) != 0)) {
 		f = (struct s1_fault){.fsc = FSC_ALIGNMENT, .write = a->write};
 		translate_report(v, a, &f);
 		return false;
 	}
 
 	v->stop.fault = (struct mem_fault){.ipa = r.ipa, .write = a->write, .exec = a->exec};
-	if (s2_lookup(&v->group->mem->mmu, r.ipa, a->write, a->exec, a->el == 0, &s2,
-		      &v->stop.fault)) {
+	/* Maintenance writes nothing: the VMM's memory may be read-only or logged, where only stores are told. */
+	if (s2_lookup(&v->group->mem->mmu, r.ipa, a->write && !a->cache_op, a->exec, a->el == 0,
+		      &s2, &v->stop.fault)) {
 		v->stop.kind = STOP_S2_FAULT;
 		v->stop.fault.ipa = r.ipa;
 		translate_stop_s2(v, a, acc, size);
@@ -415,7 +416,6 @@ bool translate_access(struct vcpu *v, const struct s1_access *a, u32 acc, unsign
 	}
 	out->hva = s2.hva;
 	out->ipa = r.ipa;
-	out->device = r.device;
 	/*
 	 * Device memory and SCTLR_EL1.A need the alignment looked at on each access, so their data
 	 * accesses stay out of the TLB. So do those to a page with a watchpoint.

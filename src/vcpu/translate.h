@@ -88,6 +88,7 @@ struct s1_access {
 	bool pan;    /* PSTATE.PAN counts for this access */
 	bool atomic; /* read and write in one: read rights are looked at first */
 	bool cache_op;
+	bool zeroes;	/* DC ZVA: in Device memory an alignment fault, whatever lies there */
 	bool no_update; /* AT: do not set the access flag or clear the dirty state */
 };
 
@@ -123,7 +124,6 @@ enum s1_status s1_walk(struct vcpu *v, const struct s1_access *a, struct s1_resu
 struct page_result {
 	u64 hva; /* of the byte */
 	u64 ipa;
-	bool device;
 };
 
 /*

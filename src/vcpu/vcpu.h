@@ -13,6 +13,7 @@
 #include "vcpu/debug.h"
 #include "vcpu/engine.h"
 #include "vcpu/state.h"
+#include "vcpu/tally.h"
 #include "vcpu/vtlb.h"
 
 struct kvm_run;
@@ -23,12 +24,14 @@ struct onereg_group;
 
 /* v->requests bits: set by anybody with vcpu_request(), consumed by the vCPU thread in run.c
  * outside guest mode. */
-#define VCPU_REQ_EXIT  BIT(0) /* leave KVM_RUN with EINTR (immediate_exit, signal) */
-#define VCPU_REQ_IRQ   BIT(1) /* a pin or the interrupt controller's state changed */
-#define VCPU_REQ_DEAD  BIT(2) /* the VM's memory is gone: KVM_RUN returns EIO */
-#define VCPU_REQ_RESET BIT(3) /* PSCI CPU_ON: apply v->reset_state */
-#define VCPU_REQ_SLEEP BIT(4) /* power state changed */
-#define VCPU_REQ_TIMER BIT(5)
+#define VCPU_REQ_EXIT	BIT(0) /* leave KVM_RUN with EINTR (immediate_exit, signal) */
+#define VCPU_REQ_IRQ	BIT(1) /* a pin or the interrupt controller's state changed */
+#define VCPU_REQ_DEAD	BIT(2) /* the VM's memory is gone: KVM_RUN returns EIO */
+#define VCPU_REQ_RESET	BIT(3) /* PSCI CPU_ON: apply v->reset_state */
+#define VCPU_REQ_SLEEP	BIT(4) /* power state changed */
+#define VCPU_REQ_TIMER	BIT(5)
+#define VCPU_REQ_WORK	BIT(6) /* irq_ops->work has something to do before the guest goes on */
+#define VCPU_REQ_LEVELS BIT(7) /* a level that user space is shown changed: irq_ops->show_levels */
 
 /* Input pins, driven by irq/ with vcpu_set_pin(). */
 enum vcpu_pin { PIN_IRQ, PIN_FIQ, NR_PINS };
@@ -46,10 +49,16 @@ struct vcpu_stop {
 	u8 s1_level;		/* fault.s1ptw: level of the descriptor */
 };
 
+#define VCPU_HALT_HIST 32
 struct vcpu_stats {
 	u64 instructions;
 	u64 exits; /* engine left guest mode */
 	u64 mmio_exits, hvc_exits, wfi_exits, irq_exits, s2_faults, signal_exits;
+	u64 wfe_exits, mmio_handled; /* mmio_handled: by devices inside the library */
+	u64 halt_wakeups, halt_ns,
+		halted; /* sleeps in WFI that something else than a signal ended; in all; now */
+	u64 halt_hist
+		[VCPU_HALT_HIST]; /* by the logarithm of their nanoseconds: 0, 1, 2 to 3, 4 to 7... */
 };
 
 /* What a VMM took from the CPU by lowering ID registers. Known from the first run on, when they stand; nothing before. */
@@ -143,12 +152,23 @@ struct vcpu {
 	bool in_block;
 	bool counting; /* performance counters run: irq_ops->count wants to know */
 	u64 not_retired;
+	u64 alarm; /* while counting: irq_ops->count is to be called when stats.instructions has come to this */
+	u64 tally[NR_TALLIES];
+	bool tallying;
+	u32 stopped_insn; /* tallying: the load or store that a fault stopped, until its outcome is known; or 0 */
 };
 
 /* Instructions begun before the one at pc, for a handler (with v->in_block); or so far, elsewhere. */
 static inline u64 vcpu_instructions(const struct vcpu *v)
 {
 	return v->stats.instructions + (v->in_block ? (u64)((s64)(v->arch.pc - v->block) >> 2) : 0);
+}
+
+/* While counting, for an engine at a poll point: instructions are to be executed one at a time, with a look at the alarm after each. */
+static inline bool vcpu_one_by_one(const struct vcpu *v)
+{
+	/* An engine comes to its next poll point within 1024. */
+	return v->tallying || (s64)(v->alarm - v->stats.instructions) <= 1024;
 }
 
 /* All vCPUs of one VM. The array only grows; entries live until VM destroy. */
@@ -196,7 +216,7 @@ static inline bool vcpu_group_ran(const struct vcpu_group *g)
 /* What the layers above give to vCPU code (run.c). Composed in vm/. */
 struct vcpu_vm_ops {
 	/* In-library MMIO: interrupt controller frames, ioeventfd, coalesced. 0 = handled,
-	 * -EOPNOTSUPP = nobody's. */
+	 * -EOPNOTSUPP = nobody's, -EAGAIN = run the instruction again. */
 	int (*mmio_read)(struct vcpu *v, u64 ipa, unsigned size, u64 *value);
 	int (*mmio_write)(struct vcpu *v, u64 ipa, unsigned size, u64 value);
 	/* HVC (or SMC): 1 = handled, run on; 0 = exit to user space with v->run filled; -errno. */
@@ -213,6 +233,8 @@ struct vcpu_irq_ops {
 	void (*after_run)(struct vcpu *v);
 	/* Something that should end WFI is pending (whatever PSTATE masks say). */
 	bool (*wfi_pending)(struct vcpu *v);
+	/* Brings the levels in kvm_run up to date; true if one had changed. Mode OUTSIDE. */
+	bool (*show_levels)(struct vcpu *v);
 	/* Next timer deadline, CLOCK_MONOTONIC ns, 0 if it has passed, ~0 if none: bounds WFI sleep and polls. */
 	u64 (*next_deadline)(struct vcpu *v);
 	/* A deadline passed (called from the poll while running; guest mode, must not block). */
@@ -223,6 +245,8 @@ struct vcpu_irq_ops {
 	 * handler this is. On the vCPU's thread, in guest mode or not; must not block.
 	 */
 	void (*count)(struct vcpu *v, bool current);
+	/* VCPU_REQ_WORK: a piece, of some milliseconds at most. True: there is more. As before_run. */
+	bool (*work)(struct vcpu *v);
 };
 
 /* --- run.c

@@ -392,11 +392,10 @@ bool vmem_zero_block(struct vcpu *v, u64 va)
 	void *hva = vtlb_hit(&v->vtlb, VTLB_WRITE, va & ~63ull, 1);
 	bool ok = true;
 
+	a.zeroes = true;
 	access_section_begin(&v->tlb);
 	if (!hva) {
 		ok = translate_access(v, &a, 0, 1, &r);
-		if (ok && r.device)
-			ok = alignment_fault(v, &a);
 		hva = ok ? (void *)(uintptr_t)(r.hva & ~63ull) : NULL;
 	}
 	if (ok && unlikely(v->debug.watchpoints)) {

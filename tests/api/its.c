@@ -1,101 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The ITS: a guest that sets it up and takes LPIs, MSIs from the VMM by call, route and eventfd, tables saved and restored. */
-#include "vmm.h"
+#include "its.h"
 
 #include <sys/eventfd.h>
-
-#define GICD 0x08000000ull
-#define ITS  0x08080000ull
-#define GICR 0x080a0000ull
-
-/* Tables in RAM: configuration, pending of vCPU 0, devices, collections, command queue, one translation table. */
-#define PROP   (RAM + 0x200000)
-#define PEND   (RAM + 0x210000)
-#define DEVTAB (RAM + 0x220000)
-#define COLTAB (RAM + 0x230000)
-#define QUEUE  (RAM + 0x240000)
-#define ITT    (RAM + 0x250000)
-
-#define VALID	  (1ull << 63)
-#define DEVICE_ID 7u
-#define LPI	  8192u
-
-#define ADDR	KVM_DEV_ARM_VGIC_GRP_ADDR
-#define CONTROL KVM_DEV_ARM_VGIC_GRP_CTRL
-#define REGS	KVM_DEV_ARM_VGIC_GRP_ITS_REGS
-#define REDIST	KVM_DEV_ARM_VGIC_GRP_REDIST_REGS
-
-struct its_machine {
-	struct machine m;
-	int gic, its;
-};
-
-static int attr(int fd, unsigned long request, unsigned group, uint64_t number, void *value)
-{
-	struct kvm_device_attr a = {.group = group, .attr = number, .addr = (uintptr_t)value};
-
-	return ioctl(fd, request, &a);
-}
-
-static int set64(int fd, unsigned group, uint64_t number, uint64_t value)
-{
-	return attr(fd, KVM_SET_DEVICE_ATTR, group, number, &value);
-}
-
-static uint64_t get64(int fd, unsigned group, uint64_t number)
-{
-	uint64_t value = ~0ull;
-
-	EXPECT_EQ(attr(fd, KVM_GET_DEVICE_ATTR, group, number, &value), 0);
-	return value;
-}
-
-static int create(struct machine *m, unsigned type)
-{
-	struct kvm_create_device cd = {.type = type};
-
-	ASSERT_EQ(ioctl(m->vm, KVM_CREATE_DEVICE, &cd), 0);
-	return cd.fd;
-}
-
-static struct its_machine its_machine_new(void)
-{
-	struct its_machine im = {.m = machine_new(1)};
-	uint32_t irqs = 64;
-
-	im.gic = create(&im.m, KVM_DEV_TYPE_ARM_VGIC_V3);
-	im.its = create(&im.m, KVM_DEV_TYPE_ARM_VGIC_ITS);
-	ASSERT_EQ(attr(im.gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs), 0);
-	ASSERT_EQ(set64(im.gic, ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD), 0);
-	ASSERT_EQ(set64(im.gic, ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR), 0);
-	ASSERT_EQ(set64(im.gic, CONTROL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0), 0);
-	ASSERT_EQ(set64(im.its, ADDR, KVM_VGIC_ITS_ADDR_TYPE, ITS), 0);
-	ASSERT_EQ(set64(im.its, CONTROL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0), 0);
-	return im;
-}
-
-static void its_machine_free(struct its_machine *im)
-{
-	close(im->its);
-	close(im->gic);
-	machine_free(&im->m);
-}
-
-static uint64_t *ram64(struct machine *m, uint64_t gpa)
-{
-	return (uint64_t *)(m->ram + (gpa - RAM));
-}
-
-/* The next command of the queue; the guest, or an attribute, then moves CWRITER. */
-static void command(struct machine *m, unsigned *nr, uint64_t w0, uint64_t w1, uint64_t w2)
-{
-	uint64_t *at = ram64(m, QUEUE + 32 * (*nr)++);
-
-	at[0] = w0;
-	at[1] = w1;
-	at[2] = w2;
-	at[3] = 0;
-}
 
 /* Device 7 with 32 events; events 1 to 3 are LPIs 8193 to 8195 at collection 4, which is vCPU 0. */
 static unsigned queue_setup(struct machine *m)
@@ -109,13 +16,6 @@ static unsigned queue_setup(struct machine *m)
 			i | (uint64_t)(LPI + i) << 32, 4);
 	command(m, &nr, 0x05, 0, 0); /* SYNC */
 	return nr;
-}
-
-static void put_reg(struct code *c, unsigned size, uint64_t addr, uint64_t value)
-{
-	li(c, 1, addr & ~0xfffull);
-	li(c, 0, value);
-	str(c, size, 0, 1, addr & 0xfff);
 }
 
 /* The CPU interface; vectors at RAM + 0x1000, whose IRQ entry reports what it acknowledged at DEVICE. */
@@ -223,7 +123,7 @@ TEST(the_its_is_a_device_of_its_own)
 
 TEST(registers_read_as_kvm_shows_them)
 {
-	struct its_machine im = its_machine_new();
+	struct its_machine im = its_machine_new(1);
 	uint32_t word = 0;
 
 	EXPECT_EQ(get64(im.its, REGS, 0x0), 1u << 31);
@@ -258,7 +158,7 @@ TEST(registers_read_as_kvm_shows_them)
 
 TEST(an_msi_reaches_the_guest_as_an_lpi)
 {
-	struct its_machine im = its_machine_new();
+	struct its_machine im = its_machine_new(1);
 	struct machine *m = &im.m;
 	struct code c = code_at(m, RAM);
 	unsigned nr = queue_setup(m);
@@ -300,7 +200,7 @@ TEST(an_msi_reaches_the_guest_as_an_lpi)
 
 TEST(an_eventfd_and_a_route_lead_to_an_lpi)
 {
-	struct its_machine im = its_machine_new();
+	struct its_machine im = its_machine_new(1);
 	struct machine *m = &im.m;
 	struct code c = code_at(m, RAM);
 	unsigned nr = queue_setup(m);
@@ -367,7 +267,7 @@ static void its_machine_copy(struct its_machine *to, struct its_machine *from)
 
 TEST(tables_are_saved_in_kvm_s_format_and_restored)
 {
-	struct its_machine a = its_machine_new(), b = its_machine_new();
+	struct its_machine a = its_machine_new(1), b = its_machine_new(1);
 	struct machine *m = &a.m;
 	struct code c = code_at(m, RAM);
 	unsigned nr = queue_setup(m);
@@ -413,7 +313,7 @@ TEST(tables_are_saved_in_kvm_s_format_and_restored)
 
 TEST(attributes_wait_for_running_vcpus_to_stop)
 {
-	struct its_machine im = its_machine_new();
+	struct its_machine im = its_machine_new(1);
 	struct machine *m = &im.m;
 	struct code c = code_at(m, RAM);
 	unsigned nr = queue_setup(m);

@@ -191,6 +191,32 @@ TEST(a_store_to_a_read_only_slot_leaves_the_guest)
 	machine_free(&m);
 }
 
+/* It writes nothing, so memory that may not be written, or whose writes are logged, does for it. */
+TEST(cache_maintenance_asks_for_no_memory_that_can_be_written)
+{
+	static const uint32_t by_va[] = {0xd5087621 /* DC IVAC, x1 */, 0xd50b7e21 /* DC CIVAC */};
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	uint64_t gpa = 0x80000000ull;
+	unsigned char *p =
+		mmap(NULL, KIB64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned op = 0; op < 2; op++) {
+			li(&c, 1, gpa + i * KIB64);
+			put(&c, by_va[op]);
+			report(&c, 1, i * 16 + op * 8);
+		}
+	code_done(&m);
+	ASSERT_EQ(set_slot(m.vm, 1, KVM_MEM_READONLY, gpa, KIB64, p), 0);
+	ASSERT_EQ(set_slot(m.vm, 2, KVM_MEM_LOG_DIRTY_PAGES, gpa + KIB64, KIB64, p), 0);
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned op = 0; op < 2; op++)
+			EXPECT_REPORT(&m, 0, i * 16 + op * 8, gpa + i * KIB64);
+	munmap(p, KIB64);
+	machine_free(&m);
+}
+
 TEST(no_memory_behind_a_slot_is_efault)
 {
 	struct machine m = machine_new(1);

@@ -56,6 +56,31 @@ TEST(versions_and_features_answer)
 	machine_free(&m);
 }
 
+/* A guest that believes in an older CPU makes them unasked; they do nothing. Registers beyond x1 stay. */
+TEST(workarounds_succeed_by_hvc)
+{
+	static const uint64_t fns[] = {0x80008000, 0x80007fff, 0x80003fff};
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+
+	for (unsigned i = 0; i < 3; i++) {
+		li(&c, 2, 5);
+		call(&c, fns[i]);
+		report(&c, 0, 0);
+		report(&c, 2, 8);
+		li(&c, 0, fns[i]);
+		smc(&c, 0);
+		report(&c, 0, 16);
+	}
+	code_done(&m);
+	for (unsigned i = 0; i < 3; i++) {
+		EXPECT_REPORT(&m, 0, 0, 0);
+		EXPECT_REPORT(&m, 0, 8, 5);
+		EXPECT_REPORT(&m, 0, 16, ~0ull);
+	}
+	machine_free(&m);
+}
+
 static void expect_system_event(uint64_t fn, unsigned type)
 {
 	struct machine m = machine_new(1);

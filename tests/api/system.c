@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The system handle: versions, capabilities, kinds of VM, and what wrong descriptors and requests answer. */
+#include <linux/falloc.h>
 #include <sys/stat.h>
 
 #include "vmm.h"
@@ -188,6 +189,68 @@ TEST(there_is_nothing_to_read_but_statistics)
 	machine_free(&m);
 }
 
+/* Only guest_memfd is a file with pages to give or take. */
+TEST(there_is_nothing_to_allocate_or_truncate)
+{
+	struct machine m = machine_new(1);
+	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+	int fds[5] = {m.kvm, m.vm, m.vcpu[0], 0, ioctl(m.vm, KVM_GET_STATS_FD, 0)};
+
+	ASSERT_EQ(ioctl(m.vm, KVM_CREATE_DEVICE, &cd), 0);
+	fds[3] = cd.fd;
+	for (int i = 0; i < 5; i++) {
+		int error = i == 4 ? EBADF : ENODEV;
+
+		EXPECT_ERRNO(ftruncate(fds[i], 0), EINVAL);
+		EXPECT_ERRNO(ftruncate(fds[i], PAGE), EINVAL);
+		EXPECT_ERRNO(fallocate(fds[i], 0, 0, PAGE), error);
+		EXPECT_ERRNO(fallocate(fds[i], FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, PAGE),
+			     error);
+		EXPECT_ERRNO(fallocate(fds[i], 0, -1, PAGE), EINVAL);
+		EXPECT_ERRNO(fallocate(fds[i], 0, 0, 0), EINVAL);
+		EXPECT_ERRNO(fallocate(fds[i], 1 << 20, 0, PAGE), EOPNOTSUPP);
+		EXPECT_ERRNO(fcntl(fds[i], F_GET_SEALS), EINVAL);
+		EXPECT_ERRNO(fcntl(fds[i], F_ADD_SEALS, F_SEAL_WRITE), i == 4 ? EPERM : EINVAL);
+	}
+	/* Open for reading, so the system refuses before it asks the file. */
+	EXPECT(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fds[4], 0) == MAP_FAILED && errno == ENODEV);
+	EXPECT(mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, fds[4], 0) == MAP_FAILED &&
+	       errno == EACCES);
+	EXPECT(mmap(NULL, PAGE, PROT_WRITE, MAP_PRIVATE, fds[4], 0) == MAP_FAILED &&
+	       errno == ENODEV);
+	close(fds[4]);
+	close(cd.fd);
+	machine_free(&m);
+}
+
+TEST(a_mapping_of_a_descriptor_never_becomes_code)
+{
+	struct machine m = machine_new(1);
+	char *run = (char *)m.run[0], *around;
+	int fd = ioctl(m.vm, KVM_GET_STATS_FD, 0);
+
+	m.run[0]->immediate_exit = 1;
+	EXPECT_ERRNO(mprotect(run, PAGE, PROT_READ | PROT_EXEC), EACCES);
+	EXPECT_ERRNO(mprotect(run + PAGE, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC), EACCES);
+	EXPECT_EQ(mprotect(run, PAGE, PROT_READ), 0);
+	EXPECT_EQ(mprotect(run, PAGE, PROT_READ | PROT_WRITE), 0);
+	/* Nor is it taken away as pages of a file. */
+	EXPECT_ERRNO(madvise(run, PAGE, MADV_REMOVE), ENODEV);
+	EXPECT_EQ(m.run[0]->immediate_exit, 1);
+	/* What lies before it has changed by then. */
+	around = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT(around != MAP_FAILED);
+	ASSERT(mmap(around + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, m.vcpu[0],
+		    0) == around + PAGE);
+	EXPECT_ERRNO(mprotect(around, 2 * PAGE, PROT_READ | PROT_EXEC), EACCES);
+	EXPECT_ERRNO(pread(fd, around, 8, 0), EFAULT);
+	EXPECT_EQ(mprotect(around, 2 * PAGE, PROT_READ | PROT_WRITE), 0);
+	around[PAGE] = around[PAGE];
+	EXPECT_EQ(munmap(around, 2 * PAGE), 0);
+	close(fd);
+	machine_free(&m);
+}
+
 TEST(the_legacy_addresses_are_of_no_device_here)
 {
 	struct machine m = machine_new(1);
@@ -231,6 +294,7 @@ TEST(unreadable_arguments_are_efault)
 		KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_SET_GUEST_DEBUG,
 		KVM_SET_SIGNAL_MASK, KVM_SET_DEVICE_ATTR, KVM_GET_DEVICE_ATTR,
 		KVM_HAS_DEVICE_ATTR, KVM_TRANSLATE,	  KVM_ARM_VCPU_FINALIZE,
+		KVM_SET_REGS,
 	};
 
 	for (size_t i = 0; i < sizeof(vm_requests) / sizeof(vm_requests[0]); i++)

@@ -2,12 +2,21 @@
 /*
  * Feeds a fuzzed program without libFuzzer:
  *
- *	PROGRAM FILE...			each file once: what a fuzzer found, again
+ *	PROGRAM FILE...			each file (of a folder: those in it) once: what a fuzzer found, again
  *	PROGRAM -runs=N [-seed=S]	N random inputs
+ *	PROGRAM ... -complete		fails if something that ought to be reached was not
  */
+#include <dirent.h>
+
 #include "fuzz.h"
 
 #define LONGEST 768
+
+unsigned long long fuzz_instructions;
+
+void fuzz_finish(void)
+{
+}
 
 static int run_file(const char *name)
 {
@@ -27,13 +36,26 @@ static int run_file(const char *name)
 	return 0;
 }
 
-static uint64_t next_random(uint64_t *seed)
+static bool is_hidden(const char *name)
 {
-	/* xorshift64* */
-	*seed ^= *seed >> 12;
-	*seed ^= *seed << 25;
-	*seed ^= *seed >> 27;
-	return *seed * 0x2545f4914f6cdd1dull;
+	return name[0] == '.';
+}
+
+static int run_path(const char *path)
+{
+	DIR *folder = opendir(path);
+	struct dirent *d;
+	char name[4096];
+	int r = 0;
+
+	if (!folder)
+		return run_file(path);
+	while (!r && (d = readdir(folder))) {
+		snprintf(name, sizeof(name), "%s/%s", path, d->d_name);
+		r = is_hidden(d->d_name) ? 0 : run_file(name);
+	}
+	closedir(folder);
+	return r;
 }
 
 static void run_random(unsigned long runs, uint64_t seed)
@@ -53,23 +75,32 @@ static void run_random(unsigned long runs, uint64_t seed)
 int main(int argc, char **argv)
 {
 	unsigned long runs = 0, seed = 1;
-	char line[256];
+	bool complete = false;
+	char text[4096];
 
 	for (int i = 1; i < argc; i++) {
 		if (sscanf(argv[i], "-runs=%lu", &runs) == 1 ||
 		    sscanf(argv[i], "-seed=%lu", &seed) == 1)
 			continue;
+		if (!strcmp(argv[i], "-complete")) {
+			complete = true;
+			continue;
+		}
 		if (argv[i][0] == '-') {
-			fprintf(stderr, "usage: %s [-runs=N] [-seed=S] [FILE]...\n", argv[0]);
+			fprintf(stderr, "usage: %s [-runs=N] [-seed=S] [-complete] [FILE]...\n",
+				argv[0]);
 			return 2;
 		}
-		if (run_file(argv[i]))
+		if (run_path(argv[i]))
 			return 2;
 	}
 	run_random(runs, seed);
-	fuzz_summary(line, sizeof(line));
-	printf("# %s\n", line);
+	fuzz_summary(text, sizeof(text));
+	printf("# %s\n", text);
+	fuzz_missed(text, sizeof(text));
+	printf("# missed: %s\n", *text ? text : "nothing");
 	puts("ok 1 - nothing broke");
-	puts("1..1");
-	return 0;
+	printf("%sok 2 - all was reached\n", complete && *text ? "not " : "");
+	puts("1..2");
+	return complete && *text;
 }

@@ -25,37 +25,21 @@ static unsigned long long instructions;
 
 static uint64_t stretch(struct guest *g)
 {
-	g->state ^= g->state >> 12;
-	g->state ^= g->state << 25;
-	g->state ^= g->state >> 27;
-	return g->state * 0x2545f4914f6cdd1dull;
+	return next_random(&g->state);
 }
 
 static void set_up(void)
 {
-
+	alarm_init();
 	arena = mmap(NULL, NR_PAGES * PAGE, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	FUZZ_EXPECT(arena != MAP_FAILED);
 }
 
-/* Words that mean something more often than chance. */
 static uint32_t instruction(struct guest *g)
 {
 	uint32_t r = (uint32_t)(any_left(&g->in) ? take(&g->in, 4) : stretch(g));
 
-	switch (stretch(g) % 8) {
-	case 0: /* MSR, MRS, SYS, hints, barriers */
-		return 0xd5000000 | (r & 0x3fffff);
-	case 1: /* loads and stores */
-	case 2:
-		return (r & ~0x0e000000u) | 0x08000000;
-	case 3: /* short branches */
-		return 0x14000000 | (r & 0x1f);
-	case 4: /* SVC, HVC, SMC, ERET */
-		return r & 0x10 ? 0xd69f03e0 : 0xd4000001 | (r & 0xe);
-	default:
-		return r;
-	}
+	return likely_instruction(r, (unsigned)stretch(g));
 }
 
 static uint64_t address(struct guest *g)
@@ -180,7 +164,7 @@ static void change_memory(struct guest *g)
 static void run_guest(struct guest *g)
 {
 	for (unsigned i = 0, interrupted = 0; i < MAX_EXITS && interrupted < 3; i++) {
-		int r = ioctl(g->vcpu, KVM_RUN, 0);
+		int r = run_bounded(g->vcpu, 1000000);
 
 		exits++;
 		if (r < 0 && errno != EINTR) /* nothing there that could be run or read */
@@ -196,7 +180,8 @@ static void run_guest(struct guest *g)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct guest g = {.in = {data, data + size}, .kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC)};
+	struct guest g = {.in = {data, data + size, 0},
+			  .kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC)};
 	struct anykvm_stats stats = {0};
 
 	if (!arena)
@@ -208,9 +193,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fill_tables(&g);
 	fill_code(&g);
 	make_vcpu(&g);
-	interrupt_guests(true);
 	run_guest(&g);
-	interrupt_guests(false);
 	FUZZ_EXPECT(!anykvm_stats(g.vm, &stats, sizeof(stats)));
 	FUZZ_EXPECT(stats.host_faults == 0);
 	instructions += stats.instructions;
@@ -219,11 +202,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close(g.vcpu);
 	close(g.vm);
 	close(g.kvm);
+	if (fuzz_instructions && instructions >= fuzz_instructions)
+		fuzz_finish();
 	return 0;
 }
 
-void fuzz_summary(char *line, size_t size)
+void fuzz_missed(char *text, size_t size)
 {
-	snprintf(line, size, "%lu guests, %llu instructions, %lu exits, %lu registers refused",
+	*text = 0;
+}
+
+void fuzz_summary(char *text, size_t size)
+{
+	snprintf(text, size, "%lu guests, %llu instructions, %lu exits, %lu registers refused",
 		 guests, instructions, exits, refused);
 }

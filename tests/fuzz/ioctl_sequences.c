@@ -1,129 +1,75 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A sequence of calls out of bytes: requests from the table that the API is made of, on descriptors of the right and of the wrong
- * kind, with arguments that are mostly nonsense; between them descriptors are copied and closed, and the memory under the slots
- * changes. Nothing may crash, hang or abort, and when all is closed, nothing is left. tests/unit/api/fuzz.c does the like from
- * several threads.
+ * kind, with arguments that are right, nearly so, or nonsense (arguments.c); between them guests run, descriptors are copied and
+ * closed, and the memory under the slots changes. Nothing may crash, hang or abort, and when all is closed, nothing is left.
+ * tests/unit/api/fuzz.c does the like from several threads.
+ *
+ * Each step has STEP bytes of its own: a change of one leaves the others what they were.
  */
-#include "machine.h"
-#include "../gic3.h"
-#include "api/api.h"
+#include <sys/syscall.h>
+
+#include "sequence.h"
 #include "host/alloc.h"
 #include "sync/rcu.h"
 
-#define ARENA_SIZE (2ull << 20)
-#define NR_FDS	   20
-#define NR_MAPS	   4
-#define MAX_STEPS  120
-#define MAX_RUNS   6
-#define LEAK_CHECK 32 /* sequences: it waits for what is freed later */
-#define ARGUMENT   1024
+#define STEP	   16
+#define MOST_STEPS 64
+#define MOST_RUNS  8
+#define RUN_NS	   300000
+#define LEAK_CHECK 256 /* sequences: it waits for what is freed later */
 
-struct entry {
-	int fd; /* -1: none */
-	unsigned kind;
-};
+unsigned char *fuzz_arena, *fuzz_argument, *fuzz_scratch;
+static unsigned long sequences, refused, granted, entered, interrupted;
+static unsigned long row_granted[API_DEVICE + 1][64];
 
-struct sequence {
-	struct bytes in;
-	struct entry entry[NR_FDS];
-	void *map[NR_MAPS];
-	unsigned runs;
-};
-
-static unsigned char *arena,
-	*argument; /* argument: the ARGUMENT bytes before a page that cannot be read */
-static unsigned long sequences, refused, granted, entered;
-
-/* A page, the same each time: guests start there. */
-static void fill_arena(void)
-{
-	uint64_t x = 88172645463325252ull;
-
-	for (unsigned i = 0; i < ARENA_SIZE / 4; i += 61) {
-		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-		((uint32_t *)arena)[i] = x;
-	}
-}
+/* --- memory -------------------------------------------------------------------------------------------------------------- */
 
 static void renew_arena(void)
 {
-	FUZZ_EXPECT(mmap(arena, ARENA_SIZE, PROT_READ | PROT_WRITE,
-			 MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1, 0) == arena);
-	fill_arena();
+	static uint32_t code[PAGE / 4];
+
+	if (!code[0])
+		make_guest_code(code);
+	FUZZ_EXPECT(mmap(fuzz_arena, ARENA_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1, 0) == fuzz_arena);
+	memcpy(fuzz_arena, code, sizeof(code));
 }
 
-static void set_up(void)
+static unsigned char *reserve(size_t n)
 {
-	unsigned char *p;
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	FUZZ_EXPECT(arena != MAP_FAILED && p != MAP_FAILED && !mprotect(p + PAGE, PAGE, PROT_NONE));
-	argument = p + PAGE - ARGUMENT;
+	FUZZ_EXPECT(p != MAP_FAILED);
+	return p;
 }
 
-static uint64_t take_page(struct sequence *s)
+/* --- descriptors --------------------------------------------------------------------------------------------------------- */
+
+static bool is_open(const struct entry *e)
 {
-	return (uintptr_t)arena + below(&s->in, ARENA_SIZE / PAGE) * PAGE;
+	return e->fd >= 0;
 }
 
-/* Numbers that mean something somewhere more often than chance. */
-static uint64_t take_word(struct sequence *s)
-{
-	struct bytes *in = &s->in;
-
-	switch (below(in, 12)) {
-	case 0:
-		return take(in, 8);
-	case 1:
-		return 1ull << below(in, 40);
-	case 2:
-		return take_page(s);
-	case 3:
-		return RAM + below(in, 64) * PAGE;
-	case 4:
-		return below(in, 64) * PAGE;
-	case 5:
-		return (uintptr_t)argument + ARGUMENT - below(in, 16);
-	case 6:
-		return ~0ull << below(in, 64);
-	case 7: /* two small halves */
-		return (uint64_t)below(in, 16) << 32 | below(in, 32);
-	case 8: /* a descriptor of this program's */
-		return s->entry[below(in, NR_FDS)].fd;
-	case 9: /* a register */
-		return KVM_REG_ARM64 | KVM_REG_SIZE_U64 | (uint64_t)(0x10 + below(in, 7)) << 16 |
-		       take(in, 2);
-	default:
-		return below(in, 16);
-	}
-}
-
-static struct entry *take_entry(struct sequence *s)
-{
-	return &s->entry[below(&s->in, NR_FDS)];
-}
-
-/* One that holds a descriptor, if any does. */
-static struct entry *take_open(struct sequence *s)
+struct entry *take_open(struct sequence *s)
 {
 	unsigned at = below(&s->in, NR_FDS);
 
 	for (unsigned i = 0; i < NR_FDS; i++)
-		if (s->entry[(at + i) % NR_FDS].fd >= 0)
+		if (is_open(&s->entry[(at + i) % NR_FDS]))
 			return &s->entry[(at + i) % NR_FDS];
 	return &s->entry[at];
 }
 
-/* fd goes in the place of another, which is closed. */
-static void keep(struct sequence *s, int fd, unsigned kind)
+void keep(struct sequence *s, int fd, unsigned kind)
 {
-	struct entry *e = take_entry(s);
+	struct entry *e = &s->entry[below(&s->in, NR_FDS)];
 
 	if (fd < 0)
 		return;
-	if (e->fd >= 0)
+	for (unsigned i = 0; i < NR_FDS && is_open(e) && below(&s->in, 16); i++)
+		e = &s->entry[i];
+	if (is_open(e))
 		close(e->fd);
 	*e = (struct entry){fd, kind};
 }
@@ -134,105 +80,101 @@ static unsigned kind_made(uint32_t request)
 	       : request == (uint32_t)KVM_CREATE_VCPU	     ? API_VCPU
 	       : request == (uint32_t)KVM_GET_STATS_FD	     ? API_STATS
 	       : request == (uint32_t)KVM_CREATE_GUEST_MEMFD ? API_GMEM
-							     : NR_API_KINDS;
+							     : KIND_NONE;
 }
 
-/* What the argument has to be for a request to get anywhere; overwrites its first bytes. */
-static void make_sensible(struct sequence *s, uint32_t request, unsigned char *at)
+/* --- steps --------------------------------------------------------------------------------------------------------------- */
+
+static void run_vcpu(struct sequence *s, int fd)
 {
-	struct kvm_userspace_memory_region2 region;
-	struct kvm_vcpu_init init;
-	struct kvm_create_device device;
+	int r;
 
-	if (request == (uint32_t)KVM_SET_USER_MEMORY_REGION ||
-	    request == (uint32_t)KVM_SET_USER_MEMORY_REGION2) {
-		region = (struct kvm_userspace_memory_region2){
-			.slot = below(&s->in, 6),
-			.flags = below(&s->in, 8),
-			.guest_phys_addr = RAM + below(&s->in, 16) * (ARENA_SIZE / 8),
-			.memory_size = below(&s->in, 4) ? PAGE << below(&s->in, 10) : 0,
-			.userspace_addr = take_page(s),
-			.guest_memfd_offset = below(&s->in, 4) * PAGE,
-			.guest_memfd = take_entry(s)->fd};
-		memcpy(at, &region, _IOC_SIZE(request));
-	} else if (request == (uint32_t)KVM_ARM_VCPU_INIT) {
-		init = (struct kvm_vcpu_init){.target = KVM_ARM_TARGET_GENERIC_V8,
-					      .features = {4 | take(&s->in, 1)}};
-		memcpy(at, &init, sizeof(init));
-	} else if (request == (uint32_t)KVM_CREATE_DEVICE) {
-		device = (struct kvm_create_device){.type = 4 + below(&s->in, 5),
-						    .flags = !below(&s->in, 8)};
-		memcpy(at, &device, sizeof(device));
-	} else if (request == (uint32_t)KVM_ENABLE_CAP) {
-		struct kvm_enable_cap cap = {.cap = below(&s->in, 256),
-					     .args = {below(&s->in, 16)}};
-
-		memcpy(at, &cap, sizeof(cap));
-	}
+	if (s->runs++ >= MOST_RUNS)
+		return;
+	r = run_bounded(fd, RUN_NS);
+	entered += r >= 0 || errno == EINTR;
+	interrupted += r < 0 && errno == EINTR;
+	row_granted[API_VCPU][0] += r >= 0; /* KVM_RUN is the first row */
+	*(r < 0 ? &refused : &granted) += 1;
 }
 
 static void step_request(struct sequence *s)
 {
 	struct entry *e = take_open(s);
-	bool fits = e->kind <= API_DEVICE && below(&s->in, 8);
-	const struct ioctl_table *t = ioctl_tables[fits ? e->kind : below(&s->in, API_DEVICE + 1)];
-	uint32_t request = t->row[below(&s->in, t->nr)].request;
-	unsigned size = _IOC_SIZE(request), words = (size + 7) / 8, form = below(&s->in, 16);
-	unsigned char *at = argument + ARGUMENT - 8 * words;
+	bool fits = e->kind <= API_DEVICE && below(&s->in, 32);
+	unsigned kind = fits ? e->kind : below(&s->in, API_DEVICE + 1);
+	const struct ioctl_table *t = ioctl_tables[kind];
+	unsigned row = below(&s->in, t->nr);
+	uint32_t request = t->row[row].request;
+	unsigned long argument;
 	int r;
 
-	memset(argument, 0, ARGUMENT);
-	for (unsigned i = form & 1 ? words / 2 : 0; i < words && i < 16; i++)
-		((uint64_t *)at)[i] = take_word(s);
-	if (form & 6)
-		make_sensible(s, request, at);
-	if (form == 15)
-		at += 8; /* reaches into what cannot be read */
-	if (request == (uint32_t)KVM_RUN && s->runs++ >= MAX_RUNS)
+	if (request == (uint32_t)KVM_RUN) {
+		run_vcpu(s, e->fd);
 		return;
-	r = ioctl(e->fd, request,
-		  size	     ? (unsigned long)(uintptr_t)at
-		  : form & 3 ? 0
-			     : take(&s->in, 2));
-	entered += request == (uint32_t)KVM_RUN && (r >= 0 || errno == EINTR);
+	}
+	argument = make_argument(s, kind, request);
+	r = ioctl(e->fd, request, argument);
 	*(r < 0 ? &refused : &granted) += 1;
 	if (r < 0)
 		return;
-	if (kind_made(request) != NR_API_KINDS)
+	row_granted[kind][row]++;
+	if (kind_made(request) != KIND_NONE)
 		keep(s, r, kind_made(request));
 	if (request == (uint32_t)KVM_CREATE_DEVICE &&
-	    !(((struct kvm_create_device *)at)->flags & KVM_CREATE_DEVICE_TEST))
-		keep(s, ((struct kvm_create_device *)at)->fd, API_DEVICE);
+	    !(((struct kvm_create_device *)argument)->flags & KVM_CREATE_DEVICE_TEST))
+		keep(s, ((struct kvm_create_device *)argument)->fd, API_DEVICE);
 }
 
-/* The right things in the right order: without it few requests would get far. */
-static void step_machine(struct sequence *s)
+static void step_run(struct sequence *s)
 {
-	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8, .features = {4}};
-	unsigned nr = below(&s->in, 4), attributes = below(&s->in, 5);
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	int vcpu = take_fd(s, API_VCPU);
 
-	set_slot(vm, 0, below(&s->in, 4), RAM, ARENA_SIZE, arena);
-	for (unsigned i = 0; i < nr; i++) {
-		int vcpu = ioctl(vm, KVM_CREATE_VCPU, i);
+	if (vcpu >= 0)
+		run_vcpu(s, vcpu);
+}
 
-		ioctl(vcpu, KVM_ARM_VCPU_INIT, &init);
-		if (vcpu >= 0)
-			set_reg(vcpu, CORE_REG(regs.pc), RAM + below(&s->in, 64) * 4);
-		keep(s, vcpu, API_VCPU);
+/* Two places name one file; what the second held is closed. */
+static void copy_over(struct sequence *s)
+{
+	struct entry *from = take_open(s), *to = take_open(s);
+	int fd = below(&s->in, 2) ? dup2(from->fd, to->fd)
+				  : dup3(from->fd, to->fd, below(&s->in, 2) ? O_CLOEXEC : 0);
+
+	if (fd >= 0)
+		to->kind = from->kind;
+}
+
+static void read_some(struct sequence *s)
+{
+	struct anykvm_stats stats;
+	int fd = below(&s->in, 2) ? take_fd(s, API_STATS) : take_open(s)->fd;
+	char buf[600];
+
+	switch (below(&s->in, 4)) {
+	case 0:
+		refused += pread(fd, buf, below(&s->in, sizeof(buf)), take(&s->in, 2)) < 0;
+		break;
+	case 1: /* of an eventfd it would wait */
+		refused += anykvm_fd_kind(fd) != ANYKVM_FD_FOREIGN &&
+			   read(fd, buf, below(&s->in, sizeof(buf))) < 0;
+		break;
+	case 2:
+		refused += anykvm_stats(take_fd(s, API_VM), &stats, sizeof(stats)) < 0;
+		break;
+	default:
+		refused += anykvm_inspect(take_fd(s, API_VM), below(&s->in, 16), buf,
+					  below(&s->in, sizeof(buf))) < 0;
+		break;
 	}
-	if (attributes)
-		keep(s, gic3_begin(vm, attributes - 1), API_DEVICE);
-	keep(s, vm, API_VM);
-	keep(s, kvm, API_SYSTEM);
 }
 
 static void step_descriptor(struct sequence *s)
 {
 	struct entry *e = take_open(s);
-	char buf[64];
+	uint64_t one = 1;
 
-	switch (below(&s->in, 6)) {
+	switch (below(&s->in, 10)) {
 	case 0:
 		keep(s, dup(e->fd), e->kind);
 		break;
@@ -240,46 +182,73 @@ static void step_descriptor(struct sequence *s)
 		keep(s, fcntl(e->fd, F_DUPFD_CLOEXEC, below(&s->in, 200)), e->kind);
 		break;
 	case 2:
-		if (pread(e->fd, buf, below(&s->in, sizeof(buf)), take(&s->in, 2)) < 0)
-			refused++;
-		break;
 	case 3:
-		fallocate(e->fd, below(&s->in, 4), below(&s->in, 20) * PAGE,
+		read_some(s);
+		break;
+	case 4:
+		fallocate(take_fd(s, API_GMEM), below(&s->in, 4), below(&s->in, 20) * PAGE,
 			  below(&s->in, 20) * PAGE);
 		break;
+	case 5:
+		keep(s, syscall(SYS_eventfd2, 0, O_NONBLOCK), KIND_EVENT);
+		break;
+	case 6:
+		refused += write(take_fd(s, KIND_EVENT), &one, sizeof(one)) < 0;
+		break;
+	case 7:
+		copy_over(s);
+		break;
 	default:
-		if (e->fd >= 0)
+		if (is_open(e))
 			close(e->fd);
-		*e = (struct entry){-1, NR_API_KINDS};
+		*e = (struct entry){-1, KIND_NONE};
 		break;
 	}
 }
 
 static void step_map(struct sequence *s)
 {
+	static const uint8_t pages[] = {0, 0, 0, 0, 1, 2, 64, 65};
 	void **map = &s->map[below(&s->in, NR_MAPS)];
-	struct entry *e = take_open(s);
-	unsigned page = below(&s->in, 4);
+	unsigned page = pages[below(&s->in, 8)], kind = below(&s->in, 4) ? API_VCPU : API_GMEM;
+	int fd = below(&s->in, 8) ? take_fd(s, kind) : take_open(s)->fd;
 
 	if (*map) {
 		munmap(*map, 2 * PAGE);
 		*map = NULL;
 		return;
 	}
-	*map = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, e->fd, page * PAGE);
+	*map = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, page * PAGE);
 	if (*map == MAP_FAILED)
 		*map = NULL;
-	else if (e->kind == API_VCPU && page == 0) /* others need not be there */
-		((struct kvm_run *)*map)->immediate_exit = below(&s->in, 2);
+}
+
+/* What the VMM writes to kvm_run; other mappings need not be there. */
+static void step_kvm_run(struct sequence *s)
+{
+	int vcpu = take_fd(s, API_VCPU);
+	unsigned char *run;
+
+	if (vcpu < 0)
+		return;
+	run = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	if (run == MAP_FAILED)
+		return;
+	if (below(&s->in, 4))
+		((struct kvm_run *)run)->immediate_exit = below(&s->in, 2);
+	else
+		run[below(&s->in, 512)] = take(&s->in, 1);
+	munmap(run, PAGE);
 }
 
 static void step_memory(struct sequence *s)
 {
 	unsigned char *p = (unsigned char *)take_page(s);
-	size_t n = (below(&s->in, 64) + 1) * PAGE, left = arena + ARENA_SIZE - p;
+	size_t n = (below(&s->in, 64) + 1) * PAGE, left = fuzz_arena + ARENA_SIZE - p;
+	struct anykvm_invalidate inv;
 
 	n = n > left ? left : n;
-	switch (below(&s->in, 5)) {
+	switch (below(&s->in, 7)) {
 	case 0:
 		mmap(p, n, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
 		break;
@@ -292,11 +261,26 @@ static void step_memory(struct sequence *s)
 	case 3:
 		madvise(p, n, MADV_REMOVE);
 		break;
+	case 4:
+		anykvm_note_userfault(p, n, below(&s->in, 2));
+		break;
+	case 5:
+		if (!anykvm_invalidate_start(p, n, &inv))
+			anykvm_invalidate_end(&inv);
+		break;
 	default:
 		mprotect(p, n, PROT_READ | PROT_WRITE);
 		break;
 	}
 }
+
+/* --- sequences ----------------------------------------------------------------------------------------------------------- */
+
+static void (*const steps[32])(struct sequence *s) = {
+	[0 ... 19] = step_request, [20 ... 22] = step_run, [23 ... 25] = step_descriptor,
+	[26] = step_map,	   [27] = step_kvm_run,	   [28 ... 29] = step_memory,
+	[30] = step_its,	   [31] = step_machine,
+};
 
 static void finish(struct sequence *s)
 {
@@ -304,50 +288,65 @@ static void finish(struct sequence *s)
 		if (s->map[i])
 			munmap(s->map[i], 2 * PAGE);
 	for (unsigned i = 0; i < NR_FDS; i++)
-		if (s->entry[i].fd >= 0)
+		if (is_open(&s->entry[i]))
 			close(s->entry[i].fd);
+	anykvm_note_userfault(fuzz_arena, ARENA_SIZE, 0);
 }
 
 static void run_sequence(const uint8_t *data, size_t size)
 {
-	struct sequence s = {.in = {data, data + size}};
+	struct bytes left = {data, data + size, 0};
+	struct sequence s = {0};
 
 	for (unsigned i = 0; i < NR_FDS; i++)
-		s.entry[i] = (struct entry){-1, NR_API_KINDS};
+		s.entry[i] = (struct entry){-1, KIND_NONE};
+	s.in = take_record(&left, STEP);
 	step_machine(&s);
-	for (unsigned i = 0; i < MAX_STEPS && any_left(&s.in); i++) {
-		unsigned kind = below(&s.in, 32);
-
-		if (kind < 22)
-			step_request(&s);
-		else if (kind < 26)
-			step_descriptor(&s);
-		else if (kind < 28)
-			step_map(&s);
-		else if (kind < 31)
-			step_memory(&s);
-		else
-			step_machine(&s);
+	for (unsigned i = 0; i < MOST_STEPS && any_left(&left); i++) {
+		s.in = take_record(&left, STEP);
+		steps[below(&s.in, 32)](&s);
 	}
 	finish(&s);
+}
+
+static void read_registers(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8, .features = {0x6c}};
+	int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+
+	FUZZ_EXPECT(!ioctl(vcpu, KVM_ARM_VCPU_INIT, &init));
+	arguments_init(vcpu);
+	close(vcpu);
+	close(vm);
+	close(kvm);
+}
+
+static void set_up(void)
+{
+	static const uint8_t map_once[16 * STEP];
+
+	fuzz_arena = reserve(ARENA_SIZE);
+	fuzz_scratch = reserve(65536);
+	fuzz_argument = reserve(ARGUMENT + PAGE);
+	FUZZ_EXPECT(!mprotect(fuzz_argument + ARGUMENT, PAGE, PROT_NONE));
+	alarm_init();
+	read_registers();
+	renew_arena();
+	run_sequence(map_once, sizeof(map_once));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint64_t objects;
 
-	if (!sequences) {
-		static const uint8_t map_once[64];
-
+	if (!fuzz_arena) {
 		set_up();
-		run_sequence(map_once, sizeof(map_once));
 		rcu_barrier();
 		objects = host_alloc_objects();
 	}
 	renew_arena();
-	interrupt_guests(true);
 	run_sequence(data, size);
-	interrupt_guests(false);
 	sequences++;
 	if (sequences % LEAK_CHECK)
 		return 0;
@@ -356,9 +355,42 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-void fuzz_summary(char *line, size_t size)
+/* --- what was done --------------------------------------------------------------------------------------------------------- */
+
+void fuzz_summary(char *text, size_t size)
 {
-	snprintf(line, size,
-		 "%lu sequences: %lu requests refused, %lu granted, %lu times in a guest",
-		 sequences, refused, granted, entered);
+	double n = sequences ? sequences : 1;
+
+	snprintf(text, size,
+		 "%lu sequences, each with %.1f requests granted, %.1f refused, %.2f times in a "
+		 "guest "
+		 "(%.2f until the alarm)",
+		 sequences, granted / n, refused / n, entered / n, interrupted / n);
+}
+
+/* Requests of the tables that nobody is granted. */
+static bool is_never_granted(uint32_t request)
+{
+	static const uint32_t never[] = {KVM_TRANSLATE, KVM_SET_REGS, KVM_ARM_MTE_COPY_TAGS,
+					 KVM_ARM_VCPU_FINALIZE};
+
+	for (unsigned i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+		if (never[i] == request)
+			return true;
+	return false;
+}
+
+void fuzz_missed(char *text, size_t size)
+{
+	size_t at = 0;
+
+	*text = 0;
+	for (unsigned kind = 0; kind <= API_DEVICE; kind++) {
+		const struct ioctl_table *t = ioctl_tables[kind];
+
+		for (unsigned i = 0; i < t->nr && at < size; i++)
+			if (!row_granted[kind][i] && !is_never_granted(t->row[i].request))
+				at += snprintf(text + at, size - at, "%s%s", at ? " " : "",
+					       t->row[i].name);
+	}
 }

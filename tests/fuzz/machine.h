@@ -6,9 +6,10 @@
 #include <anykvm/redirect.h>
 #include <errno.h>
 #include <signal.h>
-#include <sys/time.h>
+#include <time.h>
 
 #include "fuzz.h"
+#include "instructions.h"
 
 #define PAGE   4096ull
 #define RAM    0x40000000ull
@@ -32,18 +33,38 @@ static inline int set_reg(int vcpu, uint64_t id, uint64_t value)
 	return ioctl(vcpu, KVM_SET_ONE_REG, &r);
 }
 
+/* --- time -------------------------------------------------------------------------------------------------------------- */
+
+/* One that neither libFuzzer nor a sanitizer uses. */
+#define ALARM_SIGNAL (SIGRTMIN + 4)
+
+static timer_t alarm_timer;
+
 static void on_alarm(int sig)
 {
 }
 
-/* No guest runs for ever: a signal every millisecond, or none. */
-static inline void interrupt_guests(bool on)
+static inline void alarm_init(void)
 {
-	struct itimerval every = {{0, on ? 1000 : 0}, {0, on ? 1000 : 0}};
 	struct sigaction sa = {.sa_handler = on_alarm};
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = ALARM_SIGNAL};
 
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &every, NULL);
+	sigaction(ALARM_SIGNAL, &sa, NULL);
+	FUZZ_EXPECT(!timer_create(CLOCK_MONOTONIC, &ev, &alarm_timer));
+}
+
+/* KVM_RUN, but not for ever: again and again, for a signal may come before the guest does. */
+static inline int run_bounded(int vcpu, long ns)
+{
+	struct itimerspec every = {{0, ns}, {0, ns}}, never = {{0, 0}, {0, 0}};
+	int r, error;
+
+	timer_settime(alarm_timer, 0, &every, NULL);
+	r = ioctl(vcpu, KVM_RUN, 0);
+	error = errno;
+	timer_settime(alarm_timer, 0, &never, NULL);
+	errno = error;
+	return r;
 }
 
 #endif

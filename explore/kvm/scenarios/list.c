@@ -13,6 +13,7 @@
  *	nested.c	20 growth, 21 recycling, and TLBI against an inner guest
  *	vcpu.c		22 half a vCPU, 23 order of the end, 24 failed vCPU, 25 device, 32 publish last
  *	irq.c		26 irqfd, 27 I/O bus, 30 worker, 31 locks of all vCPUs
+ *	its.c		MSIs against commands and registers of an ITS
  *	waits.c		a primitive of sync/ that the others take for one step
  * Row 29 (pfn caches) has no object here: long-lived host pointers into guest memory do not exist.
  *

@@ -257,3 +257,32 @@ TEST(a_resampling_irqfd_lowers_the_line_at_eoi_and_tells)
 	close(fd);
 	close(back);
 }
+
+/* The one vCPU deactivates what the other would take: that one hears nothing of it, unless the line rises again. */
+TEST(a_resampled_interrupt_is_not_pending_at_its_end)
+{
+	struct rig *r = rig_create_gic(2, 64);
+	int fd = eventfd(0, 0), back = eventfd(0, EFD_NONBLOCK);
+	u64 count;
+	u32 wake;
+
+	rig_enable_all(r);
+	rig_setup_spi(r, 40, 0, 0xa0, false);
+	for (u32 i = 0; i < 2; i++)
+		rig_msr(r, i, CTLR, 2); /* EOImode: the end is DIR */
+	EXPECT_EQ(irqfd(r, fd, 8, KVM_IRQFD_FLAG_RESAMPLE, back), 0);
+	for (int i = 0; i < 2; i++) {
+		signal_fd(fd);
+		EXPECT(wait_pin(r, 0, true));
+		EXPECT_EQ(rig_mrs(r, 0, IAR1), 40);
+		rig_msr(r, 0, EOIR1, 40);
+		wake = a32_load(&r->v[0].wake);
+		rig_msr(r, 1, DIR, 40);
+		EXPECT_EQ(a32_load(&r->v[0].wake), wake);
+		EXPECT(!rig_pin(r, 0, PIN_IRQ));
+		EXPECT_EQ(read(back, &count, sizeof(count)), sizeof(count));
+	}
+	rig_destroy(r);
+	close(fd);
+	close(back);
+}

@@ -264,17 +264,33 @@ void rig_msr(struct rig *r, u32 cpu, u16 op, u64 value)
 	BUG_ON(row->write(&r->v[cpu], row, value) != OP_NEXT);
 }
 
+/* As the run loop does. */
+static void work_off(struct vcpu *v)
+{
+	while (a32_fetch_and(&v->requests, ~(u32)VCPU_REQ_WORK) & VCPU_REQ_WORK)
+		if (v->irq_ops->work(v))
+			vcpu_request(v, VCPU_REQ_WORK);
+}
+
 u64 rig_read(struct rig *r, u64 addr, unsigned size)
 {
 	u64 value = ~0ull;
+	int err;
 
-	BUG_ON(irq_mmio_read(&r->vi, &r->v[0], addr, size, &value));
+	while ((err = irq_mmio_read(&r->vi, &r->v[0], addr, size, &value)) == -EAGAIN)
+		work_off(&r->v[0]);
+	BUG_ON(err);
 	return value;
 }
 
 void rig_write(struct rig *r, u64 addr, unsigned size, u64 value)
 {
-	BUG_ON(irq_mmio_write(&r->vi, &r->v[0], addr, size, value));
+	int err;
+
+	while ((err = irq_mmio_write(&r->vi, &r->v[0], addr, size, value)) == -EAGAIN)
+		work_off(&r->v[0]);
+	BUG_ON(err);
+	work_off(&r->v[0]);
 }
 
 bool rig_pin(struct rig *r, u32 cpu, enum vcpu_pin pin)

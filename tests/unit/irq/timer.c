@@ -288,15 +288,25 @@ TEST(reset_stops_the_timers_and_drops_their_interrupts)
 	rig_destroy(r);
 }
 
-TEST(without_a_controller_timers_count_but_wake_nobody)
+TEST(without_a_controller_timers_are_shown_to_user_space)
 {
 	struct rig *r;
 
 	rig_clock_set(START);
 	r = rig_create(1);
 	EXPECT_EQ(irq_vcpu_first_run(&r->v[0]), 0);
+	rig_msr(r, 0, CNTV_CVAL, 1000);
 	rig_msr(r, 0, CNTV_CTL, 1);
+	EXPECT_EQ(deadline(r, 0), START + 1000);
+	EXPECT(!r->v[0].irq_ops->wfi_pending(&r->v[0]));
+	EXPECT(!r->v[0].irq_ops->show_levels(&r->v[0]));
+	rig_clock_set(START + 1000);
 	EXPECT_EQ(rig_mrs(r, 0, CNTV_CTL), 5);
+	EXPECT_EQ(deadline(r, 0), 0);
+	EXPECT(r->v[0].irq_ops->wfi_pending(&r->v[0]));
+	EXPECT(r->v[0].irq_ops->show_levels(&r->v[0]));
+	EXPECT_EQ(r->v[0].run->s.regs.device_irq_level, KVM_ARM_DEV_EL1_VTIMER);
+	/* Once told, it is no reason to wake up. */
 	EXPECT_EQ(deadline(r, 0), ~0ull);
 	EXPECT(!r->v[0].irq_ops->wfi_pending(&r->v[0]));
 	irq_line(&r->vi, 0, 1);

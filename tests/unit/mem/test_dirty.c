@@ -42,6 +42,7 @@ TEST(errors_are_those_of_kvm)
 	EXPECT_EQ(log_bits[0] | log_bits[1], 0);
 	EXPECT_EQ(log_bits[2], 0xeeeeeeeeeeeeeeee);
 	EXPECT_EQ(mem_get_dirty_log(&r.m, 0, (void *)8), -EFAULT);
+	EXPECT_EQ(mem_get_dirty_log(&r.m, 0, NULL), -EFAULT);
 	EXPECT_EQ(mem_clear_dirty_log(&r.m, 1u << 16, 64, 0, log_bits), -EINVAL);
 	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 64, 1, log_bits), -EINVAL);
 	EXPECT_EQ(mem_clear_dirty_log(&r.m, 5, 64, 0, log_bits), -ENOENT);
@@ -53,6 +54,7 @@ TEST(errors_are_those_of_kvm)
 	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 64, 64, log_bits), -EINVAL);
 	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 64, 128, log_bits), -EINVAL);
 	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 64, 0, (void *)8), -EFAULT);
+	EXPECT_EQ(mem_clear_dirty_log(&r.m, 0, 64, 0, NULL), -EFAULT);
 	EXPECT_EQ(mem_set_manual_protect(&r.m, 2), -EINVAL);
 	EXPECT_EQ(mem_set_manual_protect(&r.m, 4), -EINVAL);
 	EXPECT_EQ(mem_set_manual_protect(&r.m, 5), -EINVAL);

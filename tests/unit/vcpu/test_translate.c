@@ -424,6 +424,8 @@ TEST(mmu_off_is_flat_device_memory)
 	expect_data_fault(r, G_store64, DATA + 1, EC_DABT, FSC_ALIGNMENT | WNR);
 	expect_data_fault(r, G_load64, BIT(48), EC_DABT, FSC_ADDRESS_SIZE_L);
 	expect_data_fault(r, G_dc_zva, DATA, EC_DABT, FSC_ALIGNMENT | WNR);
+	/* Stage 1 comes first: nobody is asked what lies there. */
+	expect_data_fault(r, G_dc_zva, RAM - 0x10000, EC_DABT, FSC_ALIGNMENT | WNR);
 	rig_destroy(r);
 }
 
