@@ -154,6 +154,8 @@ static enum control_result command_info(struct control_client *client, struct ma
 	control_print(client, "state %s\naccelerator %s\nmemory %llu MiB\nvcpus %u\ndisks %u\n",
 		      state, m->accel->name, m->options->memory / MIB + 0ull, m->nr_vcpus,
 		      m->options->nr_disks);
+	if (m->network)
+		control_print(client, "network user\nforwards %u\n", m->options->nr_forwards);
 	return CONTROL_OK;
 }
 

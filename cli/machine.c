@@ -182,6 +182,27 @@ void machine_wake(void *opaque)
 		return; /* the counter is full: it wakes anyway */
 }
 
+static int machine_create_network(struct machine *m, struct irq_line line)
+{
+	const struct forward_option *failed;
+	int status;
+
+	m->network = calloc(1, sizeof(*m->network));
+	if (!m->network)
+		return machine_fail("network");
+	line.spi = MACHINE_PCI_SPI + MACHINE_NETWORK_SLOT;
+	if (network_create(m->network, network_builtin, m->options, &m->pci, MACHINE_NETWORK_SLOT,
+			   &m->ram, line))
+		return -1;
+	/* Ports of a guest that is still to come are where it is. */
+	status = m->options->incoming ? 0 : network_open_forwards(m->network, &failed);
+	if (!status)
+		return 0;
+	errno = -status;
+	cli_say_errno("--forward %s", failed->text);
+	return -1;
+}
+
 static int machine_create_devices(struct machine *m)
 {
 	struct irq_line line = {.accel = m->accel, .vm_fd = m->vm_fd};
@@ -200,7 +221,7 @@ static int machine_create_devices(struct machine *m)
 		line.spi = MACHINE_PCI_SPI + 1 + i;
 		nvme_init(&m->nvme[i], &m->pci, 1 + i, &m->disks[i], &m->ram, line);
 	}
-	return 0;
+	return m->options->network ? machine_create_network(m, line) : 0;
 }
 
 static int machine_create_parts(struct machine *m)
@@ -269,7 +290,7 @@ int machine_start(struct machine *m)
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		if (vcpu_start(&m->vcpus[i]))
 			return -1;
-	return 0;
+	return m->network ? network_start(m->network, m->pause) : 0;
 }
 
 void machine_post_end(struct machine *m, enum machine_end end)
@@ -295,6 +316,8 @@ void machine_stop(struct machine *m)
 		while (m->vcpus[i].started && !vcpu_join(&m->vcpus[i], 0.02))
 			machine_vcpu_kick(&m->vcpus[i]);
 	}
+	if (m->network)
+		network_stop(m->network);
 }
 
 void machine_destroy(struct machine *m)
@@ -305,6 +328,9 @@ void machine_destroy(struct machine *m)
 	dirty_destroy(&m->dirty);
 	free(m->vcpus);
 	free(m->nvme);
+	if (m->network)
+		network_destroy(m->network);
+	free(m->network);
 	if (m->its_fd >= 0)
 		m->accel->close(m->its_fd);
 	if (m->gic_fd >= 0)

@@ -14,6 +14,7 @@
 #include "bus.h"
 #include "dirty.h"
 #include "memory.h"
+#include "network.h"
 #include "nvme.h"
 #include "options.h"
 #include "pci.h"
@@ -40,6 +41,8 @@
 #define MACHINE_PMU_PPI	 7  /* overflow of the performance counters */
 #define MACHINE_PCI_SPI	 32 /* plus the slot */
 #define MACHINE_NR_IRQS	 128
+
+#define MACHINE_NETWORK_SLOT 31 /* of the PCI bus; disks come first */
 
 enum machine_end {
 	END_NONE,
@@ -78,6 +81,7 @@ struct machine {
 	struct pl031 rtc;
 	struct pci_host pci;
 	struct nvme *nvme;
+	struct network *network; /* null: there is none */
 	struct machine_vcpu *vcpus;
 	unsigned nr_vcpus;
 	bool pmu;	     /* the vCPUs have performance counters */

@@ -23,7 +23,7 @@ struct migrate_hello {
 	uint32_t version, page_shift;
 	uint64_t memory;
 	uint64_t layout[8]; /* where RAM, devices and the interrupt controller are */
-	uint32_t cpus, nr_irqs, nr_sections, nr_disks;
+	uint32_t cpus, nr_irqs, nr_sections, nr_disks, network, reserved;
 	struct migrate_disk disks[MAX_DISKS];
 };
 

@@ -17,6 +17,7 @@ void migrate_describe(struct migrate_hello *hello, const struct machine *m)
 		.nr_irqs = MACHINE_NR_IRQS,
 		.nr_sections = state_nr_sections(m),
 		.nr_disks = m->options->nr_disks,
+		.network = m->options->network,
 	};
 	for (unsigned i = 0; i < hello->nr_disks; i++) {
 		struct migrate_disk *disk = &hello->disks[i];
@@ -80,6 +81,9 @@ int migrate_compare(struct stream *stream, const struct migrate_hello *theirs,
 	if (theirs->nr_irqs != ours->nr_irqs)
 		return stream_fail(stream, "the guest has %u interrupts, this machine %u",
 				   theirs->nr_irqs, ours->nr_irqs);
+	if (theirs->network != ours->network)
+		return stream_fail(stream, "the guest has %s network (-n), this machine %s",
+				   theirs->network ? "a" : "no", ours->network ? "one" : "none");
 	if (compare_disks(stream, theirs, ours))
 		return -1;
 	return theirs->nr_sections == ours->nr_sections

@@ -26,7 +26,7 @@
 #include "cli.h"
 
 #define STREAM_MAGIC   0x474d6d766b796e61ull /* "anykvmMG" */
-#define STREAM_VERSION 2u
+#define STREAM_VERSION 3u
 #define STREAM_FDS     32 /* of disks, with HELLO */
 
 /* Two reasons that are looked for. */

@@ -4,11 +4,10 @@
 
 #include "pci.h"
 
-enum { CAPABILITY = 0x40, CAPABILITY_POINTER = 0x34, CONTROL = CAPABILITY + 2 };
+enum { CAPABILITY = 0x40, CONTROL = CAPABILITY + 2 }; /* the first of all capabilities */
 
 #define CAPABILITY_ID	   0x11
-#define STATUS		   0x06
-#define STATUS_LIST	   (1u << 4)
+#define CAPABILITY_SIZE	   12
 #define CONTROL_ENABLE	   0x80 /* of the upper byte */
 #define CONTROL_MASK_ALL   0x40
 #define ENTRY_SIZE	   16
@@ -16,16 +15,14 @@ enum { CAPABILITY = 0x40, CAPABILITY_POINTER = 0x34, CONTROL = CAPABILITY + 2 };
 
 void msix_add(struct pci_function *fn, unsigned nr, uint64_t table, uint64_t pba)
 {
-	uint8_t *cap = fn->config + CAPABILITY;
+	uint8_t at = pci_add_capability(fn, CAPABILITY_ID, CAPABILITY_SIZE);
+	uint8_t *cap = fn->config + at;
 	uint32_t where = table, pending = pba; /* the low three bits name BAR 0 */
 
-	assert(nr && nr <= MSIX_MAX_VECTORS && !(table & 7) && !(pba & 7));
+	assert(at == CAPABILITY && nr && nr <= MSIX_MAX_VECTORS && !(table & 7) && !(pba & 7));
 	fn->msix = (struct msix){.nr = nr, .table = table, .pba = pba};
 	for (unsigned i = 0; i < nr; i++)
 		fn->msix.entry[i].control = ENTRY_CONTROL_MASK;
-	fn->config[STATUS] |= STATUS_LIST;
-	fn->config[CAPABILITY_POINTER] = CAPABILITY;
-	cap[0] = CAPABILITY_ID;
 	cap[2] = nr - 1;
 	memcpy(cap + 4, &where, 4);
 	memcpy(cap + 8, &pending, 4);

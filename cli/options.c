@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include "migrate_stream.h"
+#include "network.h"
 #include "options.h"
 
 static const char run_help[] =
@@ -21,6 +23,12 @@ static const char run_help[] =
 	"  -m, --mem SIZE        memory in MiB, or with a suffix: 512M, 4G (default 256M)\n"
 	"  -c, --cpus N          number of CPUs (default 1)\n"
 	"  -d, --disk FILE[,ro]  NVMe disk kept in FILE, may be repeated; ,ro: read only\n"
+	"  -n, --network         user networking: the guest reaches what this process can\n"
+	"                        reach, the host at 10.0.2.2; addresses by DHCP\n"
+	"      --forward PROTO:[ADDRESS:]PORT:GUEST_PORT\n"
+	"                        with -n: a port of the host, at 127.0.0.1 if no address\n"
+	"                        is given, leads to the guest (PROTO: tcp or udp); may\n"
+	"                        be repeated\n"
 	"      --no-reboot       end with status 3 when the guest resets itself\n"
 	"      --timeout SECONDS end with status 124 if the guest still runs then\n"
 	"      --stats           print counters of the machine at its end\n"
@@ -34,7 +42,8 @@ static const char run_help[] =
 	"      --dirty-log MODE  how writes are seen during migration: bitmap (default),\n"
 	"                        manual, ring\n"
 	"      --incoming FROM   wait for a guest that anykvm migrate sends to unix:PATH,\n"
-	"                        or read it from file:PATH; give the -m, -c and -d it had\n"
+	"                        or read it from file:PATH; give the -m, -c, -d and -n\n"
+	"                        it had\n"
 	"      --quiet           no messages about start, reset and power-off\n"
 	"  -h, --help            this text\n"
 	"\n"
@@ -46,6 +55,7 @@ static const char run_help[] =
 
 enum {
 	OPT_NO_REBOOT = 256,
+	OPT_FORWARD,
 	OPT_TIMEOUT,
 	OPT_STATS,
 	OPT_INSPECT,
@@ -66,6 +76,8 @@ static const struct option long_options[] = {
 	{"mem", required_argument, NULL, 'm'},
 	{"cpus", required_argument, NULL, 'c'},
 	{"disk", required_argument, NULL, 'd'},
+	{"network", no_argument, NULL, 'n'},
+	{"forward", required_argument, NULL, OPT_FORWARD},
 	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"stats", no_argument, NULL, OPT_STATS},
@@ -162,6 +174,53 @@ static int parse_disk(struct run_options *options, char *text)
 	return 0;
 }
 
+/* A port at the end of text, behind a colon, which is cut off: 0 if it is none. */
+static uint16_t cut_port(char *text)
+{
+	char *colon = strrchr(text, ':'), *end;
+	unsigned long port;
+
+	if (!colon || colon[1] < '0' || colon[1] > '9')
+		return 0;
+	*colon = 0;
+	port = strtoul(colon + 1, &end, 10);
+	return *end || port > UINT16_MAX ? 0 : port;
+}
+
+static bool parse_protocol(const char *text, bool *udp)
+{
+	*udp = !strcmp(text, "udp");
+	return *udp || !strcmp(text, "tcp");
+}
+
+/* PROTO:[ADDRESS:]PORT:GUEST_PORT; the numbers from behind, so that what is left is PROTO or PROTO:ADDRESS. */
+static int parse_forward(struct run_options *options, const char *text)
+{
+	struct forward_option *forward = &options->forwards[options->nr_forwards];
+	char rest[64], *colon;
+
+	if (options->nr_forwards == MAX_FORWARDS) {
+		cli_say("--forward %s: a machine has at most %d", text, MAX_FORWARDS);
+		return -1;
+	}
+	snprintf(rest, sizeof(rest), "%s", text);
+	*forward = (struct forward_option){.text = text, .host.s_addr = htonl(INADDR_LOOPBACK)};
+	forward->guest_port = strlen(text) < sizeof(rest) ? cut_port(rest) : 0;
+	forward->host_port = forward->guest_port ? cut_port(rest) : 0;
+	colon = strchr(rest, ':');
+	if (colon)
+		*colon = 0;
+	if (!forward->host_port || !parse_protocol(rest, &forward->udp) ||
+	    (colon && inet_pton(AF_INET, colon + 1, &forward->host) != 1)) {
+		cli_say("--forward %s: give PROTO:[ADDRESS:]PORT:GUEST_PORT, as in tcp:2222:22 or "
+			"udp:192.0.2.1:53:53",
+			text);
+		return -1;
+	}
+	options->nr_forwards++;
+	return 0;
+}
+
 static int parse_memory_kind(const char *text, enum memory_kind *kind)
 {
 	static const char *const names[] = {
@@ -214,6 +273,15 @@ static int parse_option(struct run_options *options, int option, char *argument)
 		return parse_cpus(argument, &options->cpus);
 	case 'd':
 		return parse_disk(options, argument);
+	case 'n':
+		options->network = true;
+		if (network_builtin)
+			return 0;
+		cli_say("-n: this anykvm was built without libslirp (libslirp-dev), and has no "
+			"network");
+		return -1;
+	case OPT_FORWARD:
+		return parse_forward(options, argument);
 	case OPT_NO_REBOOT:
 		options->no_reboot = true;
 		return 0;
@@ -264,7 +332,7 @@ int options_parse(struct run_options *options, int argc, char **argv)
 	opterr = 0;
 	optind = 1;
 	/* The leading colon tells a missing argument from an unknown option. */
-	while ((option = getopt_long(argc, argv, ":k:i:p:m:c:d:h", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":k:i:p:m:c:d:nh", long_options, NULL)) != -1) {
 		int status;
 
 		if (option == ':') {
@@ -287,6 +355,11 @@ int options_parse(struct run_options *options, int argc, char **argv)
 	if (optind < argc) {
 		cli_say("%s: unexpected; every file is given by an option, see anykvm run --help",
 			argv[optind]);
+		return -1;
+	}
+	if (options->nr_forwards && !options->network) {
+		cli_say("--forward %s: there is no network; give -n, too",
+			options->forwards[0].text);
 		return -1;
 	}
 	if (!options->kernel && !options->incoming) {

@@ -3,15 +3,26 @@
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
+#include <netinet/in.h>
+
 #include "cli.h"
 #include "dirty.h"
 #include "memory.h"
 
-#define MAX_DISKS 30 /* slots of the PCI bus, less the first and one to spare */
+#define MAX_DISKS    30 /* slots of the PCI bus, less the first and the network's */
+#define MAX_FORWARDS 32
 
 struct disk_option {
 	const char *path;
 	bool read_only;
+};
+
+/* A port of the host that leads to one of the guest. */
+struct forward_option {
+	const char *text;
+	bool udp;
+	struct in_addr host;
+	uint16_t host_port, guest_port;
 };
 
 struct run_options {
@@ -20,6 +31,9 @@ struct run_options {
 	unsigned cpus;
 	struct disk_option disks[MAX_DISKS];
 	unsigned nr_disks;
+	bool network;
+	struct forward_option forwards[MAX_FORWARDS];
+	unsigned nr_forwards;
 	const char *accel, *console_log, *dtb_dump, *control;
 	const char *incoming; /* where a migrating guest comes from; null: one is booted */
 	enum memory_kind memory_kind;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Holding all vCPUs still, and letting them go on.
+ * Holding all vCPUs and the network still, and letting them go on.
  *
  * A vCPU parks where KVM_RUN has failed with EINTR, never after an exit: the exit's answer (what an MMIO load read) reaches the
  * registers at the next KVM_RUN, and with immediate_exit set that is all it does. So registers are complete while it is parked.
@@ -75,6 +75,8 @@ int machine_pause(struct machine *m)
 	pthread_mutex_lock(&m->pause_lock);
 	status = pause_vcpus(m);
 	pthread_mutex_unlock(&m->pause_lock);
+	if (m->network && !status)
+		network_pause(m->network);
 	if (status)
 		machine_resume(m);
 	return status;
@@ -86,6 +88,8 @@ void machine_resume(struct machine *m)
 	m->pause = false;
 	pthread_cond_broadcast(&m->pause_cond);
 	pthread_mutex_unlock(&m->pause_lock);
+	if (m->network)
+		network_resume(m->network);
 	machine_release_input(m);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <string.h>
 
 #include "pci.h"
@@ -13,6 +14,8 @@ enum {
 	PCI_BAR0 = 0x10,
 	PCI_SUBSYSTEM_VENDOR = 0x2c,
 	PCI_SUBSYSTEM = 0x2e,
+	PCI_CAPABILITIES = 0x34,
+	PCI_FIRST_CAPABILITY = 0x40,
 	PCI_INTERRUPT_LINE = 0x3c,
 	PCI_INTERRUPT_PIN = 0x3d,
 };
@@ -21,6 +24,7 @@ enum {
 #define COMMAND_BUS_MASTER   (1u << 2)
 #define COMMAND_INTX_DISABLE (1u << 10)
 #define STATUS_INTERRUPT     (1u << 3)
+#define STATUS_LIST	     (1u << 4)
 
 static uint32_t get16(const uint8_t *p)
 {
@@ -72,6 +76,8 @@ static uint64_t pci_config_read(void *device, uint64_t offset, unsigned size)
 	offset &= 0xfff;
 	if (!fn)
 		return ~0ULL; /* a master abort */
+	if (fn->access)
+		fn->access(fn, offset, size, false);
 	for (unsigned i = 0; i < size; i++)
 		if (offset + i < PCI_CONFIG_MAX)
 			value |= (uint64_t)fn->config[offset + i] << 8 * i;
@@ -93,6 +99,21 @@ static void pci_config_write(void *device, uint64_t offset, unsigned size, uint6
 	}
 	pci_update_irq(fn);
 	msix_config_changed(fn);
+	if (fn->access)
+		fn->access(fn, offset, size, true);
+}
+
+uint64_t pci_bar_read(struct pci_function *fn, uint64_t offset, unsigned size)
+{
+	uint64_t value;
+
+	return msix_read(fn, offset, size, &value) ? value : fn->read(fn->device, offset, size);
+}
+
+void pci_bar_write(struct pci_function *fn, uint64_t offset, unsigned size, uint64_t value)
+{
+	if (!msix_write(fn, offset, size, value))
+		fn->write(fn->device, offset, size, value);
 }
 
 /* The function whose BAR 0 holds the address, and the offset inside the BAR. */
@@ -122,11 +143,7 @@ static uint64_t pci_window_read(void *device, uint64_t offset, unsigned size)
 	struct pci_host *host = device;
 	struct pci_function *fn = pci_by_address(host, host->window + offset, size, &offset);
 
-	uint64_t value;
-
-	if (!fn)
-		return ~0ULL;
-	return msix_read(fn, offset, size, &value) ? value : fn->read(fn->device, offset, size);
+	return fn ? pci_bar_read(fn, offset, size) : ~0ULL;
 }
 
 static void pci_window_write(void *device, uint64_t offset, unsigned size, uint64_t value)
@@ -134,8 +151,21 @@ static void pci_window_write(void *device, uint64_t offset, unsigned size, uint6
 	struct pci_host *host = device;
 	struct pci_function *fn = pci_by_address(host, host->window + offset, size, &offset);
 
-	if (fn && !msix_write(fn, offset, size, value))
-		fn->write(fn->device, offset, size, value);
+	if (fn)
+		pci_bar_write(fn, offset, size, value);
+}
+
+uint8_t pci_add_capability(struct pci_function *fn, uint8_t id, unsigned size)
+{
+	uint8_t at = fn->capabilities_end;
+
+	assert(at + size <= PCI_CONFIG_MAX);
+	fn->config[at] = id;
+	fn->config[at + 1] = fn->config[PCI_CAPABILITIES];
+	fn->config[PCI_CAPABILITIES] = at;
+	fn->config[PCI_STATUS] |= STATUS_LIST;
+	fn->capabilities_end = (at + size + 3) & ~3u;
+	return at;
 }
 
 void pci_attach(struct pci_host *host, unsigned slot, struct pci_function *fn,
@@ -159,6 +189,7 @@ void pci_attach(struct pci_host *host, unsigned slot, struct pci_function *fn,
 	put32(writable + PCI_BAR0 + 4, ~0u);
 	writable[PCI_INTERRUPT_LINE] = 0xff;
 	fn->requester = slot << 3;
+	fn->capabilities_end = PCI_FIRST_CAPABILITY;
 	host->slots[slot] = fn;
 }
 

@@ -29,7 +29,7 @@ enum { SECTION_GIC, SECTION_ITS, SECTION_UART, SECTION_RTC, SECTION_CONSOLE, SEC
 
 unsigned state_nr_sections(const struct machine *m)
 {
-	return SECTION_VCPUS + m->nr_vcpus + m->options->nr_disks;
+	return SECTION_VCPUS + m->nr_vcpus + m->options->nr_disks + !!m->network;
 }
 
 const char *state_section_name(const struct machine *m, unsigned section, char name[32])
@@ -42,6 +42,8 @@ const char *state_section_name(const struct machine *m, unsigned section, char n
 	section -= SECTION_VCPUS;
 	if (section < m->nr_vcpus)
 		snprintf(name, 32, "vCPU %u", section);
+	else if (section == m->nr_vcpus + m->options->nr_disks)
+		return "network";
 	else
 		snprintf(name, 32, "disk %u", section - m->nr_vcpus + 1);
 	return name;
@@ -72,6 +74,8 @@ void state_section(struct state *state, struct machine *m, unsigned section)
 		section -= SECTION_VCPUS;
 		if (section < m->nr_vcpus)
 			state_vcpu(state, m, section);
+		else if (section == m->nr_vcpus + m->options->nr_disks)
+			network_state(m->network, state);
 		else
 			nvme_state(&m->nvme[section - m->nr_vcpus], state);
 	}

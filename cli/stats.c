@@ -112,6 +112,14 @@ void stats_print(const struct machine *m, double seconds)
 		    disk->sectors_read / 2048.0, disk->writes + 0ull,
 		    disk->sectors_written / 2048.0);
 	}
+	if (m->network) {
+		const struct virtio_net *net = &m->network->device;
+
+		row("frames sent", net->sent,
+		    "of %.1f MiB; received: %llu of %.1f MiB, dropped: %llu",
+		    net->sent_bytes / (double)MIB, net->received + 0ull,
+		    net->received_bytes / (double)MIB, net->dropped + 0ull);
+	}
 	if (m->bus.nr_strays)
 		row("stray accesses", m->bus.nr_strays, "at addresses without a device");
 }

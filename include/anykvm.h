@@ -99,7 +99,8 @@ enum anykvm_fd_kind {
 	ANYKVM_FD_DEVICE,
 	ANYKVM_FD_STATS,
 	ANYKVM_FD_GMEM,
-	ANYKVM_FD_INTERNAL, /* what the library keeps open for itself */
+	ANYKVM_FD_INTERNAL,  /* what the library keeps open for itself */
+	ANYKVM_FD_USERFAULT, /* anykvm_userfaultfd, where it is not the host's */
 };
 
 /**
@@ -167,6 +168,16 @@ ANYKVM_API int anykvm_ioctl(int fd, unsigned long request, ...);
 ANYKVM_API ssize_t anykvm_read(int fd, void *buf, size_t count);
 ANYKVM_API ssize_t anykvm_pread(int fd, void *buf, size_t count, off_t offset);
 
+/**
+ * anykvm_write, anykvm_pwrite - write(2), pwrite(2); there is nothing to write to descriptors of this library
+ *
+ * returns: bytes, or -1 with errno
+ *	EBADF, EINVAL, ESPIPE	a descriptor of this library
+ *	others			as write(2)
+ */
+ANYKVM_API ssize_t anykvm_write(int fd, const void *buf, size_t count);
+ANYKVM_API ssize_t anykvm_pwrite(int fd, const void *buf, size_t count, off_t offset);
+
 /* --- memory ----------------------------------------------------------------------------------------------------------- */
 
 /**
@@ -226,6 +237,32 @@ ANYKVM_API void anykvm_invalidate_end(struct anykvm_invalidate *inv);
  * returns: 0, or -1 with errno: EINVAL (length 0, range wraps), ENOMEM
  */
 ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int registered);
+
+/**
+ * anykvm_userfaultfd - userfaultfd(2); where the host has none, or refuses it, one of this library
+ * @flags: O_CLOEXEC, O_NONBLOCK, UFFD_USER_MODE_ONLY
+ *
+ * The host's own is tried first, also with UFFD_USER_MODE_ONLY if it refuses more. The library's serves accesses of guests and of
+ * this process's user mode; the system's own accesses get EFAULT, as with that flag (anykvm_fault_in helps). It offers missing pages of private anonymous
+ * memory, and missing and minor faults of shared memory whose file (memfd, tmpfs) is open for writing. The descriptor is used with
+ * the calls of this header. ANYKVM_USERFAULTFD=host or =emulate in the environment asks for one of the two.
+ *
+ * returns: a descriptor, or -1 with errno
+ *	EINVAL		unknown flags
+ *	ENOSYS, EPERM	the host's answer, where the library has no means either (/proc/self/mem)
+ *	EMFILE, ENFILE, ENOMEM
+ */
+ANYKVM_API int anykvm_userfaultfd(int flags);
+
+struct iovec;
+
+/**
+ * anykvm_fault_in - memory that a system call is about to read, or (write 1) to write
+ *
+ * Of a userfaultfd that serves user mode alone, which anykvm_userfaultfd may have given, the system's own accesses fail with EFAULT.
+ * So pages of @iov that such a one serves are asked for and waited for here. Without one, nothing is done. errno is left alone.
+ */
+ANYKVM_API void anykvm_fault_in(const struct iovec *iov, int n, int write);
 
 struct sigaction;
 

@@ -31,6 +31,6 @@ require_packages() {
 }
 
 # What building and running the tests takes, and what the demo takes.
-build_packages='gcc libc6-dev meson ninja-build pkg-config python3 libfdt-dev zlib1g-dev'
-guest_packages='cpio'
+build_packages='gcc libc6-dev meson ninja-build pkg-config python3 libfdt-dev zlib1g-dev libslirp-dev'
+guest_packages='cpio xz-utils'
 test_packages='gcc-aarch64-linux-gnu libc6-dev-arm64-cross binutils-aarch64-linux-gnu qemu-user-static libunicorn-dev'

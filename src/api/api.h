@@ -5,10 +5,12 @@
  *	child.c		a fork child with machines of its own
  *	fd.c		number -> file: inert placeholder descriptors, who owns which number
  *	mapping.c	which host mappings keep a file alive
- *	calls.c		open, close, dup, fcntl, read
+ *	calls.c		open, close, dup, fcntl, ioctl
+ *	io_calls.c	read, write
  *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
  *	file_calls.c	ftruncate, fallocate: the same for files that are mapped under slots
  *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
+ *	userfault_calls.c	userfaultfd: of the host, or where it has none, of ours
  *	signal_calls.c	sigaction of SIGSEGV and SIGBUS
  *	pairs.c		pairs around the change of a file that is mapped in several places
  *	ioctl.c		one table of requests for each kind of descriptor, and the way to a handler
@@ -38,6 +40,7 @@ enum api_kind {
 	API_DEVICE,
 	API_STATS,
 	API_GMEM,
+	API_USERFAULT,
 	API_ORPHAN,
 	NR_API_KINDS
 };
@@ -52,8 +55,9 @@ struct api_file {
 	u64 extensions;	   /* API_SYSTEM */
 	enum api_kind was; /* API_ORPHAN: the kind of the parent's */
 	u64 dev, inode; /* of the placeholder: tells our descriptor from one that took its number */
-	struct a64 position;	/* API_STATS: of read(2) */
-	struct gmem_file *gmem; /* API_GMEM: owned, until it is the file's */
+	struct a64 position;		  /* API_STATS: of read(2) */
+	struct gmem_file *gmem;		  /* API_GMEM: owned, until it is the file's */
+	struct host_userfault *userfault; /* API_USERFAULT: owned */
 };
 
 static inline struct api_file *api_file_of(const struct file *f)
@@ -69,6 +73,12 @@ static inline enum api_kind api_kind_of(const struct file *f)
 	return a->kind == API_ORPHAN ? a->was : a->kind;
 }
 
+/* Open for reading only, to the system. */
+static inline bool api_kind_is_read_only(enum api_kind kind)
+{
+	return kind == API_STATS || kind == API_USERFAULT;
+}
+
 /* --- process-wide state ---------------------------------------------------------------------------------------------- */
 
 #define FD_PAGE_BITS 13
@@ -82,7 +92,8 @@ struct api_process {
 	struct a64 renewer;    /* child.c: the mm_id of the process that begins anew */
 	struct mutex map_lock; /* RANK_LEAF */
 	struct itree mappings; /* map_lock: struct mapping */
-	struct a32 empty_file; /* gmem_calls.c: a descriptor + 1, 0 until it is needed */
+	struct a32 user_mode_pagers; /* userfault_calls.c: a program got less than it asked for */
+	struct a32 empty_file;	     /* gmem_calls.c: a descriptor + 1, 0 until it is needed */
 	struct aptr fd_page
 		[FD_PAGES]; /* struct aptr[FD_PAGE_SIZE]: struct file *, each entry a reference */
 };
@@ -106,6 +117,8 @@ enum api_role { API_NOBODY, API_OWNER, API_CHILD };
 enum api_role api_role(void);
 enum api_role api_role_exact(void);
 
+/* Makes the caller the owner, before something of ours is made. 0, -ENOMEM, or -EIO: it cannot be. */
+int api_process_own(void);
 /* A fork child becomes the owner of a table whose entries are orphans. 0, or -EIO where that cannot be, or -ENOMEM. */
 int api_process_of_child(void);
 
@@ -206,7 +219,7 @@ struct ioctl_table {
 /* By kind; API_STATS has none. For the dispatcher and for generated documentation. */
 extern const struct ioctl_table *const ioctl_tables[NR_API_KINDS];
 extern const struct ioctl_table ioctl_system_table, ioctl_vm_table, ioctl_vcpu_table,
-	ioctl_device_table;
+	ioctl_device_table, ioctl_userfault_table;
 
 /* The value or -errno. */
 s64 ioctl_dispatch(int fd, struct file *file, u32 request, u64 arg);
@@ -215,8 +228,9 @@ s64 ioctl_dispatch(int fd, struct file *file, u32 request, u64 arg);
 int user_copy_in(void *dst, u64 user, size_t n);
 int user_copy_out(u64 user, const void *src, size_t n);
 
-/* --- memory_calls.c ------------------------------------------------------------------------------------------------------ */
+/* --- userfault_calls.c ------------------------------------------------------------------------------------------------------ */
 
+#define USERFAULT_TYPE 0xaa /* of its requests */
 /* ioctl on a descriptor that is not ours; requests of a userfaultfd are noted. The value or -errno. */
 int userfault_ioctl(int fd, u32 request, u64 arg);
 

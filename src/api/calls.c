@@ -28,14 +28,9 @@ static int open_handle(u64 extensions, bool cloexec)
 	struct api_file what = {.kind = API_SYSTEM, .extensions = extensions};
 	int r;
 
-	api_process_init();
-	if (api_role_exact() == API_CHILD) {
-		r = api_process_of_child();
-		if (r)
-			return r;
-	}
-	if (api_role_exact() != API_OWNER)
-		return -EIO;
+	r = api_process_own();
+	if (r)
+		return r;
 	library_enter();
 	r = fd_create(&what, "anykvm", cloexec, -1);
 	library_exit();
@@ -239,7 +234,8 @@ static int seals_refused(int fd, int cmd)
 	library_enter();
 	f = fd_get(fd, false);
 	if (f) {
-		r = cmd == F_ADD_SEALS && api_file_of(f)->kind == API_STATS ? -EPERM : -EINVAL;
+		r = cmd == F_ADD_SEALS && api_kind_is_read_only(api_file_of(f)->kind) ? -EPERM
+										      : -EINVAL;
 		file_put(f);
 	}
 	library_exit();
@@ -279,8 +275,9 @@ static s64 foreign_ioctl(int fd, u32 request, u64 arg)
 {
 	s64 r = userfault_ioctl(fd, request, arg);
 
-	/* An emulator that does not know KVM's requests (qemu-user) says so before it looks at the descriptor. */
-	if (r == -ENOSYS && _IOC_TYPE(request) == KVMIO)
+	/* An emulator that does not know these requests (qemu-user) says so before it looks at the descriptor. */
+	if ((r == -ENOSYS || r == -ENOTTY) &&
+	    (_IOC_TYPE(request) == KVMIO || _IOC_TYPE(request) == USERFAULT_TYPE))
 		r = host_sys_fcntl(fd, F_GETFD, 0) < 0 ? -EBADF : -ENOTTY;
 	return r;
 }
@@ -324,57 +321,4 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 		r = foreign_ioctl(fd, request, arg);
 	library_exit();
 	return result(r);
-}
-
-static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offset)
-{
-	struct file *file;
-	struct api_file *f;
-	s64 r;
-
-	if (!fd_is_ours(fd))
-		goto system;
-	if (api_role() == API_CHILD) {
-		errno = EIO;
-		return -1;
-	}
-	library_enter();
-	file = fd_get(fd, false);
-	if (!file) {
-		library_exit();
-		goto system;
-	}
-	f = api_file_of(file);
-	if (f->kind == API_ORPHAN) {
-		r = -EIO;
-	} else if (at_offset && f->kind != API_SYSTEM && f->kind != API_STATS) {
-		r = -ESPIPE;
-	} else if (f->kind != API_STATS || (s64)offset < 0) {
-		r = -EINVAL;
-	} else {
-		r = stats_read(f, (uintptr_t)buf, count,
-			       at_offset ? offset : a64_load_relaxed(&f->position));
-		if (r > 0 && !at_offset)
-			a64_fetch_add(&f->position, r);
-	}
-	file_put(file);
-	library_exit();
-	goto done;
-system:
-	r = at_offset ? host_sys_pread(fd, buf, count, offset) : host_read(fd, buf, count);
-done:
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
-}
-
-ssize_t anykvm_read(int fd, void *buf, size_t count)
-{
-	return read_at(fd, buf, count, 0, false);
-}
-
-ssize_t anykvm_pread(int fd, void *buf, size_t count, off_t offset)
-{
-	return read_at(fd, buf, count, offset, true);
 }

@@ -12,6 +12,7 @@
 #include "host/fd.h"
 #include "host/identity.h"
 #include "host/signal.h"
+#include "host/userfault.h"
 
 void api_process_init(void)
 {
@@ -49,6 +50,19 @@ enum api_role api_role_exact(void)
 	enum api_role role = api_role();
 
 	return role == API_OWNER && api_process()->pid != host_pid() ? API_NOBODY : role;
+}
+
+int api_process_own(void)
+{
+	int r;
+
+	api_process_init();
+	if (api_role_exact() == API_CHILD) {
+		r = api_process_of_child();
+		if (r)
+			return r;
+	}
+	return api_role_exact() == API_OWNER ? 0 : -EIO;
 }
 
 static struct aptr *fd_entry(int fd)
@@ -208,6 +222,8 @@ static void api_file_release(struct file *file)
 		vm_file_closed(f->vm);
 	if (f->kind == API_GMEM)
 		gmem_file_release(f->gmem);
+	if (f->kind == API_USERFAULT)
+		host_userfault_destroy(f->userfault);
 	if (f->vm)
 		vm_put(f->vm);
 	DELETE(f);

@@ -14,6 +14,7 @@
 #include "host/pages.h"
 #include "host/passthrough.h"
 #include "host/signal.h"
+#include "host/userfault.h"
 #include "host/vma.h"
 
 static int result(s64 r)
@@ -70,14 +71,14 @@ static int not_allocatable(const struct api_file *f, int mode, off_t offset, off
 		return -EINVAL;
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | holes))
 		return -EOPNOTSUPP;
-	/* Statistics are open for reading only. */
-	return f->kind == API_STATS ? -EBADF : -ENODEV;
+	return api_kind_is_read_only(f->kind) ? -EBADF : -ENODEV;
 }
 
 int anykvm_ftruncate(int fd, off_t length)
 {
 	struct pairs pairs;
 	struct file *ours;
+	bool frozen;
 	int r;
 
 	if (fd_is_parents_gmem(fd))
@@ -93,7 +94,9 @@ int anykvm_ftruncate(int fd, off_t length)
 		return result(-EINVAL);
 	}
 	file_pairs_start(fd, length, ~0ull, &pairs);
+	frozen = pairs_discard(&pairs);
 	r = host_ftruncate(fd, length);
+	host_userfault_thaw(frozen);
 	pairs_end(&pairs);
 	library_exit();
 	return result(r);
@@ -104,6 +107,7 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 	struct pairs pairs;
 	struct file *ours;
 	u64 end, sigmask;
+	bool frozen;
 	int r = 0;
 
 	if (fd_is_parents_gmem(fd))
@@ -132,7 +136,9 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 	end = mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE) ? ~0ull
 									 : (u64)offset + len;
 	file_pairs_start(fd, offset, end, &pairs);
+	frozen = pairs_discard(&pairs);
 	r = host_fallocate(fd, mode, offset, len);
+	host_userfault_thaw(frozen);
 	pairs_end(&pairs);
 	library_exit();
 	return result(r);

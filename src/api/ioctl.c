@@ -10,10 +10,9 @@
 #include "host/guarded.h"
 
 const struct ioctl_table *const ioctl_tables[NR_API_KINDS] = {
-	[API_SYSTEM] = &ioctl_system_table,
-	[API_VM] = &ioctl_vm_table,
-	[API_VCPU] = &ioctl_vcpu_table,
-	[API_DEVICE] = &ioctl_device_table,
+	[API_SYSTEM] = &ioctl_system_table,	  [API_VM] = &ioctl_vm_table,
+	[API_VCPU] = &ioctl_vcpu_table,		  [API_DEVICE] = &ioctl_device_table,
+	[API_USERFAULT] = &ioctl_userfault_table,
 };
 
 int user_copy_in(void *dst, u64 user, size_t n)

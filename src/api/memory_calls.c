@@ -13,6 +13,7 @@
 #include "host/pages.h"
 #include "host/passthrough.h"
 #include "host/signal.h"
+#include "host/userfault.h"
 #include "host/vma.h"
 #include "mem/notifier.h"
 #include "mem/userfault.h"
@@ -119,8 +120,7 @@ static int map_refused(const struct api_file *f, const void *addr, size_t length
 		return -EINVAL;
 	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
 		return -EINVAL;
-	/* Statistics are open for reading only. */
-	if (f->kind == API_STATS && (prot & PROT_WRITE) && type != MAP_PRIVATE)
+	if (api_kind_is_read_only(f->kind) && (prot & PROT_WRITE) && type != MAP_PRIVATE)
 		return -EACCES;
 	/* A descriptor of no file system is never executable, whatever the driver thinks. */
 	if (prot & PROT_EXEC)
@@ -191,7 +191,7 @@ static void *map_over(u64 start, u64 end, void *addr, size_t length, int prot, i
 	if (!spare)
 		return (void *)(intptr_t)-ENOMEM;
 	mem_invalidate_start(start, end, 0, &t);
-	p = host_mmap(addr, length, prot, flags, fd, offset);
+	p = host_userfault_mmap(addr, length, prot, flags, fd, offset);
 	if (!host_map_failed(p))
 		mapping_forget(start, end, &spare);
 	mem_invalidate_end(&t);
@@ -247,7 +247,7 @@ int anykvm_munmap(void *addr, size_t length)
 		return result(-ENOMEM);
 	}
 	mem_invalidate_start(start, end, 0, &t);
-	r = host_munmap(addr, length);
+	r = host_userfault_munmap(addr, length);
 	if (!r)
 		mapping_forget(start, end, &spare);
 	mem_invalidate_end(&t);
@@ -297,7 +297,7 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 		mem_invalidate_start(old_start, old_end, 0, &from);
 	if (pair_new)
 		mem_invalidate_start(new_start, new_end, 0, &to);
-	p = host_sys_mremap(old_address, old_size, new_size, flags, new_address);
+	p = host_userfault_mremap(old_address, old_size, new_size, flags, new_address);
 	if (pair_new && !host_map_failed(p))
 		mapping_forget(new_start, new_end, &spare);
 	if (pair_new)
@@ -325,9 +325,9 @@ int anykvm_mprotect(void *addr, size_t len, int prot)
 	refused = (prot & PROT_EXEC) && mapping_first(start, end, true, &at);
 	mem_invalidate_start(start, end, 0, &t);
 	if (!refused)
-		r = host_mprotect(addr, len, prot);
+		r = host_userfault_mprotect(addr, len, prot);
 	else if (at > start)
-		r = host_mprotect(addr, at - start, prot);
+		r = host_userfault_mprotect(addr, at - start, prot);
 	mem_invalidate_end(&t);
 	library_exit();
 	return result(refused && !r ? -EACCES : r);
@@ -372,9 +372,9 @@ int anykvm_madvise(void *addr, size_t length, int advice)
 	refused = advice == MADV_REMOVE && mapping_first(start, end, false, &at);
 	mem_invalidate_start(start, end, flags, &t);
 	if (!refused)
-		r = host_madvise(addr, length, advice);
+		r = host_userfault_madvise(addr, length, advice);
 	else if (at > start)
-		r = host_madvise(addr, at - start, advice);
+		r = host_userfault_madvise(addr, at - start, advice);
 	mem_invalidate_end(&t);
 	library_exit();
 	return result(refused && !r ? -ENODEV : r);
@@ -417,68 +417,6 @@ void anykvm_invalidate_end(struct anykvm_invalidate *inv)
 	pair->active = 0;
 	library_pair_end();
 	library_exit();
-}
-
-int anykvm_note_userfault(const void *addr, size_t length, int registered)
-{
-	u64 start = ALIGN_DOWN((uintptr_t)addr, host_page_size()),
-	    end = ALIGN_UP((uintptr_t)addr + length, host_page_size());
-	int r;
-
-	if (!length || (uintptr_t)addr + length < (uintptr_t)addr || end <= start)
-		return result(-EINVAL);
-	if (api_role() == API_CHILD)
-		return 0;
-	/* Also before the first machine: the memory may get a slot later. */
-	library_enter();
-	api_process_init();
-	r = registered ? mem_userfault_add(start, end) : mem_userfault_remove(start, end);
-	library_exit();
-	return result(r);
-}
-
-/* Requests of userfaultfd(2) by number, so that the headers of an old host do. */
-#define UFFD_TYPE	  0xaa
-#define UFFD_REGISTER	  0x00 /* struct: start, length, mode, ioctls */
-#define UFFD_UNREGISTER	  0x01 /* start, length */
-#define UFFD_MOVE	  0x05 /* destination, source, length, mode, moved */
-#define UFFD_WRITEPROTECT 0x06 /* start, length, mode */
-
-int userfault_ioctl(int fd, u32 request, u64 arg)
-{
-	struct mem_inval_token t;
-	u64 a[3] = {0}, start, end;
-	u32 nr = _IOC_NR(request);
-	bool known = nr == UFFD_REGISTER || nr == UFFD_UNREGISTER || nr == UFFD_MOVE ||
-		     nr == UFFD_WRITEPROTECT;
-	int r;
-
-	if (_IOC_TYPE(request) != UFFD_TYPE || !known || !watching() ||
-	    !host_fd_is_userfaultfd(fd) || user_copy_in(a, arg, nr == UFFD_UNREGISTER ? 16 : 24))
-		return host_sys_ioctl(fd, request, arg);
-	start = nr == UFFD_MOVE ? a[1] : a[0];
-	if (!changed_range((void *)(uintptr_t)start, nr == UFFD_MOVE ? a[2] : a[1], &start, &end))
-		return host_sys_ioctl(fd, request, arg);
-	library_enter();
-	if (nr == UFFD_REGISTER) {
-		/* Noted first: nothing may be mapped the other way once it is registered. */
-		r = mem_userfault_add(start, end);
-		if (!r) {
-			mem_invalidate_start(start, end, 0, &t);
-			r = host_sys_ioctl(fd, request, arg);
-			mem_invalidate_end(&t);
-		}
-	} else if (nr == UFFD_UNREGISTER) {
-		r = host_sys_ioctl(fd, request, arg);
-		if (!r)
-			mem_userfault_remove(start, end);
-	} else {
-		mem_invalidate_start(start, end, MEM_INVAL_KEEP_VMA, &t);
-		r = host_sys_ioctl(fd, request, arg);
-		mem_invalidate_end(&t);
-	}
-	library_exit();
-	return r;
 }
 
 void anykvm_mm_release(void)

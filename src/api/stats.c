@@ -12,8 +12,6 @@
 
 #define STAT_NAME 48
 
-enum { STAT_CUMULATIVE = KVM_STATS_TYPE_CUMULATIVE, STAT_INSTANT = KVM_STATS_TYPE_INSTANT };
-
 /* A vCPU's counters are plain words of its thread, read here while they run: each is one aligned word. */
 NO_TSAN static u64 relaxed(const u64 *p)
 {
@@ -22,14 +20,31 @@ NO_TSAN static u64 relaxed(const u64 *p)
 
 struct stat_row {
 	const char *name;
-	u32 type;
-	u64 (*get)(struct vm *vm, struct vcpu *v);
+	u32 flags;
+	s16 exponent;
+	u16 size;
+	/* Value i of size. NULL: always 0. */
+	u64 (*get)(struct vm *vm, struct vcpu *v, u32 i);
 };
 
-#define VM_STAT(fn, expr)                            \
-	static u64 fn(struct vm *vm, struct vcpu *v) \
-	{                                            \
-		return expr;                         \
+#define COUNT(name, get)                                                                         \
+	{                                                                                        \
+		name, KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10, 0, \
+			1, get                                                                   \
+	}
+#define INSTANT(name, unit, get)                                                        \
+	{                                                                               \
+		name, KVM_STATS_TYPE_INSTANT | (unit) | KVM_STATS_BASE_POW10, 0, 1, get \
+	}
+#define NANOSECONDS(name, type, size, get)                                                  \
+	{                                                                                   \
+		name, (type) | KVM_STATS_UNIT_SECONDS | KVM_STATS_BASE_POW10, -9, size, get \
+	}
+
+#define VM_STAT(fn, expr)                                   \
+	static u64 fn(struct vm *vm, struct vcpu *v, u32 i) \
+	{                                                   \
+		return expr;                                \
 	}
 #define VCPU_STAT(fn, member) VM_STAT(fn, relaxed(&v->stats.member))
 
@@ -67,59 +82,80 @@ VCPU_STAT(stat_exits, exits)
 VCPU_STAT(stat_irqs, irq_exits)
 VCPU_STAT(stat_faults, s2_faults)
 VCPU_STAT(stat_instructions, instructions)
+VCPU_STAT(stat_wfe, wfe_exits)
+VCPU_STAT(stat_mmio_kernel, mmio_handled)
+VCPU_STAT(stat_halt_wakeups, halt_wakeups)
+VCPU_STAT(stat_halt_ns, halt_ns)
+VCPU_STAT(stat_halt_hist, halt_hist[i])
+VCPU_STAT(stat_halted, halted)
 
 static const struct stat_row vm_rows[] = {
-	{"remote_tlb_flush", STAT_CUMULATIVE, vm_remote_flushes},
+	COUNT("remote_tlb_flush", vm_remote_flushes),
 	/* KVM/arm64 flushes at every request, too: the two never differ. */
-	{"remote_tlb_flush_requests", STAT_CUMULATIVE, vm_remote_flushes},
-	{"stage2_faults", STAT_CUMULATIVE, vm_faults},
-	{"stage2_fault_retries", STAT_CUMULATIVE, vm_retries},
-	{"stage2_maps_4k", STAT_CUMULATIVE, vm_maps_4k},
-	{"stage2_maps_2m", STAT_CUMULATIVE, vm_maps_2m},
-	{"stage2_maps_1g", STAT_CUMULATIVE, vm_maps_1g},
-	{"stage2_unmaps", STAT_CUMULATIVE, vm_unmaps},
-	{"stage2_table_pages", STAT_INSTANT, vm_table_pages},
-	{"stage2_relaxes", STAT_CUMULATIVE, vm_relaxes},
-	{"host_faults", STAT_CUMULATIVE, vm_host_faults},
-	{"shootdown_waits", STAT_CUMULATIVE, vm_shootdown_waits},
-	{"guest_tlb_syncs", STAT_CUMULATIVE, vm_guest_tlb_syncs},
-	{"invalidations", STAT_CUMULATIVE, vm_inval_pairs},
-	{"invalidated_pages", STAT_CUMULATIVE, vm_inval_pages},
-	{"slot_changes", STAT_CUMULATIVE, vm_slot_changes},
-	{"slot_swaps", STAT_CUMULATIVE, vm_slot_swaps},
-	{"slot_swap_waits", STAT_CUMULATIVE, vm_slot_swap_waits},
-	{"block_splits", STAT_CUMULATIVE, vm_splits},
-	{"dirty_pages_logged", STAT_CUMULATIVE, vm_dirty_pages},
-	{"dirty_ring_full_exits", STAT_CUMULATIVE, vm_ring_full_exits},
-	{"nested_loads", STAT_CUMULATIVE, vm_nested_loads},
-	{"nested_recycles", STAT_CUMULATIVE, vm_nested_recycles},
-	{"nested_unmaps", STAT_CUMULATIVE, vm_nested_unmaps},
-	{"gmem_faults", STAT_CUMULATIVE, vm_gmem_faults},
-	{"gmem_allocations", STAT_CUMULATIVE, vm_gmem_allocations},
-	{"gmem_punches", STAT_CUMULATIVE, vm_gmem_punches},
+	COUNT("remote_tlb_flush_requests", vm_remote_flushes),
+	COUNT("stage2_faults", vm_faults),
+	COUNT("stage2_fault_retries", vm_retries),
+	COUNT("stage2_maps_4k", vm_maps_4k),
+	COUNT("stage2_maps_2m", vm_maps_2m),
+	COUNT("stage2_maps_1g", vm_maps_1g),
+	COUNT("stage2_unmaps", vm_unmaps),
+	INSTANT("stage2_table_pages", KVM_STATS_UNIT_NONE, vm_table_pages),
+	COUNT("stage2_relaxes", vm_relaxes),
+	COUNT("host_faults", vm_host_faults),
+	COUNT("shootdown_waits", vm_shootdown_waits),
+	COUNT("guest_tlb_syncs", vm_guest_tlb_syncs),
+	COUNT("invalidations", vm_inval_pairs),
+	COUNT("invalidated_pages", vm_inval_pages),
+	COUNT("slot_changes", vm_slot_changes),
+	COUNT("slot_swaps", vm_slot_swaps),
+	COUNT("slot_swap_waits", vm_slot_swap_waits),
+	COUNT("block_splits", vm_splits),
+	COUNT("dirty_pages_logged", vm_dirty_pages),
+	COUNT("dirty_ring_full_exits", vm_ring_full_exits),
+	COUNT("nested_loads", vm_nested_loads),
+	COUNT("nested_recycles", vm_nested_recycles),
+	COUNT("nested_unmaps", vm_nested_unmaps),
+	COUNT("gmem_faults", vm_gmem_faults),
+	COUNT("gmem_allocations", vm_gmem_allocations),
+	COUNT("gmem_punches", vm_gmem_punches),
 };
 
+/* KVM's by their names, then our own. Before it sleeps a vCPU here does not poll. */
 static const struct stat_row vcpu_rows[] = {
-	{"hvc_exit_stat", STAT_CUMULATIVE, stat_hvc},
-	{"wfi_exit_stat", STAT_CUMULATIVE, stat_wfi},
-	{"mmio_exit_user", STAT_CUMULATIVE, stat_mmio},
-	{"signal_exits", STAT_CUMULATIVE, stat_signals},
-	{"exits", STAT_CUMULATIVE, stat_exits},
-	{"irq_exits", STAT_CUMULATIVE, stat_irqs},
-	{"stage2_faults", STAT_CUMULATIVE, stat_faults},
-	{"instructions", STAT_CUMULATIVE, stat_instructions},
+	COUNT("halt_successful_poll", NULL),
+	COUNT("halt_attempted_poll", NULL),
+	COUNT("halt_poll_invalid", NULL),
+	COUNT("halt_wakeup", stat_halt_wakeups),
+	NANOSECONDS("halt_poll_success_ns", KVM_STATS_TYPE_CUMULATIVE, 1, NULL),
+	NANOSECONDS("halt_poll_fail_ns", KVM_STATS_TYPE_CUMULATIVE, 1, NULL),
+	NANOSECONDS("halt_wait_ns", KVM_STATS_TYPE_CUMULATIVE, 1, stat_halt_ns),
+	NANOSECONDS("halt_poll_success_hist", KVM_STATS_TYPE_LOG_HIST, VCPU_HALT_HIST, NULL),
+	NANOSECONDS("halt_poll_fail_hist", KVM_STATS_TYPE_LOG_HIST, VCPU_HALT_HIST, NULL),
+	NANOSECONDS("halt_wait_hist", KVM_STATS_TYPE_LOG_HIST, VCPU_HALT_HIST, stat_halt_hist),
+	INSTANT("blocking", KVM_STATS_UNIT_BOOLEAN, stat_halted),
+	COUNT("hvc_exit_stat", stat_hvc),
+	COUNT("wfe_exit_stat", stat_wfe),
+	COUNT("wfi_exit_stat", stat_wfi),
+	COUNT("mmio_exit_user", stat_mmio),
+	COUNT("mmio_exit_kernel", stat_mmio_kernel),
+	COUNT("signal_exits", stat_signals),
+	COUNT("exits", stat_exits),
+	COUNT("irq_exits", stat_irqs),
+	COUNT("stage2_faults", stat_faults),
+	COUNT("instructions", stat_instructions),
 };
 
-#define STAT_MAX_ROWS 48
+#define STAT_MAX_ROWS	48
+#define STAT_MAX_VALUES (STAT_MAX_ROWS + 3 * VCPU_HALT_HIST)
 _Static_assert(ARRAY_SIZE(vm_rows) <= STAT_MAX_ROWS && ARRAY_SIZE(vcpu_rows) <= STAT_MAX_ROWS,
 	       "STAT_MAX_ROWS");
 
 struct stat_file {
 	struct kvm_stats_header header;
 	char id[STAT_NAME];
-	/* nr descriptors, then nr values */
-	unsigned char
-		rest[STAT_MAX_ROWS * (sizeof(struct kvm_stats_desc) + STAT_NAME + sizeof(u64))];
+	/* descriptors, then values */
+	unsigned char rest[STAT_MAX_ROWS * (sizeof(struct kvm_stats_desc) + STAT_NAME) +
+			   STAT_MAX_VALUES * sizeof(u64)];
 };
 
 s64 stats_create_fd(struct vm *vm, struct vcpu *v)
@@ -139,7 +175,7 @@ s64 stats_create_fd(struct vm *vm, struct vcpu *v)
 static size_t stat_file_fill(struct stat_file *out, struct api_file *f)
 {
 	const struct stat_row *row = f->v ? vcpu_rows : vm_rows;
-	u32 nr = f->v ? ARRAY_SIZE(vcpu_rows) : ARRAY_SIZE(vm_rows);
+	u32 nr = f->v ? ARRAY_SIZE(vcpu_rows) : ARRAY_SIZE(vm_rows), values = 0;
 	size_t desc_size = sizeof(struct kvm_stats_desc) + STAT_NAME;
 	unsigned char *data = out->rest + nr * desc_size;
 
@@ -157,18 +193,21 @@ static size_t stat_file_fill(struct stat_file *out, struct api_file *f)
 	else
 		snprintf(out->id, sizeof(out->id), "kvm-%llu", (unsigned long long)f->vm->number);
 	for (u32 i = 0; i < nr; i++) {
-		struct kvm_stats_desc d = {.flags = row[i].type | KVM_STATS_UNIT_NONE |
-						    KVM_STATS_BASE_POW10,
-					   .size = 1,
-					   .offset = i * sizeof(u64)};
-		u64 value = row[i].get(f->vm, f->v);
+		struct kvm_stats_desc d = {.flags = row[i].flags,
+					   .exponent = row[i].exponent,
+					   .size = row[i].size,
+					   .offset = values * sizeof(u64)};
 
 		memcpy(out->rest + i * desc_size, &d, sizeof(d));
 		snprintf((char *)out->rest + i * desc_size + sizeof(d), STAT_NAME, "%s",
 			 row[i].name);
-		memcpy(data + i * sizeof(u64), &value, sizeof(value));
+		for (u32 k = 0; k < row[i].size; k++, values++) {
+			u64 value = row[i].get ? row[i].get(f->vm, f->v, k) : 0;
+
+			memcpy(data + values * sizeof(u64), &value, sizeof(value));
+		}
 	}
-	return (size_t)(data - (unsigned char *)out) + nr * sizeof(u64);
+	return (size_t)(data - (unsigned char *)out) + values * sizeof(u64);
 }
 
 s64 stats_read(struct api_file *f, u64 user, size_t n, u64 offset)
@@ -184,7 +223,7 @@ s64 stats_read(struct api_file *f, u64 user, size_t n, u64 offset)
 
 void stats_report(struct vm *vm, struct report *r)
 {
-	/* Names of the vCPU rows are long in a table: shorter here. */
+	/* Names of the vCPU rows are long in a table, and some are for KVM's sake only. */
 	static const struct report_column columns[] = {
 		{"vcpu", REPORT_DEC, 5},	  {"hvc", REPORT_DEC, 8},
 		{"wfi", REPORT_DEC, 8},		  {"mmio", REPORT_DEC, 8},
@@ -192,20 +231,24 @@ void stats_report(struct vm *vm, struct report *r)
 		{"irqs", REPORT_DEC, 8},	  {"faults", REPORT_DEC, 8},
 		{"instructions", REPORT_DEC, 14},
 	};
-	_Static_assert(ARRAY_SIZE(columns) == ARRAY_SIZE(vcpu_rows) + 1, "a column for each row");
+	static u64 (*const gets[])(struct vm *, struct vcpu *, u32) = {
+		stat_hvc,   stat_wfi,  stat_mmio,   stat_signals,
+		stat_exits, stat_irqs, stat_faults, stat_instructions,
+	};
+	_Static_assert(ARRAY_SIZE(columns) == ARRAY_SIZE(gets) + 1, "a value for each column");
 	/* Pairs with the release store when a vCPU is published. */
 	u32 nr = a32_load_acquire(&vm->group.nr);
 
 	report_section_begin(r, "stats", "Statistics");
 	for (u32 i = 0; i < ARRAY_SIZE(vm_rows); i++)
-		report_value(r, vm_rows[i].name, vm_rows[i].get(vm, NULL));
+		report_value(r, vm_rows[i].name, vm_rows[i].get(vm, NULL, 0));
 	report_table_begin(r, "vcpus");
 	for (u32 i = 0; i < nr; i++) {
 		struct vcpu *v = aptr_load_relaxed(&vm->group.vcpu[i]);
 		struct report_cell cells[ARRAY_SIZE(columns)] = {{.value = v->id}};
 
-		for (u32 k = 0; k < ARRAY_SIZE(vcpu_rows); k++)
-			cells[k + 1].value = vcpu_rows[k].get(vm, v);
+		for (u32 k = 0; k < ARRAY_SIZE(gets); k++)
+			cells[k + 1].value = gets[k](vm, v, 0);
 		report_table_row(r, columns, ARRAY_SIZE(columns), cells);
 	}
 	report_table_end(r);

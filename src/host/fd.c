@@ -220,6 +220,11 @@ bool host_fd_is_userfaultfd(int fd)
 	return fd_link_is(fd, "anon_inode:[userfaultfd]");
 }
 
+bool host_fd_is_userfaultfd_device(int fd)
+{
+	return fd_link_is(fd, "/dev/userfaultfd");
+}
+
 s64 host_read(int fd, void *buf, size_t n)
 {
 	CONTEXT_MAY_BLOCK("read");

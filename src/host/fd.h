@@ -42,6 +42,8 @@ int host_fd_identity(int fd, u64 *dev, u64 *inode);
 /* Whether fd is an eventfd. */
 bool host_fd_is_eventfd(int fd);
 bool host_fd_is_userfaultfd(int fd);
+/* Whether fd is /dev/userfaultfd. */
+bool host_fd_is_userfaultfd_device(int fd);
 s64 host_read(int fd, void *buf, size_t n);
 s64 host_write(int fd, const void *buf, size_t n);
 /* Adds value to an eventfd; never blocks (a full counter is left full). Async-signal-safe. */

@@ -20,6 +20,7 @@
 #include "host/process_host.h"
 #include "base/raw.h"
 #include "host/signal.h"
+#include "host/userfault_private.h"
 
 struct guarded_entry {
 	s32 pc, resume;
@@ -230,6 +231,9 @@ NO_TSAN static void guarded_handler(int signo, siginfo_t *info, void *context)
 		a64_fetch_add(&host_process()->guarded_recovered, 1);
 		return;
 	}
+	/* A page that a pager serves: the instruction is run again when it is there. */
+	if (signo == SIGSEGV && host_userfault_handle(info, context))
+		return;
 	nr = a32_load_acquire(&chain->nr); /* pairs with the release in install_one */
 	/* Called by the handler we passed this signal to: one further back. Else by the kernel or by a handler put before us. */
 	if (__builtin_return_address(0) != (void *)guarded_restorer && passing.context == context)
@@ -340,6 +344,20 @@ int guarded_action_change(int signo, const struct guarded_action *act, struct gu
 	if (!r && old)
 		*old = now;
 	return r;
+}
+
+size_t guarded_copy(void *dst, const void *src, size_t n)
+{
+	size_t left;
+
+	for (;;) {
+		left = guarded_copy_left(dst, src, n);
+		dst = (char *)dst + (n - left);
+		src = (const char *)src + (n - left);
+		n = left;
+		if (likely(!left) || !host_userfault_serve_copy(dst, src))
+			return left;
+	}
 }
 
 int guarded_copy_from_user(void *dst, const void *arg, size_t n)

@@ -74,17 +74,23 @@ static ALWAYS_INLINE bool guarded_store128(void *hva, u64 lo, u64 hi)
 /* How many bytes at the end were not copied: 0 is success. Bytes before them were. Not atomic, any alignment. */
 size_t guarded_copy_left(void *dst, const void *src, size_t n);
 size_t guarded_zero_left(void *hva, size_t n);
+#if defined(ANYKVM_EXPLORED)
+#define guarded_copy guarded_copy_left
+#else
+/* The same as guarded_copy_left, but for pages that a pager serves: these are waited for (host/userfault.h). */
+size_t guarded_copy(void *dst, const void *src, size_t n);
+#endif
 
 /* LO-6 is checked where a copy may be long or its memory swapped out; single accesses are the vCPUs', in guest mode (LO-7). */
 static inline bool guarded_copy_from(void *dst, const void *hva, size_t n)
 {
 	CONTEXT_MAY_BLOCK("guest memory access");
-	return !guarded_copy_left(dst, hva, n);
+	return !guarded_copy(dst, hva, n);
 }
 static inline bool guarded_copy_to(void *hva, const void *src, size_t n)
 {
 	CONTEXT_MAY_BLOCK("guest memory access");
-	return !guarded_copy_left(hva, src, n);
+	return !guarded_copy(hva, src, n);
 }
 static inline bool guarded_zero(void *hva, size_t n)
 {

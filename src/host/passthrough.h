@@ -6,6 +6,7 @@
 #ifndef ANYKVM_HOST_PASSTHROUGH_H
 #define ANYKVM_HOST_PASSTHROUGH_H
 
+#include <errno.h>
 #include <fcntl.h>
 
 #if defined(ANYKVM_EXPLORED)
@@ -19,8 +20,14 @@ int host_sys_fcntl(int fd, int cmd, unsigned long arg);
 int host_sys_ioctl(int fd, unsigned long request, unsigned long arg);
 int host_sys_close_range(unsigned first, unsigned last, unsigned flags);
 s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset);
+s64 host_sys_pwrite(int fd, const void *buf, size_t n, u64 offset);
 void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new_address);
 bool host_readable8(const void *p);
+static inline int host_sys_userfaultfd(int flags)
+{
+	(void)flags;
+	return -ENOSYS;
+}
 #else
 #include "base/raw.h"
 
@@ -55,10 +62,19 @@ static inline s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset)
 {
 	return raw_syscall(SYS_pread64, fd, buf, n, offset);
 }
+static inline s64 host_sys_pwrite(int fd, const void *buf, size_t n, u64 offset)
+{
+	return raw_syscall(SYS_pwrite64, fd, buf, n, offset);
+}
 static inline void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags,
 				    void *new_address)
 {
 	return (void *)raw_syscall(SYS_mremap, old, old_size, new_size, flags, new_address);
+}
+
+static inline int host_sys_userfaultfd(int flags)
+{
+	return raw_syscall(SYS_userfaultfd, flags);
 }
 
 /* Whether eight bytes can be read at p, asked without handlers: a call that reads a mask there before it finds `how` invalid. */

@@ -49,6 +49,8 @@ struct host_process {
 	struct a32 thp_always;
 	/* fd.c: bit per number below FD_KEPT_MAX that the library holds for itself; struct a64[], NULL = none yet */
 	struct aptr fd_kept;
+	/* userfault.c: struct userfault_state */
+	struct aptr userfault;
 	/* identity.c */
 	struct aptr identity_page;
 	struct a32 identity_wipes;

@@ -11,7 +11,7 @@
 #include "host/pages.h"
 #include "host/process_host.h"
 #include "base/raw.h"
-#include "host/vma.h"
+#include "host/userfault_private.h"
 
 /* The argument of ioctl 17 of /proc/PID/maps (Linux 6.11). */
 struct vma_query {
@@ -34,6 +34,8 @@ enum { VMA_READ = 1, VMA_WRITE = 2, VMA_EXEC = 4, VMA_SHARED = 8 };
 #endif
 
 enum { UNKNOWN, PRESENT, MISSING };
+
+#define MAX_TOUCHES 1000
 
 static int open_ro(const char *path)
 {
@@ -189,6 +191,11 @@ int host_vma_each(bool (*fn)(void *ctx, const struct host_vma *v), void *ctx)
 
 int host_vma_query(u64 addr, struct host_vma *out)
 {
+	return host_userfault_vma(addr, out) ? 0 : host_vma_query_system(addr, out);
+}
+
+int host_vma_query_system(u64 addr, struct host_vma *out)
+{
 	struct host_process *p = host_process();
 	int fd, ret = -ENOTTY;
 
@@ -235,10 +242,11 @@ static bool populate_present(void)
 	return known == PRESENT;
 }
 
-static int touch(u64 addr, u64 len, bool write)
+/* Up to *at, which could not be accessed, or to the end. */
+static int touch(u64 *at, u64 end, bool write)
 {
-	for (u64 a = addr; a < addr + len; a += host_page_size()) {
-		void *hva = (void *)(uintptr_t)a;
+	for (; *at < end; *at += host_page_size()) {
+		void *hva = (void *)(uintptr_t)*at;
 		u8 byte;
 
 		/* Adding 0 takes the write fault and changes nothing, whoever else writes. */
@@ -248,13 +256,34 @@ static int touch(u64 addr, u64 len, bool write)
 	return 0;
 }
 
+/* The same, with pages that a pager serves: it may take one away as soon as it was there, but not for ever. */
+static int touch_served(u64 addr, u64 end, bool write)
+{
+	enum userfault_outcome outcome;
+	u64 at = addr;
+	int ret;
+
+	for (u32 i = 0; i < MAX_TOUCHES; i++) {
+		ret = touch(&at, end, write);
+		if (!ret)
+			return 0;
+		outcome = host_userfault_serve(at, write, false);
+		if (outcome == USERFAULT_NOT_OURS)
+			break;
+		if (outcome == USERFAULT_SERVED)
+			i = 0;
+	}
+	/* Perhaps nobody serves it since a moment ago. */
+	return touch(&at, end, write);
+}
+
 int host_populate(u64 addr, u64 len, bool write)
 {
 	int ret;
 
 	CONTEXT_MAY_SLEEP("populating pages");
 	/* Most pages are there, and a touch costs a few cycles. One that fails does not say why. */
-	ret = touch(addr, len, write);
+	ret = touch_served(addr, addr + len, write);
 	if (!ret || !populate_present())
 		return ret;
 	do

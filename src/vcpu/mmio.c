@@ -74,6 +74,7 @@ int mmio_access(struct vcpu *v)
 		if (!f->write)
 			mmio_finish_read(v, f->rt, f->size, f->sign_extend, f->sf, value);
 		v->arch.pc += 4;
+		v->stats.mmio_handled++;
 		return 1;
 	}
 	if (r != -EOPNOTSUPP)

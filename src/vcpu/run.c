@@ -252,8 +252,21 @@ static void sleep_once(struct vcpu *v, u32 wake, u64 deadline)
 		v->signal_seen = true;
 }
 
+static void halt_over(struct vcpu *v, u64 since)
+{
+	u64 ns = host_clock_ns() - since;
+	unsigned log = ns ? 64 - (unsigned)__builtin_clzll(ns) : 0;
+
+	v->stats.halted = 0;
+	v->stats.halt_ns += ns;
+	v->stats.halt_hist[MIN(log, VCPU_HALT_HIST - 1u)]++;
+	v->stats.halt_wakeups += !v->signal_seen;
+}
+
 static void wait_for_interrupt(struct vcpu *v)
 {
+	u64 since = 0;
+
 	v->stats.wfi_exits++;
 	for (;;) {
 		u32 wake = a32_load(&v->wake);
@@ -261,9 +274,15 @@ static void wait_for_interrupt(struct vcpu *v)
 		irq_before_run(v);
 		if (irq_waiting(v) || (a32_load(&v->requests) & REQ_LEAVE) ||
 		    a32_load(&v->power_off) == VCPU_STOPPED || v->signal_seen)
-			return;
+			break;
+		if (!v->stats.halted) {
+			v->stats.halted = 1;
+			since = host_clock_ns();
+		}
 		sleep_once(v, wake, irq_deadline(v));
 	}
+	if (v->stats.halted)
+		halt_over(v, since);
 }
 
 void vcpu_wait_wfi(struct vcpu *v)
@@ -348,6 +367,7 @@ static int handle_stop(struct vcpu *v)
 		wait_for_interrupt(v);
 		return 1;
 	case STOP_WFE:
+		v->stats.wfe_exits++;
 		vcpu_step_finished(v, true);
 		wait_for_event(v);
 		return 1;

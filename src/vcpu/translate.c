@@ -358,7 +358,8 @@ void translate_stop_s2(struct vcpu *v, const struct s1_access *a, u32 acc, unsig
 	f->cache_op = a->cache_op;
 	f->size = (u8)size;
 	if (!f->s1ptw) {
-		f->write = a->write;
+		/* An atomic that could not even read reports a read; once it can, its write is looked at. */
+		f->write = a->write && !(a->atomic && f->type == MEM_FAULT_TRANSLATION);
 		f->isv = acc & ACC_ISV;
 		f->sign_extend = acc & ACC_SEXT;
 		f->sf = acc & ACC_SF;

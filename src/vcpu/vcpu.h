@@ -49,10 +49,16 @@ struct vcpu_stop {
 	u8 s1_level;		/* fault.s1ptw: level of the descriptor */
 };
 
+#define VCPU_HALT_HIST 32
 struct vcpu_stats {
 	u64 instructions;
 	u64 exits; /* engine left guest mode */
 	u64 mmio_exits, hvc_exits, wfi_exits, irq_exits, s2_faults, signal_exits;
+	u64 wfe_exits, mmio_handled; /* mmio_handled: by devices inside the library */
+	u64 halt_wakeups, halt_ns,
+		halted; /* sleeps in WFI that something else than a signal ended; in all; now */
+	u64 halt_hist
+		[VCPU_HALT_HIST]; /* by the logarithm of their nanoseconds: 0, 1, 2 to 3, 4 to 7... */
 };
 
 /* What a VMM took from the CPU by lowering ID registers. Known from the first run on, when they stand; nothing before. */

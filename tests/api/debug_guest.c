@@ -84,6 +84,29 @@ TEST(the_guest_arms_and_disarms_a_breakpoint)
 	machine_free(&m);
 }
 
+/* Debug exceptions unmasked in front of it, in the same page. */
+TEST(a_breakpoint_stops_as_soon_as_it_is_unmasked)
+{
+	struct machine m = debug_machine(MDSCR_MDE | MDSCR_KDE);
+	struct code c = code_at(&m, RAM);
+	uint64_t stop;
+
+	set_sys(&m, CORE_REG(regs.pstate), PSR_EL1);
+	put(&c, A64_NOP);
+	daifclr(&c, 8);
+	put(&c, A64_ISB);
+	b_to(&c, c.pc + 4);
+	stop = c.pc;
+	add_imm(&c, 0, 0, 1);
+	done(&c);
+	code_done(&m);
+	set_breakpoint(&m, 0, stop, BCR_ON);
+	EXPECT_EXCEPTION(&m, ESR(EC_BREAKPOINT_LOW + 1, DEBUG_EVENT), stop);
+	EXPECT_EQ(run(&m, 0), 0);
+	EXPECT_DONE(&m);
+	machine_free(&m);
+}
+
 static void nothing_stops(unsigned mdscr, unsigned pstate, int oslock)
 {
 	struct machine m = debug_machine(mdscr);
@@ -287,6 +310,31 @@ TEST(a_watchpoint_over_pages)
 		EXPECT_EQ(run(&m, 0), 0);
 		EXPECT_REPORT(&m, 0, 16, i ? (i == 1 ? DATA + 0xfff : DATA + 0x1ff8) : DATA);
 	}
+	EXPECT_DONE(&m);
+	machine_free(&m);
+}
+
+/* A page that was accessed before, and again after an access that was not watched. */
+TEST(a_watchpoint_is_seen_in_a_page_that_is_in_use)
+{
+	struct machine m = debug_machine(MDSCR_MDE | MDSCR_KDE);
+	struct code c = code_at(&m, RAM);
+
+	translation_on(&m);
+	li(&c, 1, DATA);
+	str(&c, 8, 1, 1, 0);
+	ldr(&c, 8, 2, 1, 0);
+	msr(&c, SYS_DBGWVR(0), 1);
+	li(&c, 2, WCR(STORES, 0xff));
+	msr(&c, SYS_DBGWCR(0), 2);
+	put(&c, A64_ISB);
+	str(&c, 8, 1, 1, 8);
+	ldr(&c, 8, 2, 1, 0);
+	str(&c, 8, 1, 1, 0);
+	done(&c);
+	code_done(&m);
+	EXPECT_EXCEPTION(&m, ESR(EC_WATCHPOINT_LOW + 1, WNR | DEBUG_EVENT), RAM + 10 * 4);
+	EXPECT_REPORT(&m, 0, 16, DATA);
 	EXPECT_DONE(&m);
 	machine_free(&m);
 }

@@ -186,3 +186,64 @@ TEST(the_vmms_step_leaves_the_guests_alone)
 	EXPECT_EXCEPTION(&m, ESR(EC_STEP_LOW, 1u << 24 | DEBUG_EVENT), USER + 12);
 	machine_free(&m);
 }
+
+/* Of a guest that does not step there is no PSTATE.SS after a step of the VMM's. */
+TEST(the_vmms_step_leaves_no_trace_in_pstate)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+
+	put(&c, A64_NOP);
+	mrs(&c, 2, SYS(3, 3, 4, 2, 1)); /* DAIF */
+	report(&c, 2, 0);
+	code_done(&m);
+	debug(&m, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, NULL);
+	EXPECT_DEBUG_EXIT(&m, ESR(EC_STEP_LOW, 1u << 24 | DEBUG_EVENT), RAM + 4);
+	EXPECT_EQ(get_reg(m.vcpu[0], CORE_REG(regs.pstate)), PSR_EL1);
+	debug(&m, 0, NULL);
+	EXPECT_REPORT(&m, 0, 0, 0x3c0);
+	EXPECT_EQ(get_reg(m.vcpu[0], CORE_REG(regs.pstate)), PSR_EL1);
+	machine_free(&m);
+}
+
+/* A guest that steps EL0 is not stepped while the VMM debugs, and is again after that. */
+TEST(the_guests_own_step_waits_for_the_vmm)
+{
+	struct machine m = debug_machine(MDSCR_SS);
+	struct code u = code_at(&m, USER);
+
+	put(&u, A64_NOP);
+	put(&u, A64_NOP);
+	put(&u, A64_SVC);
+	put(&u, A64_NOP);
+	put(&u, A64_NOP);
+	code_done(&m);
+	set_sys(&m, CORE_REG(regs.pc), USER);
+	set_sys(&m, CORE_REG(regs.pstate), PSR_EL0 | PSR_SS);
+	debug(&m, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP, NULL);
+	EXPECT_EXCEPTION(&m, ESR(0x15, 0), USER + 12);
+	set_sys(&m, CORE_REG(regs.pc), USER + 12);
+	set_sys(&m, CORE_REG(regs.pstate), PSR_EL0 | PSR_SS);
+	m.run[0]->exit_reason = 0; /* the report of FAR is not waited for */
+	debug(&m, 0, NULL);
+	EXPECT_EXCEPTION(&m, ESR(EC_STEP_LOW, 1u << 24 | DEBUG_EVENT), USER + 16);
+	machine_free(&m);
+}
+
+/* The syndrome of a step tells of a load-exclusive, whose monitor an exception would clear. */
+TEST(a_step_over_a_load_exclusive_says_so)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+
+	li(&c, 1, DATA);
+	put(&c, 0xc85f7c25u); /* ldxr x5, [x1] */
+	put(&c, A64_NOP);
+	code_done(&m);
+	set_x(m.vcpu[0], 1, DATA);
+	set_sys(&m, CORE_REG(regs.pc), c.pc - 8);
+	debug(&m, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, NULL);
+	EXPECT_DEBUG_EXIT(&m, ESR(EC_STEP_LOW, 1u << 24 | 1u << 6 | DEBUG_EVENT), c.pc - 4);
+	EXPECT_DEBUG_EXIT(&m, ESR(EC_STEP_LOW, 1u << 24 | DEBUG_EVENT), c.pc);
+	machine_free(&m);
+}

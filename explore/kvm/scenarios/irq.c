@@ -4,6 +4,8 @@
 
 #include "explore/kvm/kit.h"
 #include "explore/kvm/scenarios/scenarios.h"
+#include "irq/gic_frame.h"
+#include "irq/irq.h"
 
 #define GICD 0x08000000ull
 #define GICR 0x080a0000ull
@@ -139,6 +141,113 @@ const struct explore_scenario scenario_irqfd_signal_and_close = {
 	.setup = setup_assigned,
 	.thread = {{"signal", signal_event}, {"close(vm)", close_vm}},
 	.finish = finish_closed,
+};
+
+/* --- a resampled line, and routes ----------------------------------------------------------------------------------------- */
+
+#define SPI (GIC_NR_PRIVATE + GSI)
+
+static struct vm_irq *vi;
+static struct irq_cpu *cpu;
+static int back;
+
+static struct gic_irq *spi(void)
+{
+	return gic_irq_get(cpu, SPI);
+}
+
+/* The guest takes a level interrupt whose line a resampling irqfd holds up. */
+static void setup_resampled(void)
+{
+	struct kvm_irqfd a = {.gsi = GSI, .flags = KVM_IRQFD_FLAG_RESAMPLE};
+
+	setup_irqfd();
+	back = kit_eventfd();
+	a.fd = event;
+	a.resamplefd = back;
+	explore_check(!kit_call(vm, KVM_IRQFD, (uintptr_t)&a));
+	vi = &kit_vm_of(vm)->irq;
+	cpu = irq_cpu_of(kit_vcpu_of(vcpu));
+	gic_dist_enable(vi, true);
+	cpu->pmr = 0xff;
+	cpu->grpen1 = true;
+	spi()->edge = false;
+	spi()->enabled = true;
+	explore_check(!irq_set_gsi(vi, GSI, true));
+	explore_check(gic_cpu_acknowledge(cpu, 2) == SPI);
+}
+
+static void end_interrupt(void)
+{
+	explore_step("the guest writes ICC_EOIR1_EL1");
+	gic_cpu_end(cpu, SPI, 2);
+}
+
+static void finish_resampled(void)
+{
+	explore_check(!spi()->active && !spi()->line_level && !cpu->signalled);
+	kit_close(back);
+	finish_closed();
+}
+
+const struct explore_scenario scenario_irqfd_resample_and_close = {
+	.name = "irqfd-resample-and-close",
+	.summary =
+		"the guest ends a resampled interrupt while the VM's descriptor is closed, which "
+		"drops the irqfd",
+	.property =
+		"who tells the resamplers finds none that is freed; the line is down at the end",
+	.source = "KVM: irqfd_resampler_ack() against irqfd_resampler_shutdown()",
+	.mutants = "irq-resamplers-walked-without-their-lock",
+	.setup = setup_resampled,
+	.thread = {{"guest", end_interrupt}, {"close(vm)", close_vm}},
+	.finish = finish_resampled,
+};
+
+static void set_route(void)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry;
+	} t = {.head.nr = 1,
+	       .entry = {.gsi = GSI, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.pin = GSI + 1}};
+
+	explore_step("KVM_SET_GSI_ROUTING: GSI 2 is pin 3");
+	ret = kit_call(vm, KVM_SET_GSI_ROUTING, (uintptr_t)&t);
+}
+
+static void raise(void)
+{
+	explore_step("an irqfd raises GSI 2");
+	ret_too = irq_set_gsi(vi, GSI, true);
+}
+
+static void setup_route(void)
+{
+	machine_with_gic(true);
+	vi = &kit_vm_of(vm)->irq;
+	cpu = irq_cpu_of(kit_vcpu_of(vcpu));
+}
+
+static void finish_route(void)
+{
+	explore_check(!ret && !ret_too);
+	explore_check(gic_irq_get(cpu, SPI)->pending_latch +
+			      gic_irq_get(cpu, SPI + 1)->pending_latch ==
+		      1);
+	close_machine();
+}
+
+const struct explore_scenario scenario_irq_route_and_raise = {
+	.name = "irq-route-and-raise",
+	.summary = "a GSI is raised while its route is replaced",
+	.property = "a GSI follows the old route or the new one; the old table is freed when "
+		    "nobody reads it",
+	.source = "KVM: irq_srcu, kvm_set_irq_routing()",
+	.mutants = "irq-routes-freed-at-once",
+	.setup = setup_route,
+	.thread = {{"route", set_route}, {"raise", raise}},
+	.finish = finish_route,
 };
 
 /* --- 27: the bus without memory ------------------------------------------------------------------------------------------- */

@@ -71,10 +71,14 @@
 	X(scenario_vm_create_and_destroy) \
 	X(scenario_irqfd_assign_and_deassign) \
 	X(scenario_irqfd_signal_and_close) \
+	X(scenario_irqfd_resample_and_close) \
+	X(scenario_irq_route_and_raise) \
 	X(scenario_io_bus_shrinks) \
 	X(scenario_lock_order_all_vcpus) \
 	X(scenario_its_msi_and_discard) \
 	X(scenario_its_msi_and_mapd) \
+	X(scenario_its_msi_and_reset) \
+	X(scenario_its_msi_and_close) \
 	X(scenario_its_msi_and_lpis_off) \
 	X(scenario_its_msi_and_lpis_on) \
 	X(scenario_its_msi_and_move) \

@@ -55,7 +55,8 @@ TEST(registers_before_anything_is_set_up)
 	EXPECT_EQ(rig_read(r, RIG_ITS + 0x10040, 4), 0);
 	rig_write(r, RIG_ITS + 0x10040, 4, 1);
 	u64 value;
-	EXPECT_EQ(its_mmio_read(&r->vi, &r->v[0], RIG_ITS + ITS_FRAME_SIZE, 4, &value), -EOPNOTSUPP);
+	EXPECT_EQ(its_mmio_read(&r->vi, &r->v[0], RIG_ITS + ITS_FRAME_SIZE, 4, &value),
+		  -EOPNOTSUPP);
 	rig_destroy(r);
 }
 

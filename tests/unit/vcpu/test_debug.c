@@ -236,8 +236,8 @@ TEST(a_return_from_stepping_to_stepping_is_pending)
 	rig_destroy(r);
 }
 
-/* Arming a watchpoint drops what the TLB knew of the page, for every context. */
-TEST(a_watchpoint_is_seen_by_a_warm_tlb)
+/* Registers written between two runs. (What was in the TLB before: api-debug_guest, with the MMU on.) */
+TEST(a_watchpoint_set_from_outside_is_seen_and_forgotten)
 {
 	struct rig *r = debug_rig(MDE_KDE);
 	struct vcpu_arch *a = rig_arch(r, 0);

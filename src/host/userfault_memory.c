@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT */
+/* Registering memory, filling it, and what the program itself changes about it meanwhile. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/context.h"
+#include "base/raw.h"
+#include "host/alloc.h"
+#include "host/guarded.h"
+#include "host/passthrough.h"
+#include "host/userfault_private.h"
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MREMAP_FIXED
+#define MREMAP_FIXED 2
+#endif
+
+#define TMPFS_KIND	0x01021994
+#define PAGEMAP_PRESENT (BIT(63) | BIT(62)) /* in memory, or swapped out */
+#define LAST_FD		65536u
+
+/* --- registering --- */
+
+/* A descriptor of our own, with its own position, of the file in memory that is dev:inode, if the process has it open. */
+static int file_open(u64 dev, u64 inode)
+{
+	u32 limit = MIN(host_fd_limit(), (u64)LAST_FD);
+	struct statfs fs;
+	u64 d, i;
+
+	for (u32 fd = 0; fd < limit; fd++) {
+		char path[32] = "/proc/self/fd/";
+		char digits[12];
+		u32 n = 0, at = strlen(path);
+		int copy;
+
+		if (host_fd_identity(fd, &d, &i) || d != dev || i != inode)
+			continue;
+		for (u32 rest = fd; n == 0 || rest; rest /= 10)
+			digits[n++] = '0' + rest % 10;
+		while (n)
+			path[at++] = digits[--n];
+		copy = raw_syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
+		if (copy < 0)
+			continue;
+		if (!raw_syscall(SYS_fstatfs, copy, &fs) && fs.f_type == TMPFS_KIND &&
+		    !host_fd_identity(copy, &d, &i) && d == dev && i == inode)
+			return host_fd_move_high(copy);
+		host_close(copy);
+	}
+	return -EINVAL;
+}
+
+static int file_get(struct userfault_state *s, u64 dev, u64 inode, struct userfault_file **out)
+{
+	struct itree_node *n;
+	struct userfault_file *f;
+	int fd;
+
+	itree_for_each(n, &s->ranges)
+	{
+		f = range_of_node(n)->file;
+		if (f && f->dev == dev && f->inode == inode) {
+			f->refs++;
+			*out = f;
+			return 0;
+		}
+	}
+	fd = file_open(dev, inode);
+	if (fd < 0)
+		return fd;
+	f = NEW(struct userfault_file);
+	if (!f) {
+		host_close(fd);
+		return -ENOMEM;
+	}
+	*f = (struct userfault_file){.refs = 1, .fd = fd, .dev = dev, .inode = inode};
+	*out = f;
+	return 0;
+}
+
+/* Which pages are there: after their rights are gone, so that no more come. */
+static int find_present(struct userfault_state *s, struct userfault_range *r)
+{
+	u64 entry[64], first = r->node.start / host_page_size(), pages = range_pages(r);
+
+	for (u64 i = 0; i < pages; i += 64) {
+		u64 n = MIN(pages - i, 64ull);
+
+		if (raw_syscall(SYS_pread64, s->pagemap, entry, n * 8, (first + i) * 8) !=
+		    (long)n * 8)
+			return -EINVAL;
+		for (u64 j = 0; j < n; j++)
+			page_set(r, i + j, entry[j] & PAGEMAP_PRESENT);
+	}
+	return 0;
+}
+
+/* A range for [start, end), which lies in mapping v and in no range yet. */
+static int range_make(struct userfault_state *s, struct host_userfault *u, u64 start, u64 end,
+		      const struct host_vma *v, u64 mode, struct userfault_range **out)
+{
+	struct userfault_range *r;
+	int ret = 0;
+
+	if (v->hugetlb ||
+	    (!v->shared && (v->inode || !(mode & USERFAULT_MISSING) || (mode & USERFAULT_MINOR))))
+		return -EINVAL;
+	r = userfault_range_alloc(start, end);
+	if (!r)
+		return -ENOMEM;
+	r->u = u;
+	r->mode = mode;
+	r->prot = (v->r ? PROT_READ : 0) | (v->w ? PROT_WRITE : 0) | (v->x ? PROT_EXEC : 0);
+	r->offset = v->offset + (start - v->start);
+	if (v->shared)
+		ret = file_get(s, v->dev, v->inode, &r->file);
+	if (!ret)
+		ret = raw_syscall(SYS_mprotect, start, end - start, PROT_NONE);
+	if (!ret) {
+		ret = find_present(s, r);
+		if (!ret)
+			ret = userfault_range_protect(r, start, end, true, r->prot);
+		if (ret)
+			raw_syscall(SYS_mprotect, start, end - start, r->prot);
+	}
+	if (ret) {
+		userfault_range_free(r);
+		return ret;
+	}
+	*out = r;
+	return 0;
+}
+
+/* All pieces of [start, end) that are mapped and have no range. On failure *made has what was made. */
+static int ranges_make(struct userfault_state *s, struct host_userfault *u, u64 start, u64 end,
+		       u64 mode, struct userfault_range **made)
+{
+	int ret = 0;
+
+	for (u64 at = start, next; at < end && !ret; at = next) {
+		struct userfault_range *r = userfault_range_at(s, at);
+		struct host_vma v;
+
+		if (r) {
+			if (r->u != u)
+				return -EBUSY;
+			next = r->node.end;
+			continue;
+		}
+		r = userfault_range_first(s, at, end);
+		next = r ? r->node.start : end;
+		ret = host_vma_query_system(at, &v);
+		if (ret == -ENOENT) {
+			/* A hole: on by the page, and perhaps to the end. */
+			next = at + host_page_size();
+			ret = 0;
+			continue;
+		}
+		if (ret)
+			break;
+		next = MIN(next, v.end);
+		ret = range_make(s, u, at, next, &v, mode, &r);
+		if (ret)
+			break;
+		r->next = *made;
+		*made = r;
+	}
+	return ret;
+}
+
+static void made_undo(struct userfault_range *made)
+{
+	while (made) {
+		struct userfault_range *r = made;
+
+		made = r->next;
+		userfault_range_open(r);
+		userfault_range_free(r);
+	}
+}
+
+int host_userfault_register(struct host_userfault *u, u64 start, u64 end, u64 mode)
+{
+	struct userfault_state *s = userfault_state();
+	struct userfault_range *made = NULL, *r;
+	u64 sigmask;
+	int ret;
+
+	if (!s)
+		return -EINVAL;
+	sigmask = userfault_lock(s);
+	ret = userfault_ranges_cut(s, start, end);
+	if (!ret)
+		ret = ranges_make(s, u, start, end, mode, &made);
+	if (!ret && !made && !userfault_range_first(s, start, end))
+		ret = -EINVAL;
+	for (r = userfault_range_first(s, start, end); r && !ret;
+	     r = userfault_range_next(r, start, end)) {
+		if (!r->file && mode != USERFAULT_MISSING)
+			ret = -EINVAL;
+	}
+	if (ret) {
+		made_undo(made);
+		userfault_unlock(s, sigmask);
+		return ret;
+	}
+	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end))
+		r->mode = mode;
+	while ((r = made)) {
+		made = r->next;
+		itree_insert(&s->ranges, &r->node, r->node.start, r->node.end);
+	}
+	a32_store(&s->any, 1);
+	userfault_unlock(s, sigmask);
+	return 0;
+}
+
+int host_userfault_unregister(struct host_userfault *u, u64 start, u64 end)
+{
+	struct userfault_state *s = userfault_state();
+	struct userfault_range *r;
+	u64 sigmask;
+	int ret = 0;
+
+	if (!s)
+		return -EINVAL;
+	sigmask = userfault_lock(s);
+	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
+		if (r->u != u)
+			ret = -EINVAL;
+	}
+	if (!ret)
+		ret = userfault_ranges_cut(s, start, end);
+	if (!ret)
+		userfault_ranges_remove(s, u, start, end, true);
+	userfault_unlock(s, sigmask);
+	return ret;
+}
+
+/* --- filling --- */
+
+static int fill_private(struct userfault_state *s, u64 at, enum userfault_fill how, u64 src)
+{
+	u64 page = host_page_size();
+
+	if (how == USERFAULT_ZERO)
+		return 0; /* what the system finds missing is zero */
+	if (how == USERFAULT_CONTINUE)
+		return -EINVAL;
+	return raw_syscall(SYS_pwrite64, s->mem, src, page, at) == (long)page ? 0 : -EFAULT;
+}
+
+static int fill_shared(const struct userfault_range *r, u64 at, enum userfault_fill how, u64 src)
+{
+	static const char zeros[4096];
+	u64 offset = r->offset + (at - r->node.start), page = host_page_size(), size, done, part;
+	struct stat st;
+	long n;
+
+	if (raw_syscall(SYS_fstat, r->file->fd, &st) || offset >= (u64)st.st_size)
+		return -EFAULT;
+	if (userfault_file_has_page(r, at))
+		return how == USERFAULT_CONTINUE ? 0 : -EEXIST;
+	if (how == USERFAULT_CONTINUE)
+		return -EFAULT;
+	size = MIN(page, (u64)st.st_size - offset);
+	for (done = 0; done < size; done += n) {
+		part = how == USERFAULT_COPY ? size - done : MIN(size - done, sizeof(zeros));
+		n = raw_syscall(SYS_pwrite64, r->file->fd,
+				how == USERFAULT_COPY ? src + done : (u64)(uintptr_t)zeros, part,
+				offset + done);
+		if (n <= 0)
+			return n ? n : -EFAULT;
+	}
+	return 0;
+}
+
+static int fill_page(struct userfault_state *s, enum userfault_fill how, u64 at, u64 src)
+{
+	struct userfault_range *r = userfault_range_at(s, at);
+	int ret;
+
+	/* Whoever serves it. */
+	if (!r)
+		return -ENOENT;
+	if (page_is_present(r, range_page(r, at)))
+		return -EEXIST;
+	ret = r->file ? fill_shared(r, at, how, src) : fill_private(s, at, how, src);
+	if (!ret)
+		ret = raw_syscall(SYS_mprotect, at, host_page_size(), r->prot);
+	if (!ret)
+		page_set(r, range_page(r, at), true);
+	return ret;
+}
+
+s64 host_userfault_fill(enum userfault_fill how, u64 dst, u64 src, u64 len)
+{
+	struct userfault_state *s = userfault_state();
+	u64 page = host_page_size(), done, sigmask;
+	int ret = 0;
+
+	if (!s)
+		return -EINVAL;
+	for (done = 0; done < len && !ret; done += ret ? 0 : page) {
+		sigmask = userfault_lock(s);
+		ret = fill_page(s, how, dst + done, src + done);
+		userfault_unlock(s, sigmask);
+	}
+	return done ? (s64)done : ret;
+}
+
+void host_userfault_wake(struct host_userfault *u, u64 start, u64 end)
+{
+	struct userfault_state *s = userfault_state();
+	u64 sigmask;
+
+	if (!s)
+		return;
+	sigmask = userfault_lock(s);
+	userfault_wake_range(s, u, start, end);
+	userfault_unlock(s, sigmask);
+}
+
+/* --- the program's own changes --- */
+
+/* The state, locked, if the page-aligned [addr, addr + len) has ranges. */
+static struct userfault_state *changing(const void *addr, size_t len, u64 *start, u64 *end,
+					u64 *sigmask)
+{
+	struct userfault_state *s = userfault_state();
+
+	if (likely(!s) || !a32_load_relaxed(&s->any))
+		return NULL;
+	*start = (uintptr_t)addr;
+	*end = ALIGN_UP(*start + len, host_page_size());
+	if (!IS_ALIGNED(*start, host_page_size()) || *end <= *start)
+		return NULL;
+	*sigmask = userfault_lock(s);
+	if (userfault_range_first(s, *start, *end))
+		return s;
+	userfault_unlock(s, *sigmask);
+	return NULL;
+}
+
+int host_userfault_munmap(void *addr, size_t len)
+{
+	u64 start, end, sigmask;
+	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
+	int ret;
+
+	if (likely(!s))
+		return host_munmap(addr, len);
+	ret = userfault_ranges_cut(s, start, end);
+	if (!ret)
+		ret = host_munmap(addr, len);
+	if (!ret)
+		userfault_ranges_remove(s, NULL, start, end, false);
+	userfault_unlock(s, sigmask);
+	return ret;
+}
+
+void *host_userfault_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset)
+{
+	u64 start, end, sigmask;
+	struct userfault_state *s = NULL;
+	void *p;
+	int ret;
+
+	if (flags & MAP_FIXED)
+		s = changing(addr, len, &start, &end, &sigmask);
+	if (likely(!s))
+		return host_mmap(addr, len, prot, flags, fd, offset);
+	ret = userfault_ranges_cut(s, start, end);
+	p = ret ? (void *)(intptr_t)ret : host_mmap(addr, len, prot, flags, fd, offset);
+	if (!host_map_failed(p))
+		userfault_ranges_remove(s, NULL, start, end, false);
+	userfault_unlock(s, sigmask);
+	return p;
+}
+
+/* Without UFFD_FEATURE_EVENT_REMAP, which is not offered, memory that moves is registered no more. */
+static int forget(const void *addr, size_t len, bool mapped)
+{
+	u64 start, end, sigmask;
+	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
+	int ret;
+
+	if (likely(!s))
+		return 0;
+	ret = userfault_ranges_cut(s, start, end);
+	if (!ret)
+		userfault_ranges_remove(s, NULL, start, end, mapped);
+	userfault_unlock(s, sigmask);
+	return ret;
+}
+
+void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int flags,
+			    void *new_address)
+{
+	int ret = forget(old, old_size, true);
+
+	if (!ret && (flags & MREMAP_FIXED))
+		ret = forget(new_address, new_size, true);
+	return ret ? (void *)(intptr_t)ret
+		   : host_sys_mremap(old, old_size, new_size, flags, new_address);
+}
+
+/* Missing pages keep no rights; the others get them piece by piece. */
+int host_userfault_mprotect(void *addr, size_t len, int prot)
+{
+	u64 start, end, sigmask, at;
+	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
+	struct userfault_range *r;
+	int ret;
+
+	if (likely(!s))
+		return host_mprotect(addr, len, prot);
+	ret = userfault_ranges_cut(s, start, end);
+	for (at = start; at < end && !ret; at = r ? r->node.end : end) {
+		r = userfault_range_first(s, at, end);
+		if (!r || r->node.start > at)
+			ret = raw_syscall(SYS_mprotect, at, (r ? r->node.start : end) - at, prot);
+		if (!r || ret)
+			continue;
+		ret = userfault_range_protect(r, r->node.start, r->node.end, true, prot);
+		if (!ret)
+			r->prot = prot;
+	}
+	userfault_unlock(s, sigmask);
+	return ret;
+}
+
+/* Pages of r go: they are missing from now on. */
+static void discard(struct userfault_range *r, u64 start, u64 end)
+{
+	start = MAX(start, r->node.start);
+	end = MIN(end, r->node.end);
+	userfault_range_protect(r, start, end, true, PROT_NONE);
+}
+
+static void forget_pages(struct userfault_range *r, u64 start, u64 end)
+{
+	u64 last = range_page(r, MIN(end, r->node.end));
+
+	for (u64 i = range_page(r, MAX(start, r->node.start)); i < last; i++)
+		page_set(r, i, false);
+}
+
+int host_userfault_madvise(void *addr, size_t len, int advice)
+{
+	u64 start, end, sigmask;
+	struct userfault_state *s = NULL;
+	struct userfault_range *r;
+	int ret;
+
+	if (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_REMOVE)
+		s = changing(addr, len, &start, &end, &sigmask);
+	if (likely(!s))
+		return host_madvise(addr, len, advice);
+	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end))
+		discard(r, start, end);
+	ret = host_madvise(addr, len, advice);
+	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
+		/* ENOMEM: some of the range is not mapped, and the advice was taken for the rest. */
+		if (!ret || ret == -ENOMEM)
+			forget_pages(r, start, end);
+		else
+			userfault_range_protect(r, MAX(start, r->node.start), MIN(end, r->node.end),
+						true, r->prot);
+	}
+	userfault_unlock(s, sigmask);
+	return ret;
+}
+
+bool host_userfault_freeze(void)
+{
+	struct userfault_state *s = userfault_state();
+
+	if (likely(!s) || !a32_load_relaxed(&s->any))
+		return false;
+	userfault_lock(s);
+	return true;
+}
+
+void host_userfault_discard(u64 start, u64 end)
+{
+	struct userfault_state *s = userfault_state();
+	struct userfault_range *r = userfault_range_first(s, start, end);
+
+	for (; r; r = userfault_range_next(r, start, end)) {
+		if (!r->file)
+			continue;
+		discard(r, start, end);
+		forget_pages(r, start, end);
+	}
+}
+
+void host_userfault_thaw(bool frozen)
+{
+	if (frozen)
+		userfault_unlock(userfault_state(), thread_context.signals_mask);
+}
+
+/* --- what it looks like to the program --- */
+
+bool host_userfault_vma(u64 addr, struct host_vma *out)
+{
+	struct userfault_state *s = userfault_state();
+	struct userfault_range *r;
+	bool found = false;
+	u64 sigmask;
+
+	if (likely(!s) || !a32_load_relaxed(&s->any))
+		return false;
+	sigmask = userfault_lock(s);
+	r = userfault_range_at(s, addr);
+	if (r) {
+		found = true;
+		*out = (struct host_vma){
+			.start = r->node.start,
+			.end = r->node.end,
+			.r = r->prot & PROT_READ,
+			.w = r->prot & PROT_WRITE,
+			.x = r->prot & PROT_EXEC,
+			.shared = r->file,
+			.page_size = host_page_size(),
+			.dev = r->file ? r->file->dev : 0,
+			.inode = r->file ? r->file->inode : 0,
+			.offset = r->file ? r->offset : 0,
+		};
+	}
+	userfault_unlock(s, sigmask);
+	return found;
+}
