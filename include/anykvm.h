@@ -243,7 +243,7 @@ ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int regist
  * @flags: O_CLOEXEC, O_NONBLOCK, UFFD_USER_MODE_ONLY
  *
  * The host's own is tried first, also with UFFD_USER_MODE_ONLY if it refuses more. The library's serves accesses of guests and of
- * this process's user mode; the system's own accesses get EFAULT, as with that flag. It offers missing pages of private anonymous
+ * this process's user mode; the system's own accesses get EFAULT, as with that flag (anykvm_fault_in helps). It offers missing pages of private anonymous
  * memory, and missing and minor faults of shared memory whose file (memfd, tmpfs) is open for writing. The descriptor is used with
  * the calls of this header. ANYKVM_USERFAULTFD=host or =emulate in the environment asks for one of the two.
  *
@@ -253,6 +253,16 @@ ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int regist
  *	EMFILE, ENFILE, ENOMEM
  */
 ANYKVM_API int anykvm_userfaultfd(int flags);
+
+struct iovec;
+
+/**
+ * anykvm_fault_in - memory that a system call is about to read, or (write 1) to write
+ *
+ * Of a userfaultfd that serves user mode alone, which anykvm_userfaultfd may have given, the system's own accesses fail with EFAULT.
+ * So pages of @iov that such a one serves are asked for and waited for here. Without one, nothing is done. errno is left alone.
+ */
+ANYKVM_API void anykvm_fault_in(const struct iovec *iov, int n, int write);
 
 struct sigaction;
 

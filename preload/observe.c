@@ -203,6 +203,27 @@ static void note_new_vcpu(const struct observed *o)
 		*v = (struct vcpu_state){.id = o->arg};
 }
 
+static void note_new_device(const struct observed *o)
+{
+	struct kvm_create_device device;
+
+	if (o->kind == ANYKVM_FD_VM && o->request == KVM_CREATE_DEVICE &&
+	    peek(&device, (void *)o->arg, sizeof(device)) &&
+	    !(device.flags & KVM_CREATE_DEVICE_TEST) && vcpu_state(device.fd))
+		*vcpu_state(device.fd) = (struct vcpu_state){.device = device.type};
+}
+
+static void note_answer(struct observed *o)
+{
+	struct vcpu_state *v = vcpu_state(o->fd);
+	struct kvm_run run;
+
+	if (!observe.trace || !is_run(o) || !v || !peek(&run, v->run, sizeof(run)))
+		return;
+	o->answers_read = run.exit_reason == KVM_EXIT_MMIO && !run.mmio.is_write;
+	o->read_data = mmio_data(&run);
+}
+
 static int observed_ioctl(int fd, int kind, unsigned long request, unsigned long arg)
 {
 	struct observed o = {
@@ -213,10 +234,13 @@ static int observed_ioctl(int fd, int kind, unsigned long request, unsigned long
 	o.info = request_info_find(kind, request);
 	o.has_before = o.info && o.info->nr_fields &&
 		       peek(o.before, (void *)arg, size < COPY_MAX ? size : COPY_MAX);
+	note_answer(&o);
 	if (call_begin(&o))
 		o.result = anykvm_ioctl(fd, request, arg);
-	if (o.result >= 0)
+	if (o.result >= 0) {
 		note_new_vcpu(&o);
+		note_new_device(&o);
+	}
 	call_end(&o);
 	if (is_run(&o) && vcpu_state(fd))
 		vcpu_state(fd)->runner = raw_syscall(SYS_gettid);

@@ -41,6 +41,8 @@ struct observed {
 	unsigned char before
 		[COPY_MAX]; /* what arg points at, or its beginning; fields of info are inside */
 	bool has_before;
+	bool answers_read; /* KVM_RUN goes on after an MMIO read, for which the program left this */
+	uint64_t read_data;
 	char name_buffer[24];
 	/* when it is over */
 	long result;
@@ -67,11 +69,12 @@ int log_open(void);
 
 struct kvm_run;
 
-/* What is known of a vCPU by its number. Zero: nothing. */
+/* What is known of a vCPU, or of a device, by its number. Zero: nothing. */
 struct vcpu_state {
 	struct kvm_run *run; /* mapped there, or NULL */
 	bool unmapped;	     /* it was */
 	int id;
+	unsigned device;   /* its type; 0: it is none */
 	int runner;	   /* thread of the last KVM_RUN */
 	bool told_thread;  /* that it changed */
 	bool told_mapping; /* that it is missing */
@@ -100,6 +103,7 @@ void line_write(struct line *l);
 
 void trace_call(const struct observed *o);
 void trace_exit_reason(struct line *l, const struct kvm_run *run);
+uint64_t mmio_data(const struct kvm_run *run);
 const char *exit_reason_name(unsigned reason);
 
 /* The errno with which this call is to fail, or 0. */

@@ -13,7 +13,7 @@
 
 static const struct field region[] = {
 	F(kvm_userspace_memory_region2, slot, FIELD_DECIMAL),
-	F(kvm_userspace_memory_region2, flags, FIELD_HEX),
+	F(kvm_userspace_memory_region2, flags, FIELD_SLOT_FLAGS),
 	F(kvm_userspace_memory_region2, guest_phys_addr, FIELD_HEX),
 	F(kvm_userspace_memory_region2, memory_size, FIELD_HEX),
 	F(kvm_userspace_memory_region2, userspace_addr, FIELD_HEX),
@@ -39,9 +39,9 @@ static const struct field one_reg[] = {F(kvm_one_reg, id, FIELD_REGISTER)};
 static const struct field reg_list[] = {F(kvm_reg_list, n, FIELD_DECIMAL)};
 static const struct field vcpu_init[] = {
 	F(kvm_vcpu_init, target, FIELD_DECIMAL),
-	F(kvm_vcpu_init, features[0], FIELD_HEX),
+	F(kvm_vcpu_init, features[0], FIELD_FEATURES),
 };
-static const struct field mp_state[] = {F(kvm_mp_state, mp_state, FIELD_DECIMAL)};
+static const struct field mp_state[] = {F(kvm_mp_state, mp_state, FIELD_MP_STATE)};
 static const struct field vcpu_events[] = {
 	F(kvm_vcpu_events, exception.serror_pending, FIELD_DECIMAL),
 	F(kvm_vcpu_events, exception.serror_has_esr, FIELD_DECIMAL),
@@ -51,12 +51,12 @@ static const struct field vcpu_events[] = {
 	F(kvm_vcpu_events, reserved, FIELD_ZERO),
 };
 static const struct field guest_debug[] = {
-	F(kvm_guest_debug, control, FIELD_HEX),
+	F(kvm_guest_debug, control, FIELD_DEBUG),
 	F(kvm_guest_debug, pad, FIELD_ZERO),
 };
 static const struct field create_device[] = {
-	F(kvm_create_device, type, FIELD_DECIMAL),
-	F(kvm_create_device, flags, FIELD_HEX),
+	F(kvm_create_device, type, FIELD_DEVICE),
+	F(kvm_create_device, flags, FIELD_DEVICE_FLAGS),
 	F(kvm_create_device, fd, FIELD_OUT),
 };
 static const struct field device_attr[] = {
@@ -66,17 +66,17 @@ static const struct field device_attr[] = {
 	F(kvm_device_attr, flags, FIELD_ZERO),
 };
 static const struct field irq_level[] = {
-	F(kvm_irq_level, irq, FIELD_HEX),
+	F(kvm_irq_level, irq, FIELD_IRQ_LINE),
 	F(kvm_irq_level, level, FIELD_DECIMAL),
 };
 static const struct field irqfd[] = {
-	F(kvm_irqfd, fd, FIELD_DECIMAL), F(kvm_irqfd, gsi, FIELD_DECIMAL),
-	F(kvm_irqfd, flags, FIELD_HEX),	 F(kvm_irqfd, resamplefd, FIELD_DECIMAL),
+	F(kvm_irqfd, fd, FIELD_DECIMAL),	F(kvm_irqfd, gsi, FIELD_DECIMAL),
+	F(kvm_irqfd, flags, FIELD_IRQFD_FLAGS), F(kvm_irqfd, resamplefd, FIELD_DECIMAL),
 	F(kvm_irqfd, pad, FIELD_ZERO),
 };
 static const struct field ioeventfd[] = {
 	F(kvm_ioeventfd, addr, FIELD_HEX),	F(kvm_ioeventfd, len, FIELD_DECIMAL),
-	F(kvm_ioeventfd, fd, FIELD_SIGNED),	F(kvm_ioeventfd, flags, FIELD_HEX),
+	F(kvm_ioeventfd, fd, FIELD_SIGNED),	F(kvm_ioeventfd, flags, FIELD_IOEVENTFD_FLAGS),
 	F(kvm_ioeventfd, datamatch, FIELD_HEX), F(kvm_ioeventfd, pad, FIELD_ZERO),
 };
 static const struct field zone[] = {
@@ -86,7 +86,7 @@ static const struct field zone[] = {
 };
 static const struct field msi[] = {
 	F(kvm_msi, address_lo, FIELD_HEX), F(kvm_msi, address_hi, FIELD_HEX),
-	F(kvm_msi, data, FIELD_HEX),	   F(kvm_msi, flags, FIELD_HEX),
+	F(kvm_msi, data, FIELD_HEX),	   F(kvm_msi, flags, FIELD_MSI_FLAGS),
 	F(kvm_msi, devid, FIELD_HEX),	   F(kvm_msi, pad, FIELD_ZERO),
 };
 static const struct field routing[] = {

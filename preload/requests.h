@@ -14,7 +14,18 @@ enum field_format {
 	FIELD_CAP,	/* a capability by its name */
 	FIELD_REGISTER, /* an id of GET_ONE_REG */
 	FIELD_ZERO,	/* reserved: shown by nobody, looked at by --strict */
-	FIELD_OUT,	/* decimal, and known after the call only */
+	FIELD_OUT,	/* signed, and known after the call only */
+	/* By name. */
+	FIELD_DEVICE,
+	FIELD_DEVICE_FLAGS,
+	FIELD_FEATURES, /* of KVM_ARM_VCPU_INIT */
+	FIELD_MP_STATE,
+	FIELD_SLOT_FLAGS,
+	FIELD_IRQ_LINE,
+	FIELD_IRQFD_FLAGS,
+	FIELD_IOEVENTFD_FLAGS,
+	FIELD_MSI_FLAGS,
+	FIELD_DEBUG,
 };
 
 /* A member of the structure that the argument points at. */

@@ -4,7 +4,7 @@
 #include <sys/syscall.h>
 
 #include "base/raw.h"
-#include "observe.h"
+#include "names.h"
 
 static const char *const exit_names[] = {
 	[KVM_EXIT_UNKNOWN] = "UNKNOWN",
@@ -42,20 +42,23 @@ static const char *system_event_name(unsigned type)
 	return type < sizeof(names) / sizeof(names[0]) && names[type] ? names[type] : "?";
 }
 
+uint64_t mmio_data(const struct kvm_run *run)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, run->mmio.data, run->mmio.len < sizeof(value) ? run->mmio.len : 8);
+	return value;
+}
+
 void trace_exit_reason(struct line *l, const struct kvm_run *run)
 {
-	unsigned long long value = 0;
-
 	line_add(l, "KVM_EXIT_%s", exit_reason_name(run->exit_reason));
 	switch (run->exit_reason) {
 	case KVM_EXIT_MMIO:
-		memcpy(&value, run->mmio.data, sizeof(value));
 		line_add(l, " %s %u at 0x%llx", run->mmio.is_write ? "write" : "read",
 			 run->mmio.len, (unsigned long long)run->mmio.phys_addr);
 		if (run->mmio.is_write)
-			line_add(l, " value 0x%llx",
-				 run->mmio.len < 8 ? value & ((1ull << run->mmio.len * 8) - 1)
-						   : value);
+			line_add(l, " value 0x%llx", (unsigned long long)mmio_data(run));
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
 		line_add(l, " %s", system_event_name(run->system_event.type));
@@ -87,55 +90,27 @@ void trace_exit_reason(struct line *l, const struct kvm_run *run)
 	}
 }
 
-static void add_register(struct line *l, uint64_t id)
-{
-	switch (id & KVM_REG_ARM_COPROC_MASK) {
-	case KVM_REG_ARM_CORE:
-		line_add(l, "core[0x%llx]", (unsigned long long)id & 0xffff);
-		break;
-	case KVM_REG_ARM64_SYSREG:
-		line_add(l, "S%u_%u_C%u_C%u_%u", (unsigned)(id >> 14 & 3), (unsigned)(id >> 11 & 7),
-			 (unsigned)(id >> 7 & 15), (unsigned)(id >> 3 & 15), (unsigned)(id & 7));
-		break;
-	case KVM_REG_ARM_FW:
-		line_add(l, "firmware[0x%llx]", (unsigned long long)id & 0xffff);
-		break;
-	case KVM_REG_ARM_FW_FEAT_BMAP:
-		line_add(l, "features[0x%llx]", (unsigned long long)id & 0xffff);
-		break;
-	default:
-		line_add(l, "0x%llx", (unsigned long long)id);
-	}
-}
-
-static void add_cap(struct line *l, unsigned cap)
-{
-	const char *name = anykvm_cap_name(cap);
-
-	if (name)
-		line_add(l, "KVM_CAP_%s", name);
-	else
-		line_add(l, "%u", cap);
-}
-
 static void add_value(struct line *l, enum field_format format, uint64_t value)
 {
 	switch (format) {
 	case FIELD_DECIMAL:
-	case FIELD_OUT:
 		line_add(l, "%llu", (unsigned long long)value);
 		break;
 	case FIELD_SIGNED:
+	case FIELD_OUT:
 		line_add(l, "%d", (int)value);
 		break;
 	case FIELD_CAP:
-		add_cap(l, value);
+		name_cap(l, value);
 		break;
 	case FIELD_REGISTER:
-		add_register(l, value);
+		name_register(l, value);
+		break;
+	case FIELD_IRQ_LINE:
+		name_irq_line(l, value);
 		break;
 	default:
-		line_add(l, "0x%llx", (unsigned long long)value);
+		name_value(l, format, value);
 	}
 }
 
@@ -159,14 +134,31 @@ static void add_fields(struct line *l, const struct request_info *info, const un
 	line_add(l, "}");
 }
 
-/* The register that GET_ONE_REG or SET_ONE_REG moved, at the pointer in its structure. */
-static void add_register_value(struct line *l, const struct kvm_one_reg *reg)
+/* What is at a pointer in the structure; the upper half of a vector register first. */
+static void add_pointed_value(struct line *l, uint64_t addr, unsigned size)
 {
-	uint64_t value = 0;
+	uint64_t value[2] = {0};
 
-	if (KVM_REG_SIZE(reg->id) <= 8 &&
-	    peek(&value, (const void *)(uintptr_t)reg->addr, KVM_REG_SIZE(reg->id)))
-		line_add(l, " value 0x%llx", (unsigned long long)value);
+	if (!size || size > sizeof(value) || !peek(value, (const void *)(uintptr_t)addr, size))
+		return;
+	if (value[1])
+		line_add(l, " value 0x%llx%016llx", (unsigned long long)value[1],
+			 (unsigned long long)value[0]);
+	else
+		line_add(l, " value 0x%llx", (unsigned long long)value[0]);
+}
+
+static bool is_attribute(const struct observed *o)
+{
+	return o->info && (o->request == KVM_SET_DEVICE_ATTR || o->request == KVM_GET_DEVICE_ATTR ||
+			   o->request == KVM_HAS_DEVICE_ATTR);
+}
+
+static unsigned device_type(int fd)
+{
+	struct vcpu_state *v = vcpu_state(fd);
+
+	return v ? v->device : 0;
 }
 
 static bool has_out_fields(const struct request_info *info)
@@ -180,11 +172,17 @@ static bool has_out_fields(const struct request_info *info)
 static void add_ioctl(struct line *l, const struct observed *o)
 {
 	line_add(l, ", %s", o->name);
-	if (!o->info) {
+	if (o->answers_read) {
+		line_add(l, ", {mmio.data=0x%llx}", (unsigned long long)o->read_data);
+	} else if (!o->info) {
 		line_add(l, ", 0x%lx", o->arg);
 	} else if (o->info->argument != FIELD_ZERO) {
 		line_add(l, ", ");
 		add_value(l, o->info->argument, o->arg);
+	} else if (is_attribute(o) && o->has_before) {
+		line_add(l, ", {");
+		name_attribute(l, o->kind, device_type(o->fd), (const void *)o->before);
+		line_add(l, "}");
 	} else if (o->info->nr_fields && _IOC_DIR(o->request) == _IOC_READ) {
 		line_add(l, ", 0x%lx", o->arg);
 	} else if (o->info->nr_fields && o->has_before) {
@@ -195,11 +193,29 @@ static void add_ioctl(struct line *l, const struct observed *o)
 	}
 }
 
+/* False: there is none. */
+static bool add_moved_value(struct line *l, const struct observed *o)
+{
+	struct kvm_device_attr attr;
+	struct kvm_one_reg reg;
+
+	if (o->kind == ANYKVM_FD_VCPU &&
+	    (o->request == KVM_GET_ONE_REG || o->request == KVM_SET_ONE_REG)) {
+		memcpy(&reg, o->before, sizeof(reg));
+		add_pointed_value(l, reg.addr, KVM_REG_SIZE(reg.id));
+		return true;
+	}
+	if (!is_attribute(o) || o->request == KVM_HAS_DEVICE_ATTR)
+		return false;
+	memcpy(&attr, o->before, sizeof(attr));
+	add_pointed_value(l, attr.addr, attribute_size(o->kind, device_type(o->fd), &attr));
+	return true;
+}
+
 /* What is known only now. */
 static void add_outcome(struct line *l, const struct observed *o)
 {
 	unsigned char after[COPY_MAX];
-	struct kvm_one_reg reg;
 	struct kvm_run run;
 	size_t size = _IOC_SIZE(o->request);
 
@@ -214,13 +230,8 @@ static void add_outcome(struct line *l, const struct observed *o)
 	}
 	if (!o->info || o->result < 0 || size > sizeof(after))
 		return;
-	if (o->request == KVM_GET_ONE_REG || o->request == KVM_SET_ONE_REG) {
-		if (o->kind != ANYKVM_FD_VCPU || !o->has_before)
-			return;
-		memcpy(&reg, o->before, sizeof(reg));
-		add_register_value(l, &reg);
+	if (o->has_before && add_moved_value(l, o))
 		return;
-	}
 	if (!(_IOC_DIR(o->request) & _IOC_READ) || !o->info->nr_fields ||
 	    !peek(after, (void *)o->arg, size))
 		return;
@@ -248,6 +259,8 @@ static void add_descriptor(struct line *l, const struct observed *o)
 
 	if (v)
 		line_add(l, "%d<vcpu%d>", o->fd, v->id);
+	else if (o->kind == ANYKVM_FD_DEVICE && device_name(device_type(o->fd)))
+		line_add(l, "%d<%s>", o->fd, device_name(device_type(o->fd)));
 	else
 		line_add(l, "%d%s", o->fd, kind_name(o->kind));
 }

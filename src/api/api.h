@@ -92,7 +92,8 @@ struct api_process {
 	struct a64 renewer;    /* child.c: the mm_id of the process that begins anew */
 	struct mutex map_lock; /* RANK_LEAF */
 	struct itree mappings; /* map_lock: struct mapping */
-	struct a32 empty_file; /* gmem_calls.c: a descriptor + 1, 0 until it is needed */
+	struct a32 user_mode_pagers; /* userfault_calls.c: a program got less than it asked for */
+	struct a32 empty_file;	     /* gmem_calls.c: a descriptor + 1, 0 until it is needed */
 	struct aptr fd_page
 		[FD_PAGES]; /* struct aptr[FD_PAGE_SIZE]: struct file *, each entry a reference */
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A VMM as small as can be, for tests of anykvm exec: one vCPU tells 0x2a to a device and turns the machine off. It knows nothing
- * of anykvm. With the argument "bad" it does what KVM does not mind and a reviewer would; a failed call ends it, named.
+ * of anykvm. With the argument "bad" it does what KVM does not mind and a reviewer would; with "more" it makes
+ * calls of which a trace has more to tell. A failed call ends it, named.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@
 #define DEVICE	 0x10000000ull
 #define PSCI_OFF 0x84000008ull
 
-static int bad, kvm, vm, vcpu;
+static int bad, more, kvm, vm, vcpu;
 static struct kvm_run *run;
 static long run_size;
 
@@ -44,6 +45,8 @@ static void write_guest(void *ram)
 
 	li(&c, 1, 0x2a);
 	li(&c, 2, DEVICE);
+	if (more)
+		ldr(&c, 8, 3, 2, 8);
 	str(&c, 8, 1, 2, 0);
 	li(&c, 0, PSCI_OFF);
 	put(&c, 0xd4000002); /* hvc #0 */
@@ -101,12 +104,52 @@ static void *run_once(void *unused)
 	return NULL;
 }
 
+/* Of other machines, of devices, of flags. */
+static void make_more(void)
+{
+	static const uint64_t dist = 0x8000000, redist = 0x80a0000;
+	struct kvm_create_device gic = {.type = KVM_DEV_TYPE_ARM_VGIC_V3,
+					.flags = KVM_CREATE_DEVICE_TEST};
+	struct kvm_device_attr attr = {.group = KVM_DEV_ARM_VGIC_GRP_ADDR,
+				       .attr = KVM_VGIC_V3_ADDR_TYPE_DIST,
+				       .addr = (uintptr_t)&dist};
+	struct kvm_irq_level level = {.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | 33};
+	struct kvm_mp_state state;
+	unsigned char vector[16] = {[0] = 0x34, [1] = 0x12, [15] = 0x56};
+	struct kvm_one_reg reg = {.id = KVM_REG_ARM64 | KVM_REG_SIZE_U128 | KVM_REG_ARM_CORE |
+					KVM_REG_ARM_CORE_REG(fp_regs.vregs[7]),
+				  .addr = (uintptr_t)vector};
+	uint64_t mpidr;
+
+	CHECK(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL));
+	CHECK(ioctl(vm, KVM_CREATE_DEVICE, &gic));
+	gic.flags = 0;
+	CHECK(ioctl(vm, KVM_CREATE_DEVICE, &gic));
+	CHECK(ioctl(gic.fd, KVM_SET_DEVICE_ATTR, &attr));
+	attr.attr = KVM_VGIC_V3_ADDR_TYPE_REDIST;
+	attr.addr = (uintptr_t)&redist;
+	CHECK(ioctl(gic.fd, KVM_SET_DEVICE_ATTR, &attr));
+	attr.group = KVM_DEV_ARM_VGIC_GRP_CTRL;
+	attr.attr = KVM_DEV_ARM_VGIC_CTRL_INIT;
+	CHECK(ioctl(gic.fd, KVM_SET_DEVICE_ATTR, &attr));
+	CHECK(ioctl(vm, KVM_IRQ_LINE, &level));
+	CHECK(ioctl(vcpu, KVM_SET_ONE_REG, &reg));
+	reg = (struct kvm_one_reg){.id = ARM64_SYS_REG(3, 0, 0, 0, 5), .addr = (uintptr_t)&mpidr};
+	CHECK(ioctl(vcpu, KVM_GET_ONE_REG, &reg));
+	CHECK(ioctl(vcpu, KVM_GET_MP_STATE, &state));
+	run_once(NULL);
+	run->mmio.data[0] = 0x99;
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t thread;
 
 	bad = argc > 1 && !strcmp(argv[1], "bad");
+	more = argc > 1 && !strcmp(argv[1], "more");
 	make();
+	if (more)
+		make_more();
 	run_once(NULL);
 	if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.data[0] != 0x2a)
 		return 4;

@@ -14,7 +14,7 @@
 struct pager {
 	int uffd;
 	unsigned char *memory;
-	_Atomic int stop, missing, protected_, minor;
+	_Atomic int stop, asked, missing, protected_, minor;
 	_Atomic int hold; /* requests wait until it is 0 */
 };
 
@@ -26,6 +26,7 @@ static void pager_serve(struct pager *p, const struct uffd_msg *msg)
 	struct uffdio_continue cont = {.range = {at, PAGE}};
 	struct uffdio_copy copy = {.dst = at, .src = (uintptr_t)page, .len = PAGE};
 
+	p->asked++;
 	while (p->hold && !p->stop)
 		sleep_ms(1);
 	if (msg->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_MINOR) {
@@ -329,7 +330,8 @@ TEST(a_signal_during_a_pagers_fault_ends_the_run_once_the_page_is_there)
 	ASSERT_EQ(set_slot(m.vm, 1, 0, GPA, BLOCK, p.memory), 0);
 	ASSERT_EQ(pthread_create(&t, NULL, pager_main, &p), 0);
 	runner_start(&r, &m, 0);
-	sleep_ms(20);
+	while (!p.asked)
+		sleep_ms(1);
 	pthread_kill(r.thread, SIGUSR1);
 	sleep_ms(20);
 	EXPECT(!r.done);
