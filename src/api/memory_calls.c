@@ -288,13 +288,14 @@ static void *remap_gmem(const struct mapping_piece *piece, u64 old_size, u64 new
 	struct host_vma vma;
 	void *p;
 
-	if (piece->end < end || host_vma_query(start, &vma))
-		return (void *)(intptr_t)-EFAULT;
-	prot = (vma.r ? PROT_READ : 0) | (vma.w ? PROT_WRITE : 0);
+	/* The system does not look whether all of the old size is mapped either. */
 	if (!(flags & MREMAP_FIXED) && new_size <= old_size) {
 		r = new_size < old_size ? unmap(start + new_size, end) : 0;
 		return (void *)(intptr_t)(r ? r : (s64)start);
 	}
+	if (piece->end < end || host_vma_query(start, &vma))
+		return (void *)(intptr_t)-EFAULT;
+	prot = (vma.r ? PROT_READ : 0) | (vma.w ? PROT_WRITE : 0);
 	if (!(flags & MREMAP_FIXED) && old_size) {
 		p = map_ours(piece->file, (void *)(uintptr_t)end, new_size - old_size, prot,
 			     MAP_SHARED | MAP_FIXED_NOREPLACE, -1, piece->offset + old_size);
