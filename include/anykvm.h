@@ -196,7 +196,7 @@ ANYKVM_API void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int
 /** anykvm_munmap - munmap(2), with its errors, and ENOMEM (before any change) */
 ANYKVM_API int anykvm_munmap(void *addr, size_t length);
 
-/** anykvm_mremap - mremap(2), with its errors; mappings of this library's descriptors cannot be moved or resized (EINVAL) */
+/** anykvm_mremap - mremap(2), with its errors; mappings of a vCPU cannot be moved or resized (EINVAL) */
 ANYKVM_API void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int flags, ...);
 
 /** anykvm_mprotect, anykvm_madvise - as mprotect(2) and madvise(2), with their errors */
