@@ -168,6 +168,16 @@ ANYKVM_API int anykvm_ioctl(int fd, unsigned long request, ...);
 ANYKVM_API ssize_t anykvm_read(int fd, void *buf, size_t count);
 ANYKVM_API ssize_t anykvm_pread(int fd, void *buf, size_t count, off_t offset);
 
+/**
+ * anykvm_write, anykvm_pwrite - write(2), pwrite(2); there is nothing to write to descriptors of this library
+ *
+ * returns: bytes, or -1 with errno
+ *	EBADF, EINVAL, ESPIPE	a descriptor of this library
+ *	others			as write(2)
+ */
+ANYKVM_API ssize_t anykvm_write(int fd, const void *buf, size_t count);
+ANYKVM_API ssize_t anykvm_pwrite(int fd, const void *buf, size_t count, off_t offset);
+
 /* --- memory ----------------------------------------------------------------------------------------------------------- */
 
 /**

@@ -5,7 +5,8 @@
  *	child.c		a fork child with machines of its own
  *	fd.c		number -> file: inert placeholder descriptors, who owns which number
  *	mapping.c	which host mappings keep a file alive
- *	calls.c		open, close, dup, fcntl, read
+ *	calls.c		open, close, dup, fcntl, ioctl
+ *	io_calls.c	read, write
  *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
  *	file_calls.c	ftruncate, fallocate: the same for files that are mapped under slots
  *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
@@ -70,6 +71,12 @@ static inline enum api_kind api_kind_of(const struct file *f)
 	const struct api_file *a = api_file_of(f);
 
 	return a->kind == API_ORPHAN ? a->was : a->kind;
+}
+
+/* Open for reading only, to the system. */
+static inline bool api_kind_is_read_only(enum api_kind kind)
+{
+	return kind == API_STATS || kind == API_USERFAULT;
 }
 
 /* --- process-wide state ---------------------------------------------------------------------------------------------- */

@@ -120,8 +120,7 @@ static int map_refused(const struct api_file *f, const void *addr, size_t length
 		return -EINVAL;
 	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
 		return -EINVAL;
-	/* Statistics are open for reading only. */
-	if (f->kind == API_STATS && (prot & PROT_WRITE) && type != MAP_PRIVATE)
+	if (api_kind_is_read_only(f->kind) && (prot & PROT_WRITE) && type != MAP_PRIVATE)
 		return -EACCES;
 	/* A descriptor of no file system is never executable, whatever the driver thinks. */
 	if (prot & PROT_EXEC)

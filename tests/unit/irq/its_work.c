@@ -113,16 +113,16 @@ TEST(many_commands_are_done_in_slices)
 	u64 end = cwriter(r);
 	u32 slices;
 
-	for (u32 i = 0; i < 33; i++)
+	for (u32 i = 0; i < 9; i++)
 		queue(r, &end, 0x0e, 0, (u64)(i % 2) << 16, (u64)(1 - i % 2) << 16); /* MOVALL */
 	slices = queue_go(r, its, end);
-	EXPECT_CMP(slices, >=, 33 * GIC_NR_LPI / (ITS_SLICE + SOME));
-	EXPECT_CMP(slices, <=, 33 * GIC_NR_LPI / ITS_SLICE + 34);
+	EXPECT_CMP(slices, >=, 9 * GIC_NR_LPI / (ITS_SLICE + SOME));
+	EXPECT_CMP(slices, <=, 9 * GIC_NR_LPI / ITS_SLICE + 10);
 	expect_all_at(r, 1);
 	/* Short ones count as well. */
-	for (u32 i = 0; i < 2000; i++)
+	for (u32 i = 0; i < 300; i++)
 		queue(r, &end, 0x0c | (u64)DEVICE << 32, i, 0, 0); /* INV */
-	queue_go(r, its, end);
+	EXPECT_CMP(queue_go(r, its, end), >=, 2);
 	rig_destroy(r);
 }
 
@@ -178,7 +178,7 @@ TEST(who_looks_at_the_queue_waits_for_it_and_takes_part)
 	static const u32 registers[] = {GITS_CREADR, GITS_CWRITER, GITS_CBASER, GITS_CTLR};
 	int turns = 0;
 
-	for (u32 i = 0; i < 9; i++)
+	for (u32 i = 0; i < 3; i++)
 		queue(r, &end, 0x0e, 0, (u64)(i % 2) << 16, (u64)(1 - i % 2) << 16); /* MOVALL */
 	EXPECT_EQ(irq_mmio_write(&r->vi, &r->v[0], RIG_ITS + GITS_CWRITER, 8, end), 0);
 	/* User space sees where it is. */
@@ -197,7 +197,7 @@ TEST(who_looks_at_the_queue_waits_for_it_and_takes_part)
 	while (irq_mmio_read(&r->vi, &r->v[1], RIG_ITS + GITS_CREADR, 8, &value)) {
 		EXPECT(wants_work(r, 1));
 		its_work(&r->vi, &r->v[1]);
-		EXPECT_CMP(++turns, <=, 9 * GIC_NR_LPI / ITS_SLICE + 10);
+		EXPECT_CMP(++turns, <=, 3 * GIC_NR_LPI / ITS_SLICE + 4);
 	}
 	EXPECT_EQ(value, end);
 	expect_all_at(r, 1);
