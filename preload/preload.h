@@ -118,6 +118,13 @@ long kvm_raw_brk(long addr);
 void *kvm_shmat(int id, const void *addr, int flags);
 int kvm_shmdt(const void *addr);
 
+static inline void fault_in(const void *buf, size_t n, bool incoming)
+{
+	struct iovec piece = {.iov_base = (void *)(uintptr_t)buf, .iov_len = n};
+
+	anykvm_fault_in(&piece, 1, incoming);
+}
+
 /* --- signals.c --- */
 
 static inline bool is_fault_signal(int signo)

@@ -17,6 +17,7 @@
 #define WITH							    ALWAYS
 #define WHERE(ret, name, params, args, condition, ours)		    ALWAYS(ret, name, params, ours)
 #define BY_FD(ret, name, params, args, fd, ours)		    ALWAYS(ret, name, params, ours)
+#define TRANSFER(name, params, args, fd, ours, before)		    ALWAYS(ssize_t, name, params, ours)
 #define BY_PATH(ret, name, params, args, dirfd, path, follow, ours) ALWAYS(ret, name, params, ours)
 #define OPENS(ret, name, params, args, dirfd, path, follow, ours, truncates) \
 	ALWAYS(ret, name, params, ours)

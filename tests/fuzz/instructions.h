@@ -3,7 +3,9 @@
 #ifndef ANYKVM_TESTS_FUZZ_INSTRUCTIONS_H
 #define ANYKVM_TESTS_FUZZ_INSTRUCTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Neighbours: system registers (op0 2 and 3), or SYS instructions (op0 1). */
 struct sys_range {
@@ -116,6 +118,25 @@ static inline uint32_t likely_instruction(uint32_t random, unsigned kind)
 	default:
 		return random;
 	}
+}
+
+/*
+ * Exception vectors at code: each goes on behind the instruction that did not work. With an exit, some do so by way of a store to
+ * 0x10000000, which leaves KVM_RUN.
+ */
+static inline void put_vectors(uint32_t *code, bool exit)
+{
+	const uint32_t handler[] = {0xd5384030 /* MRS X16, ELR_EL1 */,
+				    0x91001210 /* ADD X16, X16, #4 */,
+				    0xd5184030 /* MSR ELR_EL1, X16 */,
+				    0xf27c061f /* TST X16, #0x30 */,
+				    exit ? 0x54000061 /* B.NE .+12 */ : 0x14000003 /* B .+12 */,
+				    0xd2a20011 /* MOVZ X17, #0x1000, LSL #16 */,
+				    0xb9000231 /* STR W17, [X17] */,
+				    0xd69f03e0 /* ERET */};
+
+	for (unsigned i = 0; i < 16; i++)
+		memcpy(&code[i * 0x80 / 4], handler, sizeof(handler));
 }
 
 #endif

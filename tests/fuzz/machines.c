@@ -7,20 +7,11 @@
 
 /*
  * A page, the same each time: guests start there. At the end of its code a store to DEVICE leaves KVM_RUN, and all begins anew.
- * Its vectors go on behind the instruction that did not work, sometimes by way of KVM_RUN too.
  */
 void make_guest_code(uint32_t *code)
 {
 	static const uint32_t end[] = {0xd2a20011 /* MOVZ X17, #0x1000, LSL #16 */,
 				       0xb9000231 /* STR W17, [X17] */, 0x17fffe02 /* B start */};
-	static const uint32_t handler[] = {0xd5384030 /* MRS X16, ELR_EL1 */,
-					   0x91001210 /* ADD X16, X16, #4 */,
-					   0xd5184030 /* MSR ELR_EL1, X16 */,
-					   0xf27c061f /* TST X16, #0x30 */,
-					   0x54000061 /* B.NE .+12 */,
-					   0xd2a20011,
-					   0xb9000231,
-					   0xd69f03e0 /* ERET */};
 	uint64_t state = 88172645463325252ull;
 
 	for (unsigned i = 0; i < VECTORS / 4; i++) {
@@ -29,8 +20,7 @@ void make_guest_code(uint32_t *code)
 		code[i] = likely_instruction((uint32_t)(r >> 32), (unsigned)r);
 	}
 	memcpy(&code[VECTORS / 4 - 3], end, sizeof(end));
-	for (unsigned i = 0; i < 16; i++)
-		memcpy(&code[(VECTORS + i * 0x80) / 4], handler, sizeof(handler));
+	put_vectors(&code[VECTORS / 4], true);
 }
 
 /* --- interrupt controllers ------------------------------------------------------------------------------------------------- */
@@ -68,19 +58,24 @@ static void enable_lpis(int gic)
 	set_device(gic, regs, 0, 1);
 }
 
-static uint64_t *its_queue(void)
+/* From creadr on, which cannot be set while an ITS is on: the place of command n. */
+static uint64_t *its_command(uint64_t creadr, unsigned n)
 {
-	uint64_t *queue = (uint64_t *)(fuzz_arena + (ITS_QUEUE - RAM));
-
-	/* Whatever became of it before. */
-	return mprotect(fuzz_arena, ARENA_SIZE, PROT_READ | PROT_WRITE) ? NULL : queue;
+	return (uint64_t *)(fuzz_arena + (ITS_QUEUE - RAM) + (creadr + 32 * n) % PAGE);
 }
 
-/* nr commands from the queue's start on. */
-static void run_commands(int its, unsigned nr)
+/* -1: not an ITS, or its registers cannot be read. */
+static uint64_t get_creadr(int its)
 {
-	set_device(its, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x90, 0);
-	set_device(its, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x88, 32ull * nr);
+	uint64_t creadr = 0;
+	struct kvm_device_attr a = {
+		.group = KVM_DEV_ARM_VGIC_GRP_ITS_REGS, .attr = 0x90, .addr = (uintptr_t)&creadr};
+
+	/* Whatever became of the memory before. */
+	if (ioctl(its, KVM_GET_DEVICE_ATTR, &a) ||
+	    mprotect(fuzz_arena, ARENA_SIZE, PROT_READ | PROT_WRITE))
+		return -1;
+	return creadr % PAGE / 32 * 32;
 }
 
 static void map_lpis(int its)
@@ -92,13 +87,15 @@ static void map_lpis(int its)
 		{0xa, 8192ull << 32},
 		{0xa, 8193ull << 32 | 1, 1}, /* MAPTI */
 	};
-	uint64_t *queue = its_queue();
+	const unsigned nr = sizeof(commands) / sizeof(commands[0]);
+	uint64_t creadr = get_creadr(its);
 
-	if (!queue)
+	if (creadr == -1ull)
 		return;
-	memcpy(queue, commands, sizeof(commands));
+	for (unsigned i = 0; i < nr; i++)
+		memcpy(its_command(creadr, i), commands[i], sizeof(commands[i]));
 	memset(fuzz_arena + (LPI_TABLES - RAM), 0xa1, 64); /* on, priority 0xa0 */
-	run_commands(its, sizeof(commands) / sizeof(commands[0]));
+	set_device(its, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x88, (creadr + 32 * nr) % PAGE);
 }
 
 /* Commands that mean something. */
@@ -108,29 +105,35 @@ void step_its(struct sequence *s)
 					  0xa, 0xa, 0xb, 0xc, 0xd, 0xe, 0xf, 0x3};
 	unsigned nr = 1 + below(&s->in, 8);
 	int fd = take_fd(s, API_DEVICE);
-	uint64_t *queue = its_queue();
+	uint64_t creadr = get_creadr(fd);
 
-	if (fd < 0 || !queue)
+	if (creadr == -1ull)
 		return;
 	for (unsigned i = 0; i < nr; i++) {
+		uint64_t *command = its_command(creadr, i);
 		uint8_t number = numbers[below(&s->in, 16)];
 		uint64_t device = below(&s->in, 8) ? 0 : below(&s->in, 4), event = below(&s->in, 8);
 		uint64_t target = (uint64_t)below(&s->in, 3) << 16 | below(&s->in, 3);
 
-		queue[4 * i] = number | device << 32;
-		queue[4 * i + 1] = number == 0x8   ? below(&s->in, 17)
-				   : number == 0xb ? 8192 + event
-						   : event | (8192 + event) << 32;
-		queue[4 * i + 2] = target | (uint64_t) !!below(&s->in, 4) << 63 |
-				   (number == 0x8 ? ITS_ITTS + device * 4 * PAGE : 0);
-		queue[4 * i + 3] = (uint64_t)below(&s->in, 3) << 16;
+		command[0] = number | device << 32;
+		command[1] = number == 0x8   ? below(&s->in, 17)
+			     : number == 0xb ? 8192 + event
+					     : event | (8192 + event) << 32;
+		command[2] = target | (uint64_t) !!below(&s->in, 4) << 63 |
+			     (number == 0x8 ? ITS_ITTS + device * 4 * PAGE : 0);
+		command[3] = (uint64_t)below(&s->in, 3) << 16;
 	}
-	run_commands(fd, nr);
+	set_device(fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x88, (creadr + 32 * nr) % PAGE);
 }
 
 /* What a guest's registers hold: frames of devices, its memory, calls of the firmware. */
 static uint64_t take_address(struct sequence *s)
 {
+	/* PSCI, random numbers, architecture, stolen time, vendor */
+	static const uint32_t calls[] = {0x84000000, 0xc4000000, 0x84000000, 0xc4000000,
+					 0x84000050, 0xc4000050, 0x80000000, 0x80003fff,
+					 0xc5000020, 0x86000000, 0x8600ff01};
+
 	switch (below(&s->in, 8)) {
 	case 0:
 		return GIC_DIST + below(&s->in, 256) * 4;
@@ -142,26 +145,46 @@ static uint64_t take_address(struct sequence *s)
 	case 3:
 		return DEVICE + below(&s->in, 32);
 	case 4:
-		return 0x84000000 | (uint64_t)below(&s->in, 2) << 30 | below(&s->in, 32);
+		return calls[below(&s->in, sizeof(calls) / sizeof(calls[0]))] + below(&s->in, 24);
 	case 5:
 		return 1ull << below(&s->in, 48);
 	default:
-		return RAM + below(&s->in, ARENA_SIZE / 64) * 64;
+		return RAM + below(&s->in, ARENA_SIZE / 64 * 2) * 64;
 	}
 }
 
-static int make_vcpu(struct sequence *s, int vm, unsigned id)
+#define NR_WORDS 6
+
+/* Where a guest begins, with some words of its own. */
+static uint64_t make_start(struct sequence *s)
 {
+	unsigned at = below(&s->in, VECTORS / 4 - NR_WORDS);
+
+	if (!mprotect(fuzz_arena, PAGE, PROT_READ | PROT_WRITE))
+		for (unsigned i = 0; i < NR_WORDS; i++)
+			((uint32_t *)fuzz_arena)[at + i] =
+				likely_instruction((uint32_t)take(&s->in, 4), below(&s->in, 16));
+	return RAM + at * 4;
+}
+
+/* With an interrupt controller a PMU needs more than there is when vCPUs are made. */
+static int make_vcpu(struct sequence *s, int vm, unsigned id, bool with_pmu)
+{
+	/* PSCI, PMU, pointer authentication */
+	static const uint32_t features[] = {0x4, 0x4, 0xc, 0x6c};
 	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8,
-				     .features = {4 | (below(&s->in, 4) == 0) * 8}};
+				     .features = {features[below(&s->in, 4)] &
+						  (with_pmu ? ~0u : ~(1u << KVM_ARM_VCPU_PMU_V3))}};
 	int vcpu = ioctl(vm, KVM_CREATE_VCPU, id);
 
 	if (vcpu < 0)
 		return -1;
 	ioctl(vcpu, KVM_ARM_VCPU_INIT, &init);
-	set_reg(vcpu, CORE_REG(regs.pc), RAM + below(&s->in, VECTORS / 4) * 4);
+	if (init.features[0] & 1u << KVM_ARM_VCPU_PMU_V3)
+		set_device(vcpu, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, 0);
+	set_reg(vcpu, CORE_REG(regs.pc), make_start(s));
 	set_reg(vcpu, ARM64_SYS_REG(3, 0, 12, 0, 0), RAM + VECTORS); /* VBAR_EL1 */
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 4; i++)
 		set_reg(vcpu, CORE_REG(regs.regs[0]) + 2 * below(&s->in, 8), take_address(s));
 	return vcpu;
 }
@@ -191,8 +214,8 @@ static void make_gic3(struct sequence *s, int vm, unsigned gic)
 	int fd = gic3_begin(vm, gic > 3 ? 3 : gic), its;
 
 	if (gic > 6 && fd >= 0) {
+		its = make_its(vm); /* its creation forgets what redistributors were told */
 		enable_lpis(fd);
-		its = make_its(vm);
 		map_lpis(its);
 		keep(s, its, API_DEVICE);
 	}
@@ -218,7 +241,7 @@ void step_machine(struct sequence *s)
 	if (gic >= 14)
 		make_gic2(vm);
 	for (unsigned i = 0; i < nr; i++)
-		keep(s, make_vcpu(s, vm, i), API_VCPU);
+		keep(s, make_vcpu(s, vm, i, gic == 12 || gic == 13), API_VCPU);
 	if (gic < 12)
 		make_gic3(s, vm, gic);
 	keep(s, vm, API_VM);
