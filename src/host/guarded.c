@@ -346,16 +346,18 @@ int guarded_action_change(int signo, const struct guarded_action *act, struct gu
 	return r;
 }
 
+/* Either address is a user's and may be anything: as a pointer it may not even be added to. */
 size_t guarded_copy(void *dst, const void *src, size_t n)
 {
+	uintptr_t to = (uintptr_t)dst, from = (uintptr_t)src;
 	size_t left;
 
 	for (;;) {
-		left = guarded_copy_left(dst, src, n);
-		dst = (char *)dst + (n - left);
-		src = (const char *)src + (n - left);
+		left = guarded_copy_left((void *)to, (const void *)from, n);
+		to += n - left;
+		from += n - left;
 		n = left;
-		if (likely(!left) || !host_userfault_serve_copy(dst, src))
+		if (likely(!left) || !host_userfault_serve_copy((void *)to, (const void *)from))
 			return left;
 	}
 }

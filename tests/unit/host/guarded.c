@@ -157,6 +157,9 @@ TEST(copies_stop_at_the_hole_and_say_so)
 	EXPECT(!memcmp(page + 4000, want, 96));
 	EXPECT(!guarded_copy_from(buf, page + 4090, 16));
 	EXPECT(!guarded_copy_from(buf, hole, 1));
+	/* an address of the user's may be none */
+	EXPECT(!guarded_copy_from(buf, NULL, 8));
+	EXPECT(!guarded_copy_to(NULL, buf, 8));
 	EXPECT(!guarded_copy_to(ro, want, 1));
 	EXPECT(guarded_copy_from(buf, ro, 4096));
 	memset(page, 0x55, 4096);
