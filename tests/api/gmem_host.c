@@ -132,11 +132,12 @@ TEST(a_gmem_mapping_grows_shrinks_moves_and_doubles)
 
 #ifndef ANYKVM_REAL
 /* Nothing but the descriptor, which the program may have closed, could map them elsewhere. */
-TEST(a_vcpus_mapping_is_not_moved)
+TEST(a_vcpus_mapping_is_neither_moved_nor_doubled)
 {
 	struct machine m = machine_new(1);
 
 	EXPECT_ERRNO((intptr_t)mremap(m.run[0], PAGE, 2 * PAGE, MREMAP_MAYMOVE), EINVAL);
+	EXPECT_ERRNO((intptr_t)mremap(m.run[0], 0, PAGE, MREMAP_MAYMOVE), EINVAL);
 	machine_free(&m);
 }
 #endif

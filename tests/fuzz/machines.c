@@ -149,22 +149,42 @@ static uint64_t take_address(struct sequence *s)
 	case 5:
 		return 1ull << below(&s->in, 48);
 	default:
-		return RAM + below(&s->in, ARENA_SIZE / 64) * 64;
+		return RAM + below(&s->in, ARENA_SIZE / 64 * 2) * 64;
 	}
 }
 
-static int make_vcpu(struct sequence *s, int vm, unsigned id)
+#define NR_WORDS 6
+
+/* Where a guest begins, with some words of its own. */
+static uint64_t make_start(struct sequence *s)
 {
+	unsigned at = below(&s->in, VECTORS / 4 - NR_WORDS);
+
+	if (!mprotect(fuzz_arena, PAGE, PROT_READ | PROT_WRITE))
+		for (unsigned i = 0; i < NR_WORDS; i++)
+			((uint32_t *)fuzz_arena)[at + i] =
+				likely_instruction((uint32_t)take(&s->in, 4), below(&s->in, 16));
+	return RAM + at * 4;
+}
+
+/* With an interrupt controller a PMU needs more than there is when vCPUs are made. */
+static int make_vcpu(struct sequence *s, int vm, unsigned id, bool with_pmu)
+{
+	/* PSCI, PMU, pointer authentication */
+	static const uint32_t features[] = {0x4, 0x4, 0xc, 0x6c};
 	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8,
-				     .features = {4 | (below(&s->in, 4) == 0) * 8}};
+				     .features = {features[below(&s->in, 4)] &
+						  (with_pmu ? ~0u : ~(1u << KVM_ARM_VCPU_PMU_V3))}};
 	int vcpu = ioctl(vm, KVM_CREATE_VCPU, id);
 
 	if (vcpu < 0)
 		return -1;
 	ioctl(vcpu, KVM_ARM_VCPU_INIT, &init);
-	set_reg(vcpu, CORE_REG(regs.pc), RAM + below(&s->in, VECTORS / 4) * 4);
+	if (init.features[0] & 1u << KVM_ARM_VCPU_PMU_V3)
+		set_device(vcpu, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, 0);
+	set_reg(vcpu, CORE_REG(regs.pc), make_start(s));
 	set_reg(vcpu, ARM64_SYS_REG(3, 0, 12, 0, 0), RAM + VECTORS); /* VBAR_EL1 */
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 4; i++)
 		set_reg(vcpu, CORE_REG(regs.regs[0]) + 2 * below(&s->in, 8), take_address(s));
 	return vcpu;
 }
@@ -221,7 +241,7 @@ void step_machine(struct sequence *s)
 	if (gic >= 14)
 		make_gic2(vm);
 	for (unsigned i = 0; i < nr; i++)
-		keep(s, make_vcpu(s, vm, i), API_VCPU);
+		keep(s, make_vcpu(s, vm, i, gic == 12 || gic == 13), API_VCPU);
 	if (gic < 12)
 		make_gic3(s, vm, gic);
 	keep(s, vm, API_VM);
