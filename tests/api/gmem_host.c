@@ -112,7 +112,7 @@ TEST(a_gmem_mapping_grows_shrinks_moves_and_doubles)
 	EXPECT(mremap(p, SIZE, SIZE / 2, 0) == p);
 	EXPECT(mremap(p, SIZE, SIZE, 0) == p);
 	EXPECT_ERRNO((intptr_t)mremap(p, SIZE, 2 * SIZE, MREMAP_MAYMOVE), EFAULT);
-	/* What became of it is a mapping of the file as any other: a slot on it loses a page that is punched. */
+	/* What became of it is a mapping of the file as any other: code that ran there is forgotten with its page. */
 	ASSERT_EQ(set_slot(m.vm, 2, 0, GPA, PAGE, q), 0);
 	say(q, GPA, 7);
 	restart_at(&m, GPA, 0);
@@ -121,6 +121,9 @@ TEST(a_gmem_mapping_grows_shrinks_moves_and_doubles)
 	EXPECT_EQ(q[PAGE - 1], 0);
 	EXPECT_EQ(*(uint32_t *)q, 0);
 	EXPECT_EQ(p[0], 0);
+	say(q, GPA, 8);
+	restart_at(&m, GPA, 0);
+	EXPECT_REPORT(&m, 0, 0, 8);
 	munmap(place, 2 * PAGE);
 	munmap(p, SIZE / 2);
 	close(fd);
