@@ -50,27 +50,21 @@ static bool take_frame(struct network *net)
 	return taken;
 }
 
-static void want_notify(struct network *net, bool wanted)
-{
-	pthread_mutex_lock(net->device_lock);
-	virtio_net_want_notify(&net->device, wanted);
-	pthread_mutex_unlock(net->device_lock);
-}
-
-/* True if there may be more. */
+/* True if there is more. */
 static bool carry_frames(struct network *net)
 {
-	unsigned nr = 0;
+	bool done;
 
-	want_notify(net, false);
-	while (nr < BATCH && take_frame(net))
-		nr++;
-	if (nr < BATCH) {
-		want_notify(net, true);
-		/* What came before the guest saw that. */
-		nr = take_frame(net) ? BATCH : nr;
-	}
-	return nr == BATCH;
+	pthread_mutex_lock(net->device_lock);
+	virtio_net_begin_work(&net->device);
+	pthread_mutex_unlock(net->device_lock);
+	for (unsigned i = 0; i < BATCH; i++)
+		if (!take_frame(net))
+			break;
+	pthread_mutex_lock(net->device_lock);
+	done = virtio_net_end_work(&net->device);
+	pthread_mutex_unlock(net->device_lock);
+	return !done;
 }
 
 static void signal_guest(struct network *net)

@@ -83,12 +83,22 @@ bool virtio_net_give(struct virtio_net *net, const uint8_t *frame, size_t length
 	return true;
 }
 
-void virtio_net_want_notify(struct virtio_net *net, bool wanted)
+void virtio_net_begin_work(struct virtio_net *net)
 {
 	struct virtqueue *queue = virtio_pci_queue(&net->virtio, QUEUE_TRANSMIT);
 
 	if (queue)
-		virtqueue_set_notify(queue, net->virtio.ram, wanted);
+		virtqueue_set_notify(queue, net->virtio.ram, false);
+}
+
+bool virtio_net_end_work(struct virtio_net *net)
+{
+	struct virtqueue *queue = virtio_pci_queue(&net->virtio, QUEUE_TRANSMIT);
+
+	if (!queue)
+		return true;
+	virtqueue_set_notify(queue, net->virtio.ram, true);
+	return virtqueue_is_empty(queue, net->virtio.ram);
 }
 
 void virtio_net_signal(struct virtio_net *net)

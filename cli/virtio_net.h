@@ -22,8 +22,10 @@ void virtio_net_attach(struct virtio_net *net, struct pci_host *host, unsigned s
 bool virtio_net_take(struct virtio_net *net, uint8_t frame[VIRTIO_NET_FRAME], size_t *length);
 /* A frame for the guest, which has no room for it: false. */
 bool virtio_net_give(struct virtio_net *net, const uint8_t *frame, size_t length);
-/* Whether the guest is to tell of frames that it wants to send. Look for some once more after asking for it. */
-void virtio_net_want_notify(struct virtio_net *net, bool wanted);
+/* The guest need not tell of frames that it wants to send: they are looked for. */
+void virtio_net_begin_work(struct virtio_net *net);
+/* It is to tell from now on. False: it already has some. */
+bool virtio_net_end_work(struct virtio_net *net);
 /* After a batch of frames: interrupts for what was taken and given. */
 void virtio_net_signal(struct virtio_net *net);
 void virtio_net_state(struct virtio_net *net, struct state *state);

@@ -122,6 +122,11 @@ static const char *walk(const struct virtqueue *queue, const struct guest_memory
 	return "a chain without end";
 }
 
+bool virtqueue_is_empty(const struct virtqueue *queue, const struct guest_memory *ram)
+{
+	return avail_index(queue, ram) == queue->next_avail;
+}
+
 int virtqueue_take(struct virtqueue *queue, const struct guest_memory *ram,
 		   struct virtqueue_chain *chain, const char **fault)
 {

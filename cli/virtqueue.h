@@ -49,9 +49,10 @@ void virtqueue_put(struct virtqueue *queue, const struct guest_memory *ram,
 		   const struct virtqueue_chain *chain, uint32_t written);
 /* Whether the driver is to be told now of what was returned; asked once, since it forgets. */
 bool virtqueue_takes_interrupt(struct virtqueue *queue, const struct guest_memory *ram);
+bool virtqueue_is_empty(const struct virtqueue *queue, const struct guest_memory *ram);
 /*
- * Whether the driver need tell of what it makes available. Who asks for it again looks for chains once more afterwards: what came
- * before the driver saw that is told by nobody.
+ * Whether the driver need tell of what it makes available. Who asks for it again looks into the queue afterwards: what came before
+ * the driver saw that is told by nobody.
  */
 void virtqueue_set_notify(struct virtqueue *queue, const struct guest_memory *ram, bool wanted);
 

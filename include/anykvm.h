@@ -168,6 +168,16 @@ ANYKVM_API int anykvm_ioctl(int fd, unsigned long request, ...);
 ANYKVM_API ssize_t anykvm_read(int fd, void *buf, size_t count);
 ANYKVM_API ssize_t anykvm_pread(int fd, void *buf, size_t count, off_t offset);
 
+/**
+ * anykvm_write, anykvm_pwrite - write(2), pwrite(2); there is nothing to write to descriptors of this library
+ *
+ * returns: bytes, or -1 with errno
+ *	EBADF, EINVAL, ESPIPE	a descriptor of this library
+ *	others			as write(2)
+ */
+ANYKVM_API ssize_t anykvm_write(int fd, const void *buf, size_t count);
+ANYKVM_API ssize_t anykvm_pwrite(int fd, const void *buf, size_t count, off_t offset);
+
 /* --- memory ----------------------------------------------------------------------------------------------------------- */
 
 /**
@@ -186,7 +196,7 @@ ANYKVM_API void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int
 /** anykvm_munmap - munmap(2), with its errors, and ENOMEM (before any change) */
 ANYKVM_API int anykvm_munmap(void *addr, size_t length);
 
-/** anykvm_mremap - mremap(2), with its errors; mappings of this library's descriptors cannot be moved or resized (EINVAL) */
+/** anykvm_mremap - mremap(2), with its errors; mappings of a vCPU cannot be moved or resized (EINVAL) */
 ANYKVM_API void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int flags, ...);
 
 /** anykvm_mprotect, anykvm_madvise - as mprotect(2) and madvise(2), with their errors */
@@ -233,7 +243,7 @@ ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int regist
  * @flags: O_CLOEXEC, O_NONBLOCK, UFFD_USER_MODE_ONLY
  *
  * The host's own is tried first, also with UFFD_USER_MODE_ONLY if it refuses more. The library's serves accesses of guests and of
- * this process's user mode; the system's own accesses get EFAULT, as with that flag. It offers missing pages of private anonymous
+ * this process's user mode; the system's own accesses get EFAULT, as with that flag (anykvm_fault_in helps). It offers missing pages of private anonymous
  * memory, and missing and minor faults of shared memory whose file (memfd, tmpfs) is open for writing. The descriptor is used with
  * the calls of this header. ANYKVM_USERFAULTFD=host or =emulate in the environment asks for one of the two.
  *
@@ -243,6 +253,16 @@ ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int regist
  *	EMFILE, ENFILE, ENOMEM
  */
 ANYKVM_API int anykvm_userfaultfd(int flags);
+
+struct iovec;
+
+/**
+ * anykvm_fault_in - memory that a system call is about to read, or (write 1) to write
+ *
+ * Of a userfaultfd that serves user mode alone, which anykvm_userfaultfd may have given, the system's own accesses fail with EFAULT.
+ * So pages of @iov that such a one serves are asked for and waited for here. Without one, nothing is done. errno is left alone.
+ */
+ANYKVM_API void anykvm_fault_in(const struct iovec *iov, int n, int write);
 
 struct sigaction;
 

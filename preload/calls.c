@@ -28,6 +28,7 @@ void *next_function(void **known, const char *name)
 #define WITH(ret, name, params, ours)				    void *next_##name;
 #define WHERE(ret, name, params, args, condition, ours)		    WITH(ret, name, params, ours)
 #define BY_FD(ret, name, params, args, fd, ours)		    WITH(ret, name, params, ours)
+#define TRANSFER(name, params, args, fd, ours, before)		    WITH(ssize_t, name, params, ours)
 #define BY_PATH(ret, name, params, args, dirfd, path, follow, ours) WITH(ret, name, params, ours)
 #define OPENS(ret, name, params, args, dirfd, path, follow, ours, truncates) \
 	WITH(ret, name, params, ours)
@@ -43,6 +44,7 @@ static __attribute__((constructor)) void look_up_all(void)
 #undef ALWAYS
 #undef WHERE
 #undef BY_FD
+#undef TRANSFER
 #undef BY_PATH
 #undef OPENS
 
@@ -67,6 +69,14 @@ static __attribute__((constructor)) void look_up_all(void)
 		return (condition) ? ours : LIBCS(ret, name, params, args); \
 	}
 #define BY_FD(ret, name, params, args, fd, ours) WHERE(ret, name, params, args, is_ours(fd), ours)
+#define TRANSFER(name, params, args, fd, ours, before)     \
+	WRAPPER(ssize_t, name, params)                     \
+	{                                                  \
+		if (is_ours(fd))                           \
+			return ours;                       \
+		before;                                    \
+		return LIBCS(ssize_t, name, params, args); \
+	}
 #define BY_PATH(ret, name, params, args, dirfd, path, follow, ours) \
 	WHERE(ret, name, params, args, path_is_kvm(dirfd, path, follow), ours)
 #define OPENS(ret, name, params, args, dirfd, path, follow, ours, truncates) \

@@ -5,6 +5,7 @@
  *
  *	ALWAYS(ret, name, params, ours)				ours, which itself goes to the system with what is not KVM's
  *	BY_FD(ret, name, params, args, fd, ours)		ours if fd is a descriptor of the library, else libc's
+ *	TRANSFER(name, params, args, fd, ours, before)		ssize_t, by descriptor; before libc's, what a pager has to bring
  *	BY_PATH(ret, name, params, args, dirfd, path, follow, ours)	ours if the path leads to /dev/kvm, else libc's
  *	OPENS(ret, name, params, args, dirfd, path, follow, ours, truncates)	the same; what libc's may truncate is announced
  *	WHERE(ret, name, params, args, condition, ours)		ours where the condition holds, else libc's
@@ -15,7 +16,7 @@
  * preloaded library's function may stand behind it.
  *
  * Not here, because what the library's descriptors are to the system already answers as KVM's do: poll, select, epoll_ctl (always
- * ready; EPERM), fsync, flock, sigaltstack. Not here, because they change nothing that a guest could see: mlock, mbind,
+ * ready; EPERM), flock, sigaltstack. Not here, because they change nothing that a guest could see: mlock, mbind,
  * posix_madvise, sigsuspend; pthread_kill and tgkill, whose signals KVM_RUN looks for by itself.
  */
 /* clang-format off */
@@ -81,33 +82,35 @@ ALWAYS(int, ioctl, (int fd, unsigned long request, unsigned long arg), observe_i
 #define PVEC_PARAMS (int fd, const struct iovec *iov, int n, off_t offset)
 #define PVEC2_PARAMS (int fd, const struct iovec *iov, int n, off_t offset, int flags)
 #define PVEC2_ARGS (fd, iov, n, offset, flags)
-BY_FD(ssize_t, read, READ_PARAMS, (fd, buf, n), fd, anykvm_read(fd, buf, n))
-BY_FD(ssize_t, __read, READ_PARAMS, (fd, buf, n), fd, anykvm_read(fd, buf, n))
-BY_FD(ssize_t, pread, PREAD_PARAMS, (fd, buf, n, offset), fd, anykvm_pread(fd, buf, n, offset))
-BY_FD(ssize_t, pread64, PREAD_PARAMS, (fd, buf, n, offset), fd, anykvm_pread(fd, buf, n, offset))
-BY_FD(ssize_t, __pread64, PREAD_PARAMS, (fd, buf, n, offset), fd, anykvm_pread(fd, buf, n, offset))
+TRANSFER(read, READ_PARAMS, (fd, buf, n), fd, anykvm_read(fd, buf, n), fault_in(buf, n, true))
+TRANSFER(__read, READ_PARAMS, (fd, buf, n), fd, anykvm_read(fd, buf, n), fault_in(buf, n, true))
+TRANSFER(pread, PREAD_PARAMS, (fd, buf, n, offset), fd, anykvm_pread(fd, buf, n, offset), fault_in(buf, n, true))
+TRANSFER(pread64, PREAD_PARAMS, (fd, buf, n, offset), fd, anykvm_pread(fd, buf, n, offset), fault_in(buf, n, true))
+TRANSFER(__pread64, PREAD_PARAMS, (fd, buf, n, offset), fd, anykvm_pread(fd, buf, n, offset), fault_in(buf, n, true))
 /* What overflows is libc's to report, whatever the descriptor. */
 WHERE(ssize_t, __read_chk, (int fd, void *buf, size_t n, size_t room), (fd, buf, n, room), n <= room && is_ours(fd), anykvm_read(fd, buf, n))
 WHERE(ssize_t, __pread_chk, (int fd, void *buf, size_t n, off_t offset, size_t room), (fd, buf, n, offset, room), n <= room && is_ours(fd), anykvm_pread(fd, buf, n, offset))
 WHERE(ssize_t, __pread64_chk, (int fd, void *buf, size_t n, off_t offset, size_t room), (fd, buf, n, offset, room), n <= room && is_ours(fd), anykvm_pread(fd, buf, n, offset))
-BY_FD(ssize_t, readv, VEC_PARAMS, (fd, iov, n), fd, kvm_readv(fd, iov, n, -1))
-BY_FD(ssize_t, preadv, PVEC_PARAMS, (fd, iov, n, offset), fd, kvm_preadv(fd, iov, n, offset))
-BY_FD(ssize_t, preadv64, PVEC_PARAMS, (fd, iov, n, offset), fd, kvm_preadv(fd, iov, n, offset))
-BY_FD(ssize_t, preadv2, PVEC2_PARAMS, PVEC2_ARGS, fd, kvm_readv(fd, iov, n, offset))
-BY_FD(ssize_t, preadv64v2, PVEC2_PARAMS, PVEC2_ARGS, fd, kvm_readv(fd, iov, n, offset))
-BY_FD(ssize_t, write, READ_PARAMS, (fd, buf, n), fd, kvm_write(fd))
-BY_FD(ssize_t, __write, READ_PARAMS, (fd, buf, n), fd, kvm_write(fd))
-BY_FD(ssize_t, writev, VEC_PARAMS, (fd, iov, n), fd, kvm_write(fd))
-BY_FD(ssize_t, pwrite, PREAD_PARAMS, (fd, buf, n, offset), fd, kvm_pwrite(fd, offset))
-BY_FD(ssize_t, pwrite64, PREAD_PARAMS, (fd, buf, n, offset), fd, kvm_pwrite(fd, offset))
-BY_FD(ssize_t, __pwrite64, PREAD_PARAMS, (fd, buf, n, offset), fd, kvm_pwrite(fd, offset))
-BY_FD(ssize_t, pwritev, PVEC_PARAMS, (fd, iov, n, offset), fd, kvm_pwrite(fd, offset))
-BY_FD(ssize_t, pwritev64, PVEC_PARAMS, (fd, iov, n, offset), fd, kvm_pwrite(fd, offset))
-BY_FD(ssize_t, pwritev2, PVEC2_PARAMS, PVEC2_ARGS, fd, offset == -1 ? kvm_write(fd) : kvm_pwrite(fd, offset))
-BY_FD(ssize_t, pwritev64v2, PVEC2_PARAMS, PVEC2_ARGS, fd, offset == -1 ? kvm_write(fd) : kvm_pwrite(fd, offset))
-BY_FD(off_t, lseek, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd))
-BY_FD(off_t, lseek64, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd))
-BY_FD(off_t, __lseek, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd))
+TRANSFER(readv, VEC_PARAMS, (fd, iov, n), fd, kvm_readv(fd, iov, n, -1), anykvm_fault_in(iov, n, true))
+TRANSFER(preadv, PVEC_PARAMS, (fd, iov, n, offset), fd, kvm_preadv(fd, iov, n, offset), anykvm_fault_in(iov, n, true))
+TRANSFER(preadv64, PVEC_PARAMS, (fd, iov, n, offset), fd, kvm_preadv(fd, iov, n, offset), anykvm_fault_in(iov, n, true))
+TRANSFER(preadv2, PVEC2_PARAMS, PVEC2_ARGS, fd, kvm_readv(fd, iov, n, offset), anykvm_fault_in(iov, n, true))
+TRANSFER(preadv64v2, PVEC2_PARAMS, PVEC2_ARGS, fd, kvm_readv(fd, iov, n, offset), anykvm_fault_in(iov, n, true))
+TRANSFER(write, READ_PARAMS, (fd, buf, n), fd, kvm_write(fd), fault_in(buf, n, false))
+TRANSFER(__write, READ_PARAMS, (fd, buf, n), fd, kvm_write(fd), fault_in(buf, n, false))
+TRANSFER(writev, VEC_PARAMS, (fd, iov, n), fd, kvm_write(fd), anykvm_fault_in(iov, n, false))
+TRANSFER(pwrite, PREAD_PARAMS, (fd, buf, n, offset), fd, kvm_pwrite(fd, offset), fault_in(buf, n, false))
+TRANSFER(pwrite64, PREAD_PARAMS, (fd, buf, n, offset), fd, kvm_pwrite(fd, offset), fault_in(buf, n, false))
+TRANSFER(__pwrite64, PREAD_PARAMS, (fd, buf, n, offset), fd, kvm_pwrite(fd, offset), fault_in(buf, n, false))
+TRANSFER(pwritev, PVEC_PARAMS, (fd, iov, n, offset), fd, kvm_pwrite(fd, offset), anykvm_fault_in(iov, n, false))
+TRANSFER(pwritev64, PVEC_PARAMS, (fd, iov, n, offset), fd, kvm_pwrite(fd, offset), anykvm_fault_in(iov, n, false))
+TRANSFER(pwritev2, PVEC2_PARAMS, PVEC2_ARGS, fd, offset == -1 ? kvm_write(fd) : kvm_pwrite(fd, offset), anykvm_fault_in(iov, n, false))
+TRANSFER(pwritev64v2, PVEC2_PARAMS, PVEC2_ARGS, fd, offset == -1 ? kvm_write(fd) : kvm_pwrite(fd, offset), anykvm_fault_in(iov, n, false))
+BY_FD(off_t, lseek, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd, whence))
+BY_FD(off_t, lseek64, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd, whence))
+BY_FD(off_t, __lseek, (int fd, off_t offset, int whence), (fd, offset, whence), fd, kvm_lseek(fd, whence))
+BY_FD(int, fsync, (int fd), (fd), fd, refuse(EINVAL))
+BY_FD(int, fdatasync, (int fd), (fd), fd, refuse(EINVAL))
 BY_FD(int, fstat, (int fd, struct stat *st), (fd, st), fd, kvm_fstat(fd, st))
 BY_FD(int, fstat64, (int fd, struct stat *st), (fd, st), fd, kvm_fstat(fd, st))
 BY_FD(int, __fxstat, (int version, int fd, struct stat *st), (version, fd, st), fd, kvm_fstat(fd, st))

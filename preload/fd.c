@@ -68,26 +68,22 @@ ssize_t kvm_preadv(int fd, const struct iovec *iov, int n, off_t offset)
 
 ssize_t kvm_write(int fd)
 {
-	int kind = anykvm_fd_kind(fd);
-
-	/* Statistics and userfaultfd are open for reading only. */
-	return refuse(kind == ANYKVM_FD_STATS || kind == ANYKVM_FD_USERFAULT ||
-				      kind == ANYKVM_FD_INTERNAL
-			      ? EBADF
-			      : EINVAL);
+	return anykvm_fd_kind(fd) == ANYKVM_FD_INTERNAL ? refuse(EBADF) : anykvm_write(fd, NULL, 0);
 }
 
 ssize_t kvm_pwrite(int fd, off_t offset)
 {
-	if (offset < 0)
-		return refuse(EINVAL);
-	return anykvm_fd_kind(fd) == ANYKVM_FD_SYSTEM ? kvm_write(fd) : refuse(ESPIPE);
+	return anykvm_fd_kind(fd) == ANYKVM_FD_INTERNAL ? refuse(EBADF)
+							: anykvm_pwrite(fd, NULL, 0, offset);
 }
 
-off_t kvm_lseek(int fd)
+off_t kvm_lseek(int fd, int whence)
 {
 	int kind = anykvm_fd_kind(fd);
 
+	/* The system's to refuse, before it asks the file. */
+	if (whence < SEEK_SET || whence > SEEK_HOLE)
+		return refuse(EINVAL);
 	return kind == ANYKVM_FD_DEVICE || kind == ANYKVM_FD_GMEM ? refuse(ESPIPE) : 0;
 }
 

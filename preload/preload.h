@@ -97,7 +97,7 @@ ssize_t kvm_readv(int fd, const struct iovec *iov, int n, off_t offset);
 ssize_t kvm_preadv(int fd, const struct iovec *iov, int n, off_t offset);
 ssize_t kvm_write(int fd);
 ssize_t kvm_pwrite(int fd, off_t offset);
-off_t kvm_lseek(int fd);
+off_t kvm_lseek(int fd, int whence);
 int kvm_fstat(int fd, struct stat *st);
 int kvm_posix_fallocate(int fd, off_t offset, off_t length);
 
@@ -117,6 +117,13 @@ void *kvm_sbrk(intptr_t increment);
 long kvm_raw_brk(long addr);
 void *kvm_shmat(int id, const void *addr, int flags);
 int kvm_shmdt(const void *addr);
+
+static inline void fault_in(const void *buf, size_t n, bool incoming)
+{
+	struct iovec piece = {.iov_base = (void *)(uintptr_t)buf, .iov_len = n};
+
+	anykvm_fault_in(&piece, 1, incoming);
+}
 
 /* --- signals.c --- */
 

@@ -17,6 +17,7 @@
 #define WITH							    ALWAYS
 #define WHERE(ret, name, params, args, condition, ours)		    ALWAYS(ret, name, params, ours)
 #define BY_FD(ret, name, params, args, fd, ours)		    ALWAYS(ret, name, params, ours)
+#define TRANSFER(name, params, args, fd, ours, before)		    ALWAYS(ssize_t, name, params, ours)
 #define BY_PATH(ret, name, params, args, dirfd, path, follow, ours) ALWAYS(ret, name, params, ours)
 #define OPENS(ret, name, params, args, dirfd, path, follow, ours, truncates) \
 	ALWAYS(ret, name, params, ours)
@@ -85,6 +86,8 @@ static long openat2_call(long dirfd, const char *path, const struct open_how *ho
 	X(pwritev, preload_pwritev(a, P(b), c, d)) \
 	X(pwritev2, preload_pwritev2(a, P(b), c, d, f)) \
 	X(lseek, preload_lseek(a, b, c)) \
+	X(fsync, preload_fsync(a)) \
+	X(fdatasync, preload_fdatasync(a)) \
 	X(fstat, preload_fstat(a, P(b))) \
 	X(mmap, preload_mmap(P(a), b, c, d, e, f)) \
 	X(munmap, preload_munmap(P(a), b)) \

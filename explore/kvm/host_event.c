@@ -101,6 +101,12 @@ s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset)
 	return sim_fd(fd) ? -ESPIPE : -EBADF;
 }
 
+s64 host_sys_pwrite(int fd, const void *buf, size_t n, u64 offset)
+{
+	SIM_CALL();
+	return sim_fd(fd) ? -ESPIPE : -EBADF;
+}
+
 s64 host_write(int fd, const void *buf, size_t n)
 {
 	SIM_CALL();

@@ -36,6 +36,9 @@
 #undef read
 #undef pread
 #undef pread64
+#undef write
+#undef pwrite
+#undef pwrite64
 #undef mmap
 #undef mmap64
 #undef munmap
@@ -62,6 +65,9 @@
 #define read	    anykvm_read
 #define pread	    anykvm_pread
 #define pread64	    anykvm_pread
+#define write	    anykvm_write
+#define pwrite	    anykvm_pwrite
+#define pwrite64    anykvm_pwrite
 #define mmap	    anykvm_mmap
 #define mmap64	    anykvm_mmap
 #define munmap	    anykvm_munmap

@@ -5,7 +5,8 @@
  *	child.c		a fork child with machines of its own
  *	fd.c		number -> file: inert placeholder descriptors, who owns which number
  *	mapping.c	which host mappings keep a file alive
- *	calls.c		open, close, dup, fcntl, read
+ *	calls.c		open, close, dup, fcntl, ioctl
+ *	io_calls.c	read, write
  *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
  *	file_calls.c	ftruncate, fallocate: the same for files that are mapped under slots
  *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
@@ -72,6 +73,12 @@ static inline enum api_kind api_kind_of(const struct file *f)
 	return a->kind == API_ORPHAN ? a->was : a->kind;
 }
 
+/* Open for reading only, to the system. */
+static inline bool api_kind_is_read_only(enum api_kind kind)
+{
+	return kind == API_STATS || kind == API_USERFAULT;
+}
+
 /* --- process-wide state ---------------------------------------------------------------------------------------------- */
 
 #define FD_PAGE_BITS 13
@@ -85,7 +92,8 @@ struct api_process {
 	struct a64 renewer;    /* child.c: the mm_id of the process that begins anew */
 	struct mutex map_lock; /* RANK_LEAF */
 	struct itree mappings; /* map_lock: struct mapping */
-	struct a32 empty_file; /* gmem_calls.c: a descriptor + 1, 0 until it is needed */
+	struct a32 user_mode_pagers; /* userfault_calls.c: a program got less than it asked for */
+	struct a32 empty_file;	     /* gmem_calls.c: a descriptor + 1, 0 until it is needed */
 	struct aptr fd_page
 		[FD_PAGES]; /* struct aptr[FD_PAGE_SIZE]: struct file *, each entry a reference */
 };

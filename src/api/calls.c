@@ -11,7 +11,6 @@
 #include "host/fd.h"
 #include "host/passthrough.h"
 #include "host/signal.h"
-#include "host/userfault.h"
 
 /* libc's way: -1 and errno. */
 static int result(s64 r)
@@ -235,7 +234,8 @@ static int seals_refused(int fd, int cmd)
 	library_enter();
 	f = fd_get(fd, false);
 	if (f) {
-		r = cmd == F_ADD_SEALS && api_file_of(f)->kind == API_STATS ? -EPERM : -EINVAL;
+		r = cmd == F_ADD_SEALS && api_kind_is_read_only(api_file_of(f)->kind) ? -EPERM
+										      : -EINVAL;
 		file_put(f);
 	}
 	library_exit();
@@ -321,59 +321,4 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 		r = foreign_ioctl(fd, request, arg);
 	library_exit();
 	return result(r);
-}
-
-static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offset)
-{
-	struct file *file;
-	struct api_file *f;
-	s64 r;
-
-	if (!fd_is_ours(fd))
-		goto system;
-	if (api_role() == API_CHILD) {
-		errno = EIO;
-		return -1;
-	}
-	library_enter();
-	file = fd_get(fd, false);
-	if (!file) {
-		library_exit();
-		goto system;
-	}
-	f = api_file_of(file);
-	if (f->kind == API_ORPHAN) {
-		r = -EIO;
-	} else if (f->kind == API_USERFAULT && !at_offset) {
-		r = host_userfault_read(f->userfault, fd, buf, count);
-	} else if (at_offset && f->kind != API_SYSTEM && f->kind != API_STATS) {
-		r = -ESPIPE;
-	} else if (f->kind != API_STATS || (s64)offset < 0) {
-		r = -EINVAL;
-	} else {
-		r = stats_read(f, (uintptr_t)buf, count,
-			       at_offset ? offset : a64_load_relaxed(&f->position));
-		if (r > 0 && !at_offset)
-			a64_fetch_add(&f->position, r);
-	}
-	file_put(file);
-	library_exit();
-	goto done;
-system:
-	r = at_offset ? host_sys_pread(fd, buf, count, offset) : host_read(fd, buf, count);
-done:
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
-}
-
-ssize_t anykvm_read(int fd, void *buf, size_t count)
-{
-	return read_at(fd, buf, count, 0, false);
-}
-
-ssize_t anykvm_pread(int fd, void *buf, size_t count, off_t offset)
-{
-	return read_at(fd, buf, count, offset, true);
 }

@@ -71,8 +71,7 @@ static int not_allocatable(const struct api_file *f, int mode, off_t offset, off
 		return -EINVAL;
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | holes))
 		return -EOPNOTSUPP;
-	/* Statistics are open for reading only. */
-	return f->kind == API_STATS ? -EBADF : -ENODEV;
+	return api_kind_is_read_only(f->kind) ? -EBADF : -ENODEV;
 }
 
 int anykvm_ftruncate(int fd, off_t length)

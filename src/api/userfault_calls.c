@@ -5,14 +5,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
 #include "api/api.h"
 #include "host/environment.h"
 #include "host/fd.h"
+#include "host/guarded.h"
 #include "host/pages.h"
 #include "host/passthrough.h"
+#include "host/signal.h"
 #include "host/userfault.h"
+#include "host/vma.h"
 #include "mem/notifier.h"
 #include "mem/userfault.h"
 
@@ -66,6 +70,13 @@ static int create_ours(int flags)
 	return fd;
 }
 
+/* One that asked for more serves user mode alone: anykvm_fault_in has something to do, and registrations are to be noted. */
+static void note_user_mode(void)
+{
+	api_process_own();
+	a32_store(&api_process()->user_mode_pagers, 1);
+}
+
 /*
  * make: the host's way to one, with device as its argument. One that only serves user mode is better than ours: it differs in the same
  * point, and knows of no limit of mappings.
@@ -81,10 +92,14 @@ static int create(int (*make)(int device, int flags), int device, int flags)
 		r = make(device, flags | UFFD_USER_MODE);
 		if (r == -EINVAL)
 			r = -EPERM; /* a kernel that does not know the flag */
+		if (r >= 0)
+			note_user_mode();
 	}
 	if (p == POLICY_HOST || (r != -EPERM && r != -ENOSYS && r != -ENOTTY))
 		return r;
 	ours = create_ours(flags);
+	if (ours >= 0 && !(flags & UFFD_USER_MODE))
+		note_user_mode();
 	/* Where ours cannot be either, the host's answer stands. */
 	return ours == -ENOSYS || ours == -EIO ? r : ours;
 }
@@ -108,6 +123,36 @@ int anykvm_userfaultfd(int flags)
 		return r;
 	errno = -r;
 	return -1;
+}
+
+/* Page by page: what cannot be accessed is the system's to refuse. */
+static void fault_in(u64 start, u64 len, bool write)
+{
+	u64 page = host_page_size(), end = start + len;
+
+	if (end < start || !mem_userfault_overlaps(start, end))
+		return;
+	for (u64 at = ALIGN_DOWN(start, page); at < end; at += page)
+		if (mem_userfault_overlaps(at, at + page) && host_populate(at, page, write))
+			return;
+}
+
+void anykvm_fault_in(const struct iovec *iov, int n, int write)
+{
+	u64 piece[2], sigmask;
+
+	if (likely(!a32_load(&api_process()->user_mode_pagers)) || n > IOV_MAX ||
+	    api_role_exact() != API_OWNER)
+		return;
+	/* A handler of the program may change what is noted. */
+	sigmask = host_signals_block();
+	guarded_install();
+	for (int i = 0; i < n; i++) {
+		if (user_copy_in(piece, (uintptr_t)&iov[i], sizeof(piece)))
+			break;
+		fault_in(piece[0], piece[1], write);
+	}
+	host_signals_restore(sigmask);
 }
 
 /* --- requests of ours --- */
@@ -139,11 +184,13 @@ static s64 uffd_register(struct api_call *c)
 {
 	u64 *a = c->buf, start = a[0], end = a[0] + a[1], mode = a[2];
 	struct mem_inval_token t;
+	bool noted;
 	int r;
 
 	if (!mode || (mode & ~(USERFAULT_MISSING | USERFAULT_MINOR)) ||
 	    !range_is_valid(start, a[1]))
 		return -EINVAL;
+	noted = mem_userfault_overlaps(start, end);
 	/* Noted first: nothing may be mapped the other way once it is registered. */
 	r = mem_userfault_add(start, end);
 	if (r)
@@ -151,6 +198,8 @@ static s64 uffd_register(struct api_call *c)
 	mem_invalidate_start(start, end, 0, &t);
 	r = host_userfault_register(c->f->userfault, start, end, mode);
 	mem_invalidate_end(&t);
+	if (r && !noted)
+		mem_userfault_remove(start, end);
 	a[3] = BIT(UFFD_WAKE) | BIT(UFFD_COPY) | BIT(UFFD_ZEROPAGE) |
 	       (mode & USERFAULT_MINOR ? BIT(UFFD_CONTINUE) : 0);
 	return r;

@@ -20,6 +20,7 @@ int host_sys_fcntl(int fd, int cmd, unsigned long arg);
 int host_sys_ioctl(int fd, unsigned long request, unsigned long arg);
 int host_sys_close_range(unsigned first, unsigned last, unsigned flags);
 s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset);
+s64 host_sys_pwrite(int fd, const void *buf, size_t n, u64 offset);
 void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new_address);
 bool host_readable8(const void *p);
 static inline int host_sys_userfaultfd(int flags)
@@ -60,6 +61,10 @@ static inline int host_sys_close_range(unsigned first, unsigned last, unsigned f
 static inline s64 host_sys_pread(int fd, void *buf, size_t n, u64 offset)
 {
 	return raw_syscall(SYS_pread64, fd, buf, n, offset);
+}
+static inline s64 host_sys_pwrite(int fd, const void *buf, size_t n, u64 offset)
+{
+	return raw_syscall(SYS_pwrite64, fd, buf, n, offset);
 }
 static inline void *host_sys_mremap(void *old, size_t old_size, size_t new_size, int flags,
 				    void *new_address)

@@ -89,7 +89,8 @@ static int core_access(struct vcpu *v, u64 id, void *buf, bool write)
 	void *at;
 	u64 value;
 
-	if (off >= NR_CORE_OFFS)
+	/* As KVM counts: what would reach the end of the structure is not there, whatever lies at its beginning. */
+	if (off >= NR_CORE_OFFS || off + onereg_size(id) / 4 >= NR_CORE_OFFS)
 		return -ENOENT;
 	if (onereg_size(id) != core_size(v, off))
 		return -EINVAL;
@@ -236,8 +237,11 @@ static int demux_access(struct vcpu *v, u64 id, u32 *value, bool write)
 	if (which >= NR_CCSIDR)
 		return -ENOENT;
 	if (write) {
-		/* LineSize (log2 of bytes, minus 4) may not be below the 64 bytes of CTR_EL0. */
-		if ((*value & 7) < 2 || *value >> 28)
+		/*
+		 * LineSize (log2 of bytes, minus 4) may not be below the 64 bytes of CTR_EL0. The top four bits were properties of the
+		 * cache once: a VMM may bring them from an older host.
+		 */
+		if ((*value & 7) < 2)
 			return -EINVAL;
 		v->ccsidr[which] = *value;
 	} else {

@@ -137,6 +137,8 @@ TEST(identity_stays_over_a_reset)
 	EXPECT_EQ(set_reg(m.vcpu[0], CLIDR, clidr), 0);
 	EXPECT_EQ(set_reg(m.vcpu[0], MIDR, midr), 0);
 	EXPECT_EQ(set_reg(m.vcpu[0], ISAR0, isar0), 0);
+	EXPECT_EQ(set_reg32(m.vcpu[0], CCSIDR(2), 0x700fe01a), 0);
+	EXPECT_EQ(get_reg32(m.vcpu[0], CCSIDR(2)), 0x700fe01a);
 	EXPECT_EQ(set_reg32(m.vcpu[0], CCSIDR(2), 0x00fe01a), 0);
 	EXPECT_ERRNO(set_reg(m.vcpu[0], MIDR, 1ull << 32), EINVAL);
 	EXPECT_ERRNO(set_reg(m.vcpu[0], CLIDR, 1ull << 47), EINVAL);

@@ -131,6 +131,10 @@ TEST(wrong_register_ids_are_refused)
 			 KVM_REG_ARM_CORE_REG(fp_regs.vregs[0]),
 		 EINVAL},
 		{KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | 0xfff0, ENOENT},
+		/* so large that it would end past the end */
+		{KVM_REG_ARM64 | 8ull << KVM_REG_SIZE_SHIFT | KVM_REG_ARM_CORE | 0x97, EINVAL},
+		{KVM_REG_ARM64 | 8ull << KVM_REG_SIZE_SHIFT | KVM_REG_ARM_CORE | 0x98, ENOENT},
+		{KVM_REG_ARM64 | KVM_REG_SIZE_MASK | KVM_REG_ARM_CORE, ENOENT},
 		/* larger than any register */
 		{~0ull, EINVAL},
 		{(CORE_REG(regs.pc) & ~KVM_REG_SIZE_MASK) | 9ull << KVM_REG_SIZE_SHIFT, EINVAL},

@@ -251,6 +251,33 @@ TEST(a_mapping_of_a_descriptor_never_becomes_code)
 	machine_free(&m);
 }
 
+TEST(there_is_nothing_to_write)
+{
+	struct machine m = machine_new(1);
+	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+	int fds[5] = {m.kvm, m.vm, m.vcpu[0], 0, ioctl(m.vm, KVM_GET_STATS_FD, 0)}, pipes[2];
+	char text[8] = "changed";
+
+	ASSERT_EQ(ioctl(m.vm, KVM_CREATE_DEVICE, &cd), 0);
+	fds[3] = cd.fd;
+	m.run[0]->immediate_exit = 1;
+	for (int i = 0; i < 5; i++) {
+		EXPECT_ERRNO(write(fds[i], text, 8), i == 4 ? EBADF : EINVAL);
+		EXPECT_ERRNO(pwrite(fds[i], text, 8, 0), i ? ESPIPE : EINVAL);
+		EXPECT_ERRNO(pwrite(fds[i], text, 8, -1), EINVAL);
+	}
+	EXPECT_EQ(m.run[0]->immediate_exit, 1);
+	ASSERT_EQ(pipe(pipes), 0);
+	EXPECT_EQ(write(pipes[1], text, 8), 8);
+	EXPECT_ERRNO(pwrite(pipes[1], text, 8, 0), ESPIPE);
+	EXPECT_ERRNO(write(-1, text, 8), EBADF);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(fds[4]);
+	close(cd.fd);
+	machine_free(&m);
+}
+
 TEST(the_legacy_addresses_are_of_no_device_here)
 {
 	struct machine m = machine_new(1);

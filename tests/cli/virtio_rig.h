@@ -109,7 +109,8 @@ static inline void set_queue(unsigned index, unsigned size)
 	*q = (struct driver_queue){.size = size,
 				   .desc = QUEUES(index),
 				   .driver = QUEUES(index) + 0x2000,
-				   .device = QUEUES(index) + 0x4000};
+				   /* its first entry on a page of its own */
+				   .device = QUEUES(index) + 0x3ffc};
 	memset(memory_at(&ram, QUEUES(index), 0x8000), 0, 0x8000);
 	put(QUEUE_SELECT, 2, index);
 	put(QUEUE_SIZE, 2, size);
@@ -180,6 +181,13 @@ static inline void offer_frame(unsigned i, const void *frame, size_t length)
 	memset(buffer, 0, 12);
 	memcpy(buffer + 12, frame, length);
 	offer_buffer(TX, i, 12 + length);
+}
+
+static inline bool is_dirty(uint64_t address)
+{
+	uint64_t page = (address - RIG_RAM) >> ram.page_shift;
+
+	return ram.dirty[page / 64] >> page % 64 & 1;
 }
 
 /* The next used entry: false if there is none. */

@@ -106,8 +106,9 @@ client_disk_new() {
 	client_disk_sum=$(md5sum <"$work/disk" | cut -d' ' -f1)
 }
 
-# client_disk_right CPUS FILE: whether the console in FILE and the disk are as that guest leaves them.
+# client_disk_right CPUS FILE [PATTERN]: whether the console in FILE and the disk are as that guest leaves them, and the number of its
+# MSIs of an ITS is such (default: not 0).
 client_disk_right() {
-	grep -q "@cpus $1" "$2" && grep -q "@disk $client_disk_sum" "$2" && grep -q '@done' "$2" && grep -q '@msi [1-9]' "$2" &&
+	grep -q "@cpus $1" "$2" && grep -q "@disk $client_disk_sum" "$2" && grep -q '@done' "$2" && grep -q "@msi ${3:-[1-9]}" "$2" &&
 		[ "$(dd if="$work/disk" bs=64k count=16 2>/dev/null | sha256sum)" = "$(dd if="$work/disk" bs=64k skip=64 count=16 2>/dev/null | sha256sum)" ]
 }

@@ -124,7 +124,7 @@ static void make_region2(struct sequence *s, unsigned char *at)
 {
 	PUT(at, struct kvm_userspace_memory_region2, .slot = below(&s->in, 6),
 	    .flags = below(&s->in, 8) & below(&s->in, 8),
-	    .guest_phys_addr = RAM + below(&s->in, 16) * ARENA_SIZE / 8,
+	    .guest_phys_addr = RAM + ARENA_SIZE + below(&s->in, 16) * ARENA_SIZE / 16,
 	    .memory_size = below(&s->in, 4) ? PAGE << below(&s->in, 6) : 0,
 	    .userspace_addr = take_page(s), .guest_memfd_offset = below(&s->in, 4) * PAGE,
 	    .guest_memfd = take_fd(s, API_GMEM));

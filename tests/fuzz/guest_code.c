@@ -11,6 +11,8 @@
 #define TABLE	   (RAM + 8 * PAGE)
 #define MAX_EXITS  40
 #define NR_SLOTS   5
+#define RUN_NS	   300000
+#define VECTORS	   0x1000
 
 struct guest {
 	struct bytes in;
@@ -20,7 +22,7 @@ struct guest {
 };
 
 static unsigned char *arena;
-static unsigned long guests, exits, refused;
+static unsigned long guests, exits, interrupts, refused;
 static unsigned long long instructions;
 
 static uint64_t stretch(struct guest *g)
@@ -87,6 +89,8 @@ static void fill_code(struct guest *g)
 
 	for (unsigned i = 0; i < 8 * PAGE / 4; i++)
 		code[i] = instruction(g);
+	if (stretch(g) % 4)
+		put_vectors(code + VECTORS / 4, stretch(g) % 2);
 }
 
 /* Slot 0 is code and tables; the others cover some of the rest, and nothing else of the arena can be touched. */
@@ -129,7 +133,7 @@ static void make_vcpu(struct guest *g)
 	set_reg(g->vcpu, CORE_REG(sp_el1), address(g));
 	set_reg(g->vcpu, CORE_REG(regs.pstate), stretch(g) % 4 ? 0x3c5 : 0x3c0);
 	set_reg(g->vcpu, CORE_REG(regs.pc), RAM + stretch(g) % (8 * PAGE / 4) * 4);
-	set_sys(g, 12, 0, 0, RAM + stretch(g) % 4 * 0x800);	  /* VBAR_EL1 */
+	set_sys(g, 12, 0, 0, RAM + (stretch(g) % 8 ? VECTORS : stretch(g) % 4 * 0x800));
 	set_sys(g, 10, 2, 0, 0xff440c0400 ^ (stretch(g) & 0xff)); /* MAIR_EL1 */
 	set_sys(g, 2, 0, 0, TABLE);				  /* TTBR0_EL1 */
 	set_sys(g, 2, 0, 1, TABLE + PAGE);			  /* TTBR1_EL1 */
@@ -161,15 +165,28 @@ static void change_memory(struct guest *g)
 	}
 }
 
+/* One that goes round in a circle, elsewhere, perhaps without translation. */
+static void restart(struct guest *g)
+{
+	set_reg(g->vcpu, CORE_REG(regs.pc), RAM + stretch(g) % (8 * PAGE / 4) * 4);
+	set_reg(g->vcpu, CORE_REG(regs.pstate), 0x3c5);
+	if (stretch(g) % 2)
+		set_sys(g, 1, 0, 0, 0x30d0198c);
+}
+
 static void run_guest(struct guest *g)
 {
 	for (unsigned i = 0, interrupted = 0; i < MAX_EXITS && interrupted < 3; i++) {
-		int r = run_bounded(g->vcpu, 1000000);
+		int r = run_bounded(g->vcpu, RUN_NS);
 
 		exits++;
 		if (r < 0 && errno != EINTR) /* nothing there that could be run or read */
 			return;
-		interrupted += r < 0;
+		if (r < 0) {
+			interrupted++;
+			interrupts++;
+			restart(g);
+		}
 		if (r == 0 && g->run->exit_reason == KVM_EXIT_MMIO && !g->run->mmio.is_write)
 			memset(g->run->mmio.data, (int)stretch(g), 8);
 		if (r == 0 && g->run->exit_reason == KVM_EXIT_SYSTEM_EVENT)
@@ -214,6 +231,10 @@ void fuzz_missed(char *text, size_t size)
 
 void fuzz_summary(char *text, size_t size)
 {
-	snprintf(text, size, "%lu guests, %llu instructions, %lu exits, %lu registers refused",
-		 guests, instructions, exits, refused);
+	double n = guests ? guests : 1;
+
+	snprintf(text, size,
+		 "%lu guests, %llu instructions, each with %.0f, %.1f exits, %.1f alarms, %.2f "
+		 "registers refused",
+		 guests, instructions, instructions / n, exits / n, interrupts / n, refused / n);
 }

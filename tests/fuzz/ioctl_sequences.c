@@ -10,7 +10,6 @@
 #include <sys/syscall.h>
 
 #include "sequence.h"
-#include "../gic3.h"
 #include "host/alloc.h"
 #include "sync/rcu.h"
 
@@ -19,7 +18,6 @@
 #define MOST_RUNS  8
 #define RUN_NS	   300000
 #define LEAK_CHECK 256 /* sequences: it waits for what is freed later */
-#define VECTORS	   0x800
 
 unsigned char *fuzz_arena, *fuzz_argument, *fuzz_scratch;
 static unsigned long sequences, refused, granted, entered, interrupted;
@@ -27,27 +25,12 @@ static unsigned long row_granted[API_DEVICE + 1][64];
 
 /* --- memory -------------------------------------------------------------------------------------------------------------- */
 
-/* A page, the same each time: guests start there. Its vectors leave KVM_RUN and return: MOVZ X17, #0x1000, LSL #16; STR; ERET. */
-static void make_code(uint32_t *code)
-{
-	static const uint32_t handler[] = {0xd2a20011, 0xb9000231, 0xd69f03e0};
-	uint64_t state = 88172645463325252ull;
-
-	for (unsigned i = 0; i < VECTORS / 4; i++) {
-		uint64_t r = next_random(&state);
-
-		code[i] = likely_instruction((uint32_t)(r >> 32), (unsigned)r);
-	}
-	for (unsigned i = 0; i < 16; i++)
-		memcpy(&code[(VECTORS + i * 0x80) / 4], handler, sizeof(handler));
-}
-
 static void renew_arena(void)
 {
 	static uint32_t code[PAGE / 4];
 
 	if (!code[0])
-		make_code(code);
+		make_guest_code(code);
 	FUZZ_EXPECT(mmap(fuzz_arena, ARENA_SIZE, PROT_READ | PROT_WRITE,
 			 MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1, 0) == fuzz_arena);
 	memcpy(fuzz_arena, code, sizeof(code));
@@ -68,8 +51,7 @@ static bool is_open(const struct entry *e)
 	return e->fd >= 0;
 }
 
-/* One that holds a descriptor, if any does. */
-static struct entry *take_open(struct sequence *s)
+struct entry *take_open(struct sequence *s)
 {
 	unsigned at = below(&s->in, NR_FDS);
 
@@ -79,8 +61,7 @@ static struct entry *take_open(struct sequence *s)
 	return &s->entry[at];
 }
 
-/* Into a free place, or one that the bytes say, whose descriptor is closed. */
-static void keep(struct sequence *s, int fd, unsigned kind)
+void keep(struct sequence *s, int fd, unsigned kind)
 {
 	struct entry *e = &s->entry[below(&s->in, NR_FDS)];
 
@@ -153,149 +134,47 @@ static void step_run(struct sequence *s)
 		run_vcpu(s, vcpu);
 }
 
-static void set_device(int fd, uint32_t group, uint64_t attr, uint64_t value)
+/* Two places name one file; what the second held is closed. */
+static void copy_over(struct sequence *s)
 {
-	struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)&value};
+	struct entry *from = take_open(s), *to = take_open(s);
+	int fd = below(&s->in, 2) ? dup2(from->fd, to->fd)
+				  : dup3(from->fd, to->fd, below(&s->in, 2) ? O_CLOEXEC : 0);
 
-	ioctl(fd, KVM_SET_DEVICE_ATTR, &a);
+	if (fd >= 0)
+		to->kind = from->kind;
 }
 
-/* With tables and a queue in the guest's memory, and on. */
-static int make_its(int vm)
+static void read_some(struct sequence *s)
 {
-	const uint32_t regs = KVM_DEV_ARM_VGIC_GRP_ITS_REGS;
-	struct kvm_create_device cd = {.type = KVM_DEV_TYPE_ARM_VGIC_ITS, .fd = -1};
+	struct anykvm_stats stats;
+	int fd = below(&s->in, 2) ? take_fd(s, API_STATS) : take_open(s)->fd;
+	char buf[600];
 
-	ioctl(vm, KVM_CREATE_DEVICE, &cd);
-	set_device(cd.fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_ITS_ADDR_TYPE, GIC_ITS);
-	set_device(cd.fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
-	set_device(cd.fd, regs, 0x80, 1ull << 63 | ITS_QUEUE);
-	set_device(cd.fd, regs, 0x100, 1ull << 63 | ITS_TABLES);
-	set_device(cd.fd, regs, 0x108, 1ull << 63 | (ITS_TABLES + 16 * PAGE));
-	set_device(cd.fd, regs, 0, 1);
-	return cd.fd;
-}
-
-/* LPIs on, for what an ITS sends. */
-static void enable_lpis(int gic)
-{
-	const uint32_t regs = KVM_DEV_ARM_VGIC_GRP_REDIST_REGS;
-
-	set_device(gic, regs, 0x70, (LPI_TABLES & ~0xfffull) | 15);
-	set_device(gic, regs, 0x78, LPI_TABLES + 64 * PAGE);
-	set_device(gic, regs, 0, 1);
-}
-
-/* Commands that mean something, from the queue's start on. */
-static void step_its(struct sequence *s)
-{
-	static const uint8_t numbers[] = {0x1, 0x3, 0x4, 0x5, 0x8, 0x8, 0x9, 0x9,
-					  0xa, 0xa, 0xb, 0xc, 0xd, 0xe, 0xf, 0x3};
-	uint64_t *queue = (uint64_t *)(fuzz_arena + (ITS_QUEUE - RAM));
-	unsigned nr = 1 + below(&s->in, 8);
-	int fd = take_fd(s, API_DEVICE);
-
-	if (fd < 0 || mprotect(queue, PAGE, PROT_READ | PROT_WRITE))
-		return;
-	for (unsigned i = 0; i < nr; i++) {
-		uint8_t number = numbers[below(&s->in, 16)];
-		uint64_t device = below(&s->in, 4), event = below(&s->in, 8);
-		uint64_t target = (uint64_t)below(&s->in, 3) << 16 | below(&s->in, 3);
-
-		queue[4 * i] = number | device << 32;
-		queue[4 * i + 1] = number == 0x8   ? below(&s->in, 17)
-				   : number == 0xb ? 8192 + event
-						   : event | (8192 + event) << 32;
-		queue[4 * i + 2] = target | (uint64_t) !!below(&s->in, 4) << 63 |
-				   (number == 0x8 ? ITS_ITTS + device * 4 * PAGE : 0);
-		queue[4 * i + 3] = (uint64_t)below(&s->in, 3) << 16;
-	}
-	set_device(fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x90, 0);
-	set_device(fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x88, 32 * nr);
-}
-
-/* What a guest's registers hold: frames of devices, its memory, calls of the firmware. */
-static uint64_t take_address(struct sequence *s)
-{
-	switch (below(&s->in, 8)) {
+	switch (below(&s->in, 4)) {
 	case 0:
-		return GIC_DIST + below(&s->in, 256) * 4;
-	case 1:
-		return GIC_REDIST + below(&s->in, 2) * 0x10000 + below(&s->in, 256) * 4;
+		refused += pread(fd, buf, below(&s->in, sizeof(buf)), take(&s->in, 2)) < 0;
+		break;
+	case 1: /* of an eventfd it would wait */
+		refused += anykvm_fd_kind(fd) != ANYKVM_FD_FOREIGN &&
+			   read(fd, buf, below(&s->in, sizeof(buf))) < 0;
+		break;
 	case 2:
-		return GIC_ITS + below(&s->in, 64) * 8;
-	case 3:
-		return DEVICE + below(&s->in, 32);
-	case 4:
-		return 0x84000000 | (uint64_t)below(&s->in, 2) << 30 | below(&s->in, 32);
-	case 5:
-		return 1ull << below(&s->in, 48);
+		refused += anykvm_stats(take_fd(s, API_VM), &stats, sizeof(stats)) < 0;
+		break;
 	default:
-		return RAM + below(&s->in, ARENA_SIZE / 64) * 64;
+		refused += anykvm_inspect(take_fd(s, API_VM), below(&s->in, 16), buf,
+					  below(&s->in, sizeof(buf))) < 0;
+		break;
 	}
-}
-
-static int make_vcpu(struct sequence *s, int vm, unsigned id)
-{
-	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8,
-				     .features = {4 | (below(&s->in, 4) == 0) * 8}};
-	int vcpu = ioctl(vm, KVM_CREATE_VCPU, id);
-
-	if (vcpu < 0)
-		return -1;
-	ioctl(vcpu, KVM_ARM_VCPU_INIT, &init);
-	set_reg(vcpu, CORE_REG(regs.pc), RAM + below(&s->in, VECTORS / 4) * 4);
-	set_reg(vcpu, ARM64_SYS_REG(3, 0, 12, 0, 0), RAM + VECTORS); /* VBAR_EL1 */
-	for (unsigned i = 0; i < 3; i++)
-		set_reg(vcpu, CORE_REG(regs.regs[0]) + 2 * below(&s->in, 31), take_address(s));
-	return vcpu;
-}
-
-static void enable_ring(int vm)
-{
-	struct kvm_enable_cap ring = {.cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL, .args = {PAGE}},
-			      bitmap = {.cap = KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP};
-
-	ioctl(vm, KVM_ENABLE_CAP, &ring);
-	ioctl(vm, KVM_ENABLE_CAP, &bitmap);
-}
-
-/* The right things in the right order: without it few requests would get far. */
-static void step_machine(struct sequence *s)
-{
-	unsigned nr = below(&s->in, 4), gic = below(&s->in, 8), slot = below(&s->in, 8);
-	int kvm = take_fd(s, API_SYSTEM), vm, fd = -1;
-
-	if (kvm < 0) {
-		kvm = below(&s->in, 4) ? open("/dev/kvm", O_RDWR | O_CLOEXEC)
-				       : anykvm_open_ext(ANYKVM_EXT_MEMORY_ATTRIBUTES);
-		keep(s, kvm, API_SYSTEM);
-	}
-	vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	if (!below(&s->in, 4))
-		enable_ring(vm);
-	if (slot)
-		set_slot(vm, 0, slot & 3, RAM, ARENA_SIZE, fuzz_arena);
-	if (gic == 7)
-		ioctl(vm, KVM_CREATE_IRQCHIP, 0);
-	for (unsigned i = 0; i < nr; i++)
-		keep(s, make_vcpu(s, vm, i), API_VCPU);
-	if (gic < 6)
-		keep(s, fd = gic3_begin(vm, gic > 3 ? 3 : gic), API_DEVICE);
-	if (gic == 5 && fd >= 0) {
-		enable_lpis(fd);
-		keep(s, make_its(vm), API_DEVICE);
-	}
-	keep(s, vm, API_VM);
 }
 
 static void step_descriptor(struct sequence *s)
 {
 	struct entry *e = take_open(s);
 	uint64_t one = 1;
-	char buf[64];
 
-	switch (below(&s->in, 8)) {
+	switch (below(&s->in, 10)) {
 	case 0:
 		keep(s, dup(e->fd), e->kind);
 		break;
@@ -303,18 +182,21 @@ static void step_descriptor(struct sequence *s)
 		keep(s, fcntl(e->fd, F_DUPFD_CLOEXEC, below(&s->in, 200)), e->kind);
 		break;
 	case 2:
-		refused += pread(e->fd, buf, below(&s->in, sizeof(buf)), take(&s->in, 2)) < 0;
-		break;
 	case 3:
+		read_some(s);
+		break;
+	case 4:
 		fallocate(take_fd(s, API_GMEM), below(&s->in, 4), below(&s->in, 20) * PAGE,
 			  below(&s->in, 20) * PAGE);
 		break;
-	case 4:
+	case 5:
 		keep(s, syscall(SYS_eventfd2, 0, O_NONBLOCK), KIND_EVENT);
 		break;
-	case 5:
-		if (write(take_fd(s, KIND_EVENT), &one, sizeof(one)) < 0)
-			refused++;
+	case 6:
+		refused += write(take_fd(s, KIND_EVENT), &one, sizeof(one)) < 0;
+		break;
+	case 7:
+		copy_over(s);
 		break;
 	default:
 		if (is_open(e))
@@ -363,9 +245,10 @@ static void step_memory(struct sequence *s)
 {
 	unsigned char *p = (unsigned char *)take_page(s);
 	size_t n = (below(&s->in, 64) + 1) * PAGE, left = fuzz_arena + ARENA_SIZE - p;
+	struct anykvm_invalidate inv;
 
 	n = n > left ? left : n;
-	switch (below(&s->in, 5)) {
+	switch (below(&s->in, 7)) {
 	case 0:
 		mmap(p, n, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
 		break;
@@ -377,6 +260,13 @@ static void step_memory(struct sequence *s)
 		break;
 	case 3:
 		madvise(p, n, MADV_REMOVE);
+		break;
+	case 4:
+		anykvm_note_userfault(p, n, below(&s->in, 2));
+		break;
+	case 5:
+		if (!anykvm_invalidate_start(p, n, &inv))
+			anykvm_invalidate_end(&inv);
 		break;
 	default:
 		mprotect(p, n, PROT_READ | PROT_WRITE);
@@ -400,6 +290,7 @@ static void finish(struct sequence *s)
 	for (unsigned i = 0; i < NR_FDS; i++)
 		if (is_open(&s->entry[i]))
 			close(s->entry[i].fd);
+	anykvm_note_userfault(fuzz_arena, ARENA_SIZE, 0);
 }
 
 static void run_sequence(const uint8_t *data, size_t size)
@@ -477,12 +368,16 @@ void fuzz_summary(char *text, size_t size)
 		 sequences, granted / n, refused / n, entered / n, interrupted / n);
 }
 
-/* Requests that KVM/arm64 has and that nobody is granted here. */
+/* Requests of the tables that nobody is granted. */
 static bool is_never_granted(uint32_t request)
 {
-	return request == (uint32_t)KVM_TRANSLATE || request == (uint32_t)KVM_SET_REGS ||
-	       request == (uint32_t)KVM_ARM_MTE_COPY_TAGS ||
-	       request == (uint32_t)KVM_ARM_VCPU_FINALIZE;
+	static const uint32_t never[] = {KVM_TRANSLATE, KVM_SET_REGS, KVM_ARM_MTE_COPY_TAGS,
+					 KVM_ARM_VCPU_FINALIZE};
+
+	for (unsigned i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+		if (never[i] == request)
+			return true;
+	return false;
 }
 
 void fuzz_missed(char *text, size_t size)

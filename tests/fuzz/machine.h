@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "fuzz.h"
+#include "instructions.h"
 
 #define PAGE   4096ull
 #define RAM    0x40000000ull
@@ -30,24 +31,6 @@ static inline int set_reg(int vcpu, uint64_t id, uint64_t value)
 	struct kvm_one_reg r = {id, (uintptr_t)&value};
 
 	return ioctl(vcpu, KVM_SET_ONE_REG, &r);
-}
-
-/* Words that mean something to a CPU more often than chance. */
-static inline uint32_t likely_instruction(uint32_t random, unsigned kind)
-{
-	switch (kind % 8) {
-	case 0: /* MSR, MRS, SYS, hints, barriers */
-		return 0xd5000000 | (random & 0x3fffff);
-	case 1: /* loads and stores */
-	case 2:
-		return (random & ~0x0e000000u) | 0x08000000;
-	case 3: /* short branches */
-		return 0x14000000 | (random & 0x1f);
-	case 4: /* SVC, HVC, SMC, ERET */
-		return random & 0x10 ? 0xd69f03e0 : 0xd4000001 | (random & 0xe);
-	default:
-		return random;
-	}
 }
 
 /* --- time -------------------------------------------------------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 
 /* Where things are in the guest's memory and around it. */
 #define GIC_DIST   0x8000000ull
+#define GIC_CPU	   0x8010000ull /* of a GICv2 */
 #define GIC_REDIST 0x80a0000ull
 #define GIC_ITS	   0x8080000ull
 #define ITS_QUEUE  (RAM + 16 * PAGE) /* one page of commands */
@@ -36,6 +37,23 @@ struct sequence {
 
 /* arena: under the slots. argument: ARGUMENT bytes before a page that cannot be read. scratch: 64 KiB that arguments point at. */
 extern unsigned char *fuzz_arena, *fuzz_argument, *fuzz_scratch;
+
+/* --- machines.c ------------------------------------------------------------------------------------------------------------ */
+
+void make_guest_code(uint32_t *code);
+/* A machine: vCPUs, perhaps an interrupt controller, an ITS. */
+void step_machine(struct sequence *s);
+/* Commands of an ITS that mean something. */
+void step_its(struct sequence *s);
+
+/* --- ioctl_sequences.c --------------------------------------------------------------------------------------------------- */
+
+/* One that holds a descriptor, if any does. */
+struct entry *take_open(struct sequence *s);
+/* Into a free place, or one that the bytes say, whose descriptor is closed. */
+void keep(struct sequence *s, int fd, unsigned kind);
+
+/* --- arguments.c ----------------------------------------------------------------------------------------------------------- */
 
 /* The ids of a vCPU's registers, for arguments. */
 void arguments_init(int vcpu);

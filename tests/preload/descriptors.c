@@ -111,6 +111,16 @@ TEST(positions_and_types_are_those_of_kvms_files)
 	EXPECT_EQ(lseek64(m.vcpu[0], 0, SEEK_END), 0);
 	EXPECT_ERRNO(lseek(d.fd, 0, SEEK_SET), ESPIPE);
 	EXPECT_ERRNO(syscall(SYS_lseek, d.fd, 0l, SEEK_SET), ESPIPE);
+	/* What no file is asked. */
+	EXPECT_ERRNO(lseek(m.vm, 0, SEEK_HOLE + 1), EINVAL);
+	EXPECT_ERRNO(lseek(d.fd, 0, -1), EINVAL);
+	for (int i = 0; i < 4; i++) {
+		int fd = (int[]){m.kvm, m.vm, m.vcpu[0], d.fd}[i];
+
+		EXPECT_ERRNO(fsync(fd), EINVAL);
+		EXPECT_ERRNO(fdatasync(fd), EINVAL);
+		EXPECT_ERRNO(syscall(SYS_fsync, fd), EINVAL);
+	}
 	for (unsigned i = 0; i < 3; i++) {
 		memset(&st, 0xee, sizeof(st));
 		EXPECT_EQ(fstat(inodes[i], &st), 0);

@@ -253,6 +253,75 @@ const struct explore_scenario scenario_its_msi_and_mapd = {
 	.finish = finish_discard,
 };
 
+/* --- all of it goes --- */
+
+static int reset;
+
+static void reset_its(void)
+{
+	explore_step("KVM_DEV_ARM_ITS_CTRL_RESET");
+	reset = set(its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_CTRL_RESET, 0);
+}
+
+static void finish_reset(void)
+{
+	explore_check(!reset);
+	explore_check(raised == 1 || raised == -EBUSY);
+	explore_check(!pending());
+	explore_check(send(EVENT) == -EBUSY && !pending());
+	close_machine();
+}
+
+const struct explore_scenario scenario_its_msi_and_reset = {
+	.name = "its-msi-and-reset",
+	.summary = "an MSI, translated by the cache, while user space resets the ITS",
+	.property = "nothing is pending, and nothing raised, once an ITS was reset",
+	.source = "KVM: vgic_its_reset() and the translation cache",
+	.mutants = "irq-lpi-unmapped-stays-pending",
+	.setup = setup_cached,
+	.thread = {{"MSI", msi}, {"reset", reset_its}},
+	.finish = finish_reset,
+};
+
+static void msi_request(void)
+{
+	struct kvm_msi k = {.address_lo = ITS + 0x10040,
+			    .data = EVENT,
+			    .flags = KVM_MSI_VALID_DEVID,
+			    .devid = DEVICE};
+
+	explore_step("KVM_SIGNAL_MSI of event 1");
+	raised = kit_call(vm, KVM_SIGNAL_MSI, (uintptr_t)&k);
+}
+
+static void close_files(void)
+{
+	explore_step("close of all descriptors of the machine");
+	kit_close(its_fd);
+	kit_close(gic);
+	kit_close(vcpu[1]);
+	kit_close(vcpu[0]);
+	kit_close(vm);
+}
+
+static void finish_close(void)
+{
+	explore_check(raised == 1 || raised == -EBADF || raised == -ENOTTY);
+	for (unsigned i = 0; i < NR_PAGES; i++)
+		kit_free(page[i], 1);
+}
+
+const struct explore_scenario scenario_its_msi_and_close = {
+	.name = "its-msi-and-close",
+	.summary = "an MSI while all descriptors of the machine are closed",
+	.property = "an ITS lives as long as a request that may use it, and no longer",
+	.source = "KVM: kvm_vgic_destroy() and vgic_its_destroy(): who frees the ITS, when",
+	.mutants = "irq-its-freed-with-its-device",
+	.setup = setup_cached,
+	.thread = {{"MSI", msi_request}, {"close", close_files}},
+	.finish = finish_close,
+};
+
 /* --- LPIs go off --- */
 
 static void lpis_off(void)

@@ -77,6 +77,8 @@
 	X(scenario_lock_order_all_vcpus) \
 	X(scenario_its_msi_and_discard) \
 	X(scenario_its_msi_and_mapd) \
+	X(scenario_its_msi_and_reset) \
+	X(scenario_its_msi_and_close) \
 	X(scenario_its_msi_and_lpis_off) \
 	X(scenario_its_msi_and_lpis_on) \
 	X(scenario_its_msi_and_move) \

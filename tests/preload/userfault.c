@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whose userfaultfd a program gets: the host's if it can be had, for user mode alone if no more is allowed, else the library's. Each
+ * test in a child, since it gives up what the next one needs. What both of them do is in ../api/userfault.c.
+ */
+#include "../api/vmm.h"
+#include "preload.h"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#define NOBODY	65534
+#define SKIPPED 77
+
+enum owner { HOSTS, OURS };
+
+static bool forced(void)
+{
+	const char *policy = getenv("ANYKVM_USERFAULTFD");
+
+	return policy && !strcmp(policy, "emulate");
+}
+
+/* By the link: what the system itself makes has its name. */
+static enum owner owner_of(int fd)
+{
+	char path[64], target[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return readlink(path, target, sizeof(target) - 1) > 0 && strstr(target, "userfaultfd")
+		       ? HOSTS
+		       : OURS;
+}
+
+struct touch {
+	volatile unsigned char *at;
+	int value;
+};
+
+static void *touch_main(void *arg)
+{
+	struct touch *t = arg;
+
+	t->value = *t->at;
+	return NULL;
+}
+
+/* A thread touches a missing page and gets what is copied there. */
+static void serves(int uffd)
+{
+	unsigned char *memory =
+		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register reg = {.range = {(uintptr_t)memory, PAGE},
+				      .mode = UFFDIO_REGISTER_MODE_MISSING};
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)memory, .src = (uintptr_t)memory + PAGE, .len = PAGE};
+	struct touch t = {.at = memory};
+	struct uffd_msg msg = {0};
+	pthread_t thread;
+
+	memory[PAGE] = 42;
+	EXPECT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	EXPECT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	EXPECT_EQ(pthread_create(&thread, NULL, touch_main, &t), 0);
+	EXPECT_EQ(read(uffd, &msg, sizeof(msg)), sizeof(msg));
+	EXPECT_EQ(msg.arg.pagefault.address, (uintptr_t)memory);
+	EXPECT_EQ(ioctl(uffd, UFFDIO_COPY, &copy), 0);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(t.value, 42);
+	EXPECT_EQ(close(uffd), 0);
+	munmap(memory, 2 * PAGE);
+}
+
+/* fn in a child: its failures are this process's, SKIPPED says that it cannot be tried here. */
+static bool in_child(void (*fn)(void))
+{
+	int status = -1;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	ASSERT(pid >= 0);
+	if (!pid) {
+		fn();
+		fflush(stdout);
+		_exit(test_failed ? 1 : 0);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT(WIFEXITED(status));
+	if (WEXITSTATUS(status) == SKIPPED)
+		return false;
+	EXPECT_EQ(WEXITSTATUS(status), 0);
+	return true;
+}
+
+#if defined(__x86_64__)
+#define FILTER_ARCH AUDIT_ARCH_X86_64
+#else
+#define FILTER_ARCH AUDIT_ARCH_AARCH64
+#endif
+
+/* As a container's profile. */
+static void filtered(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCH, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+	int uffd;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) ||
+	    raw_syscall(SYS_userfaultfd, 0) != -EPERM)
+		_exit(SKIPPED);
+	uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	EXPECT(uffd >= 0);
+	EXPECT_EQ(owner_of(uffd), OURS);
+	serves(uffd);
+}
+
+TEST(where_a_filter_refuses_it_is_the_librarys)
+{
+	if (!in_child(filtered))
+		SKIP("no seccomp filters here");
+}
+
+static void unprivileged(void)
+{
+	int uffd;
+
+	if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY) ||
+	    raw_syscall(SYS_userfaultfd, 0) != -EPERM)
+		_exit(SKIPPED);
+	uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	EXPECT(uffd >= 0);
+	EXPECT_EQ(owner_of(uffd), HOSTS);
+	serves(uffd);
+	uffd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	EXPECT_EQ(owner_of(uffd), HOSTS);
+	close(uffd);
+}
+
+TEST(without_privilege_it_is_the_hosts_for_user_mode)
+{
+	if (forced())
+		SKIP("the host's is not to be tried");
+	if (!in_child(unprivileged))
+		SKIP("this host refuses nobody, or everybody");
+}
+
+static void by_device(void)
+{
+	int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC), uffd;
+
+	if (device < 0)
+		_exit(SKIPPED);
+	uffd = ioctl(device, _IO(0xaa, 0), O_CLOEXEC);
+	EXPECT(uffd >= 0);
+	if (forced())
+		EXPECT_EQ(owner_of(uffd), OURS);
+	serves(uffd);
+	EXPECT_ERRNO(ioctl(device, _IO(0xaa, 0), O_APPEND), EINVAL);
+	close(device);
+}
+
+TEST(the_device_makes_them_too)
+{
+	if (!in_child(by_device))
+		SKIP("no /dev/userfaultfd");
+}
+
+static unsigned char *registered(int uffd)
+{
+	unsigned char *memory =
+		mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register reg = {.range = {(uintptr_t)memory, 4 * PAGE},
+				      .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+	EXPECT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	EXPECT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	return memory;
+}
+
+static void closed_behind_its_back(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	unsigned char *memory;
+
+	if (uffd < 0)
+		_exit(SKIPPED);
+	memory = registered(uffd);
+	EXPECT_EQ(raw_syscall(SYS_close, uffd), 0);
+	EXPECT_EQ(memory[0], 0);
+	memory[2 * PAGE] = 1;
+	/* The number is somebody else's now. */
+	EXPECT_EQ(open("/dev/null", O_RDWR | O_CLOEXEC), uffd);
+	EXPECT_ERRNO(ioctl(uffd, UFFDIO_API, memory), ENOTTY);
+	EXPECT_EQ(close(uffd), 0);
+}
+
+TEST(a_raw_close_is_noticed)
+{
+	if (!in_child(closed_behind_its_back))
+		SKIP("no userfaultfd");
+}
+
+/* --- accesses that the system makes --- */
+
+struct transfer {
+	int fd;
+	unsigned char *at;
+	bool incoming;
+	long result;
+};
+
+static void *transfer_main(void *arg)
+{
+	struct transfer *t = arg;
+	struct iovec iov[2] = {{t->at, 8}, {t->at + PAGE, 8}};
+
+	t->result = t->incoming ? readv(t->fd, iov, 2) : write(t->fd, t->at + 2 * PAGE, 8);
+	return NULL;
+}
+
+static void serve_one(int uffd, unsigned char *at, char first)
+{
+	static _Alignas(4096) char page[PAGE];
+	struct uffdio_copy copy = {.src = (uintptr_t)page, .len = PAGE};
+	struct uffd_msg msg = {0};
+
+	page[0] = first;
+	EXPECT_EQ(read(uffd, &msg, sizeof(msg)), sizeof(msg));
+	EXPECT_EQ(msg.arg.pagefault.address, (uintptr_t)at);
+	copy.dst = msg.arg.pagefault.address;
+	EXPECT_EQ(ioctl(uffd, UFFDIO_COPY, &copy), 0);
+}
+
+/* What a VMM does for its guest's disk. */
+static void transfers(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC), ends[2];
+	unsigned char *memory;
+	struct transfer t;
+	pthread_t thread;
+	char got[16];
+
+	if (uffd < 0)
+		_exit(SKIPPED);
+	memory = registered(uffd);
+	EXPECT_EQ(pipe(ends), 0);
+	EXPECT_EQ(write(ends[1], "0123456789abcdef", 16), 16);
+	t = (struct transfer){.fd = ends[0], .at = memory, .incoming = true};
+	EXPECT_EQ(pthread_create(&thread, NULL, transfer_main, &t), 0);
+	serve_one(uffd, memory, 'x');
+	serve_one(uffd, memory + PAGE, 'y');
+	pthread_join(thread, NULL);
+	EXPECT_EQ(t.result, 16);
+	EXPECT_EQ(memory[0], '0');
+	EXPECT_EQ(memory[PAGE], '8');
+	t = (struct transfer){.fd = ends[1], .at = memory};
+	EXPECT_EQ(pthread_create(&thread, NULL, transfer_main, &t), 0);
+	serve_one(uffd, memory + 2 * PAGE, 'z');
+	pthread_join(thread, NULL);
+	EXPECT_EQ(t.result, 8);
+	EXPECT_EQ(read(ends[0], got, 8), 8);
+	EXPECT_EQ(got[0], 'z');
+	/* Nothing that was wrong is right now. */
+	EXPECT_ERRNO(readv(ends[0], bad_pointer(), 1), EFAULT);
+	EXPECT_ERRNO(write(ends[1], bad_pointer(), 1), EFAULT);
+}
+
+TEST(a_system_call_waits_for_its_memory)
+{
+	if (!in_child(transfers))
+		SKIP("no userfaultfd");
+}
+
+static void transfers_unprivileged(void)
+{
+	if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY) ||
+	    raw_syscall(SYS_userfaultfd, 0) != -EPERM)
+		_exit(SKIPPED);
+	transfers();
+}
+
+TEST(a_system_call_waits_for_its_memory_without_privilege_too)
+{
+	if (forced())
+		SKIP("the host's is not to be tried");
+	if (!in_child(transfers_unprivileged))
+		SKIP("this host refuses nobody, or everybody");
+}
+
+static void user_mode_only(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), fd;
+	unsigned char *memory;
+
+	if (uffd < 0)
+		_exit(SKIPPED);
+	memory = registered(uffd);
+	fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	EXPECT_ERRNO(read(fd, memory, PAGE), EFAULT);
+	EXPECT_ERRNO(read(uffd, &(struct uffd_msg){0}, sizeof(struct uffd_msg)), EAGAIN);
+}
+
+TEST(who_asks_for_user_mode_only_gets_that)
+{
+	if (!in_child(user_mode_only))
+		SKIP("no userfaultfd");
+}
