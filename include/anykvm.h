@@ -196,7 +196,7 @@ ANYKVM_API void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int
 /** anykvm_munmap - munmap(2), with its errors, and ENOMEM (before any change) */
 ANYKVM_API int anykvm_munmap(void *addr, size_t length);
 
-/** anykvm_mremap - mremap(2), with its errors; mappings of this library's descriptors cannot be moved or resized (EINVAL) */
+/** anykvm_mremap - mremap(2), with its errors; mappings of a vCPU cannot be moved or resized (EINVAL) */
 ANYKVM_API void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int flags, ...);
 
 /** anykvm_mprotect, anykvm_madvise - as mprotect(2) and madvise(2), with their errors */
@@ -243,9 +243,10 @@ ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int regist
  * @flags: O_CLOEXEC, O_NONBLOCK, UFFD_USER_MODE_ONLY
  *
  * The host's own is tried first, also with UFFD_USER_MODE_ONLY if it refuses more. The library's serves accesses of guests and of
- * this process's user mode; the system's own accesses get EFAULT, as with that flag (anykvm_fault_in helps). It offers missing pages of private anonymous
- * memory, and missing and minor faults of shared memory whose file (memfd, tmpfs) is open for writing. The descriptor is used with
- * the calls of this header. ANYKVM_USERFAULTFD=host or =emulate in the environment asks for one of the two.
+ * this process's user mode, in threads that do not block SIGSEGV; the system's own accesses get EFAULT, as with that flag
+ * (anykvm_fault_in helps). It offers missing pages of private anonymous memory, and missing and minor faults of shared memory whose file
+ * (memfd, tmpfs) is open for writing. The descriptor is used with the calls of this header. ANYKVM_USERFAULTFD=host or =emulate in the
+ * environment asks for one of the two.
  *
  * returns: a descriptor, or -1 with errno
  *	EINVAL		unknown flags

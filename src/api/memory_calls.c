@@ -231,31 +231,100 @@ void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 	return map_result(p);
 }
 
-int anykvm_munmap(void *addr, size_t length)
+static int unmap(u64 start, u64 end)
 {
-	struct mapping *spare;
+	struct mapping *spare = mapping_alloc();
 	struct mem_inval_token t;
-	u64 start, end;
 	int r;
 
-	if (!watching() || !changed_range(addr, length, &start, &end))
-		return result(host_munmap(addr, length));
-	library_enter();
-	spare = mapping_alloc();
-	if (!spare) {
-		library_exit();
-		return result(-ENOMEM);
-	}
+	if (!spare)
+		return -ENOMEM;
 	mem_invalidate_start(start, end, 0, &t);
-	r = host_userfault_munmap(addr, length);
+	r = host_userfault_munmap((void *)(uintptr_t)start, end - start);
 	if (!r)
 		mapping_forget(start, end, &spare);
 	mem_invalidate_end(&t);
 	if (!r)
 		mem_userfault_remove(start, end); /* a range that stays noted is only slower */
 	mapping_free(spare);
+	return r;
+}
+
+int anykvm_munmap(void *addr, size_t length)
+{
+	u64 start, end;
+	int r;
+
+	if (!watching() || !changed_range(addr, length, &start, &end))
+		return result(host_munmap(addr, length));
+	library_enter();
+	r = unmap(start, end);
 	library_exit();
 	return result(r);
+}
+
+/* --- mremap -------------------------------------------------------------------------------------------------------------- */
+
+/* What the system looks at first: to is the new place of a MREMAP_FIXED. */
+static bool remap_is_bad(u64 start, u64 old_size, u64 new_size, int flags, u64 to)
+{
+	if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)) || !new_size)
+		return true;
+	if (!(flags & MREMAP_FIXED))
+		return false;
+	return !(flags & MREMAP_MAYMOVE) || !IS_ALIGNED(to, host_page_size()) ||
+	       (to < start + MAX(old_size, 1ull) && start < to + new_size);
+}
+
+/*
+ * guest_memfd, mapped at [start, start + old_size): mapped anew where it is to be, then unmapped where it was. In between it is in
+ * both places, which shared memory may be. Sizes are of whole pages.
+ */
+static void *remap_gmem(const struct mapping_piece *piece, u64 old_size, u64 new_size, int flags,
+			void *to)
+{
+	u64 start = piece->start, end = start + old_size;
+	int kind = MAP_SHARED | (flags & MREMAP_FIXED ? MAP_FIXED : 0), prot, r;
+	struct host_vma vma;
+	void *p;
+
+	/* The system does not look whether all of the old size is mapped either. */
+	if (!(flags & MREMAP_FIXED) && new_size <= old_size) {
+		r = new_size < old_size ? unmap(start + new_size, end) : 0;
+		return (void *)(intptr_t)(r ? r : (s64)start);
+	}
+	if (piece->end < end || host_vma_query(start, &vma))
+		return (void *)(intptr_t)-EFAULT;
+	prot = (vma.r ? PROT_READ : 0) | (vma.w ? PROT_WRITE : 0);
+	if (!(flags & MREMAP_FIXED) && old_size) {
+		p = map_ours(piece->file, (void *)(uintptr_t)end, new_size - old_size, prot,
+			     MAP_SHARED | MAP_FIXED_NOREPLACE, -1, piece->offset + old_size);
+		if (p == (void *)(uintptr_t)end)
+			return (void *)(uintptr_t)start;
+		if (!host_map_failed(p)) /* by a system that does not know the flag */
+			unmap((uintptr_t)p, (uintptr_t)p + new_size - old_size);
+	}
+	if (!(flags & MREMAP_MAYMOVE))
+		return (void *)(intptr_t)-ENOMEM;
+	p = map_ours(piece->file, to, new_size, prot, kind, -1, piece->offset);
+	if (!host_map_failed(p) && old_size)
+		unmap(start, end); /* no memory: it stays there, too */
+	return p;
+}
+
+/* A mapping of ours. A vCPU's stay where they are: nothing but a program's descriptor could name them anew. */
+static void *remap_ours(u64 start, u64 old_size, u64 new_size, int flags, void *to)
+{
+	struct mapping_piece piece;
+	void *p;
+
+	if (remap_is_bad(start, old_size, new_size, flags, (uintptr_t)to) ||
+	    !mapping_find_gmem_at(start, start + MAX(old_size, 1ull), &piece))
+		return (void *)(intptr_t)-EINVAL;
+	p = remap_gmem(&piece, ALIGN_UP(old_size, host_page_size()),
+		       ALIGN_UP(new_size, host_page_size()), flags, to);
+	file_put(piece.file);
+	return p;
 }
 
 void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int flags, ...)
@@ -281,11 +350,11 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 	pair_old = there && old_size;
 	if (flags & MREMAP_FIXED)
 		pair_new = changed_range(new_address, new_size, &new_start, &new_end);
-	/* A second mapping of ours would be one that nobody here knows of. */
+	/* The system's would be one that nobody here knows of. */
 	if (there && mapping_first(old_start, old_end, true, &at)) {
+		p = remap_ours(old_start, old_size, new_size, flags, new_address);
 		library_exit();
-		errno = EINVAL;
-		return MAP_FAILED;
+		return map_result(p);
 	}
 	spare = mapping_alloc();
 	if (!spare) {

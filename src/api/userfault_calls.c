@@ -184,11 +184,13 @@ static s64 uffd_register(struct api_call *c)
 {
 	u64 *a = c->buf, start = a[0], end = a[0] + a[1], mode = a[2];
 	struct mem_inval_token t;
+	bool noted;
 	int r;
 
 	if (!mode || (mode & ~(USERFAULT_MISSING | USERFAULT_MINOR)) ||
 	    !range_is_valid(start, a[1]))
 		return -EINVAL;
+	noted = mem_userfault_overlaps(start, end);
 	/* Noted first: nothing may be mapped the other way once it is registered. */
 	r = mem_userfault_add(start, end);
 	if (r)
@@ -196,6 +198,8 @@ static s64 uffd_register(struct api_call *c)
 	mem_invalidate_start(start, end, 0, &t);
 	r = host_userfault_register(c->f->userfault, start, end, mode);
 	mem_invalidate_end(&t);
+	if (r && !noted)
+		mem_userfault_remove(start, end);
 	a[3] = BIT(UFFD_WAKE) | BIT(UFFD_COPY) | BIT(UFFD_ZEROPAGE) |
 	       (mode & USERFAULT_MINOR ? BIT(UFFD_CONTINUE) : 0);
 	return r;

@@ -82,6 +82,10 @@ static void update_one(struct irq_cpu *cpu, enum irq_timer_id id)
 
 void timer_update(struct irq_cpu *cpu)
 {
+	if (!a32_load_acquire(&cpu->vi->ready)) {
+		user_irq_check(cpu);
+		return;
+	}
 	update_one(cpu, TIMER_VIRT);
 	update_one(cpu, TIMER_PHYS);
 }

@@ -397,6 +397,11 @@ static int do_work(struct vcpu *v)
 	return 2;
 }
 
+static bool show_levels(struct vcpu *v)
+{
+	return v->irq_ops && v->irq_ops->show_levels && v->irq_ops->show_levels(v);
+}
+
 /* What is to be done outside guest mode before the next entry. 1: enter, 2: look again, 0: exit,
  * -errno. */
 static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
@@ -433,7 +438,13 @@ static int check_requests(struct vcpu *v) REQUIRES(&v->mutex)
 		return do_work(v);
 	if (power == VCPU_SUSPENDED)
 		return suspended(v);
-	return ring_full(v) ? 0 : 1;
+	if (ring_full(v))
+		return 0;
+	if (unlikely(req & VCPU_REQ_LEVELS) && show_levels(v)) {
+		v->run->exit_reason = KVM_EXIT_INTR;
+		return -EINTR;
+	}
+	return 1;
 }
 
 /* Exceptions that come instead of the next instruction. */
@@ -482,11 +493,6 @@ static int enter_guest(struct vcpu *v)
 	return r ? handle_stop(v) : vcpu_debug_exit(v);
 }
 
-static bool show_levels(struct vcpu *v)
-{
-	return v->irq_ops && v->irq_ops->show_levels && v->irq_ops->show_levels(v);
-}
-
 static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
 {
 	int r;
@@ -504,10 +510,6 @@ static int run_loop(struct vcpu *v) REQUIRES(&v->mutex)
 		 */
 		v->signal_seen |= library_owes();
 		r = check_requests(v);
-		if (r == 1 && unlikely(show_levels(v))) {
-			v->run->exit_reason = KVM_EXIT_INTR;
-			r = -EINTR;
-		}
 		if (r == 1)
 			r = enter_guest(v);
 		if (r <= 0)

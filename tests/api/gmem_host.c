@@ -82,20 +82,62 @@ TEST(a_hole_reaches_all_of_many_mappings)
 	machine_free(&m);
 }
 
-#ifndef ANYKVM_REAL
-/* Moved or doubled, a mapping would be unknown to the library: it would keep nothing, and holes would miss it. */
-TEST(a_gmem_mapping_is_neither_moved_nor_doubled)
+TEST(a_gmem_mapping_grows_shrinks_moves_and_doubles)
 {
-	struct machine m = machine_without_vcpus();
+	struct machine m = machine_new(1);
 	int fd = gmem_new(m.vm, SIZE, SHARED);
-	unsigned char *p = gmem_map(fd, SIZE);
+	unsigned char *p = gmem_map(fd, SIZE / 2), *q, *twin, *place;
 
-	EXPECT_ERRNO((intptr_t)mremap(p, SIZE, 2 * SIZE, MREMAP_MAYMOVE), EINVAL);
-	EXPECT_ERRNO((intptr_t)mremap(p, SIZE, PAGE, 0), EINVAL);
-	EXPECT_ERRNO((intptr_t)mremap(p, 0, SIZE, MREMAP_MAYMOVE), EINVAL);
-	EXPECT_ERRNO((intptr_t)mremap(p + SIZE / 2, 0, PAGE, MREMAP_MAYMOVE), EINVAL);
-	munmap(p, SIZE);
+	p[0] = 1;
+	p = mremap(p, SIZE / 2, SIZE, MREMAP_MAYMOVE);
+	ASSERT(p != MAP_FAILED);
+	EXPECT_EQ(p[0], 1);
+	p[SIZE - 1] = 2;
+	/* A second mapping of its end, moved to a place of the program's choice. */
+	twin = mremap(p + SIZE - PAGE, 0, PAGE, MREMAP_MAYMOVE);
+	ASSERT(twin != MAP_FAILED);
+	EXPECT_EQ(twin[PAGE - 1], 2);
+	place = mmap(NULL, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT(place != MAP_FAILED);
+	EXPECT_ERRNO((intptr_t)mremap(twin, PAGE, PAGE, MREMAP_FIXED, place), EINVAL);
+	EXPECT_ERRNO((intptr_t)mremap(twin, PAGE, PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, place + 1),
+		     EINVAL);
+	EXPECT_ERRNO((intptr_t)mremap(twin, PAGE, PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, twin),
+		     EINVAL);
+	EXPECT_ERRNO((intptr_t)mremap(twin, PAGE, 0, MREMAP_MAYMOVE), EINVAL);
+	q = mremap(twin, PAGE, PAGE, MREMAP_FIXED | MREMAP_MAYMOVE, place);
+	ASSERT(q == place);
+	EXPECT_EQ(q[PAGE - 1], 2);
+	EXPECT_ERRNO((intptr_t)mremap(twin, PAGE, PAGE, 0), EFAULT);
+	EXPECT(mremap(p, SIZE, SIZE / 2, 0) == p);
+	EXPECT(mremap(p, SIZE, SIZE, 0) == p);
+	EXPECT_ERRNO((intptr_t)mremap(p, SIZE, 2 * SIZE, MREMAP_MAYMOVE), EFAULT);
+	/* What became of it is a mapping of the file as any other: code that ran there is forgotten with its page. */
+	ASSERT_EQ(set_slot(m.vm, 2, 0, GPA, PAGE, q), 0);
+	say(q, GPA, 7);
+	restart_at(&m, GPA, 0);
+	EXPECT_REPORT(&m, 0, 0, 7);
+	EXPECT_EQ(fallocate(fd, PUNCH, 0, SIZE), 0);
+	EXPECT_EQ(q[PAGE - 1], 0);
+	EXPECT_EQ(*(uint32_t *)q, 0);
+	EXPECT_EQ(p[0], 0);
+	say(q, GPA, 8);
+	restart_at(&m, GPA, 0);
+	EXPECT_REPORT(&m, 0, 0, 8);
+	munmap(place, 2 * PAGE);
+	munmap(p, SIZE / 2);
 	close(fd);
+	machine_free(&m);
+}
+
+#ifndef ANYKVM_REAL
+/* Nothing but the descriptor, which the program may have closed, could map them elsewhere. */
+TEST(a_vcpus_mapping_is_neither_moved_nor_doubled)
+{
+	struct machine m = machine_new(1);
+
+	EXPECT_ERRNO((intptr_t)mremap(m.run[0], PAGE, 2 * PAGE, MREMAP_MAYMOVE), EINVAL);
+	EXPECT_ERRNO((intptr_t)mremap(m.run[0], 0, PAGE, MREMAP_MAYMOVE), EINVAL);
 	machine_free(&m);
 }
 #endif

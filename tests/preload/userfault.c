@@ -181,6 +181,42 @@ TEST(the_device_makes_them_too)
 		SKIP("no /dev/userfaultfd");
 }
 
+static unsigned char *registered(int uffd)
+{
+	unsigned char *memory =
+		mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register reg = {.range = {(uintptr_t)memory, 4 * PAGE},
+				      .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+	EXPECT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	EXPECT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	return memory;
+}
+
+static void closed_behind_its_back(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	unsigned char *memory;
+
+	if (uffd < 0)
+		_exit(SKIPPED);
+	memory = registered(uffd);
+	EXPECT_EQ(raw_syscall(SYS_close, uffd), 0);
+	EXPECT_EQ(memory[0], 0);
+	memory[2 * PAGE] = 1;
+	/* The number is somebody else's now. */
+	EXPECT_EQ(open("/dev/null", O_RDWR | O_CLOEXEC), uffd);
+	EXPECT_ERRNO(ioctl(uffd, UFFDIO_API, memory), ENOTTY);
+	EXPECT_EQ(close(uffd), 0);
+}
+
+TEST(a_raw_close_is_noticed)
+{
+	if (!in_child(closed_behind_its_back))
+		SKIP("no userfaultfd");
+}
+
 /* --- accesses that the system makes --- */
 
 struct transfer {
@@ -210,19 +246,6 @@ static void serve_one(int uffd, unsigned char *at, char first)
 	EXPECT_EQ(msg.arg.pagefault.address, (uintptr_t)at);
 	copy.dst = msg.arg.pagefault.address;
 	EXPECT_EQ(ioctl(uffd, UFFDIO_COPY, &copy), 0);
-}
-
-static unsigned char *registered(int uffd)
-{
-	unsigned char *memory =
-		mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct uffdio_api api = {.api = UFFD_API};
-	struct uffdio_register reg = {.range = {(uintptr_t)memory, 4 * PAGE},
-				      .mode = UFFDIO_REGISTER_MODE_MISSING};
-
-	EXPECT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
-	EXPECT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
-	return memory;
 }
 
 /* What a VMM does for its guest's disk. */

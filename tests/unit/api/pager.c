@@ -347,6 +347,41 @@ TEST(a_signal_during_a_pagers_fault_ends_the_run_once_the_page_is_there)
 	munmap(p.memory, BLOCK);
 }
 
+/*
+ * WnR of an atomic is 0 where a read would fault as well, says the manual; so a slot that takes no writes is read first. (The emulated
+ * machine of tools/reference says 1.)
+ */
+TEST(a_read_only_page_is_asked_for_before_an_atomic_is_refused)
+{
+	struct machine m = machine_new(1);
+	struct pager p = {.memory = aligned_area(-1)};
+	const char *reason = pager_open(&p, 0, UFFDIO_REGISTER_MODE_MISSING, BLOCK);
+	struct code c = code_at(&m, RAM);
+	pthread_t t;
+
+	if (reason)
+		SKIP(reason);
+	put(&c, 0xc8e0fc22); /* casal x0, x2, [x1] */
+	str(&c, 8, 2, 1, 0);
+	code_done(&m);
+	ASSERT_EQ(set_slot(m.vm, 1, KVM_MEM_READONLY, GPA, BLOCK, p.memory), 0);
+	ASSERT_EQ(pthread_create(&t, NULL, pager_main, &p), 0);
+	set_x(m.vcpu[0], 1, GPA + PAGE);
+	EXPECT_ERRNO(run(&m, 0), ENOSYS);
+	EXPECT_EQ(p.missing, 1);
+	/* A plain store is not asked for: it leaves as MMIO. */
+	set_x(m.vcpu[0], 1, GPA + 2 * PAGE);
+	ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), RAM + 4), 0);
+	EXPECT_EQ(run(&m, 0), 0);
+	EXPECT_EQ(m.run[0]->exit_reason, KVM_EXIT_MMIO);
+	EXPECT_EQ(p.missing, 1);
+	p.stop = 1;
+	pthread_join(t, NULL);
+	close(p.uffd);
+	machine_free(&m);
+	munmap(p.memory, BLOCK);
+}
+
 /* --- a VMM with handlers of its own --------------------------------------------------------------------------------------- */
 
 static struct sigaction found;

@@ -261,6 +261,31 @@ static int op_forget_userfault(struct rig *r)
 {
 	return anykvm_note_userfault(r->slot + PAGE, PAGE, 0);
 }
+static int op_userfaultfd(struct rig *r)
+{
+	struct {
+		uint64_t api, features, ioctls;
+	} api = {0xaa, 0, 0};
+
+	r->result_fd = anykvm_userfaultfd(O_CLOEXEC | O_NONBLOCK);
+	return r->result_fd < 0 ? -1 : ioctl(r->result_fd, _IOC(3, 0xaa, 0x3f, 24), &api);
+}
+static int op_userfault_register(struct rig *r)
+{
+	uint64_t range[4] = {(uintptr_t)r->anonymous, 8 * PAGE, 1, 0};
+
+	return ioctl(r->result_fd, _IOC(3, 0xaa, 0, 32), range);
+}
+static int op_userfault_unregister(struct rig *r)
+{
+	uint64_t range[2] = {(uintptr_t)r->anonymous + 2 * PAGE, 2 * PAGE};
+
+	return ioctl(r->result_fd, _IOC(2, 0xaa, 1, 16), range);
+}
+static int op_unmap_registered(struct rig *r)
+{
+	return munmap(r->anonymous + PAGE, PAGE);
+}
 static int op_slot_move_logging(struct rig *r)
 {
 	return set_slot(r->m.vm, 0, KVM_MEM_LOG_DIRTY_PAGES, RAM + RAM_SIZE, RAM_SIZE, r->m.ram);
@@ -348,6 +373,15 @@ static void with_userfault(struct rig *r)
 	/* Its middle will be taken out: one range becomes two. */
 	ASSERT_EQ(anykvm_note_userfault(r->slot, 3 * PAGE, 1), 0);
 }
+static void with_pager(struct rig *r)
+{
+	ASSERT_EQ(op_userfaultfd(r), 0);
+}
+static void with_pages_missing(struct rig *r)
+{
+	with_pager(r);
+	ASSERT_EQ(op_userfault_register(r), 0);
+}
 static void with_dirty_pages(struct rig *r)
 {
 	with_log(r);
@@ -432,6 +466,11 @@ static const struct operation operations[] = {
 	{"protect memory", op_mprotect, with_guest_that_ran},
 	{"note a userfault range", op_note_userfault, NULL},
 	{"remove a noted userfault range", op_forget_userfault, with_userfault},
+	{"make a userfaultfd", op_userfaultfd, NULL},
+	{"register memory with it", op_userfault_register, with_pager},
+	/* what was split stays so */
+	{"unregister some of it", op_userfault_unregister, with_pages_missing, KEEPS_MEMORY},
+	{"unmap some of it", op_unmap_registered, with_pages_missing, KEEPS_MEMORY},
 	{"move a logging slot", op_slot_move_logging, with_dirty_pages},
 	{"turn logging off", op_slot_log_off, with_dirty_pages},
 	{"delete a logging slot", op_slot_delete, with_dirty_pages},
@@ -483,6 +522,8 @@ static struct rig rig_new(const struct operation *o)
 	r.event = eventfd(0, 0);
 	r.spot = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	r.slot = mmap(NULL, SLOT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	r.anonymous =
+		mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	r.file = memfd_create("slot", 0);
 	ASSERT_EQ(ftruncate(r.file, SLOT_SIZE), 0);
 	if (o->prepare)
@@ -510,6 +551,7 @@ static void rig_free(struct rig *r)
 	close(r->event);
 	close(r->file);
 	munmap(r->spot, PAGE);
+	munmap(r->anonymous, 8 * PAGE);
 	anykvm_note_userfault(r->slot, SLOT_SIZE, 0);
 	munmap(r->slot, SLOT_SIZE);
 	munmap(r->m.run[0], 2 * PAGE);
