@@ -89,6 +89,7 @@ struct its_entry {
 /* By number; pages stay until the end. */
 struct its_map {
 	struct its_map_page {
+		u32 nr; /* in use */
 		void *at[ITS_MAP_PAGE];
 	} * page[ITS_MAP_PAGE];
 };

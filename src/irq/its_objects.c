@@ -13,7 +13,8 @@
 #include "irq/its.h"
 #include "mem/mem.h"
 
-#define TABLE_PAGE 0x10000u
+#define TABLE_PAGE     0x10000u
+#define STEPS_PER_WORK 16 /* looks at a map that are as much as a visit to a translation */
 
 /* --- by number --- */
 
@@ -36,20 +37,23 @@ static bool map_set(struct its_map *map, u32 id, void *value)
 		*page = NEW(struct its_map_page);
 	if (!*page)
 		return false;
+	(*page)->nr += (u32) !!value - (u32) !!(*page)->at[id % ITS_MAP_PAGE];
 	(*page)->at[id % ITS_MAP_PAGE] = value;
 	return true;
 }
 
-/* What has the next lower number; NULL: none. */
-static void *map_before(const struct its_map *map, u32 id)
+/* What has the next lower number; NULL: none. At most some hundred short steps, as pages without anything are passed over. */
+static void *map_before(struct its *its, const struct its_map *map, u32 id)
 {
-	while (id--) {
+	for (u32 steps = 1; id--; steps++) {
 		const struct its_map_page *page = map->page[id / ITS_MAP_PAGE];
 
-		if (!page)
+		if (!page || !page->nr)
 			id = ALIGN_DOWN(id, ITS_MAP_PAGE);
 		else if (page->at[id % ITS_MAP_PAGE])
 			return page->at[id % ITS_MAP_PAGE];
+		if (steps % STEPS_PER_WORK == 0)
+			its->work++;
 	}
 	return NULL;
 }
@@ -75,7 +79,8 @@ struct its_collection *its_find_collection(struct its *its, u32 id)
 
 struct its_device *its_add_device(struct its *its, u32 id, u64 itt, u32 event_bits)
 {
-	struct its_device *before = map_before(&its->device_map, id), *d = NEW(struct its_device);
+	struct its_device *before = map_before(its, &its->device_map, id),
+			  *d = NEW(struct its_device);
 
 	if (!d)
 		return NULL;

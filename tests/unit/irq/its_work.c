@@ -333,6 +333,40 @@ TEST(a_table_that_is_given_up_is_given_up_in_slices)
 	}
 }
 
+/* A new device takes its place among the others: to look for it is work that is bounded and counted, however many there were. */
+TEST(a_search_for_the_next_device_is_work)
+{
+	struct its *its;
+	struct rig *r = rig_create_its(1, &its);
+
+	rig_its_boot(r);
+	rig_write(r, RIG_ITS + GITS_CTLR, 4, 0);
+	rig_write(r, RIG_ITS + GITS_BASER0, 8, RIG_DEVTAB | TABLE_VALID | GITS_BASER_INDIRECT);
+	/* All pages of the second level are one, whose memory does not matter here. */
+	for (u32 i = 0; i < 8; i++)
+		rig_set_ram64(r, RIG_DEVTAB + 8 * i, TABLE_VALID | RIG_L2);
+	rig_write(r, RIG_ITS + GITS_CTLR, 4, 1);
+	for (u32 id = 0; id < 0x10000; id += ITS_MAP_PAGE) {
+		rig_mapd(r, id, RIG_ITT(0), 5);
+		rig_unmapd(r, id);
+	}
+	EXPECT(list_empty(&its->devices));
+	/* Pages without a device. */
+	rig_mapd(r, 0xffff, RIG_ITT(0), 5);
+	EXPECT_CMP(last_slice(its), >=, 16u);
+	EXPECT_CMP(last_slice(its), <=, 16u + 2);
+	/* A page whose only device is a higher one. */
+	rig_mapd(r, 0xfffe, RIG_ITT(0), 5);
+	EXPECT_CMP(last_slice(its), >=, 31u);
+	EXPECT_CMP(last_slice(its), <=, 31u + 2);
+	rig_unmapd(r, 0xfffe);
+	rig_unmapd(r, 0xffff);
+	rig_mapd(r, 0x102, RIG_ITT(0), 5);
+	rig_mapd(r, 0x101, RIG_ITT(0), 5);
+	EXPECT_EQ(list_first(&its->devices, struct its_device, link)->id, 0x101u);
+	rig_destroy(r);
+}
+
 TEST(commands_rest_while_the_dirty_ring_is_full)
 {
 	struct its *its;
