@@ -142,13 +142,22 @@ struct gains {
 	u64 cycles, retired, tally[NR_TALLIES];
 };
 
+/* What counter n counts now, if it is on; NULL: nothing. */
+static const struct pmu_event *event_here(const struct irq_cpu *cpu, unsigned n)
+{
+	u32 event = counter_event(cpu, n);
+
+	if (!counts_here(&cpu->pmu, n, cpu->v->arch.el) || !pmu_event_allowed(cpu->vi, event))
+		return NULL;
+	return pmu_event_get(event);
+}
+
 /* What counter n gains from these, if it is on. */
 static u64 gain(struct irq_cpu *cpu, unsigned n, const struct gains *g)
 {
-	u32 event = counter_event(cpu, n);
-	const struct pmu_event *e = pmu_event_get(event);
+	const struct pmu_event *e = event_here(cpu, n);
 
-	if (!e || !counts_here(&cpu->pmu, n, cpu->v->arch.el) || !pmu_event_allowed(cpu->vi, event))
+	if (!e)
 		return 0;
 	switch (e->source) {
 	case SOURCE_CYCLES:
@@ -185,7 +194,8 @@ static bool overflow_matters(const struct irq_cpu *cpu, unsigned n)
 
 /*
  * When counters are to be looked at next: no overflow that matters comes before that many instructions. An estimate that is too
- * early costs another look.
+ * early costs another look. It holds for this exception level: a change of level is a change of the vTLB's generation, after which the
+ * engine looks.
  */
 static void set_alarm(struct irq_cpu *cpu)
 {
@@ -194,7 +204,7 @@ static void set_alarm(struct irq_cpu *cpu)
 
 	for (u64 left = p->enabled; left; left &= left - 1) {
 		unsigned n = (unsigned)__builtin_ctzll(left);
-		const struct pmu_event *e = pmu_event_get(counter_event(cpu, n));
+		const struct pmu_event *e = event_here(cpu, n);
 		u64 room = 0 - p->count[n];
 
 		if (!e || e->source == SOURCE_NONE || !overflow_matters(cpu, n))

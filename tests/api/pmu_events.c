@@ -380,6 +380,36 @@ TEST(an_overflow_interrupts_after_its_instruction)
 	}
 }
 
+/* The kernel's part, long or short, does not count; the user's does, and overflows on time. */
+TEST(a_counter_of_el0_overflows_there_on_time)
+{
+	for (unsigned left = 4; left < 1000; left = left * 3 + 1) {
+		struct machine m;
+		struct code c, u, v;
+		uint64_t top;
+
+		NEED(MEM_ACCESS);
+		m = interrupted_machine(&c);
+		u = code_at(&m, USER), v = code_at(&m, VECTORS + 0x480);
+		li(&c, 1, USER);
+		msr(&c, SYS_ELR_EL1, 1);
+		put_sys(&c, SYS_SPSR_EL1, 0);
+		arm_overflow(&c, INST_RETIRED | NOT_EL1, left);
+		li(&c, 6, left * 2);
+		top = c.pc;
+		sub_imm(&c, 6, 6, 1);
+		cbnz_to(&c, 6, top);
+		put(&c, A64_ERET);
+		for (int i = 0; i < 1000; i++)
+			add_imm(&u, 5, 5, 1);
+		msr(&v, SYS_PMCR, 31);
+		report(&v, 5, 0);
+		code_done(&m);
+		EXPECT_REPORT(&m, 0, 0, left);
+		machine_free(&m);
+	}
+}
+
 /* A counter that is written while it runs overflows on time, too; the one that is chained to it interrupts. */
 TEST(a_counter_written_while_it_runs_overflows_on_time)
 {
