@@ -136,20 +136,33 @@ static enum op_result bits_read(struct vcpu *v, const struct sysreg_row *row, u6
 	return OP_NEXT;
 }
 
+/* The instruction that changes what these counters count is none that they count, but the others do: pmu_reconfigured forgets it. */
+static void count_others(struct vcpu *v, u64 changed)
+{
+	struct irq_pmu *p = pmu_of(v);
+	u64 enabled = p->enabled;
+
+	p->enabled &= ~changed;
+	pmu_count(v, true);
+	p->enabled = enabled;
+}
+
 static enum op_result bits_write(struct vcpu *v, const struct sysreg_row *row, u64 value)
 {
-	u64 *bits = bits_of(v, row), old = *bits;
+	u64 *bits = bits_of(v, row), old, new;
 
 	if (denied(v, PMUSERENR_EN))
 		return vcpu_undef(v);
 	pmu_count(v, false);
 	value &= pmu_counter_mask(irq_cpu_of(v));
-	if (row_sets(row))
-		*bits |= value;
-	else
-		*bits &= ~value;
-	if (row_bits(row) == BITS_ENABLED && *bits != old)
+	old = *bits;
+	new = row_sets(row) ? old | value : old & ~value;
+	if (row_bits(row) == BITS_ENABLED && new != old) {
+		count_others(v, old ^ new);
+		*bits = new;
 		return pmu_reconfigured(v, true);
+	}
+	*bits = new;
 	pmu_update(irq_cpu_of(v));
 	return pmu_rearm(v);
 }
@@ -248,6 +261,7 @@ static enum op_result type_write(struct vcpu *v, const struct sysreg_row *row, u
 	if (denied(v, PMUSERENR_EN) || no_such_counter(v, n))
 		return vcpu_undef(v);
 	pmu_count(v, false);
+	count_others(v, BIT(n));
 	pmu_of(v)->type[n] = value & pmu_type_mask(irq_cpu_of(v));
 	return pmu_reconfigured(v, true);
 }

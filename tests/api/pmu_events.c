@@ -235,6 +235,37 @@ TEST(an_event_may_change_while_it_counts)
 	machine_free(&m);
 }
 
+/* One counter runs while another one is switched on and off, and gets another event: it counts those writes as well. */
+TEST(a_counter_goes_on_while_others_change)
+{
+	static const unsigned events[] = {INST_RETIRED, INST_RETIRED, MEM_ACCESS};
+
+	NEED(MEM_ACCESS);
+	for (unsigned one_by_one = 0; one_by_one < 2; one_by_one++) {
+		struct machine m = pmu_machine();
+		struct code c = code_at(&m, RAM);
+
+		li(&c, 20, 2);
+		li(&c, 21, NOT_EL0 | INST_RETIRED);
+		li(&c, 22, INST_RETIRED);
+		start(&c, events, 2 + one_by_one);
+		for (int i = 0; i < 10; i++) {
+			msr(&c, SYS_PMCNTENCLR, 20);
+			put(&c, A64_NOP);
+			msr(&c, SYS_PMCNTENSET, 20);
+			put(&c, A64_NOP);
+			put(&c, A64_NOP);
+			msr(&c, SYS_PMEVTYPER(1), i % 2 ? 22 : 21);
+		}
+		stop(&c, 2, 0);
+		code_done(&m);
+		EXPECT_REPORT(&m, 0, 0, 10 * 6);
+		/* What is written to it is not among what it counts. */
+		EXPECT_EQ(get_x(m.vcpu[0], 2), 10 * 2);
+		machine_free(&m);
+	}
+}
+
 TEST(a_filter_keeps_accesses_from_counting)
 {
 	static const unsigned events[] = {MEM_ACCESS, LD_RETIRED};
