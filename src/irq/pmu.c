@@ -29,6 +29,12 @@ bool pmu_long_counters(const struct irq_cpu *cpu)
 	return pmu_version(cpu) >= PMUVER_3P5;
 }
 
+void pmu_fix_long(struct irq_cpu *cpu)
+{
+	if (!pmu_long_counters(cpu))
+		cpu->pmu.pmcr &= ~PMCR_LP;
+}
+
 static u64 event_mask(const struct irq_cpu *cpu)
 {
 	return pmu_version(cpu) >= PMUVER_3P1 ? GENMASK(15, 0) : GENMASK(9, 0);
@@ -389,6 +395,8 @@ int pmu_first_run(struct irq_cpu *cpu)
 	p->enabled &= mask;
 	p->interrupt &= mask;
 	p->overflow &= mask;
+	/* So may the version. */
+	pmu_fix_long(cpu);
 	pmu_reconfigured(cpu->v, false);
 	return 0;
 }

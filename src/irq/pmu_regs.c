@@ -59,8 +59,7 @@ static enum op_result pmcr_write(struct vcpu *v, const struct sysreg_row *row, u
 		return vcpu_undef(v);
 	pmu_count(v, false);
 	p->pmcr = (value & PMCR_WRITABLE & ~(PMCR_P | PMCR_C)) | PMCR_LC;
-	if (!pmu_long_counters(cpu))
-		p->pmcr &= ~PMCR_LP;
+	pmu_fix_long(cpu);
 	if (value & PMCR_C)
 		p->count[PMU_CYCLE] = 0;
 	if (value & PMCR_P)
@@ -88,6 +87,9 @@ static int pmcr_set(struct vcpu *v, const struct sysreg_row *row, u64 value)
 		vi->pmu.nr_counters = (u8)n;
 	mutex_unlock(&vi->config);
 	pmu_of(v)->pmcr = (value & PMCR_WRITABLE) | PMCR_LC;
+	/* Until then the version may change. */
+	if (vcpu_group_ran(vi->group))
+		pmu_fix_long(irq_cpu_of(v));
 	pmu_reconfigured(v, false);
 	return 0;
 }
@@ -204,6 +206,13 @@ static u64 counter_right(const struct sysreg_row *row)
 	return row->op == SYSREG_OP(3, 3, 9, 13, 0) ? PMUSERENR_CR : PMUSERENR_ER;
 }
 
+static u64 counter_value(const struct vcpu *v, unsigned n)
+{
+	u64 value = pmu_of(v)->count[n];
+
+	return n == PMU_CYCLE || pmu_long_counters(irq_cpu_of(v)) ? value : (u32)value;
+}
+
 static enum op_result counter_read(struct vcpu *v, const struct sysreg_row *row, u64 *value)
 {
 	unsigned n = row_counter(v, row);
@@ -211,7 +220,7 @@ static enum op_result counter_read(struct vcpu *v, const struct sysreg_row *row,
 	if (denied(v, PMUSERENR_EN | counter_right(row)) || no_such_counter(v, n))
 		return vcpu_undef(v);
 	pmu_count(v, false);
-	*value = pmu_of(v)->count[n];
+	*value = counter_value(v, n);
 	return OP_NEXT;
 }
 
@@ -230,11 +239,7 @@ static enum op_result counter_write(struct vcpu *v, const struct sysreg_row *row
 
 static int counter_get(struct vcpu *v, const struct sysreg_row *row, u64 *value)
 {
-	unsigned n = row_counter(v, row);
-
-	*value = pmu_of(v)->count[n];
-	if (n != PMU_CYCLE && !pmu_long_counters(irq_cpu_of(v)))
-		*value = (u32)*value;
+	*value = counter_value(v, row_counter(v, row));
 	return 0;
 }
 

@@ -378,6 +378,44 @@ TEST(an_older_version_has_counters_of_32_bits)
 	machine_free(&m);
 }
 
+/* Whatever user space restores into it: of another machine, before the first run and after it. */
+TEST(an_older_version_takes_no_long_counters_from_user_space)
+{
+	struct machine m = machine_with(FEATURE);
+	struct code c = code_at(&m, RAM);
+	uint64_t dfr0 = get_reg(m.vcpu[0], REG_DFR0), n = get_reg(m.vcpu[0], REG_PMCR) & 31 << 11;
+
+	EXPECT_EQ(set_reg(m.vcpu[0], REG_PMCR, n | 1 << 7), 0);
+	EXPECT_EQ(set_reg(m.vcpu[0], REG_DFR0, (dfr0 & ~0xf00ull) | 0x100), 0);
+	EXPECT_EQ(set_pmu(&m, KVM_ARM_VCPU_PMU_V3_INIT, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		all_off(&c);
+		mrs(&c, 1, SYS_PMCR);
+		put_sys(&c, SYS_PMEVTYPER(0), SW_INCR);
+		put_sys(&c, SYS_PMEVTYPER(1), CHAIN);
+		put_sys(&c, SYS_PMEVCNTR(0), 0xffffffff);
+		put_sys(&c, SYS_PMEVCNTR(1), 5);
+		put_sys(&c, SYS_PMCNTENSET, 3);
+		li(&c, 3, 1);
+		msr(&c, SYS_PMSWINC, 3);
+		mrs(&c, 4, SYS_PMOVSSET);
+		mrs(&c, 5, SYS_PMEVCNTR(1));
+		mrs(&c, 6, SYS_PMEVCNTR(2));
+		report(&c, 4, 0);
+	}
+	code_done(&m);
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(set_reg(m.vcpu[0], REG_PMEVCNTR(2), 0x500000007ull), 0);
+		EXPECT_EQ(set_reg(m.vcpu[0], REG_PMOVSSET, 0), 0);
+		EXPECT_EQ(set_reg(m.vcpu[0], REG_PMCR, n | 1 << 7 | 1), 0);
+		EXPECT_REPORT(&m, 0, 0, 1);
+		EXPECT_EQ(get_x(m.vcpu[0], 1) & 1 << 7, 0);
+		EXPECT_EQ(get_x(m.vcpu[0], 5), 6);
+		EXPECT_EQ(get_x(m.vcpu[0], 6), 7);
+	}
+	machine_free(&m);
+}
+
 /* A loop of 1000 rounds of three instructions, one of them a system call: apart by exception level. */
 TEST(instructions_are_counted_exactly)
 {
