@@ -240,6 +240,9 @@ static int queue_write(struct its *its, const struct its_access *a, u64 value)
 		if (value >= ((its->cbaser & 0xff) + 1) * 4096)
 			return 0;
 		its->cwriter = value;
+		/* User space took back what was begun. */
+		if (value == its->creadr)
+			its_drop_command(its);
 		its_run_commands(its, a->v ? &a->v->mem : NULL);
 		return 0;
 	default: /* CREADR, which the guest cannot write */

@@ -256,6 +256,30 @@ TEST(an_its_that_was_off_begins_a_command_anew)
 	rig_destroy(r);
 }
 
+/* As does one whose queue user space emptied. */
+TEST(a_command_that_is_taken_back_is_not_gone_on_with)
+{
+	struct its *its;
+	struct rig *r = filled(&its, FEWER);
+	u64 begin = cwriter(r), end = begin, again = begin;
+
+	queue(r, &end, 0x09, 0, TABLE_VALID | 1 << 16, 0); /* MAPC: collection 0 to CPU 1 */
+	EXPECT_EQ(irq_mmio_write(&r->vi, &r->v[0], RIG_ITS + GITS_CWRITER, 8, end), 0);
+	EXPECT_EQ(creadr(r, its), begin);
+	EXPECT_EQ(rig_its_set(r, its, REGS, GITS_CWRITER, begin), 0);
+	EXPECT(!its_work(&r->vi, &r->v[0]));
+	queue(r, &again, 0x0e, 0, 1 << 16, 2 << 16); /* MOVALL: CPU 1 to 2 */
+	EXPECT_EQ(rig_its_set(r, its, REGS, GITS_CWRITER, again), 0);
+	while (its_work(&r->vi, &r->v[0]))
+		;
+	EXPECT_EQ(creadr(r, its), again);
+	EXPECT_EQ(rig_msi(r, DEVICE, 0), 1);
+	EXPECT_EQ(rig_take(r, 2), LPI);
+	EXPECT_EQ(rig_msi(r, DEVICE, FEWER - 1), 1);
+	EXPECT_EQ(rig_take(r, 0), lpi_of(FEWER - 1));
+	rig_destroy(r);
+}
+
 TEST(a_queue_is_saved_where_it_is_and_goes_on_where_it_is_restored)
 {
 	static const u32 regs[] = {GITS_CBASER, GITS_CREADR, GITS_CWRITER, GITS_BASER0,
