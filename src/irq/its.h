@@ -73,6 +73,7 @@ struct its_device {
 	u32 id;
 	u32 event_bits;
 	u64 itt; /* guest address of its translation table */
+	u32 cut; /* events below are gone because it was begun to be freed */
 	struct list entries;
 };
 

@@ -100,9 +100,13 @@ struct its_device *its_add_device(struct its *its, u32 id, u64 itt, u32 event_bi
 bool its_free_device(struct its *its, struct its_device *device)
 {
 	while (!list_empty(&device->entries)) {
-		if (its_slice_over(its))
+		struct its_entry *e = list_first(&device->entries, struct its_entry, link);
+
+		if (its_slice_over(its)) {
+			device->cut = MAX(device->cut, e->event);
 			return false;
-		its_free_entry(its, list_first(&device->entries, struct its_entry, link));
+		}
+		its_free_entry(its, e);
 	}
 	map_set(&its->device_map, device->id, NULL);
 	list_del(&device->link);

@@ -61,11 +61,27 @@ static u64 distance(u32 from, u32 to, unsigned bits)
 
 /* --- save --- */
 
-static int save_events(struct its *its, const struct its_device *d)
+/*
+ * Of a device that a command is just freeing: its table may still have what an earlier save wrote there for events that are gone. That
+ * of a device that is gone as a whole is found by nobody.
+ */
+static int zero_cut(struct its *its, const struct its_device *d)
 {
-	struct its_entry *e;
 	int err = 0;
 
+	for (u32 event = 0; event < d->cut && !err; event++)
+		if (its_event_fits(its, d, event))
+			err = entry_write(its, d->itt + (u64)event * ITS_ENTRY_SIZE, 0);
+	return err;
+}
+
+static int save_events(struct its *its, const struct its_device *d)
+{
+	int err = zero_cut(its, d);
+	struct its_entry *e;
+
+	if (err)
+		return err;
 	list_for_each(e, &d->entries, link)
 	{
 		u64 gpa = d->itt + (u64)e->event * ITS_ENTRY_SIZE, entry = 0;

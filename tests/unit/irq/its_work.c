@@ -330,6 +330,37 @@ TEST(a_queue_is_saved_where_it_is_and_goes_on_where_it_is_restored)
 	rig_destroy(to);
 }
 
+/* What a save before wrote of the events that are gone by now is not restored. */
+TEST(a_device_that_is_being_freed_is_saved_without_what_is_gone)
+{
+	struct its *its;
+	struct rig *r = filled(&its, FEWER);
+	u64 end = cwriter(r);
+	u32 left, first;
+
+	EXPECT_EQ(rig_its_set(r, its, CONTROL, KVM_DEV_ARM_ITS_SAVE_TABLES, 0), 0);
+	EXPECT_NE(rig_ram64(r, BIG_ITT), 0);
+	queue(r, &end, 0x08 | (u64)DEVICE << 32, 0, 0, 0); /* MAPD, not valid */
+	EXPECT_EQ(irq_mmio_write(&r->vi, &r->v[0], RIG_ITS + GITS_CWRITER, 8, end), 0);
+	left = its->nr_entries;
+	first = FEWER - left;
+	EXPECT_CMP(left, <, FEWER);
+	EXPECT_CMP(left, >, 0u);
+	EXPECT_EQ(rig_its_set(r, its, REGS, GITS_CTLR, 0), 0);
+	EXPECT_EQ(rig_its_set(r, its, CONTROL, KVM_DEV_ARM_ITS_SAVE_TABLES, 0), 0);
+	EXPECT_EQ(rig_ram64(r, BIG_ITT), 0);
+	EXPECT_EQ(rig_ram64(r, BIG_ITT + 8 * (first - 1)), 0);
+	EXPECT_EQ(rig_ram64(r, BIG_ITT + 8 * first), 1ull << 48 | (u64)lpi_of(first) << 16);
+	EXPECT_EQ(rig_its_set(r, its, CONTROL, KVM_DEV_ARM_ITS_CTRL_RESET, 0), 0);
+	EXPECT_EQ(rig_its_set(r, its, REGS, GITS_BASER0, TABLE_VALID | RIG_DEVTAB), 0);
+	EXPECT_EQ(rig_its_set(r, its, REGS, GITS_BASER1, TABLE_VALID | RIG_COLTAB), 0);
+	EXPECT_EQ(rig_its_set(r, its, CONTROL, KVM_DEV_ARM_ITS_RESTORE_TABLES, 0), 0);
+	EXPECT_EQ(its->nr_entries, left);
+	EXPECT_EQ(its_find_entry(its, DEVICE, first - 1), NULL);
+	EXPECT_NE(its_find_entry(its, DEVICE, first), NULL);
+	rig_destroy(r);
+}
+
 TEST(a_table_that_is_given_up_is_given_up_in_slices)
 {
 	struct its *its;
