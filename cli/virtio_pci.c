@@ -50,7 +50,10 @@ void virtio_pci_break(struct virtio_pci *v, const char *why)
 {
 	if (v->status & STATUS_NEEDS_RESET)
 		return;
-	cli_say("%s: the guest broke the device: %s", v->name, why);
+	/* Once: whoever reads stderr may be slow, and the lock is held meanwhile. */
+	if (!v->told)
+		cli_say("%s: the guest broke the device: %s", v->name, why);
+	v->told = true;
 	v->status |= STATUS_NEEDS_RESET;
 	if (v->status & STATUS_DRIVER_OK)
 		virtio_raise(v, ISR_CONFIG, v->config_vector);

@@ -418,6 +418,11 @@ TEST(a_malformed_chain_breaks_the_device_until_it_is_reset)
 		EXPECT(!broken());
 		offer_frame(0, "x", 1);
 		EXPECT(take(&got));
+		/* Who does it again and again must not flood the terminal. */
+		offer(TX, 0xffff);
+		EXPECT(!take(&got));
+		EXPECT(broken());
+		EXPECT_EQ(rig_messages, 1);
 	}
 }
 
