@@ -121,14 +121,16 @@ static bool network_may_run(struct network *net)
 	bool stop;
 
 	pthread_mutex_lock(&net->lock);
-	if (net->pause && !net->stop) {
-		close_forwards(net);
-		net->parked = true;
-		pthread_cond_broadcast(&net->changed);
-		while (net->pause && !net->stop)
-			pthread_cond_wait(&net->changed, &net->lock);
-		net->parked = false;
+	while (net->pause && !net->stop) {
+		if (!net->parked) {
+			if (net->ran)
+				close_forwards(net);
+			net->parked = true;
+			pthread_cond_broadcast(&net->changed);
+		}
+		pthread_cond_wait(&net->changed, &net->lock);
 	}
+	net->parked = false;
 	stop = net->stop;
 	pthread_mutex_unlock(&net->lock);
 	return !stop;
@@ -232,6 +234,7 @@ int network_start(struct network *net, bool paused)
 	sigdelset(&all, SIGFPE);
 	sigdelset(&all, SIGABRT);
 	net->pause = paused;
+	net->ran = !paused;
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	error = pthread_create(&net->thread, NULL, network_thread, net);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -258,7 +261,9 @@ void network_pause(struct network *net)
 void network_resume(struct network *net)
 {
 	pthread_mutex_lock(&net->lock);
-	net->pause = false;
+	/* Who parks it again before it has seen this waits until its ports are closed. */
+	net->pause = net->parked = false;
+	net->ran = true;
 	pthread_cond_broadcast(&net->changed);
 	pthread_mutex_unlock(&net->lock);
 }

@@ -9,7 +9,8 @@
  *     that gives frames back from inside. A vCPU that holds it wakes the thread by an eventfd, and waits for nothing.
  * N3. `lock` guards what is wanted of the thread (pause, stop) and whether it is parked. Nothing else is taken under it.
  * N4. While the thread is parked no frame moves and nothing is written to guest memory: the device can be saved. Forwarded ports are
- *     closed meanwhile, so that the guest's next home can have them; who resumes the guest here gets them back, or is told.
+ *     closed meanwhile, so that the guest's next home can have them; who resumes the guest here gets them back, or is told. That
+ *     next home, parked from its start, holds those that it opened for the state until the guest arrives.
  */
 #ifndef CLI_NETWORK_H
 #define CLI_NETWORK_H
@@ -65,6 +66,7 @@ struct network {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool pause, stop, parked;
+	bool ran; /* since it was started; until then it keeps the ports that it has */
 };
 
 /* The device on the bus, and the backend. 0, or -1 after a message. */

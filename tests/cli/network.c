@@ -280,7 +280,7 @@ TEST(forwarded_ports_close_while_the_guest_stands_still)
 	end();
 }
 
-TEST(ports_that_are_taken_refuse_a_guest_that_comes)
+static void load_with_forwards(bool leaves_at_once)
 {
 	static uint8_t saved[4096];
 	struct state state = {.data = saved, .size = sizeof(saved)};
@@ -301,7 +301,32 @@ TEST(ports_that_are_taken_refuse_a_guest_that_comes)
 	EXPECT(state_is_good(&state));
 	EXPECT(echo.open[0] && echo.open[1]);
 	EXPECT_EQ(echo.opened, 2);
+	/* It keeps them until the guest has arrived, and then as long as that runs. */
+	EXPECT_EQ(network_start(&network, true), 0);
+	network_pause(&network);
+	EXPECT_EQ(echo.closed, 0);
+	EXPECT(echo.open[0] && echo.open[1]);
+	network_resume(&network);
+	if (leaves_at_once) {
+		network_pause(&network);
+		EXPECT_EQ(echo.closed, 2);
+		EXPECT(!echo.open[0] && !echo.open[1]);
+	}
+	network_stop(&network);
+	EXPECT_EQ(echo.opened, 2);
+	EXPECT_EQ(echo.closed, leaves_at_once ? 2 : 0);
 	end();
+}
+
+TEST(ports_that_are_taken_refuse_a_guest_that_comes)
+{
+	load_with_forwards(false);
+}
+
+TEST(a_guest_that_goes_on_at_once_leaves_no_port_behind)
+{
+	for (unsigned i = 0; i < 100; i++)
+		load_with_forwards(true);
 }
 
 /* --- libslirp --- */
