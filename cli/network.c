@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "network.h"
 
 #define BATCH	 64  /* frames that the guest sends before the backend looks at its sockets again */
 #define RETRY_MS 100 /* a port that could not be had back */
+#define MAX_OPEN 65536
 
 #ifdef ANYKVM_SLIRP
 extern const struct network_backend net_slirp;
@@ -190,6 +192,24 @@ static void *network_thread(void *argument)
 
 /* --- from outside --- */
 
+/* Each connection of the guest is a descriptor, and the usual 1024 are for programs that use select(2). */
+static unsigned raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	rlim_t wanted;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return MAX_OPEN;
+	wanted = limit.rlim_max < MAX_OPEN ? limit.rlim_max : MAX_OPEN;
+	if (limit.rlim_cur < wanted) {
+		struct rlimit raised = {.rlim_cur = wanted, .rlim_max = limit.rlim_max};
+
+		if (!setrlimit(RLIMIT_NOFILE, &raised))
+			limit = raised;
+	}
+	return limit.rlim_cur < MAX_OPEN ? limit.rlim_cur : MAX_OPEN;
+}
+
 int network_create(struct network *net, const struct network_backend *ops,
 		   const struct run_options *options, struct pci_host *host, unsigned slot,
 		   const struct guest_memory *ram, struct irq_line irq)
@@ -202,6 +222,7 @@ int network_create(struct network *net, const struct network_backend *ops,
 		.device_lock = &host->lock,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.changed = PTHREAD_COND_INITIALIZER,
+		.polls.max_open = raise_descriptor_limit(),
 	};
 	net->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (net->wake_fd < 0) {

@@ -26,6 +26,7 @@ struct network;
 /* Grows with the number of connections. */
 struct network_polls {
 	unsigned nr, room;
+	unsigned max_open;  /* descriptors of the process */
 	struct pollfd *fds; /* the first is the thread's own */
 };
 

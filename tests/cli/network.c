@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The network's thread between the device and a backend: one that echoes, and libslirp itself where it is there. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -465,6 +467,43 @@ TEST(slirp_carries_datagrams_out_and_their_answers_in)
 	}
 	end();
 	close(fd);
+}
+
+TEST(slirp_leaves_descriptors_for_others)
+{
+	struct rlimit usual, low;
+	struct sockaddr_in at;
+	char text[64];
+	int fd = host_socket(&at), others[40];
+
+	need_slirp();
+	ASSERT(!getrlimit(RLIMIT_NOFILE, &usual));
+	low = usual;
+	low.rlim_cur = 100;
+	ASSERT(!setrlimit(RLIMIT_NOFILE, &low));
+	create(network_builtin);
+	ASSERT(!getrlimit(RLIMIT_NOFILE, &low));
+	EXPECT_EQ(low.rlim_cur, usual.rlim_max < 65536 ? usual.rlim_max : 65536);
+	EXPECT_EQ(network.polls.max_open, low.rlim_cur);
+	/* More connections than there could be, a socket each. */
+	network.polls.max_open = low.rlim_cur = 256;
+	ASSERT(!setrlimit(RLIMIT_NOFILE, &low));
+	EXPECT_EQ(network_start(&network, false), 0);
+	drive(ENTRIES);
+	for (unsigned i = 0; i < 600; i++)
+		send_udp(GUEST, HOST, 1000 + i, ntohs(at.sin_port), "x", 1);
+	network_pause(&network);
+	ASSERT_EQ(recv(fd, text, sizeof(text), 0), 1);
+	for (unsigned i = 0; i < 40; i++) {
+		others[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (others[i] < 0)
+			TEST_FAIL("no descriptor is left for the %uth of others", i);
+	}
+	for (unsigned i = 0; i < 40; i++)
+		close(others[i]);
+	end();
+	close(fd);
+	ASSERT(!setrlimit(RLIMIT_NOFILE, &usual));
 }
 
 TEST(slirp_forwards_a_port_which_nobody_has_while_the_guest_stands_still)
