@@ -10,6 +10,7 @@
 #include "network.h"
 
 #define BATCH	 64  /* frames that the guest sends before the backend looks at its sockets again */
+#define BURST	 32  /* frames for the guest before it is told of them */
 #define RETRY_MS 100 /* a port that could not be had back */
 #define MAX_OPEN 65536
 
@@ -33,8 +34,15 @@ static void network_wake(void *argument)
 
 void network_deliver(struct network *net, const uint8_t *frame, size_t length)
 {
+	bool room;
+
 	pthread_mutex_lock(net->device_lock);
-	virtio_net_give(&net->device, frame, length);
+	room = virtio_net_give(&net->device, frame, length);
+	/* Not at the round's end alone: a guest that knows of none makes no room for more than its queue holds. */
+	if (++net->untold == BURST || !room) {
+		virtio_net_signal(&net->device);
+		net->untold = 0;
+	}
 	pthread_mutex_unlock(net->device_lock);
 }
 
@@ -73,6 +81,7 @@ static void signal_guest(struct network *net)
 {
 	pthread_mutex_lock(net->device_lock);
 	virtio_net_signal(&net->device);
+	net->untold = 0;
 	pthread_mutex_unlock(net->device_lock);
 }
 

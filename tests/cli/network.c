@@ -331,6 +331,33 @@ TEST(a_guest_that_goes_on_at_once_leaves_no_port_behind)
 		load_with_forwards(true);
 }
 
+TEST(a_burst_of_frames_is_told_of_while_it_comes)
+{
+	uint32_t id, length;
+
+	options = (struct run_options){.network = true};
+	create(&echo_backend);
+	drive(ENTRIES);
+	for (unsigned i = 0; i < ENTRIES; i++)
+		offer_buffer(RX, i, 1526);
+	/* Inside of one round, as the backend does it. */
+	for (unsigned i = 1; i <= ENTRIES; i++) {
+		network_deliver(&network, (const uint8_t *)"x", 1);
+		EXPECT_EQ(get(ISR, 1), i % 32 ? 0 : 1);
+	}
+	/* What did not fit is another reason. */
+	while (used(RX, &id, &length))
+		if (id < 3)
+			offer_buffer(RX, id, 1526);
+	for (unsigned i = 0; i < 3; i++) {
+		network_deliver(&network, (const uint8_t *)"x", 1);
+		EXPECT_EQ(get(ISR, 1), 0);
+	}
+	network_deliver(&network, (const uint8_t *)"x", 1);
+	EXPECT_EQ(get(ISR, 1), 1);
+	end();
+}
+
 /* --- libslirp --- */
 
 static const uint8_t guest_mac[6] = {0x02, 0x61, 0x6e, 0x79, 0x6b, 0x76};
