@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "network.h"
@@ -109,16 +110,34 @@ static void close_forwards(struct network *net)
 			net->ops->close_forward(net->backend, &net->options->forwards[i]);
 		net->open[i] = false;
 	}
+	net->next_try = 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
 }
 
 /* Milliseconds until another try, or -1: all ports are open. Who had one of them meanwhile may still be about to end. */
 static int recover_forwards(struct network *net)
 {
 	const struct forward_option *failed;
-	int status = network_open_forwards(net, &failed);
+	int64_t now = net->next_try ? now_ms() : 0;
+	int status;
 
-	if (!status)
+	/* There may be thousands of rounds until then. */
+	if (now < net->next_try)
+		return net->next_try - now;
+	status = network_open_forwards(net, &failed);
+	if (!status) {
+		net->next_try = 0;
+		net->lost_told = false;
 		return -1;
+	}
+	net->next_try = now_ms() + RETRY_MS;
 	if (!net->lost_told)
 		cli_say("--forward %s: %s; it is tried again until it works", failed->text,
 			strerror(-status));

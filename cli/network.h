@@ -62,7 +62,8 @@ struct network {
 	bool started;
 	/* The thread's, as the backend is. */
 	bool open[MAX_FORWARDS], lost_told;
-	unsigned untold; /* frames that were given to the guest, at most, since it was told */
+	int64_t next_try; /* of those that are not open: CLOCK_MONOTONIC in ms, or 0 */
+	unsigned untold;  /* frames that were given to the guest, at most, since it was told */
 	struct network_polls polls;
 	/* Under lock. */
 	pthread_mutex_t lock;

@@ -19,9 +19,9 @@
 static struct {
 	struct network *network;
 	unsigned taken;	 /* by the thread; read when it is parked or has ended */
-	unsigned refuse; /* opening a port fails that often */
+	unsigned refuse; /* opening a port fails that often; all ones: always */
 	bool open[MAX_FORWARDS];
-	unsigned opened, closed;
+	unsigned opened, closed, refused;
 } echo;
 
 static void *echo_create(struct network *network)
@@ -50,8 +50,12 @@ static void echo_dispatch(void *backend, const struct network_polls *polls, bool
 
 static int echo_open(void *backend, const struct forward_option *forward)
 {
-	if (__atomic_load_n(&echo.refuse, __ATOMIC_RELAXED)) {
-		__atomic_fetch_sub(&echo.refuse, 1, __ATOMIC_RELAXED);
+	unsigned refuse = __atomic_load_n(&echo.refuse, __ATOMIC_RELAXED);
+
+	if (refuse) {
+		if (refuse != ~0u)
+			__atomic_fetch_sub(&echo.refuse, 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&echo.refused, 1, __ATOMIC_RELAXED);
 		return -EADDRINUSE;
 	}
 	echo.open[forward->guest_port] = true;
@@ -329,6 +333,50 @@ TEST(a_guest_that_goes_on_at_once_leaves_no_port_behind)
 {
 	for (unsigned i = 0; i < 100; i++)
 		load_with_forwards(true);
+}
+
+static int64_t milliseconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+TEST(a_lost_port_is_tried_now_and_then_and_told_of_each_time_it_is_lost)
+{
+	uint8_t data[VIRTIO_NET_FRAME];
+	int64_t start;
+
+	add_forwards(1);
+	begin(&echo_backend);
+	for (unsigned round = 1; round <= 3; round++) {
+		unsigned opened, refused;
+
+		network_pause(&network);
+		opened = echo.opened;
+		echo.refused = 0;
+		rig_messages = 0;
+		__atomic_store_n(&echo.refuse, ~0u, __ATOMIC_RELAXED);
+		start = milliseconds();
+		network_resume(&network);
+		for (unsigned i = 0; i < 500; i++) {
+			send_frame(&i, sizeof(i));
+			ASSERT_EQ(receive_frame(data, PATIENCE), sizeof(i));
+		}
+		refused = __atomic_load_n(&echo.refused, __ATOMIC_RELAXED);
+		EXPECT(refused && refused <= (milliseconds() - start) / 100 + 1);
+		__atomic_store_n(&echo.refuse, 0, __ATOMIC_RELAXED);
+		for (unsigned i = 0; __atomic_load_n(&echo.opened, __ATOMIC_RELAXED) == opened;
+		     i++) {
+			ASSERT(i < PATIENCE);
+			nap();
+		}
+		network_pause(&network);
+		EXPECT_EQ(rig_messages, 1);
+		network_resume(&network);
+	}
+	end();
 }
 
 TEST(a_burst_of_frames_is_told_of_while_it_comes)
