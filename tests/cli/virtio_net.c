@@ -339,9 +339,19 @@ TEST(nothing_moves_before_the_driver_is_ready_nor_without_bus_mastering)
 	put(STATUS, 1, 15);
 	EXPECT(!take(&got));
 	EXPECT(!give(60));
+	nr_notified = 0;
 	rig_store(&bus, CONFIG + 4, 2, 6);
+	EXPECT(nr_notified);
 	EXPECT(take(&got));
 	EXPECT(give(60));
+	/* Off between two frames of a batch: the driver is not asked to tell, so nobody but this wakes the device. */
+	virtio_net_begin_work(&net);
+	rig_store(&bus, CONFIG + 4, 2, 2);
+	EXPECT(virtio_net_end_work(&net));
+	EXPECT(!wants_notify(TX));
+	nr_notified = 0;
+	rig_store(&bus, CONFIG + 4, 2, 6);
+	EXPECT(nr_notified);
 	put(STATUS, 1, 0);
 	EXPECT(!take(&got));
 	EXPECT(!give(60));
