@@ -146,6 +146,7 @@ static bool run_may_reset(struct run *run)
 	if (!options->no_reboot && !options->kernel)
 		cli_say("a guest that has come by --incoming needs -k to be reset");
 	options->incoming = NULL;
+	options->was_reset = true;
 	return !options->no_reboot && options->kernel;
 }
 
