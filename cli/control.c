@@ -18,7 +18,8 @@
 #include "machine.h"
 #include "migrate.h"
 
-#define LINE_MAX_BYTES 4096u
+#define LINE_MAX_BYTES	4096u
+#define ACCEPT_RETRY_MS 100
 
 struct control_client {
 	struct control *control;
@@ -42,6 +43,7 @@ struct control {
 	char *path;
 	struct stat identity; /* of the socket that we made: another's is not removed */
 	int listen_fd, wake_fd;
+	bool must_wait; /* there was no descriptor or memory for the next client */
 	pthread_mutex_t lock;
 	struct control_client *clients[CONTROL_CLIENTS];
 };
@@ -330,8 +332,11 @@ static void control_accept(struct control *control)
 	static const char full[] = "error: too many clients\n";
 	struct control_client *client;
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* It stays readable: nobody must look at it all the time. */
+		control->must_wait = errno != EAGAIN && errno != ECONNABORTED;
 		return;
+	}
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
 		if (control->clients[i])
 			continue;
@@ -348,13 +353,18 @@ static void control_accept(struct control *control)
 	close(fd);
 }
 
-unsigned control_poll(struct control *control, struct pollfd *polls)
+unsigned control_poll(struct control *control, struct pollfd *polls, int *milliseconds)
 {
 	unsigned nr = 0;
 
 	if (!control)
 		return 0;
-	polls[nr++] = (struct pollfd){.fd = control->listen_fd, .events = POLLIN};
+	polls[nr++] = (struct pollfd){.fd = control->must_wait ? -1 : control->listen_fd,
+				      .events = POLLIN};
+	if (control->must_wait && (*milliseconds < 0 || *milliseconds > ACCEPT_RETRY_MS))
+		*milliseconds = ACCEPT_RETRY_MS;
+	/* For one wait; what else ends that early comes seldom enough. */
+	control->must_wait = false;
 	polls[nr++] = (struct pollfd){.fd = control->wake_fd, .events = POLLIN};
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
 		struct control_client *client = control->clients[i];

@@ -55,8 +55,8 @@ void control_finish(struct control_client *client);
 struct control *control_open(const char *path);
 /* No command is in progress. Removes the socket. Null is fine. */
 void control_close(struct control *control);
-/* Fills at most CONTROL_POLLS entries; returns how many. Null is fine. */
-unsigned control_poll(struct control *control, struct pollfd *polls);
+/* Fills at most CONTROL_POLLS entries; returns how many. *milliseconds, -1 for ever, may become less. Null is fine. */
+unsigned control_poll(struct control *control, struct pollfd *polls, int *milliseconds);
 /* After poll(2) of these. */
 void control_serve(struct control *control, struct machine *machine, const struct pollfd *polls,
 		   unsigned nr);

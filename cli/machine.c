@@ -196,7 +196,8 @@ static int machine_create_network(struct machine *m, struct irq_line line)
 		return -1;
 	/* Ports of a guest that is still to come are where it is. */
 	status = m->options->incoming ? 0 : network_open_forwards(m->network, &failed);
-	if (!status)
+	/* A guest that resets itself does not end for a port that is lost: the network tries it again, and says so. */
+	if (!status || m->options->was_reset)
 		return 0;
 	errno = -status;
 	cli_say_errno("--forward %s", failed->text);

@@ -7,9 +7,11 @@
  * libslirp has no locks: all of it runs in the network's thread (network.h, N1), callbacks included.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <slirp/libslirp.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "network.h"
 
@@ -18,6 +20,7 @@ struct slirp_backend {
 	struct network *network;
 	struct network_polls *polls; /* inside prepare and dispatch */
 	bool complained;
+	bool full; /* until the next round no frame may open a socket */
 };
 
 static struct in_addr address(uint8_t last)
@@ -137,10 +140,45 @@ static void slirp_backend_destroy(void *backend)
 	free(s);
 }
 
+/*
+ * Descriptors are the whole process's: some are kept for it, more than the frames of a round and the connections that it accepts
+ * can take. libslirp does not wait for all of its sockets, so they are not counted: the kernel gives out the lowest number.
+ */
+#define RESERVE 192u
+
+static bool descriptors_run_out(const struct network_polls *polls)
+{
+	unsigned reserve = polls->max_open / 4 < RESERVE ? polls->max_open / 4 : RESERVE;
+	int fd = fcntl(polls->fds[0].fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return true;
+	close(fd);
+	return (unsigned)fd + reserve >= polls->max_open;
+}
+
+/* Anything but a segment of a TCP connection that there is. libslirp puts fragments together later: they may be anything. */
+static bool may_open_socket(const uint8_t *frame, size_t length)
+{
+	const uint8_t *ip = frame + 14;
+	size_t header;
+
+	if (length < 14 + 20)
+		return false; /* too short for IPv4, whatever it is */
+	if (frame[12] != 8 || frame[13])
+		return false;
+	header = (ip[0] & 15) * 4;
+	if (ip[9] != 6 || (ip[6] & 0x3f) || ip[7] || length < 14 + header + 20)
+		return true;
+	return (ip[header + 13] & 0x12) == 0x02; /* SYN without ACK */
+}
+
 static void slirp_backend_take(void *backend, const uint8_t *frame, size_t length)
 {
 	struct slirp_backend *s = backend;
 
+	if (s->full && may_open_socket(frame, length))
+		return;
 	slirp_input(s->slirp, frame, length);
 }
 
@@ -150,6 +188,7 @@ static void slirp_backend_prepare(void *backend, struct network_polls *polls, in
 	uint32_t timeout = *milliseconds < 0 ? UINT32_MAX : *milliseconds;
 
 	s->polls = polls;
+	s->full = descriptors_run_out(polls);
 	slirp_pollfds_fill(s->slirp, &timeout, on_add_poll, s);
 	*milliseconds = timeout > INT32_MAX ? -1 : (int)timeout;
 }

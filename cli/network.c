@@ -4,12 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "network.h"
 
 #define BATCH	 64  /* frames that the guest sends before the backend looks at its sockets again */
+#define BURST	 32  /* frames for the guest before it is told of them */
 #define RETRY_MS 100 /* a port that could not be had back */
+#define MAX_OPEN 65536
 
 #ifdef ANYKVM_SLIRP
 extern const struct network_backend net_slirp;
@@ -31,8 +35,15 @@ static void network_wake(void *argument)
 
 void network_deliver(struct network *net, const uint8_t *frame, size_t length)
 {
+	bool room;
+
 	pthread_mutex_lock(net->device_lock);
-	virtio_net_give(&net->device, frame, length);
+	room = virtio_net_give(&net->device, frame, length);
+	/* Not at the round's end alone: a guest that knows of none makes no room for more than its queue holds. */
+	if (++net->untold == BURST || !room) {
+		virtio_net_signal(&net->device);
+		net->untold = 0;
+	}
 	pthread_mutex_unlock(net->device_lock);
 }
 
@@ -71,6 +82,7 @@ static void signal_guest(struct network *net)
 {
 	pthread_mutex_lock(net->device_lock);
 	virtio_net_signal(&net->device);
+	net->untold = 0;
 	pthread_mutex_unlock(net->device_lock);
 }
 
@@ -98,16 +110,34 @@ static void close_forwards(struct network *net)
 			net->ops->close_forward(net->backend, &net->options->forwards[i]);
 		net->open[i] = false;
 	}
+	net->next_try = 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
 }
 
 /* Milliseconds until another try, or -1: all ports are open. Who had one of them meanwhile may still be about to end. */
 static int recover_forwards(struct network *net)
 {
 	const struct forward_option *failed;
-	int status = network_open_forwards(net, &failed);
+	int64_t now = net->next_try ? now_ms() : 0;
+	int status;
 
-	if (!status)
+	/* There may be thousands of rounds until then. */
+	if (now < net->next_try)
+		return net->next_try - now;
+	status = network_open_forwards(net, &failed);
+	if (!status) {
+		net->next_try = 0;
+		net->lost_told = false;
 		return -1;
+	}
+	net->next_try = now_ms() + RETRY_MS;
 	if (!net->lost_told)
 		cli_say("--forward %s: %s; it is tried again until it works", failed->text,
 			strerror(-status));
@@ -121,14 +151,16 @@ static bool network_may_run(struct network *net)
 	bool stop;
 
 	pthread_mutex_lock(&net->lock);
-	if (net->pause && !net->stop) {
-		close_forwards(net);
-		net->parked = true;
-		pthread_cond_broadcast(&net->changed);
-		while (net->pause && !net->stop)
-			pthread_cond_wait(&net->changed, &net->lock);
-		net->parked = false;
+	while (net->pause && !net->stop) {
+		if (!net->parked) {
+			if (net->ran)
+				close_forwards(net);
+			net->parked = true;
+			pthread_cond_broadcast(&net->changed);
+		}
+		pthread_cond_wait(&net->changed, &net->lock);
 	}
+	net->parked = false;
 	stop = net->stop;
 	pthread_mutex_unlock(&net->lock);
 	return !stop;
@@ -188,6 +220,24 @@ static void *network_thread(void *argument)
 
 /* --- from outside --- */
 
+/* Each connection of the guest is a descriptor, and the usual 1024 are for programs that use select(2). */
+static unsigned raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	rlim_t wanted;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return MAX_OPEN;
+	wanted = limit.rlim_max < MAX_OPEN ? limit.rlim_max : MAX_OPEN;
+	if (limit.rlim_cur < wanted) {
+		struct rlimit raised = {.rlim_cur = wanted, .rlim_max = limit.rlim_max};
+
+		if (!setrlimit(RLIMIT_NOFILE, &raised))
+			limit = raised;
+	}
+	return limit.rlim_cur < MAX_OPEN ? limit.rlim_cur : MAX_OPEN;
+}
+
 int network_create(struct network *net, const struct network_backend *ops,
 		   const struct run_options *options, struct pci_host *host, unsigned slot,
 		   const struct guest_memory *ram, struct irq_line irq)
@@ -200,6 +250,7 @@ int network_create(struct network *net, const struct network_backend *ops,
 		.device_lock = &host->lock,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.changed = PTHREAD_COND_INITIALIZER,
+		.polls.max_open = raise_descriptor_limit(),
 	};
 	net->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (net->wake_fd < 0) {
@@ -232,6 +283,7 @@ int network_start(struct network *net, bool paused)
 	sigdelset(&all, SIGFPE);
 	sigdelset(&all, SIGABRT);
 	net->pause = paused;
+	net->ran = !paused;
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	error = pthread_create(&net->thread, NULL, network_thread, net);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -258,7 +310,9 @@ void network_pause(struct network *net)
 void network_resume(struct network *net)
 {
 	pthread_mutex_lock(&net->lock);
-	net->pause = false;
+	/* Who parks it again before it has seen this waits until its ports are closed. */
+	net->pause = net->parked = false;
+	net->ran = true;
 	pthread_cond_broadcast(&net->changed);
 	pthread_mutex_unlock(&net->lock);
 }

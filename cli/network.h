@@ -9,7 +9,8 @@
  *     that gives frames back from inside. A vCPU that holds it wakes the thread by an eventfd, and waits for nothing.
  * N3. `lock` guards what is wanted of the thread (pause, stop) and whether it is parked. Nothing else is taken under it.
  * N4. While the thread is parked no frame moves and nothing is written to guest memory: the device can be saved. Forwarded ports are
- *     closed meanwhile, so that the guest's next home can have them; who resumes the guest here gets them back, or is told.
+ *     closed meanwhile, so that the guest's next home can have them; who resumes the guest here gets them back, or is told. That
+ *     next home, parked from its start, holds those that it opened for the state until the guest arrives.
  */
 #ifndef CLI_NETWORK_H
 #define CLI_NETWORK_H
@@ -25,6 +26,7 @@ struct network;
 /* Grows with the number of connections. */
 struct network_polls {
 	unsigned nr, room;
+	unsigned max_open;  /* descriptors of the process */
 	struct pollfd *fds; /* the first is the thread's own */
 };
 
@@ -60,11 +62,14 @@ struct network {
 	bool started;
 	/* The thread's, as the backend is. */
 	bool open[MAX_FORWARDS], lost_told;
+	int64_t next_try; /* of those that are not open: CLOCK_MONOTONIC in ms, or 0 */
+	unsigned untold;  /* frames that were given to the guest, at most, since it was told */
 	struct network_polls polls;
 	/* Under lock. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool pause, stop, parked;
+	bool ran; /* since it was started; until then it keeps the ports that it has */
 };
 
 /* The device on the bus, and the backend. 0, or -1 after a message. */

@@ -57,8 +57,10 @@ static void nvme_update_irq(struct nvme *ctrl)
 
 static void nvme_fail(struct nvme *ctrl, const char *why)
 {
-	if (!(ctrl->csts & CSTS_CFS))
+	/* Once: whoever reads stderr may be slow, and the lock is held meanwhile. */
+	if (!ctrl->told)
 		cli_say("disk %s: the guest broke the controller: %s", ctrl->serial, why);
+	ctrl->told = true;
 	ctrl->csts |= CSTS_CFS;
 }
 

@@ -85,6 +85,7 @@ struct nvme {
 	const struct guest_memory *ram;
 	struct nvme_disk disk;
 	char serial[21];
+	bool told; /* of the first fatal status; no reset clears it */
 	uint32_t intms, cc, csts, aqa;
 	uint64_t asq, acq;
 	struct nvme_queue sq[NVME_QUEUES], cq[NVME_QUEUES];

@@ -36,6 +36,7 @@ struct run_options {
 	unsigned nr_forwards;
 	const char *accel, *console_log, *dtb_dump, *control;
 	const char *incoming; /* where a migrating guest comes from; null: one is booted */
+	bool was_reset;	      /* not the user's: this is not the machine's first life */
 	enum memory_kind memory_kind;
 	enum dirty_mode dirty_mode;
 	double timeout; /* seconds, 0: none */

@@ -61,7 +61,7 @@ static void run_wait(struct machine *m, struct control *control, double deadline
 	while (machine_ended(m) == END_NONE) {
 		struct pollfd wait[2 + CONTROL_POLLS] = {{.fd = m->wake_fd, .events = POLLIN},
 							 {.fd = -1, .events = POLLIN}};
-		unsigned nr_control = control_poll(control, wait + 2);
+		unsigned nr_control;
 		int timeout = -1;
 		uint64_t count;
 
@@ -74,6 +74,7 @@ static void run_wait(struct machine *m, struct control *control, double deadline
 			}
 			timeout = left > 1e6 ? 1000000000 : (int)ceil(left * 1000);
 		}
+		nr_control = control_poll(control, wait + 2, &timeout);
 		if (run_wants_input(m))
 			wait[1].fd = STDIN_FILENO;
 		if (poll(wait, 2 + nr_control, timeout) < 0 && errno != EINTR) {
@@ -145,6 +146,7 @@ static bool run_may_reset(struct run *run)
 	if (!options->no_reboot && !options->kernel)
 		cli_say("a guest that has come by --incoming needs -k to be reset");
 	options->incoming = NULL;
+	options->was_reset = true;
 	return !options->no_reboot && options->kernel;
 }
 

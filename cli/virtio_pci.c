@@ -50,7 +50,10 @@ void virtio_pci_break(struct virtio_pci *v, const char *why)
 {
 	if (v->status & STATUS_NEEDS_RESET)
 		return;
-	cli_say("%s: the guest broke the device: %s", v->name, why);
+	/* Once: whoever reads stderr may be slow, and the lock is held meanwhile. */
+	if (!v->told)
+		cli_say("%s: the guest broke the device: %s", v->name, why);
+	v->told = true;
 	v->status |= STATUS_NEEDS_RESET;
 	if (v->status & STATUS_DRIVER_OK)
 		virtio_raise(v, ISR_CONFIG, v->config_vector);
@@ -142,6 +145,13 @@ static uint8_t add_capability(struct virtio_pci *v, unsigned type, unsigned size
 	return at;
 }
 
+/* A driver that is ready and lets the device reach memory again may have made something available meanwhile. */
+static void virtio_config_changed(struct virtio_pci *v)
+{
+	if (virtio_pci_is_ready(v))
+		v->notify(v->device);
+}
+
 /*
  * A window through configuration space into BAR 0 (section 4.1.4.9): before the driver reads its data the BAR is read, after it
  * wrote them the BAR is written.
@@ -153,6 +163,8 @@ static void virtio_access(struct pci_function *fn, unsigned offset, unsigned siz
 	struct capability cap;
 	uint64_t value = 0;
 
+	if (write)
+		virtio_config_changed(v);
 	if (offset + size <= data - fn->config || offset >= data - fn->config + sizeof(cap.extra))
 		return;
 	memcpy(&cap, fn->config + v->access, sizeof(cap));

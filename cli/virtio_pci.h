@@ -30,6 +30,7 @@ struct virtio_pci {
 	unsigned config_size;
 	void (*notify)(void *device); /* there may be something in a queue */
 	void *device;
+	bool told;	/* of the first break; no reset clears it */
 	uint8_t access; /* where in configuration space the window into BAR 0 is */
 	/* What the driver made of it. */
 	uint64_t features;

@@ -5,6 +5,7 @@ import os
 import re
 import select
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -70,6 +71,35 @@ def small_guest(name, *words):
     with open(path(name), 'wb') as file:
         file.write(struct.pack('<IIQQQQQQ4sI', 0x14000010, 0, 0, 0x10000, 0, 0, 0, 0, b'ARMd', 0) + struct.pack(f'<{len(words)}I', *words))
     return path(name)
+
+
+def reset_guest():
+    """Prints '>', and after one character resets itself."""
+    return small_guest('reset', 0x528007c1, 0xb9000121, 0xb9401921, 0x3727ffe1, 0xb9400122, 0xd2b08000, 0xf2800120, 0xd4000002, 0x14000000)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as client:
+        client.settimeout(20)
+        return client.connect_ex(('127.0.0.1', port)) == 0
+
+
+def wait_listens(port):
+    end = time.monotonic() + PATIENCE
+    while not listens(port):
+        expect(time.monotonic() < end, 'nobody listens at', port)
+        time.sleep(0.02)
+
+
+def has_network():
+    done = subprocess.run([ANYKVM, 'run', '-n'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20, check=False)
+    return b'without libslirp' not in done.stderr
 
 
 class Machine:

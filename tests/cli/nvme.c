@@ -641,6 +641,12 @@ TEST(impossible_admin_queues_end_in_a_fatal_status_that_a_reset_clears)
 	EXPECT_EQ(rig_messages, 1);
 	put(0x14, 0);
 	EXPECT_EQ(get(0x1c), 0);
+	put(0x24, 15 << 16 | 15);
+	rig_store(&bus, BAR + 0x28, 8, 0x1000);
+	put(0x14, 4 << 20 | 6 << 16 | 1);
+	EXPECT_EQ(get(0x1c) & 3, 2);
+	EXPECT_EQ(rig_messages, 1); /* not a flood */
+	put(0x14, 0);
 	enable();
 	EXPECT_EQ(get(0x1c), 1);
 	put(0x14, 1 << 14 | 4 << 20 | 6 << 16 | 1);

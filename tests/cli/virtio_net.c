@@ -339,9 +339,19 @@ TEST(nothing_moves_before_the_driver_is_ready_nor_without_bus_mastering)
 	put(STATUS, 1, 15);
 	EXPECT(!take(&got));
 	EXPECT(!give(60));
+	nr_notified = 0;
 	rig_store(&bus, CONFIG + 4, 2, 6);
+	EXPECT(nr_notified);
 	EXPECT(take(&got));
 	EXPECT(give(60));
+	/* Off between two frames of a batch: the driver is not asked to tell, so nobody but this wakes the device. */
+	virtio_net_begin_work(&net);
+	rig_store(&bus, CONFIG + 4, 2, 2);
+	EXPECT(virtio_net_end_work(&net));
+	EXPECT(!wants_notify(TX));
+	nr_notified = 0;
+	rig_store(&bus, CONFIG + 4, 2, 6);
+	EXPECT(nr_notified);
 	put(STATUS, 1, 0);
 	EXPECT(!take(&got));
 	EXPECT(!give(60));
@@ -418,6 +428,11 @@ TEST(a_malformed_chain_breaks_the_device_until_it_is_reset)
 		EXPECT(!broken());
 		offer_frame(0, "x", 1);
 		EXPECT(take(&got));
+		/* Who does it again and again must not flood the terminal. */
+		offer(TX, 0xffff);
+		EXPECT(!take(&got));
+		EXPECT(broken());
+		EXPECT_EQ(rig_messages, 1);
 	}
 }
 

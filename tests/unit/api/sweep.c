@@ -268,13 +268,13 @@ static int op_userfaultfd(struct rig *r)
 	} api = {0xaa, 0, 0};
 
 	r->result_fd = anykvm_userfaultfd(O_CLOEXEC | O_NONBLOCK);
-	return r->result_fd < 0 ? -1 : ioctl(r->result_fd, _IOC(3, 0xaa, 0x3f, 24), &api);
+	return r->result_fd < 0 ? -1 : ioctl(r->result_fd, _IOC(3u, 0xaa, 0x3f, 24), &api);
 }
 static int op_userfault_register(struct rig *r)
 {
 	uint64_t range[4] = {(uintptr_t)r->anonymous, 8 * PAGE, 1, 0};
 
-	return ioctl(r->result_fd, _IOC(3, 0xaa, 0, 32), range);
+	return ioctl(r->result_fd, _IOC(3u, 0xaa, 0, 32), range);
 }
 static int op_userfault_unregister(struct rig *r)
 {
