@@ -225,14 +225,9 @@ static int handle_fault(struct vcpu *v, bool host)
  * ------------------------------------------------------------------------------------------------------------
  */
 
-static bool interrupt_signalled(const struct vcpu *v)
-{
-	return a32_load(&v->pins) || v->events.serror_pending;
-}
-
 static bool irq_waiting(struct vcpu *v)
 {
-	return interrupt_signalled(v) ||
+	return a32_load(&v->pins) || v->events.serror_pending ||
 	       (v->irq_ops && v->irq_ops->wfi_pending && v->irq_ops->wfi_pending(v));
 }
 
@@ -316,30 +311,17 @@ static void wait_for_event(struct vcpu *v)
 	a32_store(&v->in_wfe, 0);
 }
 
-static bool show_levels(struct vcpu *v)
-{
-	return v->irq_ops && v->irq_ops->show_levels && v->irq_ops->show_levels(v);
-}
-
-/*
- * KVM_MP_STATE_SUSPENDED: like WFI, but waking up is user space's business. A level that is shown to it (no controller here) is no
- * wakeup: it may become one, when user space's controller raises a pin for it.
- */
+/* KVM_MP_STATE_SUSPENDED: like WFI, but waking up is user space's business. */
 static int suspended(struct vcpu *v)
 {
 	wait_for_interrupt(v);
 	irq_before_run(v);
-	if (interrupt_signalled(v)) {
-		memset(&v->run->system_event, 0, sizeof(v->run->system_event));
-		v->run->system_event.type = KVM_SYSTEM_EVENT_WAKEUP;
-		v->run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
-		return 0;
-	}
-	if (show_levels(v)) {
-		v->run->exit_reason = KVM_EXIT_INTR;
-		return -EINTR;
-	}
-	return 2;
+	if (!irq_waiting(v))
+		return 1;
+	memset(&v->run->system_event, 0, sizeof(v->run->system_event));
+	v->run->system_event.type = KVM_SYSTEM_EVENT_WAKEUP;
+	v->run->exit_reason = KVM_EXIT_SYSTEM_EVENT;
+	return 0;
 }
 
 /* --- stops
@@ -413,6 +395,11 @@ static int do_work(struct vcpu *v)
 	if (v->irq_ops->work(v))
 		a32_fetch_or(&v->requests, VCPU_REQ_WORK);
 	return 2;
+}
+
+static bool show_levels(struct vcpu *v)
+{
+	return v->irq_ops && v->irq_ops->show_levels && v->irq_ops->show_levels(v);
 }
 
 /* What is to be done outside guest mode before the next entry. 1: enter, 2: look again, 0: exit,
