@@ -29,12 +29,6 @@ bool pmu_long_counters(const struct irq_cpu *cpu)
 	return pmu_version(cpu) >= PMUVER_3P5;
 }
 
-void pmu_fix_long(struct irq_cpu *cpu)
-{
-	if (!pmu_long_counters(cpu))
-		cpu->pmu.pmcr &= ~PMCR_LP;
-}
-
 static u64 event_mask(const struct irq_cpu *cpu)
 {
 	return pmu_version(cpu) >= PMUVER_3P1 ? GENMASK(15, 0) : GENMASK(9, 0);
@@ -116,7 +110,10 @@ static bool counts_here(const struct irq_pmu *p, unsigned n, unsigned el)
 
 static bool overflows_at_64(const struct irq_cpu *cpu, unsigned n)
 {
-	return cpu->pmu.pmcr & (n == PMU_CYCLE ? PMCR_LC : PMCR_LP);
+	if (n == PMU_CYCLE)
+		return cpu->pmu.pmcr & PMCR_LC;
+	/* User space may set LP of a PMU that has no such counters. */
+	return (cpu->pmu.pmcr & PMCR_LP) && pmu_long_counters(cpu);
 }
 
 /* Adds to one counter, with its overflow and what is chained to it. */
@@ -136,8 +133,8 @@ static void add(struct irq_cpu *cpu, unsigned n, u64 by)
 	if (!wraps)
 		return;
 	p->overflow |= BIT(n);
-	/* An odd counter counts the overflows of its even neighbour, if those are of 32 bits. */
-	if (n + 1 >= PMU_CYCLE || n % 2 || overflows_at_64(cpu, n))
+	/* An odd counter counts the overflows of its even neighbour, if those are of 32 bits; to KVM it is LP that says so. */
+	if (n + 1 >= PMU_CYCLE || n % 2 || (p->pmcr & PMCR_LP))
 		return;
 	if ((p->enabled >> (n + 1) & 1) && counter_event(cpu, n + 1) == EVENT_CHAIN)
 		add(cpu, n + 1, wraps);
@@ -395,8 +392,6 @@ int pmu_first_run(struct irq_cpu *cpu)
 	p->enabled &= mask;
 	p->interrupt &= mask;
 	p->overflow &= mask;
-	/* So may the version. */
-	pmu_fix_long(cpu);
 	pmu_reconfigured(cpu->v, false);
 	return 0;
 }

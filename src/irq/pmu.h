@@ -78,8 +78,6 @@ bool pmu_present(const struct vcpu *v);
 u64 pmu_counter_mask(const struct irq_cpu *cpu);
 /* Event counters have 64 bits (ID_AA64DFR0_EL1.PMUVer). */
 bool pmu_long_counters(const struct irq_cpu *cpu);
-/* Without them, PMCR_EL0.LP is 0. */
-void pmu_fix_long(struct irq_cpu *cpu);
 u64 pmu_type_mask(const struct irq_cpu *cpu);
 bool pmu_event_allowed(const struct vm_irq *vi, u32 event);
 /* NULL: not implemented. */

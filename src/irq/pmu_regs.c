@@ -59,7 +59,8 @@ static enum op_result pmcr_write(struct vcpu *v, const struct sysreg_row *row, u
 		return vcpu_undef(v);
 	pmu_count(v, false);
 	p->pmcr = (value & PMCR_WRITABLE & ~(PMCR_P | PMCR_C)) | PMCR_LC;
-	pmu_fix_long(cpu);
+	if (!pmu_long_counters(cpu))
+		p->pmcr &= ~PMCR_LP;
 	if (value & PMCR_C)
 		p->count[PMU_CYCLE] = 0;
 	if (value & PMCR_P)
@@ -87,9 +88,6 @@ static int pmcr_set(struct vcpu *v, const struct sysreg_row *row, u64 value)
 		vi->pmu.nr_counters = (u8)n;
 	mutex_unlock(&vi->config);
 	pmu_of(v)->pmcr = (value & PMCR_WRITABLE) | PMCR_LC;
-	/* Until then the version may change. */
-	if (vcpu_group_ran(vi->group))
-		pmu_fix_long(irq_cpu_of(v));
 	pmu_reconfigured(v, false);
 	return 0;
 }
