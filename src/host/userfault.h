@@ -89,9 +89,10 @@ static inline bool host_userfault_freeze(void)
 {
 	return false;
 }
-static inline void host_userfault_discard(u64 start, u64 end)
+static inline int host_userfault_discard(u64 dev, u64 inode, u64 from, u64 to)
 {
-	(void)start, (void)end;
+	(void)dev, (void)inode, (void)from, (void)to;
+	return 0;
 }
 static inline void host_userfault_thaw(bool frozen)
 {
@@ -139,11 +140,11 @@ void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int fla
 int host_userfault_mprotect(void *addr, size_t len, int prot);
 int host_userfault_madvise(void *addr, size_t len, int advice);
 /*
- * Around a change of a file: nobody waits or fills between freeze and thaw. What a file loses is discarded between them, wherever
- * it is mapped.
+ * Around a change of a file: nobody waits or fills between freeze and thaw. If it was frozen, what the file is to lose is discarded
+ * before, wherever it is mapped: 0, or -ENOMEM, and the file is not to be changed.
  */
 bool host_userfault_freeze(void);
-void host_userfault_discard(u64 start, u64 end);
+int host_userfault_discard(u64 dev, u64 inode, u64 from, u64 to);
 void host_userfault_thaw(bool frozen);
 #endif
 

@@ -301,3 +301,75 @@ TEST(rights_are_the_programs)
 	close(uffd);
 	munmap(memory, SIZE);
 }
+
+/* --- a host without room ------------------------------------------------------------------------------------------------- */
+
+/* So many mappings that no other one can be cut. NULL where the host allows more than is sensible to try. */
+static unsigned char *mappings_exhaust(size_t *size)
+{
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
+	unsigned char *p;
+	long max = 0;
+
+	ASSERT(f && fscanf(f, "%ld", &max) == 1);
+	fclose(f);
+	if (max > 200000)
+		return NULL;
+	*size = (max + 2) * 2 * PAGE;
+	p = (void *)syscall(SYS_mmap, NULL, *size, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT(p != MAP_FAILED);
+	for (size_t at = PAGE; at < *size; at += 2 * PAGE)
+		if (syscall(SYS_mprotect, p + at, PAGE, PROT_READ))
+			return p;
+	TEST_FAIL("no limit of mappings");
+	return NULL;
+}
+
+/* The library's needs a mapping for each piece: then it says so, and nothing has changed. */
+TEST(what_cannot_be_discarded_stays)
+{
+	unsigned char *memory = memory_new(), *shared, *fill;
+	int uffd = uffd_open(UFFD_FEATURE_MISSING_SHMEM), fd = memfd_create("shared", MFD_CLOEXEC);
+	int advised, advice_error, punched, punch_error;
+	size_t size;
+
+	ASSERT_EQ(ftruncate(fd, SIZE), 0);
+	shared = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT(shared != MAP_FAILED);
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(uffd_register(uffd, shared, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	for (int i = 0; i < PAGES; i++) {
+		ASSERT_EQ(copy_page(uffd, memory + i * PAGE, 100 + i, 0), 0);
+		ASSERT_EQ(copy_page(uffd, shared + i * PAGE, 200 + i, 0), 0);
+	}
+	fill = mappings_exhaust(&size);
+	if (!fill)
+		SKIP("the host allows too many mappings");
+	advised = madvise(memory + 5 * PAGE, PAGE, MADV_DONTNEED);
+	advice_error = errno;
+	punched = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 5 * PAGE, PAGE);
+	punch_error = errno;
+	syscall(SYS_munmap, fill, size);
+	if (advised) {
+		EXPECT_EQ(advice_error, ENOMEM);
+		EXPECT_EQ(*(uint64_t *)(memory + 5 * PAGE), 105);
+		EXPECT_ERRNO(copy_page(uffd, memory + 5 * PAGE, 1, 0), EEXIST);
+	} else {
+		EXPECT_EQ(copy_page(uffd, memory + 5 * PAGE, 1, 0), 0);
+		EXPECT_EQ(*(uint64_t *)(memory + 5 * PAGE), 1);
+	}
+	if (punched) {
+		EXPECT_EQ(punch_error, ENOMEM);
+		EXPECT_EQ(*(uint64_t *)(shared + 5 * PAGE), 205);
+		EXPECT_ERRNO(copy_page(uffd, shared + 5 * PAGE, 1, 0), EEXIST);
+	} else {
+		EXPECT_EQ(copy_page(uffd, shared + 5 * PAGE, 1, 0), 0);
+		EXPECT_EQ(*(uint64_t *)(shared + 5 * PAGE), 1);
+	}
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, SIZE);
+	munmap(shared, SIZE);
+	close(fd);
+}
