@@ -193,11 +193,28 @@ static bool range_of_file(const struct userfault_range *r, u64 from, u64 to, u64
 	return *start < *end;
 }
 
+/* Who waits for a page that may be beyond the end soon looks again. */
+static void wake_beyond(struct userfault_state *s, u64 dev, u64 inode, u64 from)
+{
+	struct itree_node *n;
+
+	itree_for_each(n, &s->ranges)
+	{
+		struct userfault_range *r = range_of_node(n);
+		u64 start, end;
+
+		if (r->file && r->file->dev == dev && r->file->inode == inode &&
+		    range_of_file(r, from, ~0ull, &start, &end))
+			userfault_wake_range(s, r->u, start, end);
+	}
+}
+
 /* Pages that the file keeps a part of stay. */
 int host_userfault_discard(u64 dev, u64 inode, u64 from, u64 to)
 {
 	struct userfault_state *s = userfault_state();
 	struct itree_node *n;
+	bool beyond = to == ~0ull;
 	int ret = 0;
 
 	from = ALIGN_UP(from, host_page_size());
@@ -205,10 +222,14 @@ int host_userfault_discard(u64 dev, u64 inode, u64 from, u64 to)
 	itree_for_each(n, &s->ranges)
 	{
 		struct userfault_range *r = range_of_node(n);
-		u64 start, end;
+		u64 start, end, first = from;
 
-		if (!r->file || r->file->dev != dev || r->file->inode != inode ||
-		    !range_of_file(r, from, to, &start, &end))
+		if (!r->file || r->file->dev != dev || r->file->inode != inode)
+			continue;
+		/* Beyond the old end, rights were given without a page: where the file grows they are missing. */
+		if (beyond)
+			first = MIN(from, ALIGN_UP(userfault_file_size(r), host_page_size()));
+		if (!range_of_file(r, first, to, &start, &end))
 			continue;
 		ret = pages_protect(r, start, end, PROT_NONE);
 		if (ret) {
@@ -218,6 +239,8 @@ int host_userfault_discard(u64 dev, u64 inode, u64 from, u64 to)
 		}
 		pages_forget(r, start, end);
 	}
+	if (beyond && !ret)
+		wake_beyond(s, dev, inode, from);
 	return ret;
 }
 

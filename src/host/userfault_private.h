@@ -129,6 +129,7 @@ void userfault_ranges_remove(struct userfault_state *s, struct host_userfault *u
 void userfault_wake_range(struct userfault_state *s, struct host_userfault *u, u64 start, u64 end);
 /* Whether the file has a page at addr. */
 bool userfault_file_has_page(const struct userfault_range *r, u64 addr);
+u64 userfault_file_size(const struct userfault_range *r);
 
 /* --- for the rest of host/ --- */
 

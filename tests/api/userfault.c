@@ -427,3 +427,36 @@ TEST(nobody_sees_half_a_page)
 	pager_free(p);
 	munmap(memory, SIZE);
 }
+
+/* --- a page that comes and goes ------------------------------------------------------------------------------------------ */
+
+static _Atomic int polls_stop;
+
+static void *poll_word(void *at)
+{
+	uintptr_t n = 0;
+
+	while (!polls_stop)
+		n += *(volatile uint64_t *)at == 1;
+	return (void *)n;
+}
+
+/* Any number of times may a thread find that the page is there, although its access failed. */
+TEST(a_page_may_come_and_go_under_a_thread)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	pthread_t t;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
+	ASSERT_EQ(pthread_create(&t, NULL, poll_word, memory), 0);
+	for (int i = 0; i < 20000; i++) {
+		ASSERT_EQ(madvise(memory, PAGE, MADV_DONTNEED), 0);
+		ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
+	}
+	polls_stop = 1;
+	pthread_join(t, NULL);
+	close(uffd);
+	munmap(memory, SIZE);
+}
