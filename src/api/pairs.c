@@ -9,6 +9,11 @@ void pairs_init(struct pairs *p)
 
 bool pairs_add(struct pairs *p, u64 start, u64 end)
 {
+	/* One after the other, as mappings that differ in rights alone are. */
+	if (p->nr && p->range[p->nr - 1].end == start) {
+		p->range[p->nr - 1].end = end;
+		return true;
+	}
 	if (p->nr == PAIRS_MAX) {
 		pairs_add_all(p);
 		return false;

@@ -25,6 +25,7 @@ static int file_open(u64 dev, u64 inode)
 {
 	u32 limit = MIN(host_fd_limit(), (u64)LAST_FD);
 	struct statfs fs;
+	struct stat st;
 	u64 d, i;
 
 	for (u32 fd = 0; fd < limit; fd++) {
@@ -43,7 +44,9 @@ static int file_open(u64 dev, u64 inode)
 		if (copy < 0)
 			continue;
 		if (!raw_syscall(SYS_fstatfs, copy, &fs) && fs.f_type == TMPFS_KIND &&
-		    !host_fd_identity(copy, &d, &i) && d == dev && i == inode)
+		    !host_fd_identity(copy, &d, &i) && d == dev && i == inode &&
+		    /* Not of huge pages: what is written for one page would bring its neighbours. */
+		    !raw_syscall(SYS_fstat, copy, &st) && (u64)st.st_blksize <= host_page_size())
 			return host_fd_move_high(copy);
 		host_close(copy);
 	}
@@ -114,6 +117,9 @@ static int range_make(struct userfault_state *s, struct host_userfault *u, u64 s
 	r->offset = v->offset + (start - v->start);
 	if (v->shared)
 		ret = file_get(s, v->dev, v->inode, &r->file);
+	else
+		/* What is written for one page would bring a huge one. Where the system knows of none, so be it. */
+		raw_syscall(SYS_madvise, start, end - start, MADV_NOHUGEPAGE);
 	if (!ret)
 		ret = raw_syscall(SYS_mprotect, start, end - start, PROT_NONE);
 	if (!ret) {
@@ -269,8 +275,12 @@ static int fill_shared(const struct userfault_range *r, u64 at, enum userfault_f
 		n = raw_syscall(SYS_pwrite64, r->file->fd,
 				how == USERFAULT_COPY ? src + done : (u64)(uintptr_t)zeros, part,
 				offset + done);
-		if (n <= 0)
-			return n ? n : -EFAULT;
+		if (n <= 0) {
+			/* The system may have made a page for what did not come: that would count as filled. */
+			raw_syscall(SYS_fallocate, r->file->fd,
+				    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, page);
+			return n == -ENOSPC ? -ENOMEM : n ? n : -EFAULT;
+		}
 	}
 	return 0;
 }

@@ -373,3 +373,84 @@ TEST(what_cannot_be_discarded_stays)
 	munmap(shared, SIZE);
 	close(fd);
 }
+
+/* --- files that end ------------------------------------------------------------------------------------------------------ */
+
+static void *run_guest(void *arg)
+{
+	struct machine *m = arg;
+	int r = run(m, 0);
+
+	return (void *)(intptr_t)(r ? -errno : 0);
+}
+
+TEST(nobody_waits_for_a_page_beyond_the_end)
+{
+	int uffd = uffd_open(UFFD_FEATURE_MISSING_SHMEM), fd = memfd_create("shared", MFD_CLOEXEC);
+	unsigned char *memory;
+	struct machine m;
+	struct code c;
+	pthread_t t;
+	const char *policy = getenv("ANYKVM_USERFAULTFD");
+	void *result;
+
+	ASSERT_EQ(ftruncate(fd, SIZE), 0);
+	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT(memory != MAP_FAILED);
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	m = guest_over(memory, 0);
+	c = code_at(&m, RAM);
+	ldr(&c, 8, 0, 1, 0);
+	report(&c, 0, 0);
+	code_done(&m);
+	guest_from(&m, GPA + 9 * PAGE);
+	ASSERT_EQ(pthread_create(&t, NULL, run_guest, &m), 0);
+	EXPECT_ASKED(uffd, memory + 9 * PAGE, 0);
+	ASSERT_EQ(ftruncate(fd, 8 * PAGE), 0);
+	/* The kernel's waits until somebody wakes it. */
+	if (!policy || strcmp(policy, "emulate"))
+		ASSERT_EQ(
+			ioctl(uffd, UFFDIO_WAKE, &((struct uffdio_range){(uintptr_t)memory, SIZE})),
+			0);
+	pthread_join(t, &result);
+	EXPECT_EQ((intptr_t)result, -EFAULT);
+	guest_from(&m, GPA + 9 * PAGE);
+	EXPECT_ERRNO(run(&m, 0), EFAULT);
+	expect_silence(uffd);
+	/* It grows: missing, as everything that is new. */
+	ASSERT_EQ(ftruncate(fd, SIZE), 0);
+	ASSERT_EQ(copy_page(uffd, memory + 9 * PAGE, 9, 0), 0);
+	EXPECT_EQ(guest_loads(&m, GPA + 9 * PAGE), 9);
+	machine_free(&m);
+	close(uffd);
+	munmap(memory, SIZE);
+	close(fd);
+}
+
+/* A page comes whole or not at all. */
+TEST(half_a_page_is_none)
+{
+	int uffd = uffd_open(UFFD_FEATURE_MISSING_SHMEM), fd = memfd_create("shared", MFD_CLOEXEC);
+	unsigned char *memory, *source = memory_new();
+	struct uffdio_copy copy = {.src = (uintptr_t)source + PAGE / 2, .len = PAGE};
+	struct reader r;
+
+	ASSERT_EQ(ftruncate(fd, SIZE), 0);
+	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT(memory != MAP_FAILED);
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	memset(source, 5, PAGE);
+	ASSERT_EQ(munmap(source + PAGE, PAGE), 0);
+	copy.dst = (uintptr_t)memory;
+	EXPECT_ERRNO(ioctl(uffd, UFFDIO_COPY, &copy), EFAULT);
+	reader_start(&r, memory, false, 0);
+	EXPECT_ASKED(uffd, memory, 0);
+	EXPECT_EQ(copy_page(uffd, memory, 6, 0), 0);
+	pthread_join(r.thread, NULL);
+	EXPECT_EQ(r.value, 6);
+	close(uffd);
+	munmap(memory, SIZE);
+	munmap(source, PAGE);
+	munmap(source + 2 * PAGE, SIZE - 2 * PAGE);
+	close(fd);
+}
