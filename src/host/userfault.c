@@ -3,7 +3,8 @@
  * An access to a page that a pager serves: who asks, who waits, and who reads what was asked.
  *
  * A thread of the program waits inside the handler of SIGSEGV, at an instruction that will run again; a signal that it does not block
- * ends the wait, so that the program's handler runs, as in the kernel. A vCPU waits in the fault path and in copies, where signals are blocked.
+ * ends the wait, so that the program's handler runs, as in the kernel. A vCPU waits in the fault path and in copies, where signals are
+ * blocked.
  */
 #include <errno.h>
 #include <fcntl.h>

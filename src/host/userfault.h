@@ -94,6 +94,11 @@ static inline int host_userfault_discard(u64 dev, u64 inode, u64 from, u64 to)
 	(void)dev, (void)inode, (void)from, (void)to;
 	return 0;
 }
+static inline int host_userfault_forget(void *addr, size_t len)
+{
+	(void)addr, (void)len;
+	return 0;
+}
 static inline void host_userfault_thaw(bool frozen)
 {
 	(void)frozen;
@@ -139,6 +144,8 @@ void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int fla
 			    void *new_address);
 int host_userfault_mprotect(void *addr, size_t len, int prot);
 int host_userfault_madvise(void *addr, size_t len, int advice);
+/* The range is about to be mapped anew by other means: it is registered no more. 0 or -ENOMEM. */
+int host_userfault_forget(void *addr, size_t len);
 /*
  * Around a change of a file: nobody waits or fills between freeze and thaw. If it was frozen, what the file is to lose is discarded
  * before, wherever it is mapped: 0, or -ENOMEM, and the file is not to be changed.

@@ -15,7 +15,8 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 #ifndef MREMAP_FIXED
-#define MREMAP_FIXED 2
+#define MREMAP_MAYMOVE 1
+#define MREMAP_FIXED   2
 #endif
 
 /* The state, locked, if the page-aligned [addr, addr + len) has ranges. */
@@ -73,8 +74,7 @@ void *host_userfault_mmap(void *addr, size_t len, int prot, int flags, int fd, u
 	return p;
 }
 
-/* Without UFFD_FEATURE_EVENT_REMAP, which is not offered, memory that moves is registered no more. */
-static int forget(const void *addr, size_t len, bool mapped)
+int host_userfault_forget(void *addr, size_t len)
 {
 	u64 start, end, sigmask;
 	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
@@ -84,20 +84,87 @@ static int forget(const void *addr, size_t len, bool mapped)
 		return 0;
 	ret = userfault_ranges_cut(s, start, end);
 	if (!ret)
-		userfault_ranges_remove(s, NULL, start, end, mapped);
+		userfault_ranges_remove(s, NULL, start, end, true);
 	userfault_unlock(s, sigmask);
 	return ret;
+}
+
+/*
+ * Grows where it is, by its last page, which is a mapping with the same rights in any case. What is added is not registered. 0 or
+ * -errno.
+ */
+static int grow(struct userfault_state *s, u64 end, u64 new_end)
+{
+	u64 page = host_page_size();
+	struct userfault_range *r = userfault_range_at(s, end - page);
+	void *last = (void *)(uintptr_t)(end - page), *added = (void *)(uintptr_t)end, *p;
+	int ret;
+
+	p = host_sys_mremap(last, page, new_end - (end - page), 0, NULL);
+	if (host_map_failed(p))
+		return host_map_error(p);
+	ret = r ? host_mprotect(added, new_end - end, r->prot) : 0;
+	if (ret)
+		host_munmap(added, new_end - end);
+	return ret;
+}
+
+/*
+ * Without UFFD_FEATURE_EVENT_REMAP, which is not offered, memory that moves is registered no more. To the system it must be one mapping.
+ * That missing pages can be accessed meanwhile is no matter: who moves memory has nobody else in it.
+ */
+static void *move(struct userfault_state *s, u64 start, u64 end, size_t old_size, size_t new_size,
+		  int flags, void *new_address)
+{
+	struct userfault_range *r;
+	int ret = userfault_ranges_cut(s, start, end);
+	void *p;
+
+	for (r = userfault_range_first(s, start, end); r && !ret;
+	     r = userfault_range_next(r, start, end))
+		ret = userfault_range_open(r);
+	p = ret ? (void *)(intptr_t)ret
+		: host_sys_mremap((void *)(uintptr_t)start, old_size, new_size, flags, new_address);
+	if (!host_map_failed(p)) {
+		userfault_ranges_remove(s, NULL, start, end, false);
+		return p;
+	}
+	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end))
+		userfault_range_protect(r, r->node.start, r->node.end, false, PROT_NONE);
+	return p;
 }
 
 void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int flags,
 			    void *new_address)
 {
-	int ret = forget(old, old_size, true);
+	u64 start, end, sigmask, new_end;
+	struct userfault_state *s;
+	bool resizes = !(flags & ~MREMAP_MAYMOVE) && new_size && new_size < BIT(56);
+	void *p = old;
+	int ret = 0;
 
-	if (!ret && (flags & MREMAP_FIXED))
-		ret = forget(new_address, new_size, true);
-	return ret ? (void *)(intptr_t)ret
-		   : host_sys_mremap(old, old_size, new_size, flags, new_address);
+	if (flags & MREMAP_FIXED)
+		ret = host_userfault_forget(new_address, new_size);
+	if (ret)
+		return (void *)(intptr_t)ret;
+	s = changing(old, old_size, &start, &end, &sigmask);
+	if (likely(!s))
+		return host_sys_mremap(old, old_size, new_size, flags, new_address);
+	new_end = ALIGN_UP(start + new_size, host_page_size());
+	if (resizes && new_end <= end) {
+		userfault_unlock(s, sigmask);
+		if (new_end < end)
+			ret = host_userfault_munmap((void *)(uintptr_t)new_end, end - new_end);
+		return ret ? (void *)(intptr_t)ret : old;
+	}
+	if (resizes) {
+		ret = grow(s, end, new_end);
+		p = ret ? (void *)(intptr_t)ret : old;
+	}
+	if (!resizes || (ret && (flags & MREMAP_MAYMOVE)))
+		p = move(s, start, end, old_size, new_size, flags, new_address);
+	userfault_unlock(s, sigmask);
+	return p;
 }
 
 /* Missing pages keep no rights; the others get them piece by piece. */

@@ -454,3 +454,39 @@ TEST(half_a_page_is_none)
 	munmap(source + 2 * PAGE, SIZE - 2 * PAGE);
 	close(fd);
 }
+
+TEST(memory_that_stays_in_place_stays_registered)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	struct reader r;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(copy_page(uffd, memory + PAGE, 1, 0), 0);
+	/* It shrinks. */
+	ASSERT_EQ(mremap(memory, SIZE, 12 * PAGE, 0), memory);
+	/* The next is mapped. */
+	ASSERT_EQ(mmap(memory + 12 * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		       -1, 0),
+		  memory + 12 * PAGE);
+	EXPECT(mremap(memory, 12 * PAGE, SIZE, 0) == MAP_FAILED);
+	EXPECT_EQ(errno, ENOMEM);
+	EXPECT_ERRNO(copy_page(uffd, memory + PAGE, 2, 0), EEXIST);
+	EXPECT_EQ(*(uint64_t *)(memory + PAGE), 1);
+	reader_start(&r, memory + 2 * PAGE, false, 0);
+	EXPECT_ASKED(uffd, memory + 2 * PAGE, 0);
+	ASSERT_EQ(copy_page(uffd, memory + 2 * PAGE, 2, 0), 0);
+	pthread_join(r.thread, NULL);
+	EXPECT_EQ(r.value, 2);
+	/* It grows where it is: what was there before is as it was. */
+	ASSERT_EQ(munmap(memory + 12 * PAGE, PAGE), 0);
+	ASSERT_EQ(mremap(memory, 12 * PAGE, 13 * PAGE, 0), memory);
+	EXPECT_EQ(*(uint64_t *)(memory + PAGE), 1);
+	reader_start(&r, memory + 3 * PAGE, false, 0);
+	EXPECT_ASKED(uffd, memory + 3 * PAGE, 0);
+	ASSERT_EQ(copy_page(uffd, memory + 3 * PAGE, 3, 0), 0);
+	pthread_join(r.thread, NULL);
+	EXPECT_EQ(r.value, 3);
+	close(uffd);
+	munmap(memory, 13 * PAGE);
+}
