@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -143,21 +144,39 @@ close:
 	return userfault_state();
 }
 
+/* Every signal, a sent SIGSEGV too: its handler may touch what a pager serves. No fault is raised where this is in force. */
+static u64 block_all(void)
+{
+	u64 all = ~0ull, old = 0;
+
+	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, 8);
+	return old;
+}
+
+static void restore_mask(u64 mask)
+{
+	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
+}
+
 u64 userfault_lock(struct userfault_state *s)
 {
-	u64 sigmask = host_signals_block();
+	u64 sigmask = host_signals_block(), mask = block_all();
 
-	if (a32_cmpxchg(&s->lock, 0, 1))
-		return sigmask;
-	while (a32_xchg(&s->lock, 2))
-		raw_syscall(SYS_futex, &s->lock.v, 128 /* WAIT, private */, 2, NULL);
+	if (!a32_cmpxchg(&s->lock, 0, 1)) {
+		while (a32_xchg(&s->lock, 2))
+			raw_syscall(SYS_futex, &s->lock.v, 128 /* WAIT, private */, 2, NULL);
+	}
+	s->holder_mask = mask;
 	return sigmask;
 }
 
 void userfault_unlock(struct userfault_state *s, u64 sigmask)
 {
+	u64 mask = s->holder_mask;
+
 	if (a32_xchg(&s->lock, 0) == 2)
 		raw_syscall(SYS_futex, &s->lock.v, 129 /* WAKE, private */, 1);
+	restore_mask(mask);
 	host_signals_restore(sigmask);
 }
 
@@ -190,6 +209,8 @@ static void abandoned(struct userfault_state *s, struct userfault_range *r)
 /* Under the lock. False: nobody will read it. */
 static bool send_message(struct userfault_waiter *w)
 {
+	struct pollfd out = {.fd = w->u->out};
+	u64 no_wait[2] = {0, 0};
 	long n;
 
 	if (!w->sent) {
@@ -198,8 +219,10 @@ static bool send_message(struct userfault_waiter *w)
 		if (n == -EPIPE || n == -ECONNRESET)
 			return false;
 		w->sent = n >= 0;
+		return true;
 	}
-	return true;
+	/* Nobody may be there to read it any more. */
+	return raw_syscall(SYS_ppoll, &out, 1, no_wait, NULL, 8) != 1 || !(out.revents & POLLHUP);
 }
 
 static void unlink_waiter(struct userfault_state *s, const struct userfault_waiter *w)
@@ -277,15 +300,17 @@ static enum userfault_outcome serve(struct userfault_state *s, u64 addr, bool wr
 {
 	enum userfault_outcome outcome;
 	struct userfault_waiter w;
-	u64 sigmask;
+	u64 sigmask, mask;
 
 	/* Blocked from here to the end: a handler that jumps out would leave w on the list. */
-	sigmask = userfault_lock(s);
+	sigmask = host_signals_block();
+	mask = block_all();
+	userfault_lock(s);
 	outcome = begin_wait(s, addr, write, &w);
-	host_signals_block();
 	userfault_unlock(s, sigmask);
 	if (outcome == USERFAULT_SERVED)
 		wait_for_page(s, &w, sigmask, interruptible);
+	restore_mask(mask);
 	host_signals_restore(sigmask);
 	return outcome;
 }

@@ -12,7 +12,7 @@
  *
  * Accesses that a system call makes for the program get EFAULT, as with UFFD_USER_MODE_ONLY.
  *
- * One lock, with asynchronous signals blocked. Its holder makes system calls, and touches no memory of the program's by itself.
+ * One lock, with all signals blocked. Its holder makes system calls, and touches no memory of the program's by itself.
  * Who waits for a page holds nothing of ours.
  *
  * struct host_userfault. born: host_userfault_create. seen by: its ranges, under the lock. freed: host_userfault_destroy, which

@@ -59,6 +59,7 @@ struct userfault_state {
 	u64 mm_id;
 	int mem, pagemap; /* /proc/self/... */
 	struct a32 lock;  /* 0, 1: held, 2: and waited for */
+	u64 holder_mask;  /* the signals that the holder had blocked before */
 	struct a32 any;	  /* there are ranges */
 	struct itree ranges;
 	struct userfault_waiter *waiters;
