@@ -331,6 +331,7 @@ TEST(what_cannot_be_discarded_stays)
 {
 	unsigned char *memory = memory_new(), *shared, *fill;
 	int uffd = uffd_open(UFFD_FEATURE_MISSING_SHMEM), fd = memfd_create("shared", MFD_CLOEXEC);
+	struct reader r;
 	int advised, advice_error, punched, punch_error;
 	size_t size;
 
@@ -356,16 +357,22 @@ TEST(what_cannot_be_discarded_stays)
 		EXPECT_EQ(*(uint64_t *)(memory + 5 * PAGE), 105);
 		EXPECT_ERRNO(copy_page(uffd, memory + 5 * PAGE, 1, 0), EEXIST);
 	} else {
+		reader_start(&r, memory + 5 * PAGE, false, 0);
+		EXPECT_ASKED(uffd, memory + 5 * PAGE, 0);
 		EXPECT_EQ(copy_page(uffd, memory + 5 * PAGE, 1, 0), 0);
-		EXPECT_EQ(*(uint64_t *)(memory + 5 * PAGE), 1);
+		pthread_join(r.thread, NULL);
+		EXPECT_EQ(r.value, 1);
 	}
 	if (punched) {
 		EXPECT_EQ(punch_error, ENOMEM);
 		EXPECT_EQ(*(uint64_t *)(shared + 5 * PAGE), 205);
 		EXPECT_ERRNO(copy_page(uffd, shared + 5 * PAGE, 1, 0), EEXIST);
 	} else {
+		reader_start(&r, shared + 5 * PAGE, false, 0);
+		EXPECT_ASKED(uffd, shared + 5 * PAGE, 0);
 		EXPECT_EQ(copy_page(uffd, shared + 5 * PAGE, 1, 0), 0);
-		EXPECT_EQ(*(uint64_t *)(shared + 5 * PAGE), 1);
+		pthread_join(r.thread, NULL);
+		EXPECT_EQ(r.value, 1);
 	}
 	expect_silence(uffd);
 	close(uffd);
