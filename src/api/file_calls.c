@@ -61,6 +61,17 @@ static void file_pairs_start(int fd, u64 from, u64 to, struct pairs *pairs)
 	pairs_start(pairs, MEM_INVAL_KEEP_VMA);
 }
 
+/* Nobody waits or fills until host_userfault_thaw(*frozen). -ENOMEM: the file is to stay as it is. */
+static int file_discard(int fd, u64 from, u64 to, bool *frozen)
+{
+	u64 dev, inode;
+
+	*frozen = host_userfault_freeze();
+	if (likely(!*frozen) || host_fd_identity(fd, &dev, &inode))
+		return 0;
+	return host_userfault_discard(dev, inode, from, to);
+}
+
 /* fallocate of what is no regular file, in the system's order. */
 static int not_allocatable(const struct api_file *f, int mode, off_t offset, off_t len)
 {
@@ -94,8 +105,9 @@ int anykvm_ftruncate(int fd, off_t length)
 		return result(-EINVAL);
 	}
 	file_pairs_start(fd, length, ~0ull, &pairs);
-	frozen = pairs_discard(&pairs);
-	r = host_ftruncate(fd, length);
+	r = file_discard(fd, length, ~0ull, &frozen);
+	if (!r)
+		r = host_ftruncate(fd, length);
 	host_userfault_thaw(frozen);
 	pairs_end(&pairs);
 	library_exit();
@@ -136,8 +148,9 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 	end = mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE) ? ~0ull
 									 : (u64)offset + len;
 	file_pairs_start(fd, offset, end, &pairs);
-	frozen = pairs_discard(&pairs);
-	r = host_fallocate(fd, mode, offset, len);
+	r = file_discard(fd, offset, end, &frozen);
+	if (!r)
+		r = host_fallocate(fd, mode, offset, len);
 	host_userfault_thaw(frozen);
 	pairs_end(&pairs);
 	library_exit();

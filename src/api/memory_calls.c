@@ -155,10 +155,15 @@ static void *map_ours(struct file *file, void *addr, size_t length, int prot, in
 		replaces = false; /* refused below */
 	if (inode)
 		sigmask = gmem_mapping_begin(inode);
-	if (replaces)
+	if (replaces) {
 		mem_invalidate_start(start, end, 0, &t);
-	p = inode ? gmem_map(file, addr, length, prot, flags, offset)
-		  : map_vcpu(f, addr, length, prot, flags, fd, offset);
+		r = host_userfault_forget(addr, length);
+	}
+	if (r)
+		p = (void *)(intptr_t)r;
+	else
+		p = inode ? gmem_map(file, addr, length, prot, flags, offset)
+			  : map_vcpu(f, addr, length, prot, flags, fd, offset);
 	if (!host_map_failed(p)) {
 		start = (uintptr_t)p;
 		end = ALIGN_UP(start + length, host_page_size());
@@ -169,6 +174,8 @@ static void *map_ours(struct file *file, void *addr, size_t length, int prot, in
 		record = NULL;
 		if (inode)
 			gmem_map_poison(file, start, end, offset);
+		if (replaces)
+			mem_userfault_remove(start, end);
 	}
 	if (replaces)
 		mem_invalidate_end(&t);

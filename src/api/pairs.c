@@ -2,8 +2,6 @@
 /* Pairs around the change of a file: one for each place where the file is mapped. */
 #include "api/pairs.h"
 
-#include "host/userfault.h"
-
 void pairs_init(struct pairs *p)
 {
 	p->nr = p->nr_open = 0;
@@ -11,6 +9,11 @@ void pairs_init(struct pairs *p)
 
 bool pairs_add(struct pairs *p, u64 start, u64 end)
 {
+	/* One after the other, as mappings that differ in rights alone are. */
+	if (p->nr && p->range[p->nr - 1].end == start) {
+		p->range[p->nr - 1].end = end;
+		return true;
+	}
 	if (p->nr == PAIRS_MAX) {
 		pairs_add_all(p);
 		return false;
@@ -39,13 +42,4 @@ void pairs_end(struct pairs *p)
 {
 	while (p->nr_open)
 		mem_invalidate_end(&p->t[--p->nr_open]);
-}
-
-bool pairs_discard(const struct pairs *p)
-{
-	bool frozen = host_userfault_freeze();
-
-	for (u32 i = 0; frozen && i < p->nr; i++)
-		host_userfault_discard(p->range[i].start, p->range[i].end);
-	return frozen;
 }

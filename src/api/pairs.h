@@ -22,7 +22,5 @@ void pairs_add_all(struct pairs *p);
 /* Opens a pair over each range; flags as mem_invalidate_start's. */
 void pairs_start(struct pairs *p, u32 flags);
 void pairs_end(struct pairs *p);
-/* What the ranges have of a file is about to go. For host_userfault_thaw. */
-bool pairs_discard(const struct pairs *p);
 
 #endif

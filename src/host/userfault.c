@@ -3,10 +3,12 @@
  * An access to a page that a pager serves: who asks, who waits, and who reads what was asked.
  *
  * A thread of the program waits inside the handler of SIGSEGV, at an instruction that will run again; a signal that it does not block
- * ends the wait, so that the program's handler runs, as in the kernel. A vCPU waits in the fault path and in copies, where signals are blocked.
+ * ends the wait, so that the program's handler runs, as in the kernel. A vCPU waits in the fault path and in copies, where signals are
+ * blocked.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -45,6 +47,15 @@ static bool try_again(u64 addr)
 		tries.nr = 0;
 	tries.addr = addr;
 	return ++tries.nr < MAX_TRIES;
+}
+
+/* Whether the access works by now. Where it is right, that may be so any number of times: another thread takes the page and fills it. */
+static bool works(u64 addr, bool write)
+{
+	void *at = (void *)(uintptr_t)addr;
+	u8 byte;
+
+	return write ? guarded_fetch_add8(at, 0, &byte) : guarded_load8(at, &byte);
 }
 
 /* --- the process's part --- */
@@ -133,21 +144,39 @@ close:
 	return userfault_state();
 }
 
+/* Every signal, a sent SIGSEGV too: its handler may touch what a pager serves. No fault is raised where this is in force. */
+static u64 block_all(void)
+{
+	u64 all = ~0ull, old = 0;
+
+	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, 8);
+	return old;
+}
+
+static void restore_mask(u64 mask)
+{
+	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
+}
+
 u64 userfault_lock(struct userfault_state *s)
 {
-	u64 sigmask = host_signals_block();
+	u64 sigmask = host_signals_block(), mask = block_all();
 
-	if (a32_cmpxchg(&s->lock, 0, 1))
-		return sigmask;
-	while (a32_xchg(&s->lock, 2))
-		raw_syscall(SYS_futex, &s->lock.v, 128 /* WAIT, private */, 2, NULL);
+	if (!a32_cmpxchg(&s->lock, 0, 1)) {
+		while (a32_xchg(&s->lock, 2))
+			raw_syscall(SYS_futex, &s->lock.v, 128 /* WAIT, private */, 2, NULL);
+	}
+	s->holder_mask = mask;
 	return sigmask;
 }
 
 void userfault_unlock(struct userfault_state *s, u64 sigmask)
 {
+	u64 mask = s->holder_mask;
+
 	if (a32_xchg(&s->lock, 0) == 2)
 		raw_syscall(SYS_futex, &s->lock.v, 129 /* WAKE, private */, 1);
+	restore_mask(mask);
 	host_signals_restore(sigmask);
 }
 
@@ -156,8 +185,12 @@ void userfault_unlock(struct userfault_state *s, u64 sigmask)
 /* What the pager is to be told; nothing, if the system fills the page by itself. */
 static bool must_ask(const struct userfault_range *r, u64 page, u64 *flags)
 {
-	bool there = r->file && userfault_file_has_page(r, page);
+	bool there;
 
+	/* Beyond its end a file has no page, and nobody can bring one: the system says so. */
+	if (r->file && r->offset + (page - r->node.start) >= userfault_file_size(r))
+		return false;
+	there = r->file && userfault_file_has_page(r, page);
 	if (there)
 		*flags |= FLAG_MINOR;
 	return r->mode & (there ? USERFAULT_MINOR : USERFAULT_MISSING);
@@ -176,6 +209,8 @@ static void abandoned(struct userfault_state *s, struct userfault_range *r)
 /* Under the lock. False: nobody will read it. */
 static bool send_message(struct userfault_waiter *w)
 {
+	struct pollfd out = {.fd = w->u->out};
+	u64 no_wait[2] = {0, 0};
 	long n;
 
 	if (!w->sent) {
@@ -184,8 +219,10 @@ static bool send_message(struct userfault_waiter *w)
 		if (n == -EPIPE || n == -ECONNRESET)
 			return false;
 		w->sent = n >= 0;
+		return true;
 	}
-	return true;
+	/* Nobody may be there to read it any more. */
+	return raw_syscall(SYS_ppoll, &out, 1, no_wait, NULL, 8) != 1 || !(out.revents & POLLHUP);
 }
 
 static void unlink_waiter(struct userfault_state *s, const struct userfault_waiter *w)
@@ -263,15 +300,17 @@ static enum userfault_outcome serve(struct userfault_state *s, u64 addr, bool wr
 {
 	enum userfault_outcome outcome;
 	struct userfault_waiter w;
-	u64 sigmask;
+	u64 sigmask, mask;
 
 	/* Blocked from here to the end: a handler that jumps out would leave w on the list. */
-	sigmask = userfault_lock(s);
+	sigmask = host_signals_block();
+	mask = block_all();
+	userfault_lock(s);
 	outcome = begin_wait(s, addr, write, &w);
-	host_signals_block();
 	userfault_unlock(s, sigmask);
 	if (outcome == USERFAULT_SERVED)
 		wait_for_page(s, &w, sigmask, interruptible);
+	restore_mask(mask);
 	host_signals_restore(sigmask);
 	return outcome;
 }
@@ -293,20 +332,35 @@ bool host_userfault_serve_copy(const void *dst, const void *src)
 	to = serve(s, (uintptr_t)dst, true, false);
 	if (to < USERFAULT_MAPPED)
 		from = serve(s, (uintptr_t)src, false, false);
-	if (to >= USERFAULT_MAPPED || from >= USERFAULT_MAPPED)
+	if (to >= USERFAULT_MAPPED || from >= USERFAULT_MAPPED) {
+		tries.nr = 0;
 		return true;
+	}
+	if (to != USERFAULT_AGAIN && from != USERFAULT_AGAIN)
+		return false;
 	/* Filled meanwhile, or the fault is elsewhere: then one more attempt shows no progress, and comes here again. */
-	return (to == USERFAULT_AGAIN || from == USERFAULT_AGAIN) && try_again((uintptr_t)dst);
+	return (works((uintptr_t)dst, true) && works((uintptr_t)src, false)) ||
+	       try_again((uintptr_t)dst);
 }
 
 /* --- the handler of SIGSEGV --- */
 
 #if defined(__x86_64__)
+#define IS_WRITE_KNOWS true
+
 static bool is_write(const ucontext_t *uc)
 {
 	return uc->uc_mcontext.gregs[REG_ERR] & 2;
 }
+
+static bool is_fetch(const ucontext_t *uc, u64 addr)
+{
+	return uc->uc_mcontext.gregs[REG_ERR] & 16 || (u64)uc->uc_mcontext.gregs[REG_RIP] == addr;
+}
 #else
+/* An instruction that is none of those below may write, whatever is said of it. */
+#define IS_WRITE_KNOWS false
+
 /* By the instruction, since emulators leave the syndrome out. */
 static bool is_write(const ucontext_t *uc)
 {
@@ -329,6 +383,11 @@ static bool is_write(const ucontext_t *uc)
 		return !(insn & 0x00c00000);
 	return !(insn & BIT(22));
 }
+
+static bool is_fetch(const ucontext_t *uc, u64 addr)
+{
+	return uc->uc_mcontext.pc == addr;
+}
 #endif
 
 /* In a fork child nobody serves a page: what was missing is the system's to fill. */
@@ -347,9 +406,7 @@ bool host_userfault_handle(const siginfo_t *info, void *context)
 {
 	struct userfault_state *s = state_of_any_process();
 	u64 addr = (uintptr_t)info->si_addr;
-	void *at = info->si_addr;
 	bool write;
-	u8 byte;
 
 	if (likely(!s) || info->si_code <= 0)
 		return false;
@@ -362,13 +419,13 @@ bool host_userfault_handle(const siginfo_t *info, void *context)
 		tries.nr = 0;
 		return true;
 	case USERFAULT_AGAIN:
-		return try_again(addr);
+		return (!is_fetch(context, addr) && works(addr, write || !IS_WRITE_KNOWS)) ||
+		       try_again(addr);
 	case USERFAULT_NOT_OURS:
 		break;
 	}
 	/* Perhaps it was, until a moment ago. */
-	return (write ? guarded_fetch_add8(at, 0, &byte) : guarded_load8(at, &byte)) &&
-	       try_again(addr);
+	return works(addr, write) && try_again(addr);
 }
 
 /* --- the descriptor --- */
@@ -462,6 +519,8 @@ s64 host_userfault_read(struct host_userfault *u, int fd, void *buf, size_t n)
 				NULL);
 		if (r < 0)
 			return done ? (s64)done : r;
+		if (!r)
+			return done; /* our end is closed */
 		if (r != sizeof(m) || !still_wanted(&m))
 			continue;
 		if (!guarded_copy_to((char *)buf + done, &m, MESSAGE_SIZE))

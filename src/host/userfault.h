@@ -12,7 +12,7 @@
  *
  * Accesses that a system call makes for the program get EFAULT, as with UFFD_USER_MODE_ONLY.
  *
- * One lock, with asynchronous signals blocked. Its holder makes system calls, and touches no memory of the program's by itself.
+ * One lock, with all signals blocked. Its holder makes system calls, and touches no memory of the program's by itself.
  * Who waits for a page holds nothing of ours.
  *
  * struct host_userfault. born: host_userfault_create. seen by: its ranges, under the lock. freed: host_userfault_destroy, which
@@ -89,9 +89,15 @@ static inline bool host_userfault_freeze(void)
 {
 	return false;
 }
-static inline void host_userfault_discard(u64 start, u64 end)
+static inline int host_userfault_discard(u64 dev, u64 inode, u64 from, u64 to)
 {
-	(void)start, (void)end;
+	(void)dev, (void)inode, (void)from, (void)to;
+	return 0;
+}
+static inline int host_userfault_forget(void *addr, size_t len)
+{
+	(void)addr, (void)len;
+	return 0;
 }
 static inline void host_userfault_thaw(bool frozen)
 {
@@ -138,12 +144,14 @@ void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int fla
 			    void *new_address);
 int host_userfault_mprotect(void *addr, size_t len, int prot);
 int host_userfault_madvise(void *addr, size_t len, int advice);
+/* The range is about to be mapped anew by other means: it is registered no more. 0 or -ENOMEM. */
+int host_userfault_forget(void *addr, size_t len);
 /*
- * Around a change of a file: nobody waits or fills between freeze and thaw. What a file loses is discarded between them, wherever
- * it is mapped.
+ * Around a change of a file: nobody waits or fills between freeze and thaw. If it was frozen, what the file is to lose is discarded
+ * before, wherever it is mapped: 0, or -ENOMEM, and the file is not to be changed.
  */
 bool host_userfault_freeze(void);
-void host_userfault_discard(u64 start, u64 end);
+int host_userfault_discard(u64 dev, u64 inode, u64 from, u64 to);
 void host_userfault_thaw(bool frozen);
 #endif
 

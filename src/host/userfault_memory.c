@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Registering memory, filling it, and what the program itself changes about it meanwhile. */
+/* Registering memory, and filling it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -14,13 +14,6 @@
 #include "host/passthrough.h"
 #include "host/userfault_private.h"
 
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
-#ifndef MREMAP_FIXED
-#define MREMAP_FIXED 2
-#endif
-
 #define TMPFS_KIND	0x01021994
 #define PAGEMAP_PRESENT (BIT(63) | BIT(62)) /* in memory, or swapped out */
 #define LAST_FD		65536u
@@ -32,6 +25,7 @@ static int file_open(u64 dev, u64 inode)
 {
 	u32 limit = MIN(host_fd_limit(), (u64)LAST_FD);
 	struct statfs fs;
+	struct stat st;
 	u64 d, i;
 
 	for (u32 fd = 0; fd < limit; fd++) {
@@ -50,7 +44,9 @@ static int file_open(u64 dev, u64 inode)
 		if (copy < 0)
 			continue;
 		if (!raw_syscall(SYS_fstatfs, copy, &fs) && fs.f_type == TMPFS_KIND &&
-		    !host_fd_identity(copy, &d, &i) && d == dev && i == inode)
+		    !host_fd_identity(copy, &d, &i) && d == dev && i == inode &&
+		    /* Not of huge pages: what is written for one page would bring its neighbours. */
+		    !raw_syscall(SYS_fstat, copy, &st) && (u64)st.st_blksize <= host_page_size())
 			return host_fd_move_high(copy);
 		host_close(copy);
 	}
@@ -121,6 +117,9 @@ static int range_make(struct userfault_state *s, struct host_userfault *u, u64 s
 	r->offset = v->offset + (start - v->start);
 	if (v->shared)
 		ret = file_get(s, v->dev, v->inode, &r->file);
+	else
+		/* What is written for one page would bring a huge one. Where the system knows of none, so be it. */
+		raw_syscall(SYS_madvise, start, end - start, MADV_NOHUGEPAGE);
 	if (!ret)
 		ret = raw_syscall(SYS_mprotect, start, end - start, PROT_NONE);
 	if (!ret) {
@@ -276,8 +275,12 @@ static int fill_shared(const struct userfault_range *r, u64 at, enum userfault_f
 		n = raw_syscall(SYS_pwrite64, r->file->fd,
 				how == USERFAULT_COPY ? src + done : (u64)(uintptr_t)zeros, part,
 				offset + done);
-		if (n <= 0)
-			return n ? n : -EFAULT;
+		if (n <= 0) {
+			/* The system may have made a page for what did not come: that would count as filled. */
+			raw_syscall(SYS_fallocate, r->file->fd,
+				    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, page);
+			return n == -ENOSPC ? -ENOMEM : n ? n : -EFAULT;
+		}
 	}
 	return 0;
 }
@@ -326,186 +329,6 @@ void host_userfault_wake(struct host_userfault *u, u64 start, u64 end)
 	sigmask = userfault_lock(s);
 	userfault_wake_range(s, u, start, end);
 	userfault_unlock(s, sigmask);
-}
-
-/* --- the program's own changes --- */
-
-/* The state, locked, if the page-aligned [addr, addr + len) has ranges. */
-static struct userfault_state *changing(const void *addr, size_t len, u64 *start, u64 *end,
-					u64 *sigmask)
-{
-	struct userfault_state *s = userfault_state();
-
-	if (likely(!s) || !a32_load_relaxed(&s->any))
-		return NULL;
-	*start = (uintptr_t)addr;
-	*end = ALIGN_UP(*start + len, host_page_size());
-	if (!IS_ALIGNED(*start, host_page_size()) || *end <= *start)
-		return NULL;
-	*sigmask = userfault_lock(s);
-	if (userfault_range_first(s, *start, *end))
-		return s;
-	userfault_unlock(s, *sigmask);
-	return NULL;
-}
-
-int host_userfault_munmap(void *addr, size_t len)
-{
-	u64 start, end, sigmask;
-	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
-	int ret;
-
-	if (likely(!s))
-		return host_munmap(addr, len);
-	ret = userfault_ranges_cut(s, start, end);
-	if (!ret)
-		ret = host_munmap(addr, len);
-	if (!ret)
-		userfault_ranges_remove(s, NULL, start, end, false);
-	userfault_unlock(s, sigmask);
-	return ret;
-}
-
-void *host_userfault_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset)
-{
-	u64 start, end, sigmask;
-	struct userfault_state *s = NULL;
-	void *p;
-	int ret;
-
-	if (flags & MAP_FIXED)
-		s = changing(addr, len, &start, &end, &sigmask);
-	if (likely(!s))
-		return host_mmap(addr, len, prot, flags, fd, offset);
-	ret = userfault_ranges_cut(s, start, end);
-	p = ret ? (void *)(intptr_t)ret : host_mmap(addr, len, prot, flags, fd, offset);
-	if (!host_map_failed(p))
-		userfault_ranges_remove(s, NULL, start, end, false);
-	userfault_unlock(s, sigmask);
-	return p;
-}
-
-/* Without UFFD_FEATURE_EVENT_REMAP, which is not offered, memory that moves is registered no more. */
-static int forget(const void *addr, size_t len, bool mapped)
-{
-	u64 start, end, sigmask;
-	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
-	int ret;
-
-	if (likely(!s))
-		return 0;
-	ret = userfault_ranges_cut(s, start, end);
-	if (!ret)
-		userfault_ranges_remove(s, NULL, start, end, mapped);
-	userfault_unlock(s, sigmask);
-	return ret;
-}
-
-void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int flags,
-			    void *new_address)
-{
-	int ret = forget(old, old_size, true);
-
-	if (!ret && (flags & MREMAP_FIXED))
-		ret = forget(new_address, new_size, true);
-	return ret ? (void *)(intptr_t)ret
-		   : host_sys_mremap(old, old_size, new_size, flags, new_address);
-}
-
-/* Missing pages keep no rights; the others get them piece by piece. */
-int host_userfault_mprotect(void *addr, size_t len, int prot)
-{
-	u64 start, end, sigmask, at;
-	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
-	struct userfault_range *r;
-	int ret;
-
-	if (likely(!s))
-		return host_mprotect(addr, len, prot);
-	ret = userfault_ranges_cut(s, start, end);
-	for (at = start; at < end && !ret; at = r ? r->node.end : end) {
-		r = userfault_range_first(s, at, end);
-		if (!r || r->node.start > at)
-			ret = raw_syscall(SYS_mprotect, at, (r ? r->node.start : end) - at, prot);
-		if (!r || ret)
-			continue;
-		ret = userfault_range_protect(r, r->node.start, r->node.end, true, prot);
-		if (!ret)
-			r->prot = prot;
-	}
-	userfault_unlock(s, sigmask);
-	return ret;
-}
-
-/* Pages of r go: they are missing from now on. */
-static void discard(struct userfault_range *r, u64 start, u64 end)
-{
-	start = MAX(start, r->node.start);
-	end = MIN(end, r->node.end);
-	userfault_range_protect(r, start, end, true, PROT_NONE);
-}
-
-static void forget_pages(struct userfault_range *r, u64 start, u64 end)
-{
-	u64 last = range_page(r, MIN(end, r->node.end));
-
-	for (u64 i = range_page(r, MAX(start, r->node.start)); i < last; i++)
-		page_set(r, i, false);
-}
-
-int host_userfault_madvise(void *addr, size_t len, int advice)
-{
-	u64 start, end, sigmask;
-	struct userfault_state *s = NULL;
-	struct userfault_range *r;
-	int ret;
-
-	if (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_REMOVE)
-		s = changing(addr, len, &start, &end, &sigmask);
-	if (likely(!s))
-		return host_madvise(addr, len, advice);
-	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end))
-		discard(r, start, end);
-	ret = host_madvise(addr, len, advice);
-	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
-		/* ENOMEM: some of the range is not mapped, and the advice was taken for the rest. */
-		if (!ret || ret == -ENOMEM)
-			forget_pages(r, start, end);
-		else
-			userfault_range_protect(r, MAX(start, r->node.start), MIN(end, r->node.end),
-						true, r->prot);
-	}
-	userfault_unlock(s, sigmask);
-	return ret;
-}
-
-bool host_userfault_freeze(void)
-{
-	struct userfault_state *s = userfault_state();
-
-	if (likely(!s) || !a32_load_relaxed(&s->any))
-		return false;
-	userfault_lock(s);
-	return true;
-}
-
-void host_userfault_discard(u64 start, u64 end)
-{
-	struct userfault_state *s = userfault_state();
-	struct userfault_range *r = userfault_range_first(s, start, end);
-
-	for (; r; r = userfault_range_next(r, start, end)) {
-		if (!r->file)
-			continue;
-		discard(r, start, end);
-		forget_pages(r, start, end);
-	}
-}
-
-void host_userfault_thaw(bool frozen)
-{
-	if (frozen)
-		userfault_unlock(userfault_state(), thread_context.signals_mask);
 }
 
 /* --- what it looks like to the program --- */

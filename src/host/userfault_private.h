@@ -59,6 +59,7 @@ struct userfault_state {
 	u64 mm_id;
 	int mem, pagemap; /* /proc/self/... */
 	struct a32 lock;  /* 0, 1: held, 2: and waited for */
+	u64 holder_mask;  /* the signals that the holder had blocked before */
 	struct a32 any;	  /* there are ranges */
 	struct itree ranges;
 	struct userfault_waiter *waiters;
@@ -129,6 +130,7 @@ void userfault_ranges_remove(struct userfault_state *s, struct host_userfault *u
 void userfault_wake_range(struct userfault_state *s, struct host_userfault *u, u64 start, u64 end);
 /* Whether the file has a page at addr. */
 bool userfault_file_has_page(const struct userfault_range *r, u64 addr);
+u64 userfault_file_size(const struct userfault_range *r);
 
 /* --- for the rest of host/ --- */
 

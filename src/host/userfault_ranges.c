@@ -2,6 +2,7 @@
 /* Registered ranges: their tree, their pages, their rights. */
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/raw.h"
@@ -152,4 +153,12 @@ bool userfault_file_has_page(const struct userfault_range *r, u64 addr)
 	long data = raw_syscall(SYS_lseek, r->file->fd, at, SEEK_DATA);
 
 	return data >= 0 && (u64)data < at + host_page_size();
+}
+
+u64 userfault_file_size(const struct userfault_range *r)
+{
+	struct stat st = {0};
+
+	raw_syscall(SYS_fstat, r->file->fd, &st);
+	return st.st_size;
 }

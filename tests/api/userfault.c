@@ -427,3 +427,100 @@ TEST(nobody_sees_half_a_page)
 	pager_free(p);
 	munmap(memory, SIZE);
 }
+
+/* --- a page that comes and goes ------------------------------------------------------------------------------------------ */
+
+static _Atomic int polls_stop;
+
+static void *poll_word(void *at)
+{
+	uintptr_t n = 0;
+
+	while (!polls_stop)
+		n += *(volatile uint64_t *)at == 1;
+	return (void *)n;
+}
+
+/* Any number of times may a thread find that the page is there, although its access failed. */
+TEST(a_page_may_come_and_go_under_a_thread)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	pthread_t t;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
+	ASSERT_EQ(pthread_create(&t, NULL, poll_word, memory), 0);
+	for (int i = 0; i < 20000; i++) {
+		ASSERT_EQ(madvise(memory, PAGE, MADV_DONTNEED), 0);
+		ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
+	}
+	polls_stop = 1;
+	pthread_join(t, NULL);
+	close(uffd);
+	munmap(memory, SIZE);
+}
+
+/* --- a descriptor that goes ---------------------------------------------------------------------------------------------- */
+
+/* Also one that nobody was told of. */
+TEST(who_was_announced_goes_on_when_the_descriptor_is_closed)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	struct reader r;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	reader_start(&r, memory, false, 0);
+	EXPECT_ASKED(uffd, memory, 0);
+	syscall(SYS_close, uffd);
+	pthread_join(r.thread, NULL);
+	EXPECT_EQ(r.value, 0);
+	munmap(memory, SIZE);
+}
+
+/* --- signals that are faults --------------------------------------------------------------------------------------------- */
+
+static volatile uint64_t *touched;
+static _Atomic int handled, wakes_stop;
+
+static void touch_in_handler(int signo)
+{
+	(void)signo;
+	handled += *touched == 1;
+}
+
+static void *wake_often(void *uffd)
+{
+	struct uffdio_range range = {(uintptr_t)touched + 8 * PAGE, PAGE};
+
+	while (!wakes_stop)
+		EXPECT_EQ(ioctl(*(int *)uffd, UFFDIO_WAKE, &range), 0);
+	return NULL;
+}
+
+/* The handler may touch a missing page, whatever the thread is doing about others. */
+TEST(a_fault_that_is_sent_may_touch_a_page)
+{
+	struct sigaction act = {.sa_handler = touch_in_handler, .sa_flags = SA_RESTART}, old;
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	pthread_t t;
+
+	touched = (uint64_t *)memory;
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(sigaction(SIGFPE, &act, &old), 0);
+	ASSERT_EQ(pthread_create(&t, NULL, wake_often, &uffd), 0);
+	for (int i = 1; i <= 1000; i++) {
+		ASSERT_EQ(madvise(memory, PAGE, MADV_DONTNEED), 0);
+		ASSERT_EQ(pthread_kill(t, SIGFPE), 0);
+		ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
+		while (handled < i)
+			sched_yield();
+	}
+	wakes_stop = 1;
+	pthread_join(t, NULL);
+	ASSERT_EQ(sigaction(SIGFPE, &old, NULL), 0);
+	close(uffd);
+	munmap(memory, SIZE);
+}

@@ -301,3 +301,199 @@ TEST(rights_are_the_programs)
 	close(uffd);
 	munmap(memory, SIZE);
 }
+
+/* --- a host without room ------------------------------------------------------------------------------------------------- */
+
+/* So many mappings that no other one can be cut. NULL where the host allows more than is sensible to try. */
+static unsigned char *mappings_exhaust(size_t *size)
+{
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
+	unsigned char *p;
+	long max = 0;
+
+	ASSERT(f && fscanf(f, "%ld", &max) == 1);
+	fclose(f);
+	if (max > 200000)
+		return NULL;
+	*size = (max + 2) * 2 * PAGE;
+	p = (void *)syscall(SYS_mmap, NULL, *size, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT(p != MAP_FAILED);
+	for (size_t at = PAGE; at < *size; at += 2 * PAGE)
+		if (syscall(SYS_mprotect, p + at, PAGE, PROT_READ))
+			return p;
+	TEST_FAIL("no limit of mappings");
+	return NULL;
+}
+
+/* The library's needs a mapping for each piece: then it says so, and nothing has changed. */
+TEST(what_cannot_be_discarded_stays)
+{
+	unsigned char *memory = memory_new(), *shared, *fill;
+	int uffd = uffd_open(UFFD_FEATURE_MISSING_SHMEM), fd = memfd_create("shared", MFD_CLOEXEC);
+	struct reader r;
+	int advised, advice_error, punched, punch_error;
+	size_t size;
+
+	ASSERT_EQ(ftruncate(fd, SIZE), 0);
+	shared = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT(shared != MAP_FAILED);
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(uffd_register(uffd, shared, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	for (int i = 0; i < PAGES; i++) {
+		ASSERT_EQ(copy_page(uffd, memory + i * PAGE, 100 + i, 0), 0);
+		ASSERT_EQ(copy_page(uffd, shared + i * PAGE, 200 + i, 0), 0);
+	}
+	fill = mappings_exhaust(&size);
+	if (!fill)
+		SKIP("the host allows too many mappings");
+	advised = madvise(memory + 5 * PAGE, PAGE, MADV_DONTNEED);
+	advice_error = errno;
+	punched = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 5 * PAGE, PAGE);
+	punch_error = errno;
+	syscall(SYS_munmap, fill, size);
+	if (advised) {
+		EXPECT_EQ(advice_error, ENOMEM);
+		EXPECT_EQ(*(uint64_t *)(memory + 5 * PAGE), 105);
+		EXPECT_ERRNO(copy_page(uffd, memory + 5 * PAGE, 1, 0), EEXIST);
+	} else {
+		reader_start(&r, memory + 5 * PAGE, false, 0);
+		EXPECT_ASKED(uffd, memory + 5 * PAGE, 0);
+		EXPECT_EQ(copy_page(uffd, memory + 5 * PAGE, 1, 0), 0);
+		pthread_join(r.thread, NULL);
+		EXPECT_EQ(r.value, 1);
+	}
+	if (punched) {
+		EXPECT_EQ(punch_error, ENOMEM);
+		EXPECT_EQ(*(uint64_t *)(shared + 5 * PAGE), 205);
+		EXPECT_ERRNO(copy_page(uffd, shared + 5 * PAGE, 1, 0), EEXIST);
+	} else {
+		reader_start(&r, shared + 5 * PAGE, false, 0);
+		EXPECT_ASKED(uffd, shared + 5 * PAGE, 0);
+		EXPECT_EQ(copy_page(uffd, shared + 5 * PAGE, 1, 0), 0);
+		pthread_join(r.thread, NULL);
+		EXPECT_EQ(r.value, 1);
+	}
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, SIZE);
+	munmap(shared, SIZE);
+	close(fd);
+}
+
+/* --- files that end ------------------------------------------------------------------------------------------------------ */
+
+static void *run_guest(void *arg)
+{
+	struct machine *m = arg;
+	int r = run(m, 0);
+
+	return (void *)(intptr_t)(r ? -errno : 0);
+}
+
+TEST(nobody_waits_for_a_page_beyond_the_end)
+{
+	int uffd = uffd_open(UFFD_FEATURE_MISSING_SHMEM), fd = memfd_create("shared", MFD_CLOEXEC);
+	unsigned char *memory;
+	struct machine m;
+	struct code c;
+	pthread_t t;
+	const char *policy = getenv("ANYKVM_USERFAULTFD");
+	void *result;
+
+	ASSERT_EQ(ftruncate(fd, SIZE), 0);
+	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT(memory != MAP_FAILED);
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	m = guest_over(memory, 0);
+	c = code_at(&m, RAM);
+	ldr(&c, 8, 0, 1, 0);
+	report(&c, 0, 0);
+	code_done(&m);
+	guest_from(&m, GPA + 9 * PAGE);
+	ASSERT_EQ(pthread_create(&t, NULL, run_guest, &m), 0);
+	EXPECT_ASKED(uffd, memory + 9 * PAGE, 0);
+	ASSERT_EQ(ftruncate(fd, 8 * PAGE), 0);
+	/* The kernel's waits until somebody wakes it. */
+	if (!policy || strcmp(policy, "emulate"))
+		ASSERT_EQ(
+			ioctl(uffd, UFFDIO_WAKE, &((struct uffdio_range){(uintptr_t)memory, SIZE})),
+			0);
+	pthread_join(t, &result);
+	EXPECT_EQ((intptr_t)result, -EFAULT);
+	guest_from(&m, GPA + 9 * PAGE);
+	EXPECT_ERRNO(run(&m, 0), EFAULT);
+	expect_silence(uffd);
+	/* It grows: missing, as everything that is new. */
+	ASSERT_EQ(ftruncate(fd, SIZE), 0);
+	ASSERT_EQ(copy_page(uffd, memory + 9 * PAGE, 9, 0), 0);
+	EXPECT_EQ(guest_loads(&m, GPA + 9 * PAGE), 9);
+	machine_free(&m);
+	close(uffd);
+	munmap(memory, SIZE);
+	close(fd);
+}
+
+/* A page comes whole or not at all. */
+TEST(half_a_page_is_none)
+{
+	int uffd = uffd_open(UFFD_FEATURE_MISSING_SHMEM), fd = memfd_create("shared", MFD_CLOEXEC);
+	unsigned char *memory, *source = memory_new();
+	struct uffdio_copy copy = {.src = (uintptr_t)source + PAGE / 2, .len = PAGE};
+	struct reader r;
+
+	ASSERT_EQ(ftruncate(fd, SIZE), 0);
+	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT(memory != MAP_FAILED);
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	memset(source, 5, PAGE);
+	ASSERT_EQ(munmap(source + PAGE, PAGE), 0);
+	copy.dst = (uintptr_t)memory;
+	EXPECT_ERRNO(ioctl(uffd, UFFDIO_COPY, &copy), EFAULT);
+	reader_start(&r, memory, false, 0);
+	EXPECT_ASKED(uffd, memory, 0);
+	EXPECT_EQ(copy_page(uffd, memory, 6, 0), 0);
+	pthread_join(r.thread, NULL);
+	EXPECT_EQ(r.value, 6);
+	close(uffd);
+	munmap(memory, SIZE);
+	munmap(source, PAGE);
+	munmap(source + 2 * PAGE, SIZE - 2 * PAGE);
+	close(fd);
+}
+
+TEST(memory_that_stays_in_place_stays_registered)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	struct reader r;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(copy_page(uffd, memory + PAGE, 1, 0), 0);
+	/* It shrinks. */
+	ASSERT_EQ(mremap(memory, SIZE, 12 * PAGE, 0), memory);
+	/* The next is mapped. */
+	ASSERT_EQ(mmap(memory + 12 * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		       -1, 0),
+		  memory + 12 * PAGE);
+	EXPECT(mremap(memory, 12 * PAGE, SIZE, 0) == MAP_FAILED);
+	EXPECT_EQ(errno, ENOMEM);
+	EXPECT_ERRNO(copy_page(uffd, memory + PAGE, 2, 0), EEXIST);
+	EXPECT_EQ(*(uint64_t *)(memory + PAGE), 1);
+	reader_start(&r, memory + 2 * PAGE, false, 0);
+	EXPECT_ASKED(uffd, memory + 2 * PAGE, 0);
+	ASSERT_EQ(copy_page(uffd, memory + 2 * PAGE, 2, 0), 0);
+	pthread_join(r.thread, NULL);
+	EXPECT_EQ(r.value, 2);
+	/* It grows where it is: what was there before is as it was. */
+	ASSERT_EQ(munmap(memory + 12 * PAGE, PAGE), 0);
+	ASSERT_EQ(mremap(memory, 12 * PAGE, 13 * PAGE, 0), memory);
+	EXPECT_EQ(*(uint64_t *)(memory + PAGE), 1);
+	reader_start(&r, memory + 3 * PAGE, false, 0);
+	EXPECT_ASKED(uffd, memory + 3 * PAGE, 0);
+	ASSERT_EQ(copy_page(uffd, memory + 3 * PAGE, 3, 0), 0);
+	pthread_join(r.thread, NULL);
+	EXPECT_EQ(r.value, 3);
+	close(uffd);
+	munmap(memory, 13 * PAGE);
+}

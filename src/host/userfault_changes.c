@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the program itself changes about registered memory. Pages go in three steps: no rights, so that nobody sees them; then the system
+ * takes them; then they count as missing. A step that fails gives the rights back, and nothing has changed.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "base/context.h"
+#include "base/raw.h"
+#include "host/passthrough.h"
+#include "host/userfault_private.h"
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MREMAP_FIXED
+#define MREMAP_MAYMOVE 1
+#define MREMAP_FIXED   2
+#endif
+
+/* The state, locked, if the page-aligned [addr, addr + len) has ranges. */
+static struct userfault_state *changing(const void *addr, size_t len, u64 *start, u64 *end,
+					u64 *sigmask)
+{
+	struct userfault_state *s = userfault_state();
+
+	if (likely(!s) || !a32_load_relaxed(&s->any))
+		return NULL;
+	*start = (uintptr_t)addr;
+	*end = ALIGN_UP(*start + len, host_page_size());
+	if (!IS_ALIGNED(*start, host_page_size()) || *end <= *start)
+		return NULL;
+	*sigmask = userfault_lock(s);
+	if (userfault_range_first(s, *start, *end))
+		return s;
+	userfault_unlock(s, *sigmask);
+	return NULL;
+}
+
+int host_userfault_munmap(void *addr, size_t len)
+{
+	u64 start, end, sigmask;
+	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
+	int ret;
+
+	if (likely(!s))
+		return host_munmap(addr, len);
+	ret = userfault_ranges_cut(s, start, end);
+	if (!ret)
+		ret = host_munmap(addr, len);
+	if (!ret)
+		userfault_ranges_remove(s, NULL, start, end, false);
+	userfault_unlock(s, sigmask);
+	return ret;
+}
+
+void *host_userfault_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset)
+{
+	u64 start, end, sigmask;
+	struct userfault_state *s = NULL;
+	void *p;
+	int ret;
+
+	if (flags & MAP_FIXED)
+		s = changing(addr, len, &start, &end, &sigmask);
+	if (likely(!s))
+		return host_mmap(addr, len, prot, flags, fd, offset);
+	ret = userfault_ranges_cut(s, start, end);
+	p = ret ? (void *)(intptr_t)ret : host_mmap(addr, len, prot, flags, fd, offset);
+	if (!host_map_failed(p))
+		userfault_ranges_remove(s, NULL, start, end, false);
+	userfault_unlock(s, sigmask);
+	return p;
+}
+
+int host_userfault_forget(void *addr, size_t len)
+{
+	u64 start, end, sigmask;
+	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
+	int ret;
+
+	if (likely(!s))
+		return 0;
+	ret = userfault_ranges_cut(s, start, end);
+	if (!ret)
+		userfault_ranges_remove(s, NULL, start, end, true);
+	userfault_unlock(s, sigmask);
+	return ret;
+}
+
+/*
+ * Grows where it is, by its last page, which is a mapping with the same rights in any case. What is added is not registered. 0 or
+ * -errno.
+ */
+static int grow(struct userfault_state *s, u64 end, u64 new_end)
+{
+	u64 page = host_page_size();
+	struct userfault_range *r = userfault_range_at(s, end - page);
+	void *last = (void *)(uintptr_t)(end - page), *added = (void *)(uintptr_t)end, *p;
+	int ret;
+
+	p = host_sys_mremap(last, page, new_end - (end - page), 0, NULL);
+	if (host_map_failed(p))
+		return host_map_error(p);
+	ret = r ? host_mprotect(added, new_end - end, r->prot) : 0;
+	if (ret)
+		host_munmap(added, new_end - end);
+	return ret;
+}
+
+/*
+ * Without UFFD_FEATURE_EVENT_REMAP, which is not offered, memory that moves is registered no more. To the system it must be one mapping.
+ * That missing pages can be accessed meanwhile is no matter: who moves memory has nobody else in it.
+ */
+static void *move(struct userfault_state *s, u64 start, u64 end, size_t old_size, size_t new_size,
+		  int flags, void *new_address)
+{
+	struct userfault_range *r;
+	int ret = userfault_ranges_cut(s, start, end);
+	void *p;
+
+	for (r = userfault_range_first(s, start, end); r && !ret;
+	     r = userfault_range_next(r, start, end))
+		ret = userfault_range_open(r);
+	p = ret ? (void *)(intptr_t)ret
+		: host_sys_mremap((void *)(uintptr_t)start, old_size, new_size, flags, new_address);
+	if (!host_map_failed(p)) {
+		userfault_ranges_remove(s, NULL, start, end, false);
+		return p;
+	}
+	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end))
+		userfault_range_protect(r, r->node.start, r->node.end, false, PROT_NONE);
+	return p;
+}
+
+void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int flags,
+			    void *new_address)
+{
+	u64 start, end, sigmask, new_end;
+	struct userfault_state *s;
+	bool resizes = !(flags & ~MREMAP_MAYMOVE) && new_size && new_size < BIT(56);
+	void *p = old;
+	int ret = 0;
+
+	if (flags & MREMAP_FIXED)
+		ret = host_userfault_forget(new_address, new_size);
+	if (ret)
+		return (void *)(intptr_t)ret;
+	s = changing(old, old_size, &start, &end, &sigmask);
+	if (likely(!s))
+		return host_sys_mremap(old, old_size, new_size, flags, new_address);
+	new_end = ALIGN_UP(start + new_size, host_page_size());
+	if (resizes && new_end <= end) {
+		userfault_unlock(s, sigmask);
+		if (new_end < end)
+			ret = host_userfault_munmap((void *)(uintptr_t)new_end, end - new_end);
+		return ret ? (void *)(intptr_t)ret : old;
+	}
+	if (resizes) {
+		ret = grow(s, end, new_end);
+		p = ret ? (void *)(intptr_t)ret : old;
+	}
+	if (!resizes || (ret && (flags & MREMAP_MAYMOVE)))
+		p = move(s, start, end, old_size, new_size, flags, new_address);
+	userfault_unlock(s, sigmask);
+	return p;
+}
+
+/* Missing pages keep no rights; the others get them piece by piece. */
+int host_userfault_mprotect(void *addr, size_t len, int prot)
+{
+	u64 start, end, sigmask, at;
+	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
+	struct userfault_range *r;
+	int ret;
+
+	if (likely(!s))
+		return host_mprotect(addr, len, prot);
+	ret = userfault_ranges_cut(s, start, end);
+	for (at = start; at < end && !ret; at = r ? r->node.end : end) {
+		r = userfault_range_first(s, at, end);
+		if (!r || r->node.start > at)
+			ret = raw_syscall(SYS_mprotect, at, (r ? r->node.start : end) - at, prot);
+		if (!r || ret)
+			continue;
+		ret = userfault_range_protect(r, r->node.start, r->node.end, true, prot);
+		if (!ret)
+			r->prot = prot;
+	}
+	userfault_unlock(s, sigmask);
+	return ret;
+}
+
+/* Pages of [start, end) in r go, or do not. 0 or -errno of mprotect. */
+static int pages_protect(struct userfault_range *r, u64 start, u64 end, int prot)
+{
+	return userfault_range_protect(r, MAX(start, r->node.start), MIN(end, r->node.end), true,
+				       prot);
+}
+
+static void pages_forget(struct userfault_range *r, u64 start, u64 end)
+{
+	u64 last = range_page(r, MIN(end, r->node.end));
+
+	for (u64 i = range_page(r, MAX(start, r->node.start)); i < last; i++)
+		page_set(r, i, false);
+}
+
+int host_userfault_madvise(void *addr, size_t len, int advice)
+{
+	u64 start, end, sigmask;
+	struct userfault_state *s = NULL;
+	struct userfault_range *r;
+	bool gone;
+	int ret = 0;
+
+	if (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_REMOVE)
+		s = changing(addr, len, &start, &end, &sigmask);
+	if (likely(!s))
+		return host_madvise(addr, len, advice);
+	for (r = userfault_range_first(s, start, end); r && !ret;
+	     r = userfault_range_next(r, start, end))
+		ret = pages_protect(r, start, end, PROT_NONE);
+	gone = !ret;
+	if (gone) {
+		ret = host_madvise(addr, len, advice);
+		/* ENOMEM: some of the range is not mapped, and the advice was taken for the rest. */
+		gone = !ret || ret == -ENOMEM;
+	}
+	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
+		if (gone)
+			pages_forget(r, start, end);
+		else
+			pages_protect(r, start, end, r->prot);
+	}
+	userfault_unlock(s, sigmask);
+	return ret;
+}
+
+bool host_userfault_freeze(void)
+{
+	struct userfault_state *s = userfault_state();
+
+	if (likely(!s) || !a32_load_relaxed(&s->any))
+		return false;
+	userfault_lock(s);
+	return true;
+}
+
+/* Where r has the pages of [from, to) of its file. False: nowhere. */
+static bool range_of_file(const struct userfault_range *r, u64 from, u64 to, u64 *start, u64 *end)
+{
+	u64 length = r->node.end - r->node.start;
+
+	if (to <= r->offset || from >= r->offset + length)
+		return false;
+	*start = r->node.start + (from > r->offset ? from - r->offset : 0);
+	*end = r->node.start + MIN(to - r->offset, length);
+	return *start < *end;
+}
+
+/* Who waits for a page that may be beyond the end soon looks again. */
+static void wake_beyond(struct userfault_state *s, u64 dev, u64 inode, u64 from)
+{
+	struct itree_node *n;
+
+	itree_for_each(n, &s->ranges)
+	{
+		struct userfault_range *r = range_of_node(n);
+		u64 start, end;
+
+		if (r->file && r->file->dev == dev && r->file->inode == inode &&
+		    range_of_file(r, from, ~0ull, &start, &end))
+			userfault_wake_range(s, r->u, start, end);
+	}
+}
+
+/* Pages that the file keeps a part of stay. */
+int host_userfault_discard(u64 dev, u64 inode, u64 from, u64 to)
+{
+	struct userfault_state *s = userfault_state();
+	struct itree_node *n;
+	bool beyond = to == ~0ull;
+	int ret = 0;
+
+	from = ALIGN_UP(from, host_page_size());
+	to = ALIGN_DOWN(to, host_page_size());
+	itree_for_each(n, &s->ranges)
+	{
+		struct userfault_range *r = range_of_node(n);
+		u64 start, end, first = from;
+
+		if (!r->file || r->file->dev != dev || r->file->inode != inode)
+			continue;
+		/* Beyond the old end, rights were given without a page: where the file grows they are missing. */
+		if (beyond)
+			first = MIN(from, ALIGN_UP(userfault_file_size(r), host_page_size()));
+		if (!range_of_file(r, first, to, &start, &end))
+			continue;
+		ret = pages_protect(r, start, end, PROT_NONE);
+		if (ret) {
+			/* What was discarded before counts as missing here, and is in the file: the next access finds it. */
+			pages_protect(r, start, end, r->prot);
+			break;
+		}
+		pages_forget(r, start, end);
+	}
+	if (beyond && !ret)
+		wake_beyond(s, dev, inode, from);
+	return ret;
+}
+
+void host_userfault_thaw(bool frozen)
+{
+	if (frozen)
+		userfault_unlock(userfault_state(), thread_context.signals_mask);
+}
