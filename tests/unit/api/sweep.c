@@ -280,7 +280,7 @@ static int op_userfault_unregister(struct rig *r)
 {
 	uint64_t range[2] = {(uintptr_t)r->anonymous + 2 * PAGE, 2 * PAGE};
 
-	return ioctl(r->result_fd, _IOC(2, 0xaa, 1, 16), range);
+	return ioctl(r->result_fd, _IOC(2u, 0xaa, 1, 16), range);
 }
 static int op_unmap_registered(struct rig *r)
 {
