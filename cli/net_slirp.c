@@ -18,9 +18,10 @@
 struct slirp_backend {
 	Slirp *slirp;
 	struct network *network;
-	struct network_polls *polls; /* inside prepare and dispatch */
+	struct network_polls *polls; /* the network's, since the first round */
 	bool complained;
-	bool full; /* until the next round no frame may open a socket */
+	bool full;	/* until the next round no frame may open a socket */
+	unsigned since; /* frames that may have opened one since the last look at the descriptors */
 };
 
 static struct in_addr address(uint8_t last)
@@ -141,10 +142,11 @@ static void slirp_backend_destroy(void *backend)
 }
 
 /*
- * Descriptors are the whole process's: some are kept for it, more than the frames of a round and the connections that it accepts
- * can take. libslirp does not wait for all of its sockets, so they are not counted: the kernel gives out the lowest number.
+ * Descriptors are the whole process's: some are kept for it, more than the frames between two looks and the connections that a round
+ * accepts can take. libslirp does not wait for all of its sockets, so they are not counted: the kernel gives out the lowest number.
  */
-#define RESERVE 192u
+#define RESERVE	   192u
+#define LOOK_EVERY 16u
 
 static bool descriptors_run_out(const struct network_polls *polls)
 {
@@ -173,12 +175,22 @@ static bool may_open_socket(const uint8_t *frame, size_t length)
 	return (ip[header + 13] & 0x12) == 0x02; /* SYN without ACK */
 }
 
+static void look_at_descriptors(struct slirp_backend *s)
+{
+	s->since = 0;
+	s->full = descriptors_run_out(s->polls);
+}
+
 static void slirp_backend_take(void *backend, const uint8_t *frame, size_t length)
 {
 	struct slirp_backend *s = backend;
 
-	if (s->full && may_open_socket(frame, length))
-		return;
+	if (may_open_socket(frame, length)) {
+		if (!s->full && s->polls && ++s->since == LOOK_EVERY)
+			look_at_descriptors(s);
+		if (s->full)
+			return;
+	}
 	slirp_input(s->slirp, frame, length);
 }
 
@@ -188,7 +200,7 @@ static void slirp_backend_prepare(void *backend, struct network_polls *polls, in
 	uint32_t timeout = *milliseconds < 0 ? UINT32_MAX : *milliseconds;
 
 	s->polls = polls;
-	s->full = descriptors_run_out(polls);
+	look_at_descriptors(s);
 	slirp_pollfds_fill(s->slirp, &timeout, on_add_poll, s);
 	*milliseconds = timeout > INT32_MAX ? -1 : (int)timeout;
 }

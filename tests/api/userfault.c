@@ -503,10 +503,13 @@ static void *wake_often(void *uffd)
 TEST(a_fault_that_is_sent_may_touch_a_page)
 {
 	struct sigaction act = {.sa_handler = touch_in_handler, .sa_flags = SA_RESTART}, old;
-	unsigned char *memory = memory_new();
-	int uffd = uffd_open(0);
+	unsigned char *memory;
 	pthread_t t;
+	int uffd;
 
+	NEEDS_SIGNALS_AT_ONCE;
+	memory = memory_new();
+	uffd = uffd_open(0);
 	touched = (uint64_t *)memory;
 	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
 	ASSERT_EQ(sigaction(SIGFPE, &act, &old), 0);
