@@ -388,7 +388,8 @@ TEST(a_vcpus_number_reused_behind_the_library_is_left_alone)
 		syscall(SYS_close, vcpu);
 		file = memfd_create("other", 0);
 		ASSERT(file == vcpu);
-		EXPECT_EQ(syscall(SYS_write, file, "hello", 5), 5); /* nobody of the library looks */
+		EXPECT_EQ(syscall(SYS_write, file, "hello", 5),
+			  5); /* nobody of the library looks */
 		if (i)
 			EXPECT_ERRNO(ioctl(file, KVM_RUN, 0), ENOTTY);
 		p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
