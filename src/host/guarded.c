@@ -251,20 +251,6 @@ NO_TSAN static void guarded_handler(int signo, siginfo_t *info, void *context)
 	passing.context = NULL;
 }
 
-/* Blocks every signal, a sent SIGSEGV too: its handler would wait for what this thread is changing. No fault is raised here. */
-static u64 block_all(void)
-{
-	u64 all = ~0ull, old = 0;
-
-	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, KERNEL_SIGSET_SIZE);
-	return old;
-}
-
-static void restore_mask(u64 mask)
-{
-	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, KERNEL_SIGSET_SIZE);
-}
-
 static void install_one(int signo)
 {
 	struct guarded_action ours = {
@@ -295,13 +281,13 @@ static void install_one(int signo)
 void guarded_install(void)
 {
 	struct host_process *p = host_process();
-	u64 mask = block_all();
+	u64 mask = host_block_every_signal();
 
 	host_spin_lock(&p->guarded_lock);
 	install_one(SIGSEGV);
 	install_one(SIGBUS);
 	host_spin_unlock(&p->guarded_lock);
-	restore_mask(mask);
+	host_restore_every_signal(mask);
 	host_signals_unblock_faults();
 }
 
@@ -323,7 +309,7 @@ int guarded_action_change(int signo, const struct guarded_action *act, struct gu
 	struct host_process *p = host_process();
 	struct guarded_chain *chain = chain_of(signo);
 	struct guarded_action now;
-	u64 mask = block_all();
+	u64 mask = host_block_every_signal();
 	int r;
 	u32 nr;
 
@@ -340,7 +326,7 @@ int guarded_action_change(int signo, const struct guarded_action *act, struct gu
 	}
 	if (shared)
 		host_spin_unlock(&p->guarded_lock);
-	restore_mask(mask);
+	host_restore_every_signal(mask);
 	if (!r && old)
 		*old = now;
 	return r;

@@ -74,4 +74,11 @@ void host_alloc_note(void *p);
 void host_spin_lock(struct a32 *lock);
 void host_spin_unlock(struct a32 *lock);
 
+/*
+ * signal.c: blocks every signal, a sent SIGSEGV too, whose handler could want what this thread is changing; the value is for restore.
+ * No fault may be raised in between.
+ */
+u64 host_block_every_signal(void);
+void host_restore_every_signal(u64 mask);
+
 #endif

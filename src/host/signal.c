@@ -3,6 +3,7 @@
 
 #include "base/context.h"
 #include "base/raw.h"
+#include "host/process_host.h"
 #include "host/signal.h"
 
 #define SIGSET_SIZE 8
@@ -86,4 +87,17 @@ bool host_signals_pending(u64 effective_mask)
 			found |= set;
 	}
 	return found;
+}
+
+u64 host_block_every_signal(void)
+{
+	u64 all = ~0ull, old = 0;
+
+	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, SIGSET_SIZE);
+	return old;
+}
+
+void host_restore_every_signal(u64 mask)
+{
+	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, SIGSET_SIZE);
 }

@@ -144,23 +144,9 @@ close:
 	return userfault_state();
 }
 
-/* Every signal, a sent SIGSEGV too: its handler may touch what a pager serves. No fault is raised where this is in force. */
-static u64 block_all(void)
-{
-	u64 all = ~0ull, old = 0;
-
-	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, 8);
-	return old;
-}
-
-static void restore_mask(u64 mask)
-{
-	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
-}
-
 u64 userfault_lock(struct userfault_state *s)
 {
-	u64 sigmask = host_signals_block(), mask = block_all();
+	u64 sigmask = host_signals_block(), mask = host_block_every_signal();
 
 	if (!a32_cmpxchg(&s->lock, 0, 1)) {
 		while (a32_xchg(&s->lock, 2))
@@ -176,7 +162,7 @@ void userfault_unlock(struct userfault_state *s, u64 sigmask)
 
 	if (a32_xchg(&s->lock, 0) == 2)
 		raw_syscall(SYS_futex, &s->lock.v, 129 /* WAKE, private */, 1);
-	restore_mask(mask);
+	host_restore_every_signal(mask);
 	host_signals_restore(sigmask);
 }
 
@@ -304,13 +290,13 @@ static enum userfault_outcome serve(struct userfault_state *s, u64 addr, bool wr
 
 	/* Blocked from here to the end: a handler that jumps out would leave w on the list. */
 	sigmask = host_signals_block();
-	mask = block_all();
+	mask = host_block_every_signal();
 	userfault_lock(s);
 	outcome = begin_wait(s, addr, write, &w);
 	userfault_unlock(s, sigmask);
 	if (outcome == USERFAULT_SERVED)
 		wait_for_page(s, &w, sigmask, interruptible);
-	restore_mask(mask);
+	host_restore_every_signal(mask);
 	host_signals_restore(sigmask);
 	return outcome;
 }

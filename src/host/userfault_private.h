@@ -58,9 +58,13 @@ struct userfault_range {
 struct userfault_state {
 	u64 mm_id;
 	int mem, pagemap; /* /proc/self/... */
-	struct a32 lock;  /* 0, 1: held, 2: and waited for */
-	u64 holder_mask;  /* the signals that the holder had blocked before */
-	struct a32 any;	  /* there are ranges */
+	/*
+	 * 0, 1: held, 2: and waited for. All below, ranges' files and waiters. Innermost: what is taken inside is the allocator's alone; with
+	 * every signal blocked; held over system calls on the memory, and given up before a wait for a pager.
+	 */
+	struct a32 lock;
+	u64 holder_mask; /* the signals that the holder had blocked before */
+	struct a32 any;	 /* there are ranges */
 	struct itree ranges;
 	struct userfault_waiter *waiters;
 	u64 next_waiter;
