@@ -22,6 +22,8 @@
 #ifndef ANYKVM_API_API_H
 #define ANYKVM_API_API_H
 
+#include <errno.h>
+
 #include "anykvm.h"
 #include "base/itree.h"
 #include "base/process.h"
@@ -116,6 +118,21 @@ enum api_role { API_NOBODY, API_OWNER, API_CHILD };
 /* Cheap: no system call. A vfork child is told apart only by api_role_exact. */
 enum api_role api_role(void);
 enum api_role api_role_exact(void);
+
+/* There is something to tell: this process has opened a handle (machines exist only after that) and is no child. */
+static inline bool api_watches(void)
+{
+	return api_role() == API_OWNER;
+}
+
+/* What a call of <anykvm.h> returns for a value or -errno. */
+static inline s64 api_result(s64 r)
+{
+	if (r >= 0)
+		return r;
+	errno = -r;
+	return -1;
+}
 
 /* Makes the caller the owner, before something of ours is made. 0, -ENOMEM, or -EIO: it cannot be. */
 int api_process_own(void);

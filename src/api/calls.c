@@ -13,14 +13,6 @@
 #include "host/signal.h"
 
 /* libc's way: -1 and errno. */
-static int result(s64 r)
-{
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
-}
-
 _Static_assert(ANYKVM_EXT_MEMORY_ATTRIBUTES == VM_EXT_MEMORY_ATTRIBUTES, "extensions");
 
 static int open_handle(u64 extensions, bool cloexec)
@@ -49,12 +41,12 @@ static int open_at(int dirfd, const char *path, int flags, unsigned mode)
 {
 	/* A path of fewer than nine readable bytes is not ours; an unreadable one is the system's to refuse. */
 	if (!host_readable8(path) || !host_readable8(path + 1) || strcmp(path, "/dev/kvm"))
-		return result(host_openat(dirfd, path, flags, mode));
+		return api_result(host_openat(dirfd, path, flags, mode));
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
-		return result(-EEXIST);
+		return api_result(-EEXIST);
 	if (flags & O_DIRECTORY)
-		return result(-ENOTDIR);
-	return result(open_handle(extensions_of_environment(), flags & O_CLOEXEC));
+		return api_result(-ENOTDIR);
+	return api_result(open_handle(extensions_of_environment(), flags & O_CLOEXEC));
 }
 
 int anykvm_open(const char *path, int flags, ...)
@@ -88,8 +80,8 @@ int anykvm_openat(int dirfd, const char *path, int flags, ...)
 int anykvm_open_ext(unsigned long extensions)
 {
 	if (extensions & ~ANYKVM_EXT_MEMORY_ATTRIBUTES)
-		return result(-EINVAL);
-	return result(open_handle(extensions, true));
+		return api_result(-EINVAL);
+	return api_result(open_handle(extensions, true));
 }
 
 int anykvm_close(int fd)
@@ -99,13 +91,13 @@ int anykvm_close(int fd)
 	int r;
 
 	if (!fd_is_ours(fd))
-		return result(host_close(fd));
+		return api_result(host_close(fd));
 	role = api_role_exact();
 	if (role != API_OWNER) {
 		/* A fork child forgets the number in its copy of the table; a vfork child's table is its parent's. */
 		if (role == API_CHILD)
 			fd_unlink(fd);
-		return result(host_close(fd));
+		return api_result(host_close(fd));
 	}
 	library_enter();
 	/* Entry first: once the number is free another thread may get it. */
@@ -114,7 +106,7 @@ int anykvm_close(int fd)
 	if (f)
 		file_put(f);
 	library_exit();
-	return result(r);
+	return api_result(r);
 }
 
 int anykvm_close_range(unsigned int first, unsigned int last, int flags)
@@ -123,7 +115,7 @@ int anykvm_close_range(unsigned int first, unsigned int last, int flags)
 	enum api_role role;
 
 	if (first > last || (flags & ~(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE)))
-		return result(-EINVAL);
+		return api_result(-EINVAL);
 	role = api_role_exact();
 	if ((flags & CLOSE_RANGE_CLOEXEC) || role != API_OWNER) {
 		/* the library's own are close-on-exec already */
@@ -131,7 +123,7 @@ int anykvm_close_range(unsigned int first, unsigned int last, int flags)
 		for (fd = from; !r && role == API_CHILD && !(flags & CLOSE_RANGE_CLOEXEC) &&
 				(fd = fd_next(fd)) >= 0 && (unsigned)fd <= last;)
 			fd_unlink(fd);
-		return result(r);
+		return api_result(r);
 	}
 	library_enter();
 	for (fd = fd_next(from); fd >= 0 && (unsigned)fd <= last; fd = fd_next(fd + 1)) {
@@ -143,7 +135,7 @@ int anykvm_close_range(unsigned int first, unsigned int last, int flags)
 	}
 	r = host_close_range(first, last, flags);
 	library_exit();
-	return result(r);
+	return api_result(r);
 }
 
 /* newfd is a fresh copy of oldfd's descriptor: make it a copy of our file too. Returns newfd, or -errno with newfd closed. */
@@ -172,7 +164,7 @@ int anykvm_dup(int fd)
 	int r;
 
 	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
-		return result(copied_elsewhere(fd, host_sys_dup(fd)));
+		return api_result(copied_elsewhere(fd, host_sys_dup(fd)));
 	library_enter();
 	f = fd_get(fd, false);
 	r = host_sys_dup(fd);
@@ -181,7 +173,7 @@ int anykvm_dup(int fd)
 	else if (f)
 		file_put(f);
 	library_exit();
-	return result(r);
+	return api_result(r);
 }
 
 static int dup_to(int oldfd, int newfd, int flags)
@@ -213,14 +205,14 @@ int anykvm_dup2(int oldfd, int newfd)
 	if (oldfd == newfd) {
 		int r = host_sys_fcntl(oldfd, F_GETFD, 0);
 
-		return result(r < 0 ? r : newfd);
+		return api_result(r < 0 ? r : newfd);
 	}
-	return result(dup_to(oldfd, newfd, 0));
+	return api_result(dup_to(oldfd, newfd, 0));
 }
 
 int anykvm_dup3(int oldfd, int newfd, int flags)
 {
-	return result(oldfd == newfd ? -EINVAL : dup_to(oldfd, newfd, flags));
+	return api_result(oldfd == newfd ? -EINVAL : dup_to(oldfd, newfd, flags));
 }
 
 /* Seals are of memory files, which ours are to the system only. 0: fd is not ours. */
@@ -254,11 +246,11 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	va_end(ap);
 	r = cmd == F_ADD_SEALS || cmd == F_GET_SEALS ? seals_refused(fd, cmd) : 0;
 	if (r)
-		return result(r);
+		return api_result(r);
 	if (cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)
-		return result(host_sys_fcntl(fd, cmd, arg));
+		return api_result(host_sys_fcntl(fd, cmd, arg));
 	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
-		return result(copied_elsewhere(fd, host_sys_fcntl(fd, cmd, arg)));
+		return api_result(copied_elsewhere(fd, host_sys_fcntl(fd, cmd, arg)));
 	library_enter();
 	f = fd_get(fd, false);
 	r = host_sys_fcntl(fd, cmd, arg);
@@ -267,7 +259,7 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	else if (f)
 		file_put(f);
 	library_exit();
-	return result(r);
+	return api_result(r);
 }
 
 /* A request on a descriptor that is not ours. */
@@ -301,14 +293,14 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
 	if (!fd_is_ours(fd))
-		return result(foreign_ioctl(fd, request, arg));
+		return api_result(foreign_ioctl(fd, request, arg));
 	if (request_of_any_file(request))
-		return result(host_sys_ioctl(fd, request, arg));
+		return api_result(host_sys_ioctl(fd, request, arg));
 	role = api_role();
 	if (role == API_CHILD)
-		return result(-EIO);
+		return api_result(-EIO);
 	if (unlikely(library_in_pair()))
-		return result(-EDEADLK);
+		return api_result(-EDEADLK);
 	library_enter();
 	/* As in the kernel, a handler runs when the request is over; and blocking nests, so this is its only cost. */
 	sigmask = host_signals_block();
@@ -320,5 +312,5 @@ int anykvm_ioctl(int fd, unsigned long request, ...)
 	if (!f)
 		r = foreign_ioctl(fd, request, arg);
 	library_exit();
-	return result(r);
+	return api_result(r);
 }

@@ -17,19 +17,6 @@
 #include "host/userfault.h"
 #include "host/vma.h"
 
-static int result(s64 r)
-{
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
-}
-
-static bool watching(void)
-{
-	return api_role() == API_OWNER;
-}
-
 /* Where a change of [from, to) of a file is to be told. */
 struct file_search {
 	u64 dev, inode, from, to;
@@ -93,16 +80,16 @@ int anykvm_ftruncate(int fd, off_t length)
 	int r;
 
 	if (fd_is_parents_gmem(fd))
-		return result(-EIO);
-	if (!watching() || length < 0)
-		return result(host_ftruncate(fd, length));
+		return api_result(-EIO);
+	if (!api_watches() || length < 0)
+		return api_result(host_ftruncate(fd, length));
 	library_enter();
 	ours = fd_is_ours(fd) ? fd_get(fd, false) : NULL;
 	if (ours) {
 		/* The size of guest_memfd is for ever, the others have none. */
 		file_put(ours);
 		library_exit();
-		return result(-EINVAL);
+		return api_result(-EINVAL);
 	}
 	file_pairs_start(fd, length, ~0ull, &pairs);
 	r = file_discard(fd, length, ~0ull, &frozen);
@@ -111,7 +98,7 @@ int anykvm_ftruncate(int fd, off_t length)
 	host_userfault_thaw(frozen);
 	pairs_end(&pairs);
 	library_exit();
-	return result(r);
+	return api_result(r);
 }
 
 int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
@@ -123,8 +110,8 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 	int r = 0;
 
 	if (fd_is_parents_gmem(fd))
-		return result(-EIO);
-	if (watching() && fd_is_ours(fd)) {
+		return api_result(-EIO);
+	if (api_watches() && fd_is_ours(fd)) {
 		library_enter();
 		/* Blocking nests, so this is its only cost. */
 		sigmask = host_signals_block();
@@ -137,12 +124,12 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 		host_signals_restore(sigmask);
 		library_exit();
 		if (ours)
-			return result(r);
+			return api_result(r);
 	}
 	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE |
 		      FALLOC_FL_INSERT_RANGE)) ||
-	    !watching() || offset < 0 || len <= 0)
-		return result(host_fallocate(fd, mode, offset, len));
+	    !api_watches() || offset < 0 || len <= 0)
+		return api_result(host_fallocate(fd, mode, offset, len));
 	library_enter();
 	/* Collapsing and inserting move all that follows. */
 	end = mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE) ? ~0ull
@@ -154,5 +141,5 @@ int anykvm_fallocate(int fd, int mode, off_t offset, off_t len)
 	host_userfault_thaw(frozen);
 	pairs_end(&pairs);
 	library_exit();
-	return result(r);
+	return api_result(r);
 }

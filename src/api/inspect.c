@@ -104,8 +104,5 @@ ssize_t anykvm_inspect(int fd, unsigned int flags, char *buf, size_t size)
 		r = inspect_fd(fd, flags, (uintptr_t)buf, size);
 		library_exit();
 	}
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
+	return api_result(r);
 }

@@ -49,10 +49,7 @@ static ssize_t read_at(int fd, void *buf, size_t count, u64 offset, bool at_offs
 system:
 	r = at_offset ? host_sys_pread(fd, buf, count, offset) : host_read(fd, buf, count);
 done:
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
+	return api_result(r);
 }
 
 ssize_t anykvm_read(int fd, void *buf, size_t count)
@@ -93,10 +90,7 @@ ssize_t anykvm_write(int fd, const void *buf, size_t count)
 		r = host_write(fd, buf, count);
 	else
 		r = api_kind_is_read_only(kind) ? -EBADF : -EINVAL;
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
+	return api_result(r);
 }
 
 ssize_t anykvm_pwrite(int fd, const void *buf, size_t count, off_t offset)
@@ -108,8 +102,5 @@ ssize_t anykvm_pwrite(int fd, const void *buf, size_t count, off_t offset)
 		r = host_sys_pwrite(fd, buf, count, offset);
 	else
 		r = offset < 0 || kind == API_SYSTEM ? -EINVAL : -ESPIPE;
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
+	return api_result(r);
 }

@@ -31,14 +31,6 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
-static int result(s64 r)
-{
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
-}
-
 static void *map_result(void *p)
 {
 	if (!host_map_failed(p))
@@ -55,12 +47,6 @@ static bool changed_range(const void *addr, size_t length, u64 *start, u64 *end)
 	*start = (uintptr_t)addr;
 	*end = ALIGN_UP(*start + length, page);
 	return IS_ALIGNED(*start, page) && length && *start + length > *start && *end > *start;
-}
-
-/* There is something to tell: this process has opened a handle (machines exist only after that) and is no child. */
-static bool watching(void)
-{
-	return api_role() == API_OWNER;
 }
 
 /* --- mmap ---------------------------------------------------------------------------------------------------------------- */
@@ -216,7 +202,7 @@ void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 
 	if (!(flags & MAP_ANONYMOUS) && fd_is_parents_gmem(fd))
 		return map_result((void *)(intptr_t)-EIO);
-	if (!watching())
+	if (!api_watches())
 		return map_result(host_mmap(addr, length, prot, flags, fd, offset));
 	library_enter();
 	if (!(flags & MAP_ANONYMOUS) && fd_is_ours(fd))
@@ -262,12 +248,12 @@ int anykvm_munmap(void *addr, size_t length)
 	u64 start, end;
 	int r;
 
-	if (!watching() || !changed_range(addr, length, &start, &end))
-		return result(host_munmap(addr, length));
+	if (!api_watches() || !changed_range(addr, length, &start, &end))
+		return api_result(host_munmap(addr, length));
 	library_enter();
 	r = unmap(start, end);
 	library_exit();
-	return result(r);
+	return api_result(r);
 }
 
 /* --- mremap -------------------------------------------------------------------------------------------------------------- */
@@ -348,7 +334,7 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 		new_address = va_arg(ap, void *);
 		va_end(ap);
 	}
-	if (!watching())
+	if (!api_watches())
 		return map_result(
 			host_sys_mremap(old_address, old_size, new_size, flags, new_address));
 	library_enter();
@@ -394,8 +380,8 @@ int anykvm_mprotect(void *addr, size_t len, int prot)
 	bool refused;
 	int r = 0;
 
-	if (!watching() || !changed_range(addr, len, &start, &end))
-		return result(host_mprotect(addr, len, prot));
+	if (!api_watches() || !changed_range(addr, len, &start, &end))
+		return api_result(host_mprotect(addr, len, prot));
 	library_enter();
 	/* Files of no file system are never executable. The system changes what lies before them and then says so. */
 	refused = (prot & PROT_EXEC) && mapping_first(start, end, true, &at);
@@ -406,7 +392,7 @@ int anykvm_mprotect(void *addr, size_t len, int prot)
 		r = host_userfault_mprotect(addr, at - start, prot);
 	mem_invalidate_end(&t);
 	library_exit();
-	return result(refused && !r ? -EACCES : r);
+	return api_result(refused && !r ? -EACCES : r);
 }
 
 /* Whether the advice takes pages away. The mapping itself stays what it is, except for guards. */
@@ -436,13 +422,13 @@ int anykvm_madvise(void *addr, size_t length, int advice)
 	u32 flags;
 	int r = 0;
 
-	if (!watching() || !advice_discards(advice, &flags) ||
+	if (!api_watches() || !advice_discards(advice, &flags) ||
 	    !changed_range(addr, length, &start, &end))
-		return result(host_madvise(addr, length, advice));
+		return api_result(host_madvise(addr, length, advice));
 	library_enter();
 	if (gmem_advise(start, end, advice, &r)) {
 		library_exit();
-		return result(r);
+		return api_result(r);
 	}
 	/* A vCPU's pages are no file that holes can be made in, though what backs them here is. */
 	refused = advice == MADV_REMOVE && mapping_first(start, end, false, &at);
@@ -453,7 +439,7 @@ int anykvm_madvise(void *addr, size_t length, int advice)
 		r = host_userfault_madvise(addr, at - start, advice);
 	mem_invalidate_end(&t);
 	library_exit();
-	return result(refused && !r ? -ENODEV : r);
+	return api_result(refused && !r ? -ENODEV : r);
 }
 
 /* --- explicit ------------------------------------------------------------------------------------------------------------ */
@@ -473,8 +459,8 @@ int anykvm_invalidate_start(const void *addr, size_t length, struct anykvm_inval
 
 	pair->active = 0;
 	if (!length || end < (uintptr_t)addr)
-		return result(-EINVAL);
-	if (!watching())
+		return api_result(-EINVAL);
+	if (!api_watches())
 		return 0;
 	library_enter();
 	library_pair_begin();
@@ -497,7 +483,7 @@ void anykvm_invalidate_end(struct anykvm_invalidate *inv)
 
 void anykvm_mm_release(void)
 {
-	if (!watching())
+	if (!api_watches())
 		return;
 	library_enter();
 	mm_release();

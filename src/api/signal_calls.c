@@ -50,11 +50,7 @@ int anykvm_sigaction(int signo, const struct sigaction *act, struct sigaction *o
 		r = guarded_action_raw(signo, act ? &set : NULL, &old);
 	else
 		r = guarded_action_change(signo, act ? &set : NULL, &old, role == API_OWNER);
-	if (r) {
-		errno = -r;
-		return -1;
-	}
-	if (oldact)
+	if (!r && oldact)
 		*oldact = libc_action(&old);
-	return 0;
+	return api_result(r);
 }

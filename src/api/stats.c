@@ -327,8 +327,5 @@ int anykvm_stats(int fd, struct anykvm_stats *stats, size_t size)
 	for (size_t i = sizeof(s); !r && i < size; i++)
 		r = user_copy_out((uintptr_t)stats + i, "", 1);
 	library_exit();
-	if (!r)
-		return 0;
-	errno = -r;
-	return -1;
+	return api_result(r);
 }

@@ -117,12 +117,7 @@ static int make_by_device(int device, int flags)
 
 int anykvm_userfaultfd(int flags)
 {
-	int r = create(make_by_call, -1, flags);
-
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
+	return api_result(create(make_by_call, -1, flags));
 }
 
 /* Page by page: what cannot be accessed is the system's to refuse. */
@@ -316,10 +311,7 @@ int anykvm_note_userfault(const void *addr, size_t length, int registered)
 	api_process_init();
 	r = registered ? mem_userfault_add(start, end) : mem_userfault_remove(start, end);
 	library_exit();
-	if (r >= 0)
-		return r;
-	errno = -r;
-	return -1;
+	return api_result(r);
 }
 
 /* A request that may change what guests see of [start, end), made of the host's. */
