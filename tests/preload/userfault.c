@@ -322,3 +322,75 @@ TEST(who_asks_for_user_mode_only_gets_that)
 	if (!in_child(user_mode_only))
 		SKIP("no userfaultfd");
 }
+
+/* --- changes that only the preloaded library sees --- */
+
+/* The break moves down: what was above is registered no more, nor what comes there later. */
+static void break_moves(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register reg = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	struct uffdio_zeropage zero;
+	unsigned char *memory;
+	uintptr_t now;
+
+	if (uffd < 0)
+		_exit(SKIPPED);
+	now = (uintptr_t)sbrk(0);
+	sbrk((PAGE - now % PAGE) % PAGE);
+	memory = sbrk(8 * PAGE);
+	reg.range.start = (uintptr_t)memory;
+	reg.range.len = 8 * PAGE;
+	EXPECT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	EXPECT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	/* A part of a page stays whole. */
+	EXPECT(sbrk(-(intptr_t)PAGE - 8) == memory + 8 * PAGE);
+	EXPECT_EQ(brk(memory + 5 * PAGE), 0);
+	EXPECT_EQ(syscall(SYS_brk, memory + 3 * PAGE + 8), (long)memory + 3 * (long)PAGE + 8);
+	/* libc is told where it is. */
+	EXPECT_EQ(brk(memory + 8 * PAGE), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		zero = (struct uffdio_zeropage){.range = {(uintptr_t)memory + i * PAGE, PAGE}};
+		if (i < 4)
+			EXPECT_EQ(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
+		else
+			EXPECT_ERRNO(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), ENOENT);
+		memory[i * PAGE] = 1;
+	}
+}
+
+TEST(what_is_above_the_break_is_not_served)
+{
+	if (!in_child(break_moves))
+		SKIP("no userfaultfd");
+}
+
+static void remapped(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), fd = memfd_create("file", 0);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register reg = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	unsigned char *memory;
+
+	if (uffd < 0 || ftruncate(fd, 4 * PAGE))
+		_exit(SKIPPED);
+	memory = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	reg.range.start = (uintptr_t)memory;
+	reg.range.len = 4 * PAGE;
+	EXPECT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	EXPECT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	EXPECT_EQ(pwrite(fd, "x", 1, 3 * PAGE), 1);
+	if (remap_file_pages(memory, PAGE, 0, 3, 0))
+		_exit(SKIPPED);
+	EXPECT_EQ(memory[0], 'x');
+	memory[0] = 'y';
+	EXPECT_EQ(pread(fd, memory, 1, 3 * PAGE), 1);
+	EXPECT_EQ(memory[0], 'y');
+}
+
+TEST(pages_of_a_file_put_elsewhere_are_not_served)
+{
+	if (!in_child(remapped))
+		SKIP("no userfaultfd, or no remap_file_pages");
+}
