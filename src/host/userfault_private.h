@@ -147,7 +147,7 @@ enum userfault_outcome {
 
 /*
  * An access to addr by user mode failed: asks the pager and waits for it. interruptible: a signal that the thread does not block
- * ends the wait, to come back when it was handled.
+ * ends the wait, to come back when it was handled. Else only one whose default action ends the process comes.
  */
 enum userfault_outcome host_userfault_serve(u64 addr, bool write, bool interruptible);
 /* A copy stopped, because one of these cannot be accessed: waited for, if it is the pager's. */
