@@ -166,3 +166,29 @@ TEST(what_is_attached_over_pages_is_served_no_more)
 	close(uffd);
 	munmap(memory, SIZE);
 }
+
+/* --- registering --------------------------------------------------------------------------------------------------------- */
+
+/* As with one request for all of a sparse address space. */
+TEST(a_hole_is_passed_over_whatever_its_size)
+{
+	size_t size = 1ul << 43;
+	int uffd = uffd_open(0);
+	unsigned char *memory = (void *)syscall(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE,
+						MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		SKIP("no room for a large hole");
+	ASSERT_EQ(syscall(SYS_munmap, memory + PAGE, size / 2 - PAGE), 0);
+	ASSERT_EQ(syscall(SYS_munmap, memory + size / 2 + PAGE, size / 2 - PAGE), 0);
+	EXPECT_ERRNO(
+		uffd_register(uffd, memory + PAGE, size / 2 - PAGE, UFFDIO_REGISTER_MODE_MISSING),
+		EINVAL);
+	ASSERT_EQ(uffd_register(uffd, memory, size, UFFDIO_REGISTER_MODE_MISSING), 0);
+	expect_missing(uffd, memory, 1);
+	expect_missing(uffd, memory + size / 2, 2);
+	ASSERT_EQ(uffd_unregister(uffd, memory, size), 0);
+	close(uffd);
+	munmap(memory, PAGE);
+	munmap(memory + size / 2, PAGE);
+}
