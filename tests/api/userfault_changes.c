@@ -167,6 +167,113 @@ TEST(what_is_attached_over_pages_is_served_no_more)
 	munmap(memory, SIZE);
 }
 
+TEST(a_vcpu_that_is_mapped_over_pages_is_served_no_more)
+{
+	struct machine m = machine_new(1);
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	struct kvm_run *run;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(copy_page(uffd, memory + 5 * PAGE, 5, 0), 0);
+	/* Refused: nothing has changed. */
+	EXPECT(mmap(memory + 5 * PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, m.kvm, 0) ==
+	       MAP_FAILED);
+	EXPECT_EQ(*(uint64_t *)(memory + 5 * PAGE), 5);
+	EXPECT_ERRNO(copy_page(uffd, memory + 5 * PAGE, 1, 0), EEXIST);
+	run = mmap(memory + 4 * PAGE, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		   m.vcpu[0], 0);
+	ASSERT(run == (void *)(memory + 4 * PAGE));
+	run->immediate_exit = 1;
+	EXPECT_EQ(m.run[0]->immediate_exit, 1);
+	EXPECT_ERRNO(copy_page(uffd, memory + 4 * PAGE, 1, 0), ENOENT);
+	EXPECT_ERRNO(copy_page(uffd, memory + 5 * PAGE, 1, 0), ENOENT);
+	EXPECT_EQ(run->immediate_exit, 1);
+	expect_missing(uffd, memory + 3 * PAGE, 3);
+	expect_missing(uffd, memory + 6 * PAGE, 6);
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, SIZE);
+	machine_free(&m);
+}
+
+/* --- large pages: what is filled is the page that was asked for, and no neighbour ---------------------------------------- */
+
+#define LARGE (2ul << 20)
+
+/* A file system in memory whose files have large pages, mounted nowhere. A file of it, or -1. */
+static int large_file(void)
+{
+	int fs = syscall(430 /* fsopen */, "tmpfs", 1), mount = -1, fd = -1;
+
+	if (fs >= 0 && !syscall(431 /* fsconfig */, fs, 1 /* string */, "huge", "always", 0) &&
+	    !syscall(431, fs, 6 /* create */, NULL, NULL, 0))
+		mount = syscall(432 /* fsmount */, fs, 1, 0);
+	if (mount >= 0)
+		fd = openat(mount, "file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (mount >= 0)
+		close(mount);
+	if (fs >= 0)
+		close(fs);
+	return fd;
+}
+
+/* At an address where the system would use a large page. */
+static unsigned char *large_memory(int fd)
+{
+	unsigned char *p = mmap(NULL, 2 * LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		      *at;
+
+	ASSERT(p != MAP_FAILED);
+	at = (void *)(((uintptr_t)p + LARGE - 1) & -LARGE);
+	ASSERT_EQ(mmap(at, LARGE, PROT_READ | PROT_WRITE,
+		       MAP_FIXED | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED), fd, 0),
+		  at);
+	return at;
+}
+
+TEST(a_file_of_large_pages_is_served_by_the_page_or_refused)
+{
+	int uffd = uffd_open(UFFD_FEATURE_MISSING_SHMEM), fd = large_file();
+	unsigned char *memory;
+
+	if (fd < 0)
+		SKIP("a file system needs a privilege here");
+	ASSERT_EQ(ftruncate(fd, LARGE), 0);
+	memory = large_memory(fd);
+	if (uffd_register(uffd, memory, LARGE, UFFDIO_REGISTER_MODE_MISSING)) {
+		EXPECT_EQ(errno, EINVAL);
+		memory[PAGE] = 1;
+		EXPECT_EQ(memory[0], 0);
+	} else {
+		ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
+		expect_missing(uffd, memory + PAGE, 2);
+	}
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, LARGE);
+	close(fd);
+}
+
+TEST(private_memory_is_served_by_the_page)
+{
+	unsigned char *memory = large_memory(-1);
+	int uffd = uffd_open(0);
+
+	madvise(memory, LARGE, MADV_HUGEPAGE);
+	ASSERT_EQ(uffd_register(uffd, memory, LARGE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
+	expect_missing(uffd, memory + PAGE, 2);
+	/* Also where the registration begins anew, with what is there by then. */
+	ASSERT_EQ(uffd_unregister(uffd, memory, LARGE), 0);
+	ASSERT_EQ(uffd_register(uffd, memory, LARGE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	EXPECT_EQ(*(uint64_t *)memory, 1);
+	expect_missing(uffd, memory + 2 * PAGE, 3);
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, LARGE);
+}
+
 /* --- registering --------------------------------------------------------------------------------------------------------- */
 
 /* As with one request for all of a sparse address space. */
