@@ -14,6 +14,9 @@
 #include "host/passthrough.h"
 #include "host/userfault_private.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 #define TMPFS_KIND	0x01021994
 #define PAGEMAP_PRESENT (BIT(63) | BIT(62)) /* in memory, or swapped out */
 #define LAST_FD		65536u
@@ -81,13 +84,12 @@ static int file_get(struct userfault_state *s, u64 dev, u64 inode, struct userfa
 	return 0;
 }
 
-/* Which pages are there: after their rights are gone, so that no more come. */
-static int find_present(struct userfault_state *s, struct userfault_range *r)
+int userfault_range_look(struct userfault_state *s, struct userfault_range *r, u64 start, u64 end)
 {
-	u64 entry[64], first = r->node.start / host_page_size(), pages = range_pages(r);
+	u64 entry[64], first = r->node.start / host_page_size(), last = range_page(r, end), n;
 
-	for (u64 i = 0; i < pages; i += 64) {
-		u64 n = MIN(pages - i, 64ull);
+	for (u64 i = range_page(r, start); i < last; i += n) {
+		n = MIN(last - i, 64ull);
 
 		if (raw_syscall(SYS_pread64, s->pagemap, entry, n * 8, (first + i) * 8) !=
 		    (long)n * 8)
@@ -123,7 +125,7 @@ static int range_make(struct userfault_state *s, struct host_userfault *u, u64 s
 	if (!ret)
 		ret = raw_syscall(SYS_mprotect, start, end - start, PROT_NONE);
 	if (!ret) {
-		ret = find_present(s, r);
+		ret = userfault_range_look(s, r, start, end);
 		if (!ret)
 			ret = userfault_range_protect(r, start, end, true, r->prot);
 		if (ret)
@@ -306,9 +308,13 @@ static int fill_page(struct userfault_state *s, enum userfault_fill how, u64 at,
 	ret = r->file ? fill_shared(r, at, how, src) : fill_private(s, at, how, src);
 	if (!ret)
 		ret = raw_syscall(SYS_mprotect, at, host_page_size(), r->prot);
-	if (!ret)
-		page_set(r, range_page(r, at), true);
-	return ret;
+	if (ret)
+		return ret;
+	page_set(r, range_page(r, at), true);
+	/* What is filled is there, for who looks at it (userfault_range_look). */
+	if (how == USERFAULT_ZERO && !r->file)
+		raw_syscall(SYS_madvise, at, host_page_size(), MADV_POPULATE_READ);
+	return 0;
 }
 
 /* Under the lock: all of it is one mapping, whoever serves it, and of a kind that can be filled so. */
