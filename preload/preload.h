@@ -64,9 +64,8 @@ void *next_function(void **known, const char *name);
  * In a function of its own, LIBC(ret, name, params)(args): libc's function of a name whose row in the table is WITH.
  */
 #define LIBC(ret, name, params) ((ret(*) params)next_function(&next_##name, #name))
-extern void *next_truncate, *next_process_madvise, *next_pkey_mprotect, *next_remap_file_pages,
-	*next_brk, *next_sbrk, *next_shmat, *next_shmdt, *next_sigaction, *next_sigprocmask,
-	*next_pthread_sigmask, *next_syscall;
+extern void *next_truncate, *next_remap_file_pages, *next_brk, *next_sbrk, *next_shmdt,
+	*next_sigaction, *next_sigprocmask, *next_pthread_sigmask, *next_syscall;
 
 /* --- path.c --- */
 
@@ -108,14 +107,11 @@ int kvm_madvise(void *addr, size_t length, int advice);
 /* A file was truncated by its name: it may lie under a slot. */
 void memory_truncated(void);
 int kvm_truncate(const char *path, off_t length);
-int kvm_process_madvise(int pidfd, const struct iovec *iov, size_t n, int advice, unsigned flags);
-int kvm_pkey_mprotect(void *addr, size_t length, int prot, int pkey);
 int kvm_remap_file_pages(void *addr, size_t size, int prot, size_t pgoff, int flags);
 int kvm_brk(void *addr);
 void *kvm_sbrk(intptr_t increment);
 /* As the system call: the break after it, also on failure. */
 long kvm_raw_brk(long addr);
-void *kvm_shmat(int id, const void *addr, int flags);
 int kvm_shmdt(const void *addr);
 
 static inline void fault_in(const void *buf, size_t n, bool incoming)

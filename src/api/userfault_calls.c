@@ -309,7 +309,12 @@ int anykvm_note_userfault(const void *addr, size_t length, int registered)
 	/* Also before the first machine: the memory may get a slot later. */
 	library_enter();
 	api_process_init();
-	r = registered ? mem_userfault_add(start, end) : mem_userfault_remove(start, end);
+	if (registered)
+		r = mem_userfault_add(start, end);
+	else
+		r = host_userfault_forget((void *)(uintptr_t)start, end - start);
+	if (!registered && !r)
+		r = mem_userfault_remove(start, end);
 	library_exit();
 	return api_result(r);
 }

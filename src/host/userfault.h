@@ -103,11 +103,20 @@ static inline void host_userfault_thaw(bool frozen)
 {
 	(void)frozen;
 }
-#define host_userfault_munmap	host_munmap
-#define host_userfault_mmap	host_mmap
-#define host_userfault_mremap	host_sys_mremap
-#define host_userfault_mprotect host_mprotect
-#define host_userfault_madvise	host_madvise
+static inline void *host_userfault_shmat(void *at, size_t size, int id, int flags)
+{
+	(void)size;
+	return host_sys_shmat(id, at, flags);
+}
+static inline int host_userfault_mprotect(void *addr, size_t len, int prot, int pkey)
+{
+	return pkey == -1 ? host_mprotect(addr, len, prot)
+			  : host_sys_pkey_mprotect(addr, len, prot, pkey);
+}
+#define host_userfault_munmap  host_munmap
+#define host_userfault_mmap    host_mmap
+#define host_userfault_mremap  host_sys_mremap
+#define host_userfault_madvise host_madvise
 #else
 /*
  * A descriptor for the program, at the lowest free number. flags: O_CLOEXEC, O_NONBLOCK. -ENOSYS where this cannot be done here
@@ -142,7 +151,10 @@ int host_userfault_munmap(void *addr, size_t len);
 void *host_userfault_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset);
 void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int flags,
 			    void *new_address);
-int host_userfault_mprotect(void *addr, size_t len, int prot);
+/* With SHM_REMAP. */
+void *host_userfault_shmat(void *at, size_t size, int id, int flags);
+/* pkey -1: the key stays what it is. */
+int host_userfault_mprotect(void *addr, size_t len, int prot, int pkey);
 int host_userfault_madvise(void *addr, size_t len, int advice);
 /* The range is about to be mapped anew by other means: it is registered no more. 0 or -ENOMEM. */
 int host_userfault_forget(void *addr, size_t len);

@@ -74,6 +74,23 @@ void *host_userfault_mmap(void *addr, size_t len, int prot, int flags, int fd, u
 	return p;
 }
 
+void *host_userfault_shmat(void *at, size_t size, int id, int flags)
+{
+	u64 start, end, sigmask;
+	struct userfault_state *s = changing(at, size, &start, &end, &sigmask);
+	void *p;
+	int ret;
+
+	if (likely(!s))
+		return host_sys_shmat(id, at, flags);
+	ret = userfault_ranges_cut(s, start, end);
+	p = ret ? (void *)(intptr_t)ret : host_sys_shmat(id, at, flags);
+	if (!host_map_failed(p))
+		userfault_ranges_remove(s, NULL, start, end, false);
+	userfault_unlock(s, sigmask);
+	return p;
+}
+
 int host_userfault_forget(void *addr, size_t len)
 {
 	u64 start, end, sigmask;
@@ -167,8 +184,35 @@ void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int fla
 	return p;
 }
 
-/* Missing pages keep no rights; the others get them piece by piece. */
-int host_userfault_mprotect(void *addr, size_t len, int prot)
+static int protect(u64 start, u64 len, int prot, int pkey)
+{
+	void *at = (void *)(uintptr_t)start;
+
+	return pkey == -1 ? host_mprotect(at, len, prot)
+			  : host_sys_pkey_mprotect(at, len, prot, pkey);
+}
+
+/* Missing pages keep no rights, but get the key, which later rights leave as it is. */
+static int range_change_rights(struct userfault_range *r, int prot, int pkey)
+{
+	u64 page = host_page_size(), start = r->node.start, end, at;
+	int ret = 0;
+
+	for (at = start; at < r->node.end && !ret; at = end) {
+		bool present = page_is_present(r, range_page(r, at));
+
+		for (end = at + page;
+		     end < r->node.end && page_is_present(r, range_page(r, end)) == present;
+		     end += page)
+			;
+		if (present || pkey != -1)
+			ret = protect(at, end - at, present ? prot : PROT_NONE, pkey);
+	}
+	return ret;
+}
+
+/* Piece by piece. */
+int host_userfault_mprotect(void *addr, size_t len, int prot, int pkey)
 {
 	u64 start, end, sigmask, at;
 	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
@@ -176,15 +220,15 @@ int host_userfault_mprotect(void *addr, size_t len, int prot)
 	int ret;
 
 	if (likely(!s))
-		return host_mprotect(addr, len, prot);
+		return protect((uintptr_t)addr, len, prot, pkey);
 	ret = userfault_ranges_cut(s, start, end);
 	for (at = start; at < end && !ret; at = r ? r->node.end : end) {
 		r = userfault_range_first(s, at, end);
 		if (!r || r->node.start > at)
-			ret = raw_syscall(SYS_mprotect, at, (r ? r->node.start : end) - at, prot);
+			ret = protect(at, (r ? r->node.start : end) - at, prot, pkey);
 		if (!r || ret)
 			continue;
-		ret = userfault_range_protect(r, r->node.start, r->node.end, true, prot);
+		ret = range_change_rights(r, prot, pkey);
 		if (!ret)
 			r->prot = prot;
 	}

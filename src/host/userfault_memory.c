@@ -155,15 +155,14 @@ static int ranges_make(struct userfault_state *s, struct host_userfault *u, u64 
 		}
 		r = userfault_range_first(s, at, end);
 		next = r ? r->node.start : end;
-		ret = host_vma_query_system(at, &v);
-		if (ret == -ENOENT) {
-			/* A hole: on by the page, and perhaps to the end. */
-			next = at + host_page_size();
+		ret = host_vma_next_system(at, &v);
+		if (ret == -ENOENT || (!ret && v.start >= next)) {
 			ret = 0;
 			continue;
 		}
 		if (ret)
 			break;
+		at = MAX(at, v.start);
 		next = MIN(next, v.end);
 		ret = range_make(s, u, at, next, &v, mode, &r);
 		if (ret)

@@ -147,15 +147,15 @@ enum userfault_outcome {
 
 /*
  * An access to addr by user mode failed: asks the pager and waits for it. interruptible: a signal that the thread does not block
- * ends the wait, to come back when it was handled.
+ * ends the wait, to come back when it was handled. Else only one whose default action ends the process comes.
  */
 enum userfault_outcome host_userfault_serve(u64 addr, bool write, bool interruptible);
 /* A copy stopped, because one of these cannot be accessed: waited for, if it is the pager's. */
 bool host_userfault_serve_copy(const void *dst, const void *src);
 /* In the handler of SIGSEGV: whether the instruction is to be run again. */
 bool host_userfault_handle(const siginfo_t *info, void *context);
-/* host_vma_query of the system's own tables. */
-int host_vma_query_system(u64 addr, struct host_vma *out);
+/* The first mapping that ends above addr, by the system's own tables. 0, -ENOENT if there is none. */
+int host_vma_next_system(u64 addr, struct host_vma *out);
 /* What the program made of the mapping at addr; false where there is no range. */
 bool host_userfault_vma(u64 addr, struct host_vma *out);
 
