@@ -19,7 +19,8 @@
 struct observe {
 	bool on; /* any of the rest */
 	bool trace, fail, strict, stats;
-	int fd;		     /* where lines go */
+	int fd;		     /* where lines go; -1: no more of them */
+	bool pipe;	     /* to where writing may raise SIGPIPE */
 	int pid;	     /* a child's counts are its parent's: it tells nothing at its end */
 	const char *file;    /* NULL: stderr */
 	uint64_t started_ns; /* CLOCK_MONOTONIC */
@@ -112,6 +113,8 @@ void fail_setup(const char *specs);
 
 void strict_before(const struct observed *o);
 void strict_after(const struct observed *o);
+/* A VM's descriptor goes. */
+void strict_forget(int vm);
 void strict_munmap(const void *addr, size_t length);
 void strict_finish(void);
 void strict_forked(void);

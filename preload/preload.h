@@ -90,6 +90,7 @@ int kvm_statx(int dirfd, const char *path, int flags, unsigned mask, struct stat
 int kvm_close(int fd);
 int kvm_fcntl(int fd, int cmd, long arg);
 __attribute__((noreturn)) void kvm_exit(int status);
+int kvm_close_range(unsigned first, unsigned last, int flags);
 void kvm_closefrom(int first);
 /* False with EBUSY: `to` is a descriptor that the library keeps for itself. */
 bool kvm_dup_allowed(int to);

@@ -199,7 +199,7 @@ static void note_region(const struct observed *o)
 	unlock_slots(mask);
 }
 
-static void forget_slots(int vm)
+void strict_forget(int vm)
 {
 	uint64_t mask = lock_slots();
 
@@ -241,9 +241,6 @@ void strict_before(const struct observed *o)
 		told_version = true;
 		TELL("KVM_CREATE_VM: KVM_GET_API_VERSION was not asked for");
 	}
-	/* Before its number can be another's. */
-	if (o->kind == ANYKVM_FD_VM && !strcmp(o->function, "close"))
-		forget_slots(o->fd);
 	if (!o->info)
 		return;
 	if (o->info->cap != NO_CAP)
@@ -271,7 +268,7 @@ void strict_after(const struct observed *o)
 		note_region(o);
 	/* The number may be that of a machine that was closed by close_range or dup2. */
 	if (o->kind == ANYKVM_FD_SYSTEM && o->request == KVM_CREATE_VM)
-		forget_slots(o->result);
+		strict_forget(o->result);
 }
 
 /* In a child after fork: who held the lock is not there, and the slots are its parent's. */
