@@ -115,8 +115,24 @@ struct vcpu_state *vcpu_state(int fd)
 	return fd >= 0 && fd < STATES ? &states[fd] : NULL;
 }
 
+/* Told once it is there, whichever function made it. */
+static void trace_copy(int fd, int copy)
+{
+	struct observed o = {.function = "dup", .fd = fd, .kind = anykvm_fd_kind(copy)};
+	int saved = errno;
+
+	if (o.kind == ANYKVM_FD_FOREIGN || o.kind == ANYKVM_FD_INTERNAL)
+		return;
+	o.result = copy;
+	o.start_ns = o.end_ns = now_ns();
+	trace_call(&o);
+	errno = saved;
+}
+
 int observe_copy(int fd, int copy)
 {
+	if (observe.trace && copy >= 0)
+		trace_copy(fd, copy);
 	/* Not by a child, whose numbers are its own: after vfork its memory is not. */
 	if (observe.on && copy >= 0 && vcpu_state(fd) && vcpu_state(copy) &&
 	    observe.pid == raw_syscall(SYS_getpid))
@@ -161,7 +177,7 @@ static void call_end(struct observed *o)
 
 int observe_open(int flags)
 {
-	struct observed o = {.function = "open", .name = "open", .fd = -1};
+	struct observed o = {.function = "open", .name = "open", .fd = -1, .arg = flags};
 
 	if (!observe.on)
 		return anykvm_open("/dev/kvm", flags, 0);
@@ -197,6 +213,8 @@ int observe_close(int fd)
 static void name_request(struct observed *o)
 {
 	o->name = anykvm_request_name(o->kind, o->request);
+	if (!o->name)
+		o->name = request_name(o->request);
 	if (o->name)
 		return;
 	snprintf(o->name_buffer, sizeof(o->name_buffer), "KVM request 0x%lx",

@@ -36,7 +36,7 @@ struct observed {
 	const char *
 		name; /* by which it can be made to fail and is counted: a request's, else the function's */
 	int fd, kind;			    /* enum anykvm_fd_kind */
-	unsigned long request, arg;	    /* of ioctl */
+	unsigned long request, arg;	    /* of ioctl; arg also of open: flags */
 	unsigned long addr, length, offset; /* of mmap and munmap */
 	const struct request_info *info;    /* of an ioctl, or NULL */
 	unsigned char before
@@ -100,10 +100,11 @@ void line_add(struct line *l, const char *format, ...) __attribute__((format(pri
 /* As one write, with a newline. What did not fit is cut off. */
 void line_write(struct line *l);
 
-/* --- trace.c, fail.c, strict.c, stats.c: each is called only if asked for --- */
+/* --- trace.c with trace_exit.c and trace_list.c, fail.c, strict.c, stats.c: each is called only if asked for --- */
 
 void trace_call(const struct observed *o);
 void trace_exit_reason(struct line *l, const struct kvm_run *run);
+void trace_list(struct line *l, const struct observed *o);
 uint64_t mmio_data(const struct kvm_run *run);
 const char *exit_reason_name(unsigned reason);
 
