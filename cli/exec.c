@@ -248,7 +248,7 @@ static int parse(int argc, char **argv, struct exec_options *o)
 int exec_main(int argc, char **argv)
 {
 	struct exec_options o = {0};
-	char library[PATH_MAX], trace_file[PATH_MAX], command[2 * PATH_MAX], buf[256];
+	char library[PATH_MAX], trace_file[PATH_MAX], command[2 * PATH_MAX], buf[768];
 	const char *why;
 	int r = parse(argc, argv, &o);
 	bool emulated;
@@ -273,7 +273,11 @@ int exec_main(int argc, char **argv)
 	if (!make_trace_file(&o, trace_file) || !set_environment(&o) ||
 	    !set_preload(library, emulated))
 		return CLI_USAGE;
-	execvp(command, argv + optind);
+	/* A file that is neither is the shell's, as execvp has it; but a shell makes nothing of a program. */
+	if (program_is_elf(command))
+		execv(command, argv + optind);
+	else
+		execvp(command, argv + optind);
 	/* As the shell does. */
 	r = errno == ENOENT ? 127 : 126;
 	cli_say_errno("exec: %s", argv[optind]);

@@ -25,6 +25,9 @@ bool exec_add_failure(struct exec_failures *all, const char *spec);
  */
 const char *program_refuses_preload(const char *path, char *buf, size_t size);
 
+/* Whether the file at path is a program or library, of whatever machine. */
+bool program_is_elf(const char *path);
+
 /* Whether the file at path is a program or library for another machine. */
 bool program_is_foreign(const char *path);
 

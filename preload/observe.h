@@ -103,6 +103,8 @@ void line_write(struct line *l);
 /* --- trace.c with trace_exit.c and trace_list.c, fail.c, strict.c, stats.c: each is called only if asked for --- */
 
 void trace_call(const struct observed *o);
+/* Whether a KVM_RUN ended for a reason that kvm_run tells: then a copy of it. */
+bool run_ended(const struct observed *o, struct kvm_run *run);
 void trace_exit_reason(struct line *l, const struct kvm_run *run);
 void trace_list(struct line *l, const struct observed *o);
 uint64_t mmio_data(const struct kvm_run *run);

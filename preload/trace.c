@@ -148,30 +148,17 @@ static bool add_moved_value(struct line *l, const struct observed *o)
 	return true;
 }
 
-static void add_end_of_run(struct line *l, const struct observed *o)
-{
-	struct vcpu_state *v = vcpu_state(o->fd);
-	struct kvm_run run;
-
-	if (o->injected || !v || !peek(&run, v->run, sizeof(run)))
-		return;
-	/* The one reason that comes with an error. */
-	if (o->error ? run.exit_reason != KVM_EXIT_MEMORY_FAULT ||
-			       (o->error != EFAULT && o->error != EHWPOISON)
-		     : o->result != 0)
-		return;
-	line_add(l, " ");
-	trace_exit_reason(l, &run);
-}
-
 /* What is known only now. */
 static void add_outcome(struct line *l, const struct observed *o)
 {
 	unsigned char after[COPY_MAX];
 	size_t size = _IOC_SIZE(o->request);
+	struct kvm_run run;
 
-	if (o->kind == ANYKVM_FD_VCPU && o->request == KVM_RUN)
-		add_end_of_run(l, o);
+	if (o->kind == ANYKVM_FD_VCPU && o->request == KVM_RUN && run_ended(o, &run)) {
+		line_add(l, " ");
+		trace_exit_reason(l, &run);
+	}
 	if (!o->info || !o->info->nr_fields || size > sizeof(after))
 		return;
 	/* The list does not fit: how long it is. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How KVM_RUN ended. */
+#include <errno.h>
 #include <string.h>
 
 #include "observe.h"
@@ -46,6 +47,18 @@ uint64_t mmio_data(const struct kvm_run *run)
 
 	memcpy(&value, run->mmio.data, run->mmio.len < sizeof(value) ? run->mmio.len : 8);
 	return value;
+}
+
+bool run_ended(const struct observed *o, struct kvm_run *run)
+{
+	struct vcpu_state *v = vcpu_state(o->fd);
+
+	if (o->injected || !v || !peek(run, v->run, sizeof(*run)))
+		return false;
+	/* The one reason that comes with an error. */
+	if (o->error == EFAULT || o->error == EHWPOISON)
+		return run->exit_reason == KVM_EXIT_MEMORY_FAULT;
+	return !o->result;
 }
 
 void trace_exit_reason(struct line *l, const struct kvm_run *run)
