@@ -65,7 +65,7 @@ WHERE(int, statx, (int dirfd, const char *path, int flags, unsigned mask, struct
 /* --- by descriptor ------------------------------------------------------------------------------------------------------ */
 WHERE(int, close, (int fd), (fd), is_ours(fd) || observe_keeps(fd), kvm_close(fd))
 WHERE(int, __close, (int fd), (fd), is_ours(fd) || observe_keeps(fd), kvm_close(fd))
-ALWAYS(int, close_range, (unsigned first, unsigned last, int flags), anykvm_close_range(first, last, flags))
+ALWAYS(int, close_range, (unsigned first, unsigned last, int flags), kvm_close_range(first, last, flags))
 ALWAYS(void, closefrom, (int first), kvm_closefrom(first))
 ALWAYS(int, dup, (int fd), observe_copy(fd, anykvm_dup(fd)))
 ALWAYS(int, dup2, (int fd, int to), kvm_dup_allowed(to) ? observe_copy(fd, anykvm_dup2(fd, to)) : -1)
