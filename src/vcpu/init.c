@@ -61,7 +61,6 @@ int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index,
 	host_sleeper_init(&v->sleeper);
 	v->arch.pstate = RESET_PSTATE;
 	v->arch.el = 1;
-	mpidr_init(v);
 	idregs_init_vcpu(v);
 	vcpu_debug_init(v);
 	r = mem_vcpu_init(group->mem, &v->mem, &v->tlb);
@@ -111,9 +110,6 @@ void vcpu_reset(struct vcpu *v)
 	a->pstate = RESET_PSTATE;
 	a->el = 1;
 	sysreg_reset_all(v);
-	v->events.serror_pending = false;
-	v->events.ext_dabt_pending = false;
-	v->mmio.pending = false;
 	v->maintenance_open = v->maintenance_posted = false;
 	v->drop_code = true;
 	if (v->reset_state.pending) {
@@ -168,6 +164,14 @@ int vcpu_arm_init(struct vcpu *v, u32 target, const u32 features[7])
 		return r;
 	v->target = target;
 	v->features = wanted;
+	if (!v->initialized)
+		mpidr_init(v);
+	/*
+	 * In KVM both the SError that waits and the access to a device that is not finished outlive the reset of a vCPU that
+	 * ran: the next run goes on with them.
+	 */
+	if (!v->has_run)
+		v->events.serror_pending = false;
 	vcpu_reset(v);
 	v->initialized = true;
 	a32_store(&v->power_off, power_off ? VCPU_STOPPED : VCPU_RUNNABLE);
