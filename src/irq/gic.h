@@ -110,7 +110,7 @@ enum irq_timer_id { TIMER_VIRT, TIMER_PHYS, NR_TIMERS };
 
 /* Touched by the holder of v->mutex alone (the vCPU thread while it runs): no lock. */
 struct irq_timer {
-	u32 ctl; /* ENABLE, IMASK; ISTATUS is computed */
+	u64 ctl; /* as written, without ISTATUS, which is computed; the guest's bits are ENABLE and IMASK */
 	u64 cval;
 };
 

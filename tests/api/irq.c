@@ -513,6 +513,20 @@ TEST(routes_set_before_the_gic_is_initialised_give_way_to_the_default)
 	machine_free(&m);
 }
 
+TEST(the_control_of_a_timer_is_kept_as_written_but_for_its_status)
+{
+	static const uint64_t ids[] = {KVM_REG_ARM_TIMER_CTL, KVM_REG_ARM_PTIMER_CTL};
+	struct machine m = machine_new(1);
+
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(set_reg(m.vcpu[0], ids[i], ~0ull), 0);
+		EXPECT_EQ(get_reg(m.vcpu[0], ids[i]), ~4ull);
+		EXPECT_EQ(set_reg(m.vcpu[0], ids[i], 0x10), 0);
+		EXPECT_EQ(get_reg(m.vcpu[0], ids[i]), 0x10);
+	}
+	machine_free(&m);
+}
+
 TEST(the_counter_offset_moves_the_counters)
 {
 	struct machine m = machine_new(1);
