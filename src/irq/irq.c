@@ -57,8 +57,13 @@ static bool op_work(struct vcpu *v)
 	return its_work(irq_cpu_of(v)->vi, v);
 }
 
+/* Lines that user space drives stay as they are once a vCPU has run, as in KVM, which sets them up anew before that. */
 static void op_reset(struct vcpu *v)
 {
+	if (!irq_gic_exists(irq_cpu_of(v)->vi) && !v->has_run) {
+		vcpu_set_pin(v, PIN_IRQ, false);
+		vcpu_set_pin(v, PIN_FIQ, false);
+	}
 	timer_reset(irq_cpu_of(v));
 	if (pmu_present(v))
 		pmu_reset(irq_cpu_of(v));

@@ -111,7 +111,6 @@ void vcpu_reset(struct vcpu *v)
 	a->pstate = RESET_PSTATE;
 	a->el = 1;
 	sysreg_reset_all(v);
-	v->events.serror_pending = false;
 	v->events.ext_dabt_pending = false;
 	v->mmio.pending = false;
 	v->maintenance_open = v->maintenance_posted = false;
@@ -168,6 +167,9 @@ int vcpu_arm_init(struct vcpu *v, u32 target, const u32 features[7])
 		return r;
 	v->target = target;
 	v->features = wanted;
+	/* As in KVM, whose bits for it are set up anew until a vCPU runs. */
+	if (!v->has_run)
+		v->events.serror_pending = false;
 	vcpu_reset(v);
 	v->initialized = true;
 	a32_store(&v->power_off, power_off ? VCPU_STOPPED : VCPU_RUNNABLE);
