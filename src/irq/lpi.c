@@ -356,7 +356,10 @@ void lpi_enable(struct irq_cpu *cpu, bool on)
 		goto out;
 	if (on && !(a64_load_relaxed(&cpu->pendbaser) & GICR_PENDBASER_PTZ))
 		lpis_from_table(vi, cpu);
+	/* Who raises an LPI looks at it twice under this lock, and must see the same: what is pending is a candidate. */
+	mutex_lock(&cpu->lock);
 	a32_store(&cpu->lpis_enabled, on);
+	mutex_unlock(&cpu->lock);
 	if (on) {
 		for_each_lpi(vi, lpi) lpi_route(lpi, cpu, cpu);
 	} else {
