@@ -9,7 +9,7 @@
  *	memory.c	changes of memory that <anykvm.h> has no call for
  *	signals.c	a program's SIGSEGV and SIGBUS beside the library's
  *	syscall.c	system calls by number
- *	observe.c	--trace, --fail, --strict and --stats of anykvm exec, in trace.c, fail.c, strict.c, stats.c
+ *	observe.c	--trace, --fail, --strict and --stats of anykvm exec, in trace*.c, fail.c, strict.c, stats.c
  *
  * Nothing here calls libc under a name that stands in the table: that would come back here. libc's own functions are reached
  * through the pointers of calls.c, the system through base/raw.h.
@@ -89,6 +89,7 @@ int kvm_statx(int dirfd, const char *path, int flags, unsigned mask, struct stat
 int kvm_close(int fd);
 int kvm_fcntl(int fd, int cmd, long arg);
 __attribute__((noreturn)) void kvm_exit(int status);
+int kvm_close_range(unsigned first, unsigned last, int flags);
 void kvm_closefrom(int first);
 /* False with EBUSY: `to` is a descriptor that the library keeps for itself. */
 bool kvm_dup_allowed(int to);
