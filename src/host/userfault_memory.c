@@ -264,16 +264,16 @@ static int fill_shared(const struct userfault_range *r, u64 at, enum userfault_f
 {
 	static const char zeros[4096];
 	u64 offset = r->offset + (at - r->node.start), page = host_page_size(), size, done, part;
-	struct stat st;
 	long n;
 
-	if (raw_syscall(SYS_fstat, r->file->fd, &st) || offset >= (u64)st.st_size)
-		return how == USERFAULT_CONTINUE ? -EINVAL : -EFAULT;
 	if (userfault_file_has_page(r, at))
 		return how == USERFAULT_CONTINUE ? 0 : -EEXIST;
 	if (how == USERFAULT_CONTINUE)
 		return -EFAULT;
-	size = MIN(page, (u64)st.st_size - offset);
+	size = userfault_file_size(r);
+	if (offset >= size)
+		return -EFAULT; /* by now */
+	size = MIN(page, size - offset);
 	for (done = 0; done < size; done += n) {
 		part = how == USERFAULT_COPY ? size - done : MIN(size - done, sizeof(zeros));
 		n = raw_syscall(SYS_pwrite64, r->file->fd,
@@ -303,6 +303,9 @@ static int fill_page(struct userfault_state *s, enum userfault_fill how, u64 at,
 
 	if (!r)
 		return -ENOENT;
+	/* Whatever rights were given there. */
+	if (r->file && r->offset + (at - r->node.start) >= userfault_file_size(r))
+		return how == USERFAULT_CONTINUE ? -EINVAL : -EFAULT;
 	if (page_is_present(r, range_page(r, at)))
 		return how == USERFAULT_COPY && !is_readable(src) ? -EFAULT : -EEXIST;
 	ret = r->file ? fill_shared(r, at, how, src) : fill_private(s, at, how, src);
