@@ -6,7 +6,7 @@
  *
  * its_lock keeps `mapped` and the tables still; the state of an LPI is guarded by its home (gic.h). An MSI that comes while a
  * vCPU turns its LPIs off is not left behind: lpi_inject looks at lpis_enabled under the home's lock, and lpi_enable changes it
- * before it goes over the LPIs taking the same lock.
+ * under the same lock before it goes over the LPIs.
  */
 #include <errno.h>
 
@@ -356,7 +356,7 @@ void lpi_enable(struct irq_cpu *cpu, bool on)
 		goto out;
 	if (on && !(a64_load_relaxed(&cpu->pendbaser) & GICR_PENDBASER_PTZ))
 		lpis_from_table(vi, cpu);
-	/* Who raises an LPI looks at it twice under this lock, and must see the same: what is pending is a candidate. */
+	/* An MSI that saw the switch on has made its LPI a candidate before it is off. */
 	mutex_lock(&cpu->lock);
 	a32_store(&cpu->lpis_enabled, on);
 	mutex_unlock(&cpu->lock);
