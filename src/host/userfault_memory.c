@@ -148,6 +148,8 @@ static int ranges_make(struct userfault_state *s, struct host_userfault *u, u64 
 		struct host_vma v;
 
 		if (r) {
+			if (!r->file && mode != USERFAULT_MISSING)
+				return -EINVAL;
 			if (r->u != u)
 				return -EBUSY;
 			next = r->node.end;
@@ -199,18 +201,14 @@ int host_userfault_register(struct host_userfault *u, u64 start, u64 end, u64 mo
 		ret = ranges_make(s, u, start, end, mode, &made);
 	if (!ret && !made && !userfault_range_first(s, start, end))
 		ret = -EINVAL;
-	for (r = userfault_range_first(s, start, end); r && !ret;
-	     r = userfault_range_next(r, start, end)) {
-		if (!r->file && mode != USERFAULT_MISSING)
-			ret = -EINVAL;
-	}
 	if (ret) {
 		made_undo(made);
 		userfault_unlock(s, sigmask);
 		return ret;
 	}
+	/* What is served so, and more, stays as it is. */
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end))
-		r->mode = mode;
+		r->mode = (r->mode & mode) == mode ? r->mode : mode;
 	while ((r = made)) {
 		made = r->next;
 		itree_insert(&s->ranges, &r->node, r->node.start, r->node.end);
@@ -224,11 +222,18 @@ int host_userfault_unregister(struct host_userfault *u, u64 start, u64 end)
 {
 	struct userfault_state *s = userfault_state();
 	struct userfault_range *r;
+	struct host_vma v;
 	u64 sigmask;
-	int ret = 0;
+	int ret;
 
 	if (!s)
 		return -EINVAL;
+	/* Where nothing is mapped there is nothing to do, and the kernel says so. */
+	ret = host_vma_next_system(start, &v);
+	if (ret == -ENOENT || (!ret && v.start >= end))
+		ret = -EINVAL;
+	if (ret)
+		return ret;
 	sigmask = userfault_lock(s);
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
 		if (r->u != u)
@@ -250,8 +255,6 @@ static int fill_private(struct userfault_state *s, u64 at, enum userfault_fill h
 
 	if (how == USERFAULT_ZERO)
 		return 0; /* what the system finds missing is zero */
-	if (how == USERFAULT_CONTINUE)
-		return -EINVAL;
 	return raw_syscall(SYS_pwrite64, s->mem, src, page, at) == (long)page ? 0 : -EFAULT;
 }
 
@@ -263,7 +266,7 @@ static int fill_shared(const struct userfault_range *r, u64 at, enum userfault_f
 	long n;
 
 	if (raw_syscall(SYS_fstat, r->file->fd, &st) || offset >= (u64)st.st_size)
-		return -EFAULT;
+		return how == USERFAULT_CONTINUE ? -EINVAL : -EFAULT;
 	if (userfault_file_has_page(r, at))
 		return how == USERFAULT_CONTINUE ? 0 : -EEXIST;
 	if (how == USERFAULT_CONTINUE)
@@ -284,16 +287,22 @@ static int fill_shared(const struct userfault_range *r, u64 at, enum userfault_f
 	return 0;
 }
 
+/* A page of the program's, which may lie across two; asked of the system. */
+static bool is_readable(u64 src)
+{
+	return host_readable8((const void *)(uintptr_t)src) &&
+	       host_readable8((const void *)(uintptr_t)(src + host_page_size() - 8));
+}
+
 static int fill_page(struct userfault_state *s, enum userfault_fill how, u64 at, u64 src)
 {
 	struct userfault_range *r = userfault_range_at(s, at);
 	int ret;
 
-	/* Whoever serves it. */
 	if (!r)
 		return -ENOENT;
 	if (page_is_present(r, range_page(r, at)))
-		return -EEXIST;
+		return how == USERFAULT_COPY && !is_readable(src) ? -EFAULT : -EEXIST;
 	ret = r->file ? fill_shared(r, at, how, src) : fill_private(s, at, how, src);
 	if (!ret)
 		ret = raw_syscall(SYS_mprotect, at, host_page_size(), r->prot);
@@ -302,14 +311,30 @@ static int fill_page(struct userfault_state *s, enum userfault_fill how, u64 at,
 	return ret;
 }
 
-s64 host_userfault_fill(enum userfault_fill how, u64 dst, u64 src, u64 len)
+/* Under the lock: all of it is one mapping, whoever serves it, and of a kind that can be filled so. */
+static int fill_check(struct userfault_state *s, enum userfault_fill how, bool wp, u64 dst, u64 end)
+{
+	struct userfault_range *r = userfault_ranges_as_one(s, dst, end);
+
+	if (!r)
+		return -ENOENT;
+	/* Nothing is registered for write protection. */
+	return wp || (how == USERFAULT_CONTINUE && !r->file) ? -EINVAL : 0;
+}
+
+s64 host_userfault_fill(enum userfault_fill how, bool wp, u64 dst, u64 src, u64 len)
 {
 	struct userfault_state *s = userfault_state();
 	u64 page = host_page_size(), done, sigmask;
-	int ret = 0;
+	int ret;
 
 	if (!s)
 		return -EINVAL;
+	sigmask = userfault_lock(s);
+	ret = fill_check(s, how, wp, dst, dst + len);
+	userfault_unlock(s, sigmask);
+	if (ret)
+		return ret;
 	for (done = 0; done < len && !ret; done += ret ? 0 : page) {
 		sigmask = userfault_lock(s);
 		ret = fill_page(s, how, dst + done, src + done);

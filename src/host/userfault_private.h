@@ -124,6 +124,8 @@ struct userfault_range *userfault_range_alloc(u64 start, u64 end);
 void userfault_range_free(struct userfault_range *r);
 /* Ranges end at start and at end, if they lie around them. 0 or -ENOMEM. */
 int userfault_ranges_cut(struct userfault_state *s, u64 start, u64 end);
+/* The first of the ranges that [start, end) consists of, if to the kernel they were one mapping, else NULL. */
+struct userfault_range *userfault_ranges_as_one(struct userfault_state *s, u64 start, u64 end);
 /* Gives the rights prot to the pages of [start, end) that are present (or those that are not). 0 or -errno of mprotect. */
 int userfault_range_protect(struct userfault_range *r, u64 start, u64 end, bool present, int prot);
 /* Gives every page its rights. 0 or -errno of mprotect. */

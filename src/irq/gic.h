@@ -152,7 +152,7 @@ struct irq_cpu {
 	u32 ap1r WRITES_GUARDED_BY(lock); /* active priorities, one bit per preemption level */
 	u8 user_pri_bits WRITES_GUARDED_BY(lock);
 	u8 user_id_bits WRITES_GUARDED_BY(lock); /* what user space restored into ICC_CTLR_EL1 */
-	/* GICR_CTLR.EnableLPIs: changed under its_lock and then taken notice of under lock (lpi.c) */
+	/* GICR_CTLR.EnableLPIs: changed under its_lock and lock (lpi.c) */
 	struct a32 lpis_enabled;
 	struct a64 pendbaser; /* written under dist_lock */
 	struct gic_irq priv[GIC_NR_PRIVATE] WRITES_GUARDED_BY(lock);

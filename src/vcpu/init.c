@@ -105,11 +105,17 @@ void vcpu_fini(struct vcpu *v)
 void vcpu_reset(struct vcpu *v)
 {
 	struct vcpu_arch *a = &v->arch;
+	u64 sp_el1 = a->el == 1 && a->pstate & PSR_SP ? a->x[REG_SP] : a->sp_el[1];
+	u64 elr = a->sys[SR_ELR_EL1], spsr = a->sys[SR_SPSR_EL1];
 
 	memset(a, 0, sizeof(*a));
 	a->pstate = RESET_PSTATE;
 	a->el = 1;
 	sysreg_reset_all(v);
+	/* Unknown to the architecture after a reset; KVM leaves them alone. */
+	a->x[REG_SP] = sp_el1;
+	a->sys[SR_ELR_EL1] = elr;
+	a->sys[SR_SPSR_EL1] = spsr;
 	v->maintenance_open = v->maintenance_posted = false;
 	v->drop_code = true;
 	if (v->reset_state.pending) {

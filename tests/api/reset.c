@@ -115,6 +115,22 @@ TEST(an_access_that_is_not_finished_is_finished_after_the_reset)
 	machine_free(&m);
 }
 
+/* Unknown after a reset, says the architecture; the rest of the core registers are 0. */
+TEST(what_an_exception_left_outlives_the_reset)
+{
+	struct machine m = machine_new(1);
+	static const uint64_t kept[] = {CORE_REG(sp_el1), CORE_REG(elr_el1), CORE_REG(spsr[0])};
+
+	for (unsigned i = 0; i < 3; i++)
+		ASSERT_EQ(set_reg(m.vcpu[0], kept[i], 0x3c0 + i), 0);
+	ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.sp), 5), 0);
+	init_vcpu(&m, 0, 0);
+	for (unsigned i = 0; i < 3; i++)
+		EXPECT_EQ(get_reg(m.vcpu[0], kept[i]), 0x3c0 + i);
+	EXPECT_EQ(get_reg(m.vcpu[0], CORE_REG(regs.sp)), 0);
+	machine_free(&m);
+}
+
 static int get_redist(int gic, uint64_t mpidr, uint32_t *value)
 {
 	struct kvm_device_attr a = {.group = KVM_DEV_ARM_VGIC_GRP_REDIST_REGS,
@@ -151,5 +167,24 @@ TEST(a_vcpu_has_its_affinity_from_its_first_initialisation_on)
 	EXPECT_EQ(get_redist(gic.fd, 1, &value), 0);
 	EXPECT_ERRNO(get_redist(gic.fd, 2, &value), EINVAL);
 	close(gic.fd);
+	machine_free(&m);
+}
+
+/* Features are the machine's. */
+TEST(a_vcpu_that_is_not_initialised_has_the_counters_of_its_machine)
+{
+	struct machine m = machine_without_vcpus();
+	struct kvm_device_attr a = {.group = KVM_ARM_VCPU_PMU_V3_CTRL,
+				    .attr = KVM_ARM_VCPU_PMU_V3_IRQ};
+
+	if (!ioctl(m.kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PMU_V3)) {
+		machine_free(&m);
+		SKIP("no performance counters");
+	}
+	add_vcpu(&m);
+	add_vcpu(&m);
+	EXPECT_ERRNO(ioctl(m.vcpu[1], KVM_HAS_DEVICE_ATTR, &a), ENXIO);
+	init_vcpu(&m, 0, 1u << KVM_ARM_VCPU_PMU_V3);
+	EXPECT_EQ(ioctl(m.vcpu[1], KVM_HAS_DEVICE_ATTR, &a), 0);
 	machine_free(&m);
 }
