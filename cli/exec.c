@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "fail_spec.h"
 
 #define LIBRARY "libanykvm-preload.so"
 
@@ -45,7 +44,7 @@ static const char help[] =
 
 struct exec_options {
 	const char *library, *trace_file, *seed;
-	char fail[1024]; /* specs, with commas between */
+	struct exec_failures fail;
 	bool force, trace, strict, stats;
 };
 
@@ -126,24 +125,6 @@ static bool set_preload(const char *library, bool emulated)
 	return !setenv("LD_PRELOAD", value, 1);
 }
 
-/* One more spec, or a message. */
-static bool add_failure(struct exec_options *o, const char *spec)
-{
-	size_t n = strlen(o->fail);
-	struct fail_spec parsed;
-	const char *why = strchr(spec, ',') ? "there is a comma in it"
-					    : fail_spec_parse(spec, strlen(spec), &parsed);
-
-	if (!why && n + strlen(spec) + 2 > sizeof(o->fail))
-		why = "that is too much";
-	if (why) {
-		cli_say("exec: --fail %s: %s", spec, why);
-		return false;
-	}
-	snprintf(o->fail + n, sizeof(o->fail) - n, "%s%s", n ? "," : "", spec);
-	return true;
-}
-
 static bool is_number(const char *s)
 {
 	char *end;
@@ -158,9 +139,12 @@ static bool set_environment(const struct exec_options *o)
 	const struct {
 		const char *name, *value;
 	} variables[] = {
-		{"ANYKVM_TRACE", o->trace ? "1" : NULL},    {"ANYKVM_TRACE_FILE", o->trace_file},
-		{"ANYKVM_FAIL", *o->fail ? o->fail : NULL}, {"ANYKVM_SEED", o->seed},
-		{"ANYKVM_STRICT", o->strict ? "1" : NULL},  {"ANYKVM_STATS", o->stats ? "1" : NULL},
+		{"ANYKVM_TRACE", o->trace ? "1" : NULL},
+		{"ANYKVM_TRACE_FILE", o->trace_file},
+		{"ANYKVM_FAIL", o->fail.nr ? o->fail.specs : NULL},
+		{"ANYKVM_SEED", o->seed},
+		{"ANYKVM_STRICT", o->strict ? "1" : NULL},
+		{"ANYKVM_STATS", o->stats ? "1" : NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
@@ -170,13 +154,23 @@ static bool set_environment(const struct exec_options *o)
 	return true;
 }
 
-/* Emptied now, since each process appends; made absolute, since a program may change its folder. */
+/*
+ * Emptied now, since each process appends; made absolute, since a program may change its folder. A pipe is left to the program: to
+ * open and close it here would be the end for its reader, and /dev/fd/N has no other name.
+ */
 static bool make_trace_file(struct exec_options *o, char absolute[PATH_MAX])
 {
+	struct stat st;
 	int fd;
 
 	if (!o->trace_file)
 		return true;
+	if (!stat(o->trace_file, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) &&
+	    !access(o->trace_file, W_OK) &&
+	    (*o->trace_file == '/' || realpath(o->trace_file, absolute))) {
+		o->trace_file = *o->trace_file == '/' ? o->trace_file : absolute;
+		return true;
+	}
 	fd = open(o->trace_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0 || !realpath(o->trace_file, absolute)) {
 		cli_say_errno("exec: %s", o->trace_file);
@@ -213,7 +207,8 @@ static int parse(int argc, char **argv, struct exec_options *o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "+:h", options, NULL)) >= 0) {
 		switch (c) {
 		case OPT_LIBRARY:
 			o->library = optarg;
@@ -235,7 +230,7 @@ static int parse(int argc, char **argv, struct exec_options *o)
 			o->stats = true;
 			break;
 		case OPT_FAIL:
-			if (!add_failure(o, optarg))
+			if (!exec_add_failure(&o->fail, optarg))
 				return CLI_USAGE;
 			break;
 		case OPT_SEED:
@@ -248,6 +243,9 @@ static int parse(int argc, char **argv, struct exec_options *o)
 			fputs(help, stdout);
 			exit(CLI_OK);
 		default:
+			cli_say(c == ':' ? "option %s needs an argument; see anykvm exec --help"
+					 : "unknown option %s; see anykvm exec --help",
+				argv[optind - 1]);
 			return CLI_USAGE;
 		}
 	}
@@ -260,7 +258,7 @@ static int parse(int argc, char **argv, struct exec_options *o)
 int exec_main(int argc, char **argv)
 {
 	struct exec_options o = {0};
-	char library[PATH_MAX], trace_file[PATH_MAX], command[2 * PATH_MAX], buf[256];
+	char library[PATH_MAX], trace_file[PATH_MAX], command[2 * PATH_MAX], buf[768];
 	const char *why;
 	int r = parse(argc, argv, &o);
 	bool emulated;
@@ -285,7 +283,11 @@ int exec_main(int argc, char **argv)
 	if (!make_trace_file(&o, trace_file) || !set_environment(&o) ||
 	    !set_preload(library, emulated))
 		return CLI_USAGE;
-	execvp(command, argv + optind);
+	/* A file that is neither is the shell's, as execvp has it; but a shell makes nothing of a program. */
+	if (program_is_elf(command))
+		execv(command, argv + optind);
+	else
+		execvp(command, argv + optind);
 	/* As the shell does. */
 	r = errno == ENOENT ? 127 : 126;
 	cli_say_errno("exec: %s", argv[optind]);

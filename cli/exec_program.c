@@ -94,7 +94,8 @@ static const char *examine_headers(int fd, const Elf64_Ehdr *e)
 		has_interpreter = true;
 		if (pread(fd, interpreter, sizeof(interpreter) - 1, p.p_offset) > 0 &&
 		    strstr(interpreter, "musl"))
-			return "is linked with musl, the preloaded library with glibc";
+			return "is linked with musl, the preloaded library with glibc (link it "
+			       "with glibc)";
 	}
 	return has_interpreter ? NULL
 			       : "is linked statically: no library can be loaded into it (link it "
@@ -131,7 +132,7 @@ static const char *examine(int fd, char *buf, size_t size)
 
 const char *program_refuses_preload(const char *path, char *buf, size_t size)
 {
-	char interpreter[256];
+	char interpreter[256], reason[256];
 	const char *why;
 	int fd;
 
@@ -140,9 +141,13 @@ const char *program_refuses_preload(const char *path, char *buf, size_t size)
 		if (fd < 0)
 			return NULL; /* the system's to refuse, or not to be looked into */
 		if (!is_script(fd, interpreter, sizeof(interpreter))) {
-			why = examine(fd, buf, size);
+			why = examine(fd, reason, sizeof(reason));
 			close(fd);
-			return why;
+			if (!why)
+				return NULL;
+			snprintf(buf, size, "%s%s%s%s", depth ? "is a script for " : "",
+				 depth ? interpreter : "", depth ? ", which " : "", why);
+			return buf;
 		}
 		close(fd);
 		path = interpreter;
@@ -150,15 +155,28 @@ const char *program_refuses_preload(const char *path, char *buf, size_t size)
 	return NULL;
 }
 
-bool program_is_foreign(const char *path)
+static bool read_header(const char *path, Elf64_Ehdr *e)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	Elf64_Ehdr e = {.e_machine = HOST_MACHINE};
 	ssize_t n;
 
 	if (fd < 0)
 		return false;
-	n = pread(fd, &e, sizeof(e), 0);
+	n = pread(fd, e, sizeof(*e), 0);
 	close(fd);
-	return n == sizeof(e) && !memcmp(e.e_ident, ELFMAG, SELFMAG) && e.e_machine != HOST_MACHINE;
+	return n == sizeof(*e) && !memcmp(e->e_ident, ELFMAG, SELFMAG);
+}
+
+bool program_is_elf(const char *path)
+{
+	Elf64_Ehdr e;
+
+	return read_header(path, &e);
+}
+
+bool program_is_foreign(const char *path)
+{
+	Elf64_Ehdr e;
+
+	return read_header(path, &e) && e.e_machine != HOST_MACHINE;
 }

@@ -203,6 +203,18 @@ ANYKVM_API void *anykvm_mremap(void *old_address, size_t old_size, size_t new_si
 ANYKVM_API int anykvm_mprotect(void *addr, size_t len, int prot);
 ANYKVM_API int anykvm_madvise(void *addr, size_t length, int advice);
 
+/** anykvm_pkey_mprotect - pkey_mprotect(2), with its errors */
+ANYKVM_API int anykvm_pkey_mprotect(void *addr, size_t len, int prot, int pkey);
+
+struct iovec;
+
+/** anykvm_process_madvise - process_madvise(2), with its errors; of this process also what takes pages away, where the system does */
+ANYKVM_API ssize_t anykvm_process_madvise(int pidfd, const struct iovec *iov, size_t n, int advice,
+					  unsigned int flags);
+
+/** anykvm_shmat - shmat(2), with its errors, and ENOMEM. With SHM_REMAP guests see what the range holds from now on */
+ANYKVM_API void *anykvm_shmat(int id, const void *addr, int flags);
+
 /** anykvm_fallocate, anykvm_ftruncate - of files mapped under a slot too; errors of the originals */
 ANYKVM_API int anykvm_fallocate(int fd, int mode, off_t offset, off_t len);
 ANYKVM_API int anykvm_ftruncate(int fd, off_t length);
@@ -232,7 +244,8 @@ ANYKVM_API void anykvm_invalidate_end(struct anykvm_invalidate *inv);
 /**
  * anykvm_note_userfault - [addr, addr + length) was registered with, or (registered 0) removed from, a userfaultfd
  *
- * Needed where the range lies under a slot and UFFDIO_REGISTER was not made through anykvm_ioctl.
+ * Needed where the range lies under a slot and UFFDIO_REGISTER was not made through anykvm_ioctl; with 0 also where memory that
+ * anykvm_userfaultfd serves was mapped anew by other means.
  *
  * returns: 0, or -1 with errno: EINVAL (length 0, range wraps), ENOMEM
  */
@@ -254,8 +267,6 @@ ANYKVM_API int anykvm_note_userfault(const void *addr, size_t length, int regist
  *	EMFILE, ENFILE, ENOMEM
  */
 ANYKVM_API int anykvm_userfaultfd(int flags);
-
-struct iovec;
 
 /**
  * anykvm_fault_in - memory that a system call is about to read, or (write 1) to write

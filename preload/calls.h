@@ -40,6 +40,8 @@ OPENS(int, creat64, (const char *path, unsigned mode), (path, mode), AT_FDCWD, p
 OPENS(FILE *, fopen, (const char *path, const char *mode), (path, mode), AT_FDCWD, path, true, kvm_fopen(mode), *mode == 'w')
 OPENS(FILE *, fopen64, (const char *path, const char *mode), (path, mode), AT_FDCWD, path, true, kvm_fopen(mode), *mode == 'w')
 BY_PATH(char *, realpath, (const char *path, char *resolved), (path, resolved), AT_FDCWD, path, true, kvm_realpath(resolved))
+/* A buffer that is too small is libc's to report. */
+WHERE(char *, __realpath_chk, (const char *path, char *resolved, size_t room), (path, resolved, room), room >= PATH_MAX && path_is_kvm(AT_FDCWD, path, true), kvm_realpath(resolved))
 BY_PATH(char *, canonicalize_file_name, (const char *path), (path), AT_FDCWD, path, true, kvm_realpath(NULL))
 BY_PATH(int, access, (const char *path, int mode), (path, mode), AT_FDCWD, path, true, kvm_access(mode))
 BY_PATH(int, eaccess, (const char *path, int mode), (path, mode), AT_FDCWD, path, true, kvm_access(mode))
@@ -65,7 +67,7 @@ WHERE(int, statx, (int dirfd, const char *path, int flags, unsigned mask, struct
 /* --- by descriptor ------------------------------------------------------------------------------------------------------ */
 WHERE(int, close, (int fd), (fd), is_ours(fd) || observe_keeps(fd), kvm_close(fd))
 WHERE(int, __close, (int fd), (fd), is_ours(fd) || observe_keeps(fd), kvm_close(fd))
-ALWAYS(int, close_range, (unsigned first, unsigned last, int flags), anykvm_close_range(first, last, flags))
+ALWAYS(int, close_range, (unsigned first, unsigned last, int flags), kvm_close_range(first, last, flags))
 ALWAYS(void, closefrom, (int first), kvm_closefrom(first))
 ALWAYS(int, dup, (int fd), observe_copy(fd, anykvm_dup(fd)))
 ALWAYS(int, dup2, (int fd, int to), kvm_dup_allowed(to) ? observe_copy(fd, anykvm_dup2(fd, to)) : -1)
@@ -132,12 +134,12 @@ ALWAYS(int, ftruncate, (int fd, off_t length), anykvm_ftruncate(fd, length))
 ALWAYS(int, ftruncate64, (int fd, off_t length), anykvm_ftruncate(fd, length))
 WITH(int, truncate, (const char *path, off_t length), kvm_truncate(path, length))
 WITH(int, truncate64, (const char *path, off_t length), kvm_truncate(path, length))
-WITH(int, process_madvise, (int pidfd, const struct iovec *iov, size_t n, int advice, unsigned flags), kvm_process_madvise(pidfd, iov, n, advice, flags))
-WITH(int, pkey_mprotect, (void *addr, size_t length, int prot, int pkey), kvm_pkey_mprotect(addr, length, prot, pkey))
+ALWAYS(ssize_t, process_madvise, (int pidfd, const struct iovec *iov, size_t n, int advice, unsigned flags), anykvm_process_madvise(pidfd, iov, n, advice, flags))
+ALWAYS(int, pkey_mprotect, (void *addr, size_t length, int prot, int pkey), anykvm_pkey_mprotect(addr, length, prot, pkey))
 WITH(int, remap_file_pages, (void *addr, size_t size, int prot, size_t pgoff, int flags), kvm_remap_file_pages(addr, size, prot, pgoff, flags))
 WITH(int, brk, (void *addr), kvm_brk(addr))
 WITH(void *, sbrk, (intptr_t increment), kvm_sbrk(increment))
-WITH(void *, shmat, (int id, const void *addr, int flags), kvm_shmat(id, addr, flags))
+ALWAYS(void *, shmat, (int id, const void *addr, int flags), anykvm_shmat(id, addr, flags))
 WITH(int, shmdt, (const void *addr), kvm_shmdt(addr))
 
 /* --- signals: SIGSEGV and SIGBUS are the library's, too ------------------------------------------------------------------ */

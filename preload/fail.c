@@ -5,22 +5,25 @@
 #include "fail_spec.h"
 #include "observe.h"
 
-#define MAX_SPECS 16
-
-static struct fail_spec specs[MAX_SPECS];
-static uint64_t calls[MAX_SPECS];
+static struct fail_spec specs[FAIL_SPECS_MAX];
+static uint64_t calls[FAIL_SPECS_MAX];
 static unsigned nr_specs;
 
 /* What anykvm exec would have refused is left out. */
 void fail_setup(const char *text)
 {
-	while (*text && nr_specs < MAX_SPECS) {
+	while (*text && nr_specs < FAIL_SPECS_MAX) {
 		size_t n = strcspn(text, ",");
 
 		if (n && !fail_spec_parse(text, n, &specs[nr_specs]))
 			nr_specs++;
 		text += n + (text[n] == ',');
 	}
+}
+
+void fail_forked(void)
+{
+	memset(calls, 0, sizeof(calls));
 }
 
 int fail_now(const char *name)

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "fail_spec.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MILLION	   1000000u
-#define ERRNO_LAST 133
-#define ERRNO_MAX  24
+#define MILLION	  1000000u
+#define ERRNO_MAX 24
+
+const char fail_no_errno[] = "that is no errno";
 
 static int error_by_name(const char *name)
 {
-	for (int e = 1; e <= ERRNO_LAST; e++) {
+	/* Second names, which strerrorname_np does not tell. */
+	if (!strcmp(name, "EWOULDBLOCK"))
+		return EWOULDBLOCK;
+	if (!strcmp(name, "ENOTSUP"))
+		return ENOTSUP;
+	for (int e = 1; e <= FAIL_ERRNO_LAST; e++) {
 		const char *known = strerrorname_np(e);
 
 		if (known && !strcmp(known, name))
@@ -54,7 +61,7 @@ static const char *parse_percent(const char *s, struct fail_spec *out)
 
 const char *fail_spec_parse(const char *text, size_t length, struct fail_spec *out)
 {
-	char copy[128], error[ERRNO_MAX], *colon, *when;
+	char copy[FAIL_SPEC_MAX], error[ERRNO_MAX], *colon, *when;
 	size_t n;
 
 	*out = (struct fail_spec){.from = 1, .to = UINT64_MAX, .chance = MILLION};
@@ -78,12 +85,12 @@ const char *fail_spec_parse(const char *text, size_t length, struct fail_spec *o
 	n = strcspn(colon + 1, "@%");
 	when = colon + 1 + n;
 	if (n >= sizeof(error))
-		return "that is no errno";
+		return fail_no_errno;
 	memcpy(error, colon + 1, n);
 	error[n] = 0;
 	out->error = error_by_name(error);
 	if (!out->error)
-		return "that is no errno";
+		return fail_no_errno;
 	if (!*when)
 		return NULL;
 	return *when == '@' ? parse_number(when + 1, out) : parse_percent(when + 1, out);

@@ -17,7 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FAIL_NAME_MAX 48
+#define FAIL_NAME_MAX	48
+#define FAIL_SPEC_MAX	128
+#define FAIL_SPECS_MAX	16 /* in a process */
+#define FAIL_ERRNO_LAST 133
 
 struct fail_spec {
 	char name[FAIL_NAME_MAX]; /* without the star */
@@ -27,7 +30,8 @@ struct fail_spec {
 	uint32_t chance;   /* in millionths */
 };
 
-/* Reads one spec of `length` characters. NULL, or what is wrong with it. */
+/* Reads one spec of `length` characters. NULL, or what is wrong with it: fail_no_errno, or a text. */
+extern const char fail_no_errno[];
 const char *fail_spec_parse(const char *text, size_t length, struct fail_spec *out);
 bool fail_spec_names(const struct fail_spec *spec, const char *name);
 /* Whether the nth call that the spec names is to fail. The same for the same seed. */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/close_range.h>
 
 #include "base/raw.h"
 #include "observe.h"
@@ -31,9 +32,21 @@ void kvm_exit(int status)
 	__builtin_unreachable();
 }
 
+/* Around the descriptor that observation keeps: else its lines would go to what is opened next. */
+int kvm_close_range(unsigned first, unsigned last, int flags)
+{
+	unsigned kept = observe.fd;
+
+	if (!observe_keeps(kept) || kept < first || kept > last || (flags & CLOSE_RANGE_CLOEXEC))
+		return anykvm_close_range(first, last, flags);
+	if (kept > first && anykvm_close_range(first, kept - 1, flags))
+		return -1;
+	return kept < last ? anykvm_close_range(kept + 1, last, flags) : 0;
+}
+
 void kvm_closefrom(int first)
 {
-	anykvm_close_range(first < 0 ? 0 : first, ~0u, 0);
+	kvm_close_range(first < 0 ? 0 : first, ~0u, 0);
 }
 
 bool kvm_dup_allowed(int to)

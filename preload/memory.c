@@ -9,13 +9,6 @@
 
 #define ALL_MEMORY (1ul << 48)
 
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-
 /* The value of call, made while no guest reaches [addr, addr + length). What the system will refuse changes nothing. */
 #define CHANGING(addr, length, call)                                             \
 	({                                                                       \
@@ -60,28 +53,27 @@ int kvm_truncate(const char *path, off_t length)
 	return CHANGING(NULL, ALL_MEMORY, LIBC(int, truncate, (const char *, off_t))(path, length));
 }
 
-int kvm_process_madvise(int pidfd, const struct iovec *iov, size_t n, int advice, unsigned flags)
+/* [start, end) is something else now, or nothing: no userfaultfd of the library serves it. */
+static void serve_no_more(uintptr_t start, uintptr_t end)
 {
-	bool discards = advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_REMOVE ||
-			advice == MADV_DONTNEED_LOCKED || advice == MADV_GUARD_INSTALL;
+	uintptr_t page = sysconf(_SC_PAGESIZE);
+	int saved = errno;
 
-	/* Where, the system finds out: it is rare enough to take everything. */
-	return CHANGING(
-		NULL, discards ? ALL_MEMORY : 0,
-		(int)raw_result(raw_syscall(SYS_process_madvise, pidfd, iov, n, advice, flags)));
-}
-
-int kvm_pkey_mprotect(void *addr, size_t length, int prot, int pkey)
-{
-	return CHANGING(addr, length,
-			(int)raw_result(raw_syscall(SYS_pkey_mprotect, addr, length, prot, pkey)));
+	start = (start + page - 1) & -page;
+	if (start < end)
+		anykvm_note_userfault((void *)start, end - start, 0);
+	errno = saved;
 }
 
 int kvm_remap_file_pages(void *addr, size_t size, int prot, size_t pgoff, int flags)
 {
-	return CHANGING(
+	int r = CHANGING(
 		addr, size,
 		(int)raw_result(raw_syscall(SYS_remap_file_pages, addr, size, prot, pgoff, flags)));
+
+	if (!r)
+		serve_no_more((uintptr_t)addr, (uintptr_t)addr + size);
+	return r;
 }
 
 /* What a new break takes away: nothing, if it grows. */
@@ -95,28 +87,33 @@ int kvm_brk(void *addr)
 	uintptr_t now = raw_syscall(SYS_brk, 0);
 
 	/* libc keeps the break in a variable of its own. */
-	return CHANGING(addr, shrinks_by(now, (uintptr_t)addr), LIBC(int, brk, (void *))(addr));
+	int r = CHANGING(addr, shrinks_by(now, (uintptr_t)addr), LIBC(int, brk, (void *))(addr));
+
+	if (!r)
+		serve_no_more((uintptr_t)addr, now);
+	return r;
 }
 
 void *kvm_sbrk(intptr_t increment)
 {
 	uintptr_t now = raw_syscall(SYS_brk, 0);
 
-	return CHANGING((void *)(now + increment), increment < 0 ? (size_t)-increment : 0,
-			LIBC(void *, sbrk, (intptr_t))(increment));
+	void *p = CHANGING((void *)(now + increment), increment < 0 ? (size_t)-increment : 0,
+			   LIBC(void *, sbrk, (intptr_t))(increment));
+
+	if (p != (void *)-1)
+		serve_no_more(now + increment, now);
+	return p;
 }
 
 long kvm_raw_brk(long addr)
 {
-	long now = raw_syscall(SYS_brk, 0);
+	long now = raw_syscall(SYS_brk, 0), r;
 
-	return CHANGING((void *)addr, addr ? shrinks_by(now, addr) : 0, raw_syscall(SYS_brk, addr));
-}
-
-void *kvm_shmat(int id, const void *addr, int flags)
-{
-	return CHANGING(NULL, flags & SHM_REMAP ? ALL_MEMORY : 0,
-			LIBC(void *, shmat, (int, const void *, int))(id, addr, flags));
+	r = CHANGING((void *)addr, addr ? shrinks_by(now, addr) : 0, raw_syscall(SYS_brk, addr));
+	if (r == addr)
+		serve_no_more(r, now);
+	return r;
 }
 
 int kvm_shmdt(const void *addr)

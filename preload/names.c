@@ -28,6 +28,7 @@ static const struct names by_format[] = {
 	[FIELD_FEATURES] = {true,
 			    {"POWER_OFF", "EL1_32BIT", "PSCI_0_2", "PMU_V3", "SVE",
 			     "PTRAUTH_ADDRESS", "PTRAUTH_GENERIC", "HAS_EL2", "HAS_EL2_E2H0"}},
+	[FIELD_FEATURE] = {false, {[KVM_ARM_VCPU_SVE] = "SVE"}}, /* no other is finalized */
 	[FIELD_SLOT_FLAGS] = {true, {"LOG_DIRTY_PAGES", "READONLY", "GUEST_MEMFD"}},
 	[FIELD_IRQFD_FLAGS] = {true, {"DEASSIGN", "RESAMPLE"}},
 	[FIELD_IOEVENTFD_FLAGS] = {true, {"DATAMATCH", "PIO", "DEASSIGN", "VIRTIO_CCW_NOTIFY"}},
@@ -42,6 +43,12 @@ static const struct names by_format[] = {
 			   [KVM_DEV_TYPE_ARM_VGIC_ITS] = "ARM_VGIC_ITS",
 			   [KVM_DEV_TYPE_ARM_PV_TIME] = "ARM_PV_TIME",
 			   [KVM_DEV_TYPE_ARM_VGIC_V5] = "ARM_VGIC_V5"}},
+	[FIELD_SMCCC_ACTION] = {false,
+				{[KVM_SMCCC_FILTER_HANDLE] = "HANDLE",
+				 [KVM_SMCCC_FILTER_DENY] = "DENY",
+				 [KVM_SMCCC_FILTER_FWD_TO_USER] = "FWD_TO_USER"}},
+	[FIELD_PMU_ACTION] = {false,
+			      {[KVM_PMU_EVENT_ALLOW] = "ALLOW", [KVM_PMU_EVENT_DENY] = "DENY"}},
 	[FIELD_MP_STATE] = {false,
 			    {[KVM_MP_STATE_RUNNABLE] = "RUNNABLE",
 			     [KVM_MP_STATE_HALTED] = "HALTED",
@@ -119,7 +126,8 @@ struct group {
 static const struct group gic_groups[] = {
 	[KVM_DEV_ARM_VGIC_GRP_ADDR] = {"ADDR",
 				       8,
-				       {"V2_DIST", "V2_CPU", "V3_DIST", "V3_REDIST", "ITS"}},
+				       {"V2_DIST", "V2_CPU", "V3_DIST", "V3_REDIST", "ITS",
+					"V3_REDIST_REGION"}},
 	[KVM_DEV_ARM_VGIC_GRP_DIST_REGS] = {"DIST_REGS", 4},
 	[KVM_DEV_ARM_VGIC_GRP_CPU_REGS] = {"CPU_REGS", 4},
 	[KVM_DEV_ARM_VGIC_GRP_NR_IRQS] = {"NR_IRQS", 4},
@@ -135,7 +143,7 @@ static const struct group gic_groups[] = {
 };
 static const struct group vcpu_groups[] = {
 	[KVM_ARM_VCPU_PMU_V3_CTRL] = {"PMU_V3_CTRL",
-				      0,
+				      4,
 				      {"IRQ", "INIT", "FILTER", "SET_PMU", "SET_NR_COUNTERS"}},
 	[KVM_ARM_VCPU_TIMER_CTRL] = {"TIMER_CTRL",
 				     4,
@@ -143,10 +151,16 @@ static const struct group vcpu_groups[] = {
 	[KVM_ARM_VCPU_PVTIME_CTRL] = {"PVTIME_CTRL", 8, {"IPA"}},
 };
 
+static const struct group vm_groups[] = {
+	[KVM_ARM_VM_SMCCC_CTRL] = {"SMCCC_CTRL", 0, {"SMCCC_FILTER"}},
+};
+
 static const struct group *group_of(int kind, unsigned device, unsigned group)
 {
 	if (kind == ANYKVM_FD_VCPU)
 		return group < NR(vcpu_groups) ? &vcpu_groups[group] : NULL;
+	if (kind == ANYKVM_FD_VM)
+		return group < NR(vm_groups) ? &vm_groups[group] : NULL;
 	if (kind == ANYKVM_FD_DEVICE && device_name(device) && group < NR(gic_groups))
 		return &gic_groups[group];
 	return NULL;
@@ -173,5 +187,8 @@ unsigned attribute_size(int kind, unsigned device, const struct kvm_device_attr 
 {
 	const struct group *g = group_of(kind, device, attr->group);
 
+	/* It has no value, in a group where all others have. */
+	if (g == &vcpu_groups[KVM_ARM_VCPU_PMU_V3_CTRL] && attr->attr == KVM_ARM_VCPU_PMU_V3_INIT)
+		return 0;
 	return g ? g->size : 0;
 }

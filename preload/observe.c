@@ -38,17 +38,21 @@ static bool asked(const char *variable)
 
 int log_open(void)
 {
-	long fd = STDERR_FILENO, high;
+	long fd = STDERR_FILENO, high = -1;
+	struct stat st;
 
 	if (observe.file)
 		fd = raw_syscall(SYS_openat, AT_FDCWD, observe.file,
 				 O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-	high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, LOG_FD_MIN);
-	if (high < 0)
-		high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
+	/* As high as the limit lets it be. */
+	for (int min = LOG_FD_MIN; high < 0 && min > STDERR_FILENO; min /= 2)
+		high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, min);
 	if (high >= 0 && observe.file)
 		raw_syscall(SYS_close, fd);
-	return high >= 0 ? high : fd;
+	fd = high >= 0 ? high : fd;
+	observe.pipe =
+		!raw_syscall(SYS_fstat, fd, &st) && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+	return fd;
 }
 
 static void open_log(void)
@@ -57,6 +61,18 @@ static void open_log(void)
 
 	observe.file = where && *where ? where : NULL;
 	observe.fd = log_open();
+}
+
+static bool finished;
+
+/* A child's counts and findings are its own: a program that goes to the background is a child. */
+static void forked(void)
+{
+	observe.pid = raw_syscall(SYS_getpid);
+	observe.used = finished = false;
+	fail_forked();
+	strict_forked();
+	stats_forked();
 }
 
 static __attribute__((constructor)) void observe_setup(void)
@@ -75,8 +91,7 @@ static __attribute__((constructor)) void observe_setup(void)
 	if (observe.fail)
 		fail_setup(getenv("ANYKVM_FAIL"));
 	/* Not run for vfork, whose child shares our memory. */
-	if (observe.strict)
-		pthread_atfork(NULL, NULL, strict_forked);
+	pthread_atfork(NULL, NULL, forked);
 	open_log();
 	observe.on = true;
 }
@@ -88,10 +103,8 @@ static __attribute__((destructor)) void observe_end(void)
 
 void observe_finish(void)
 {
-	static bool done;
-
-	if (!observe.on || observe.pid != raw_syscall(SYS_getpid) ||
-	    __atomic_exchange_n(&done, true, __ATOMIC_RELAXED))
+	if (!observe.on || !observe.used || observe.pid != raw_syscall(SYS_getpid) ||
+	    __atomic_exchange_n(&finished, true, __ATOMIC_RELAXED))
 		return;
 	if (observe.strict)
 		strict_finish();
@@ -111,8 +124,24 @@ struct vcpu_state *vcpu_state(int fd)
 	return fd >= 0 && fd < STATES ? &states[fd] : NULL;
 }
 
+/* Told once it is there, whichever function made it. */
+static void trace_copy(int fd, int copy)
+{
+	struct observed o = {.function = "dup", .fd = fd, .kind = anykvm_fd_kind(copy)};
+	int saved = errno;
+
+	if (o.kind == ANYKVM_FD_FOREIGN || o.kind == ANYKVM_FD_INTERNAL)
+		return;
+	o.result = copy;
+	o.start_ns = o.end_ns = now_ns();
+	trace_call(&o);
+	errno = saved;
+}
+
 int observe_copy(int fd, int copy)
 {
+	if (observe.trace && copy >= 0)
+		trace_copy(fd, copy);
 	/* Not by a child, whose numbers are its own: after vfork its memory is not. */
 	if (observe.on && copy >= 0 && vcpu_state(fd) && vcpu_state(copy) &&
 	    observe.pid == raw_syscall(SYS_getpid))
@@ -144,6 +173,9 @@ static void call_end(struct observed *o)
 {
 	int saved = errno;
 
+	/* To close what it inherited is no use of KVM. */
+	if (strcmp(o->function, "close"))
+		observe.used = true;
 	o->end_ns = now_ns();
 	o->error = o->result == -1 ? saved : 0;
 	if (observe.strict && !o->injected)
@@ -157,7 +189,7 @@ static void call_end(struct observed *o)
 
 int observe_open(int flags)
 {
-	struct observed o = {.function = "open", .name = "open", .fd = -1};
+	struct observed o = {.function = "open", .name = "open", .fd = -1, .arg = flags};
 
 	if (!observe.on)
 		return anykvm_open("/dev/kvm", flags, 0);
@@ -170,12 +202,22 @@ int observe_open(int flags)
 int observe_close(int fd)
 {
 	struct observed o = {.function = "close", .name = "close", .fd = fd};
+	int saved;
 
 	if (!observe.on)
 		return anykvm_close(fd);
 	o.kind = anykvm_fd_kind(fd);
-	if (call_begin(&o))
+	/* Before its number can be another's. */
+	if (observe.strict && o.kind == ANYKVM_FD_VM)
+		strict_forget(fd);
+	if (call_begin(&o)) {
 		o.result = anykvm_close(fd);
+	} else {
+		/* The system gives up the number, whatever it answers. */
+		saved = errno;
+		anykvm_close(fd);
+		errno = saved;
+	}
 	call_end(&o);
 	return o.result;
 }
@@ -183,6 +225,8 @@ int observe_close(int fd)
 static void name_request(struct observed *o)
 {
 	o->name = anykvm_request_name(o->kind, o->request);
+	if (!o->name)
+		o->name = request_name(o->request);
 	if (o->name)
 		return;
 	snprintf(o->name_buffer, sizeof(o->name_buffer), "KVM request 0x%lx",
@@ -253,8 +297,9 @@ int observe_ioctl(int fd, unsigned long request, unsigned long arg)
 
 	if (!observe.on)
 		return anykvm_ioctl(fd, request, arg);
+	/* Also what is asked of a descriptor that is closed, or never was KVM's. */
 	kind = anykvm_fd_kind(fd);
-	if (kind == ANYKVM_FD_FOREIGN || kind == ANYKVM_FD_INTERNAL || _IOC_TYPE(request) != KVMIO)
+	if (kind == ANYKVM_FD_INTERNAL || _IOC_TYPE(request) != KVMIO)
 		return anykvm_ioctl(fd, request, arg);
 	return observed_ioctl(fd, kind, (uint32_t)request, arg);
 }

@@ -19,8 +19,10 @@
 struct observe {
 	bool on; /* any of the rest */
 	bool trace, fail, strict, stats;
-	int fd;		     /* where lines go */
-	int pid;	     /* a child's counts are its parent's: it tells nothing at its end */
+	int fd;		     /* where lines go; -1: no more of them */
+	bool pipe;	     /* to where writing may raise SIGPIPE */
+	int pid;	     /* of vfork's child, whose memory this is, too, it is not */
+	bool used;	     /* this process has something to tell at its end */
 	const char *file;    /* NULL: stderr */
 	uint64_t started_ns; /* CLOCK_MONOTONIC */
 	uint64_t seed;
@@ -35,7 +37,7 @@ struct observed {
 	const char *
 		name; /* by which it can be made to fail and is counted: a request's, else the function's */
 	int fd, kind;			    /* enum anykvm_fd_kind */
-	unsigned long request, arg;	    /* of ioctl */
+	unsigned long request, arg;	    /* of ioctl; arg also of open: flags */
 	unsigned long addr, length, offset; /* of mmap and munmap */
 	const struct request_info *info;    /* of an ioctl, or NULL */
 	unsigned char before
@@ -51,7 +53,7 @@ struct observed {
 	uint64_t start_ns, end_ns;
 };
 
-/* Calls with a KVM descriptor, in place of those of <anykvm.h>. Those on other descriptors pass. */
+/* Calls with a KVM descriptor, and requests of KVM with any other, in place of those of <anykvm.h>. All else passes. */
 int observe_open(int flags);
 int observe_close(int fd);
 int observe_ioctl(int fd, unsigned long request, unsigned long arg);
@@ -99,23 +101,30 @@ void line_add(struct line *l, const char *format, ...) __attribute__((format(pri
 /* As one write, with a newline. What did not fit is cut off. */
 void line_write(struct line *l);
 
-/* --- trace.c, fail.c, strict.c, stats.c: each is called only if asked for --- */
+/* --- trace.c with trace_exit.c and trace_list.c, fail.c, strict.c, stats.c: each is called only if asked for --- */
 
 void trace_call(const struct observed *o);
+/* Whether a KVM_RUN ended for a reason that kvm_run tells: then a copy of it. */
+bool run_ended(const struct observed *o, struct kvm_run *run);
 void trace_exit_reason(struct line *l, const struct kvm_run *run);
+void trace_list(struct line *l, const struct observed *o);
 uint64_t mmio_data(const struct kvm_run *run);
 const char *exit_reason_name(unsigned reason);
 
 /* The errno with which this call is to fail, or 0. */
 int fail_now(const char *name);
 void fail_setup(const char *specs);
+void fail_forked(void);
 
 void strict_before(const struct observed *o);
 void strict_after(const struct observed *o);
+/* A VM's descriptor goes. */
+void strict_forget(int vm);
 void strict_munmap(const void *addr, size_t length);
 void strict_finish(void);
 void strict_forked(void);
 
+void stats_forked(void);
 void stats_count(const struct observed *o);
 void stats_finish(void);
 

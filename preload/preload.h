@@ -9,7 +9,7 @@
  *	memory.c	changes of memory that <anykvm.h> has no call for
  *	signals.c	a program's SIGSEGV and SIGBUS beside the library's
  *	syscall.c	system calls by number
- *	observe.c	--trace, --fail, --strict and --stats of anykvm exec, in trace.c, fail.c, strict.c, stats.c
+ *	observe.c	--trace, --fail, --strict and --stats of anykvm exec, in trace*.c, fail.c, strict.c, stats.c
  *
  * Nothing here calls libc under a name that stands in the table: that would come back here. libc's own functions are reached
  * through the pointers of calls.c, the system through base/raw.h.
@@ -64,9 +64,8 @@ void *next_function(void **known, const char *name);
  * In a function of its own, LIBC(ret, name, params)(args): libc's function of a name whose row in the table is WITH.
  */
 #define LIBC(ret, name, params) ((ret(*) params)next_function(&next_##name, #name))
-extern void *next_truncate, *next_process_madvise, *next_pkey_mprotect, *next_remap_file_pages,
-	*next_brk, *next_sbrk, *next_shmat, *next_shmdt, *next_sigaction, *next_sigprocmask,
-	*next_pthread_sigmask, *next_syscall;
+extern void *next_truncate, *next_remap_file_pages, *next_brk, *next_sbrk, *next_shmdt,
+	*next_sigaction, *next_sigprocmask, *next_pthread_sigmask, *next_syscall;
 
 /* --- path.c --- */
 
@@ -90,6 +89,7 @@ int kvm_statx(int dirfd, const char *path, int flags, unsigned mask, struct stat
 int kvm_close(int fd);
 int kvm_fcntl(int fd, int cmd, long arg);
 __attribute__((noreturn)) void kvm_exit(int status);
+int kvm_close_range(unsigned first, unsigned last, int flags);
 void kvm_closefrom(int first);
 /* False with EBUSY: `to` is a descriptor that the library keeps for itself. */
 bool kvm_dup_allowed(int to);
@@ -108,14 +108,11 @@ int kvm_madvise(void *addr, size_t length, int advice);
 /* A file was truncated by its name: it may lie under a slot. */
 void memory_truncated(void);
 int kvm_truncate(const char *path, off_t length);
-int kvm_process_madvise(int pidfd, const struct iovec *iov, size_t n, int advice, unsigned flags);
-int kvm_pkey_mprotect(void *addr, size_t length, int prot, int pkey);
 int kvm_remap_file_pages(void *addr, size_t size, int prot, size_t pgoff, int flags);
 int kvm_brk(void *addr);
 void *kvm_sbrk(intptr_t increment);
 /* As the system call: the break after it, also on failure. */
 long kvm_raw_brk(long addr);
-void *kvm_shmat(int id, const void *addr, int flags);
 int kvm_shmdt(const void *addr);
 
 static inline void fault_in(const void *buf, size_t n, bool incoming)

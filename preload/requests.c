@@ -19,7 +19,7 @@ static const struct field region[] = {
 	F(kvm_userspace_memory_region2, userspace_addr, FIELD_HEX),
 	/* The rest only of the second request. */
 	F(kvm_userspace_memory_region2, guest_memfd_offset, FIELD_HEX),
-	F(kvm_userspace_memory_region2, guest_memfd, FIELD_DECIMAL),
+	F(kvm_userspace_memory_region2, guest_memfd, FIELD_SIGNED),
 	F(kvm_userspace_memory_region2, pad1, FIELD_ZERO),
 	F(kvm_userspace_memory_region2, pad2, FIELD_ZERO),
 };
@@ -70,8 +70,8 @@ static const struct field irq_level[] = {
 	F(kvm_irq_level, level, FIELD_DECIMAL),
 };
 static const struct field irqfd[] = {
-	F(kvm_irqfd, fd, FIELD_DECIMAL),	F(kvm_irqfd, gsi, FIELD_DECIMAL),
-	F(kvm_irqfd, flags, FIELD_IRQFD_FLAGS), F(kvm_irqfd, resamplefd, FIELD_DECIMAL),
+	F(kvm_irqfd, fd, FIELD_SIGNED),		F(kvm_irqfd, gsi, FIELD_DECIMAL),
+	F(kvm_irqfd, flags, FIELD_IRQFD_FLAGS), F(kvm_irqfd, resamplefd, FIELD_SIGNED),
 	F(kvm_irqfd, pad, FIELD_ZERO),
 };
 static const struct field ioeventfd[] = {
@@ -118,35 +118,65 @@ static const struct field counter_offset[] = {
 	F(kvm_arm_counter_offset, counter_offset, FIELD_HEX),
 	F(kvm_arm_counter_offset, reserved, FIELD_ZERO),
 };
+static const struct field copy_tags[] = {
+	F(kvm_arm_copy_mte_tags, guest_ipa, FIELD_HEX), F(kvm_arm_copy_mte_tags, length, FIELD_HEX),
+	F(kvm_arm_copy_mte_tags, addr, FIELD_HEX),	F(kvm_arm_copy_mte_tags, flags, FIELD_HEX),
+	F(kvm_arm_copy_mte_tags, reserved, FIELD_ZERO),
+};
+static const struct field mask_range[] = {
+	F(reg_mask_range, addr, FIELD_HEX),
+	F(reg_mask_range, range, FIELD_DECIMAL),
+	F(reg_mask_range, reserved, FIELD_ZERO),
+};
+static const struct field pre_fault[] = {
+	F(kvm_pre_fault_memory, gpa, FIELD_HEX),
+	F(kvm_pre_fault_memory, size, FIELD_HEX),
+	F(kvm_pre_fault_memory, flags, FIELD_HEX),
+	F(kvm_pre_fault_memory, padding, FIELD_ZERO),
+};
+static const struct field finalize[] = {{"feature", 0, sizeof(int), FIELD_FEATURE}};
+static const struct field smccc_filter[] = {
+	F(kvm_smccc_filter, base, FIELD_HEX),
+	F(kvm_smccc_filter, nr_functions, FIELD_DECIMAL),
+	F(kvm_smccc_filter, action, FIELD_SMCCC_ACTION),
+};
+static const struct field pmu_filter[] = {
+	F(kvm_pmu_event_filter, base_event, FIELD_HEX),
+	F(kvm_pmu_event_filter, nevents, FIELD_DECIMAL),
+	F(kvm_pmu_event_filter, action, FIELD_PMU_ACTION),
+};
 static const struct field signal_mask[] = {F(kvm_signal_mask, len, FIELD_DECIMAL)};
 
-#define PLAIN(request, cap)                             \
-	{                                               \
-		request, cap, FIELD_ZERO, NULL, NULL, 0 \
+#define PLAIN(number, capability)                                            \
+	{                                                                    \
+		.request = number, .cap = capability, .argument = FIELD_ZERO \
 	}
-#define NUMBER(request, cap, name, format)          \
-	{                                           \
-		request, cap, format, name, NULL, 0 \
+#define NUMBER(number, capability, format)                               \
+	{                                                                \
+		.request = number, .cap = capability, .argument = format \
 	}
-#define STRUCT(request, cap, fields)                               \
-	{                                                          \
-		request, cap, FIELD_ZERO, NULL, fields, NR(fields) \
+#define STRUCT_N(number, capability, members, count)                                             \
+	{                                                                                        \
+		.request = number, .cap = capability, .argument = FIELD_ZERO, .fields = members, \
+		.nr_fields = count                                                               \
 	}
-#define STRUCT_N(request, cap, fields, number)                 \
-	{                                                      \
-		request, cap, FIELD_ZERO, NULL, fields, number \
+#define STRUCT(number, capability, members) STRUCT_N(number, capability, members, NR(members))
+#define ANSWER(number, capability, members)                                                      \
+	{                                                                                        \
+		.request = number, .cap = capability, .argument = FIELD_ZERO, .fields = members, \
+		.nr_fields = NR(members), .out = true                                            \
 	}
 
 static const struct request_info system_requests[] = {
 	PLAIN(KVM_GET_API_VERSION, NO_CAP),
-	NUMBER(KVM_CREATE_VM, NO_CAP, "type", FIELD_HEX),
-	NUMBER(KVM_CHECK_EXTENSION, NO_CAP, "cap", FIELD_CAP),
+	NUMBER(KVM_CREATE_VM, NO_CAP, FIELD_HEX),
+	NUMBER(KVM_CHECK_EXTENSION, NO_CAP, FIELD_CAP),
 	PLAIN(KVM_GET_VCPU_MMAP_SIZE, NO_CAP),
 };
 
 static const struct request_info vm_requests[] = {
-	NUMBER(KVM_CREATE_VCPU, NO_CAP, "id", FIELD_DECIMAL),
-	NUMBER(KVM_CHECK_EXTENSION, KVM_CAP_CHECK_EXTENSION_VM, "cap", FIELD_CAP),
+	NUMBER(KVM_CREATE_VCPU, NO_CAP, FIELD_DECIMAL),
+	NUMBER(KVM_CHECK_EXTENSION, KVM_CAP_CHECK_EXTENSION_VM, FIELD_CAP),
 	STRUCT_N(KVM_SET_USER_MEMORY_REGION, KVM_CAP_USER_MEMORY, region, NR_REGION_1),
 	STRUCT(KVM_SET_USER_MEMORY_REGION2, KVM_CAP_USER_MEMORY2, region),
 	STRUCT(KVM_CREATE_GUEST_MEMFD, KVM_CAP_GUEST_MEMFD, guest_memfd),
@@ -165,23 +195,28 @@ static const struct request_info vm_requests[] = {
 	STRUCT(KVM_SIGNAL_MSI, KVM_CAP_SIGNAL_MSI, msi),
 	STRUCT(KVM_SET_GSI_ROUTING, KVM_CAP_IRQ_ROUTING, routing),
 	STRUCT(KVM_ENABLE_CAP, KVM_CAP_ENABLE_CAP_VM, enable_cap),
-	STRUCT(KVM_SET_DEVICE_ATTR, KVM_CAP_VM_ATTRIBUTES, device_attr),
-	STRUCT(KVM_HAS_DEVICE_ATTR, KVM_CAP_VM_ATTRIBUTES, device_attr),
+	/* KVM_CAP_VM_ATTRIBUTES is not of arm64, where these are there all the same. */
+	STRUCT(KVM_SET_DEVICE_ATTR, NO_CAP, device_attr),
+	STRUCT(KVM_HAS_DEVICE_ATTR, NO_CAP, device_attr),
 	STRUCT(KVM_ARM_SET_DEVICE_ADDR, KVM_CAP_ARM_SET_DEVICE_ADDR, device_addr),
-	STRUCT(KVM_ARM_PREFERRED_TARGET, NO_CAP, vcpu_init),
+	ANSWER(KVM_ARM_PREFERRED_TARGET, NO_CAP, vcpu_init),
 	STRUCT(KVM_ARM_SET_COUNTER_OFFSET, KVM_CAP_COUNTER_OFFSET, counter_offset),
+	STRUCT(KVM_ARM_GET_REG_WRITABLE_MASKS, KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES, mask_range),
+	STRUCT(KVM_ARM_MTE_COPY_TAGS, KVM_CAP_ARM_MTE, copy_tags),
 	PLAIN(KVM_GET_STATS_FD, KVM_CAP_BINARY_STATS_FD),
 };
 
 static const struct request_info vcpu_requests[] = {
 	PLAIN(KVM_RUN, NO_CAP),
 	STRUCT(KVM_ARM_VCPU_INIT, NO_CAP, vcpu_init),
+	STRUCT(KVM_ARM_VCPU_FINALIZE, NO_CAP, finalize),
+	STRUCT(KVM_PRE_FAULT_MEMORY, KVM_CAP_PRE_FAULT_MEMORY, pre_fault),
 	STRUCT(KVM_GET_ONE_REG, KVM_CAP_ONE_REG, one_reg),
 	STRUCT(KVM_SET_ONE_REG, KVM_CAP_ONE_REG, one_reg),
 	STRUCT(KVM_GET_REG_LIST, KVM_CAP_ONE_REG, reg_list),
-	STRUCT(KVM_GET_MP_STATE, KVM_CAP_MP_STATE, mp_state),
+	ANSWER(KVM_GET_MP_STATE, KVM_CAP_MP_STATE, mp_state),
 	STRUCT(KVM_SET_MP_STATE, KVM_CAP_MP_STATE, mp_state),
-	STRUCT(KVM_GET_VCPU_EVENTS, KVM_CAP_VCPU_EVENTS, vcpu_events),
+	ANSWER(KVM_GET_VCPU_EVENTS, KVM_CAP_VCPU_EVENTS, vcpu_events),
 	STRUCT(KVM_SET_VCPU_EVENTS, KVM_CAP_VCPU_EVENTS, vcpu_events),
 	STRUCT(KVM_SET_GUEST_DEBUG, KVM_CAP_SET_GUEST_DEBUG, guest_debug),
 	STRUCT(KVM_SET_SIGNAL_MASK, NO_CAP, signal_mask),
@@ -215,6 +250,37 @@ const struct request_info *request_info_find(int kind, unsigned long request)
 	for (size_t i = 0; i < by_kind[kind].nr; i++)
 		if (by_kind[kind].info[i].request == (uint32_t)request)
 			return &by_kind[kind].info[i];
+	return NULL;
+}
+
+const char *request_name(uint32_t request)
+{
+	static const struct {
+		uint32_t request;
+		const char *name;
+	} names[] = {
+#include "request_names.inc"
+	};
+
+	for (size_t i = 0; i < NR(names); i++)
+		if (names[i].request == request)
+			return names[i].name;
+	return NULL;
+}
+
+const struct layout *attribute_layout(int kind, const struct kvm_device_attr *attr)
+{
+	static const struct layout smccc = {smccc_filter, NR(smccc_filter),
+					    sizeof(struct kvm_smccc_filter)};
+	static const struct layout pmu = {pmu_filter, NR(pmu_filter),
+					  sizeof(struct kvm_pmu_event_filter)};
+
+	if (kind == ANYKVM_FD_VM && attr->group == KVM_ARM_VM_SMCCC_CTRL &&
+	    attr->attr == KVM_ARM_VM_SMCCC_FILTER)
+		return &smccc;
+	if (kind == ANYKVM_FD_VCPU && attr->group == KVM_ARM_VCPU_PMU_V3_CTRL &&
+	    attr->attr == KVM_ARM_VCPU_PMU_V3_FILTER)
+		return &pmu;
 	return NULL;
 }
 

@@ -43,13 +43,18 @@ static struct row *row_of(const struct observed *o)
 
 static void count_exit(const struct observed *o)
 {
-	struct vcpu_state *v = vcpu_state(o->fd);
 	struct kvm_run run;
 
-	if (o->error)
+	if (run_ended(o, &run))
+		add(&exits[run.exit_reason < EXIT_EINTR ? run.exit_reason : KVM_EXIT_UNKNOWN], 1);
+	else if (o->error)
 		add(&exits[o->error == EINTR ? EXIT_EINTR : EXIT_FAILED], 1);
-	else if (v && peek(&run, v->run, sizeof(run)) && run.exit_reason < EXIT_EINTR)
-		add(&exits[run.exit_reason], 1);
+}
+
+void stats_forked(void)
+{
+	memset(rows, 0, sizeof(rows));
+	memset(exits, 0, sizeof(exits));
 }
 
 void stats_count(const struct observed *o)
@@ -102,12 +107,18 @@ static void print_rows(unsigned nr)
 	}
 }
 
-static void print_exit(const char *name, uint64_t n)
+static void print_exit(const char *name, uint64_t n, bool *headed)
 {
 	struct line l = {.n = 0};
 
 	if (!n)
 		return;
+	if (!*headed) {
+		*headed = true;
+		line_add(&l, "%-32s %10s", "end of KVM_RUN", "times");
+		line_write(&l);
+		l.n = 0;
+	}
 	line_add(&l, "%-32s %10llu", name, (unsigned long long)n);
 	line_write(&l);
 }
@@ -115,24 +126,20 @@ static void print_exit(const char *name, uint64_t n)
 void stats_finish(void)
 {
 	struct line l = {.n = 0};
+	bool headed = false;
 	unsigned nr = 0;
 	char name[40];
 
 	while (nr < ROWS && rows[nr].name)
 		nr++;
-	if (!nr)
-		return;
 	line_add(&l, "anykvm stats of process %ld", raw_syscall(SYS_getpid));
 	line_write(&l);
 	sort_rows(nr);
 	print_rows(nr);
-	l.n = 0;
-	line_add(&l, "%-32s %10s", "end of KVM_RUN", "times");
-	line_write(&l);
 	for (unsigned i = 0; i < EXIT_EINTR; i++) {
 		snprintf(name, sizeof(name), "KVM_EXIT_%s", exit_reason_name(i));
-		print_exit(name, exits[i]);
+		print_exit(name, exits[i], &headed);
 	}
-	print_exit("EINTR", exits[EXIT_EINTR]);
-	print_exit("another error", exits[EXIT_FAILED]);
+	print_exit("EINTR", exits[EXIT_EINTR], &headed);
+	print_exit("another error", exits[EXIT_FAILED], &headed);
 }

@@ -1,94 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A line for each call: who, when, what with which arguments, its result, how KVM_RUN ended, and how long it took. */
+#include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 #include "base/raw.h"
 #include "names.h"
-
-static const char *const exit_names[] = {
-	[KVM_EXIT_UNKNOWN] = "UNKNOWN",
-	[KVM_EXIT_HYPERCALL] = "HYPERCALL",
-	[KVM_EXIT_DEBUG] = "DEBUG",
-	[KVM_EXIT_HLT] = "HLT",
-	[KVM_EXIT_MMIO] = "MMIO",
-	[KVM_EXIT_SHUTDOWN] = "SHUTDOWN",
-	[KVM_EXIT_FAIL_ENTRY] = "FAIL_ENTRY",
-	[KVM_EXIT_INTR] = "INTR",
-	[KVM_EXIT_INTERNAL_ERROR] = "INTERNAL_ERROR",
-	[KVM_EXIT_SYSTEM_EVENT] = "SYSTEM_EVENT",
-	[KVM_EXIT_ARM_NISV] = "ARM_NISV",
-	[KVM_EXIT_DIRTY_RING_FULL] = "DIRTY_RING_FULL",
-	[KVM_EXIT_MEMORY_FAULT] = "MEMORY_FAULT",
-	[KVM_EXIT_ARM_SEA] = "ARM_SEA",
-	[KVM_EXIT_ARM_LDST64B] = "ARM_LDST64B",
-};
-
-const char *exit_reason_name(unsigned reason)
-{
-	return reason < sizeof(exit_names) / sizeof(exit_names[0]) && exit_names[reason]
-		       ? exit_names[reason]
-		       : "?";
-}
-
-static const char *system_event_name(unsigned type)
-{
-	static const char *const names[] = {
-		[KVM_SYSTEM_EVENT_SHUTDOWN] = "SHUTDOWN", [KVM_SYSTEM_EVENT_RESET] = "RESET",
-		[KVM_SYSTEM_EVENT_CRASH] = "CRASH",	  [KVM_SYSTEM_EVENT_WAKEUP] = "WAKEUP",
-		[KVM_SYSTEM_EVENT_SUSPEND] = "SUSPEND",
-	};
-
-	return type < sizeof(names) / sizeof(names[0]) && names[type] ? names[type] : "?";
-}
-
-uint64_t mmio_data(const struct kvm_run *run)
-{
-	uint64_t value = 0;
-
-	memcpy(&value, run->mmio.data, run->mmio.len < sizeof(value) ? run->mmio.len : 8);
-	return value;
-}
-
-void trace_exit_reason(struct line *l, const struct kvm_run *run)
-{
-	line_add(l, "KVM_EXIT_%s", exit_reason_name(run->exit_reason));
-	switch (run->exit_reason) {
-	case KVM_EXIT_MMIO:
-		line_add(l, " %s %u at 0x%llx", run->mmio.is_write ? "write" : "read",
-			 run->mmio.len, (unsigned long long)run->mmio.phys_addr);
-		if (run->mmio.is_write)
-			line_add(l, " value 0x%llx", (unsigned long long)mmio_data(run));
-		break;
-	case KVM_EXIT_SYSTEM_EVENT:
-		line_add(l, " %s", system_event_name(run->system_event.type));
-		break;
-	case KVM_EXIT_HYPERCALL:
-		line_add(l, " 0x%llx", (unsigned long long)run->hypercall.nr);
-		break;
-	case KVM_EXIT_DEBUG:
-		line_add(l, " esr 0x%x far 0x%llx", run->debug.arch.hsr,
-			 (unsigned long long)run->debug.arch.far);
-		break;
-	case KVM_EXIT_FAIL_ENTRY:
-		line_add(l, " reason 0x%llx",
-			 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
-		break;
-	case KVM_EXIT_INTERNAL_ERROR:
-		line_add(l, " suberror %u", run->internal.suberror);
-		break;
-	case KVM_EXIT_ARM_NISV:
-		line_add(l, " esr_iss 0x%llx at 0x%llx", (unsigned long long)run->arm_nisv.esr_iss,
-			 (unsigned long long)run->arm_nisv.fault_ipa);
-		break;
-	case KVM_EXIT_MEMORY_FAULT:
-		line_add(l, " flags 0x%llx at 0x%llx, 0x%llx bytes",
-			 (unsigned long long)run->memory_fault.flags,
-			 (unsigned long long)run->memory_fault.gpa,
-			 (unsigned long long)run->memory_fault.size);
-		break;
-	}
-}
 
 static void add_value(struct line *l, enum field_format format, uint64_t value)
 {
@@ -114,17 +32,18 @@ static void add_value(struct line *l, enum field_format format, uint64_t value)
 	}
 }
 
-static void add_fields(struct line *l, const struct request_info *info, const unsigned char *bytes,
-		       bool out)
+/* Those that are known only after the call, or the others. */
+static void add_fields(struct line *l, const struct field *fields, unsigned nr,
+		       const unsigned char *bytes, bool known_after)
 {
 	const char *comma = "";
 
 	line_add(l, "{");
-	for (unsigned i = 0; i < info->nr_fields; i++) {
-		const struct field *f = &info->fields[i];
+	for (unsigned i = 0; i < nr; i++) {
+		const struct field *f = &fields[i];
 		uint64_t value = 0;
 
-		if (f->format == FIELD_ZERO || (f->format == FIELD_OUT) != out)
+		if (f->format == FIELD_ZERO || (f->format == FIELD_OUT) != known_after)
 			continue;
 		memcpy(&value, bytes + f->offset, f->size <= 8 ? f->size : 8);
 		line_add(l, "%s%s=", comma, f->name);
@@ -171,34 +90,52 @@ static bool has_out_fields(const struct request_info *info)
 
 static void add_ioctl(struct line *l, const struct observed *o)
 {
+	const struct request_info *info = o->info;
+
 	line_add(l, ", %s", o->name);
 	if (o->answers_read) {
 		line_add(l, ", {mmio.data=0x%llx}", (unsigned long long)o->read_data);
-	} else if (!o->info) {
+	} else if (!info || (info->nr_fields && info->out)) {
 		line_add(l, ", 0x%lx", o->arg);
-	} else if (o->info->argument != FIELD_ZERO) {
+	} else if (info->argument != FIELD_ZERO) {
 		line_add(l, ", ");
-		add_value(l, o->info->argument, o->arg);
+		add_value(l, info->argument, o->arg);
 	} else if (is_attribute(o) && o->has_before) {
 		line_add(l, ", {");
 		name_attribute(l, o->kind, device_type(o->fd), (const void *)o->before);
 		line_add(l, "}");
-	} else if (o->info->nr_fields && _IOC_DIR(o->request) == _IOC_READ) {
-		line_add(l, ", 0x%lx", o->arg);
-	} else if (o->info->nr_fields && o->has_before) {
+	} else if (info->nr_fields && o->has_before) {
 		line_add(l, ", ");
-		add_fields(l, o->info, o->before, false);
-	} else if (o->info->nr_fields) {
-		line_add(l, ", 0x%lx (cannot be read)", o->arg);
+		add_fields(l, info->fields, info->nr_fields, o->before, false);
+		trace_list(l, o);
+	} else if (info->nr_fields) {
+		line_add(l, o->arg ? ", 0x%lx (cannot be read)" : ", NULL", o->arg);
 	}
 }
 
-/* False: there is none. */
+static void add_attribute_value(struct line *l, const struct observed *o)
+{
+	const struct layout *layout;
+	struct kvm_device_attr attr;
+	unsigned char bytes[COPY_MAX];
+
+	memcpy(&attr, o->before, sizeof(attr));
+	layout = attribute_layout(o->kind, &attr);
+	if (!layout) {
+		add_pointed_value(l, attr.addr, attribute_size(o->kind, device_type(o->fd), &attr));
+	} else if (peek(bytes, (const void *)(uintptr_t)attr.addr, layout->size)) {
+		line_add(l, " ");
+		add_fields(l, layout->fields, layout->nr_fields, bytes, false);
+	}
+}
+
+/* What the structure points at: what was read, or was to be written. False: nothing. */
 static bool add_moved_value(struct line *l, const struct observed *o)
 {
-	struct kvm_device_attr attr;
 	struct kvm_one_reg reg;
 
+	if (o->result < 0 && o->request != KVM_SET_ONE_REG && o->request != KVM_SET_DEVICE_ATTR)
+		return false;
 	if (o->kind == ANYKVM_FD_VCPU &&
 	    (o->request == KVM_GET_ONE_REG || o->request == KVM_SET_ONE_REG)) {
 		memcpy(&reg, o->before, sizeof(reg));
@@ -207,8 +144,7 @@ static bool add_moved_value(struct line *l, const struct observed *o)
 	}
 	if (!is_attribute(o) || o->request == KVM_HAS_DEVICE_ATTR)
 		return false;
-	memcpy(&attr, o->before, sizeof(attr));
-	add_pointed_value(l, attr.addr, attribute_size(o->kind, device_type(o->fd), &attr));
+	add_attribute_value(l, o);
 	return true;
 }
 
@@ -216,28 +152,26 @@ static bool add_moved_value(struct line *l, const struct observed *o)
 static void add_outcome(struct line *l, const struct observed *o)
 {
 	unsigned char after[COPY_MAX];
-	struct kvm_run run;
 	size_t size = _IOC_SIZE(o->request);
+	struct kvm_run run;
 
-	if (o->kind == ANYKVM_FD_VCPU && o->request == KVM_RUN) {
-		struct vcpu_state *v = vcpu_state(o->fd);
-
-		if (!o->result && v && peek(&run, v->run, sizeof(run))) {
-			line_add(l, " ");
-			trace_exit_reason(l, &run);
-		}
-		return;
-	}
-	if (!o->info || o->result < 0 || size > sizeof(after))
-		return;
-	if (o->has_before && add_moved_value(l, o))
-		return;
-	if (!(_IOC_DIR(o->request) & _IOC_READ) || !o->info->nr_fields ||
-	    !peek(after, (void *)o->arg, size))
-		return;
-	if (_IOC_DIR(o->request) == _IOC_READ || has_out_fields(o->info)) {
+	if (o->kind == ANYKVM_FD_VCPU && o->request == KVM_RUN && run_ended(o, &run)) {
 		line_add(l, " ");
-		add_fields(l, o->info, after, _IOC_DIR(o->request) != _IOC_READ);
+		trace_exit_reason(l, &run);
+	}
+	if (!o->info || !o->info->nr_fields || size > sizeof(after))
+		return;
+	/* The list does not fit: how long it is. */
+	if (o->request == KVM_GET_REG_LIST && o->error == E2BIG && !o->injected &&
+	    peek(after, (void *)o->arg, size)) {
+		line_add(l, " ");
+		add_fields(l, o->info->fields, o->info->nr_fields, after, false);
+	}
+	if ((o->has_before && add_moved_value(l, o)) || o->result < 0)
+		return;
+	if ((o->info->out || has_out_fields(o->info)) && peek(after, (void *)o->arg, size)) {
+		line_add(l, " ");
+		add_fields(l, o->info->fields, o->info->nr_fields, after, !o->info->out);
 	}
 }
 
@@ -265,6 +199,28 @@ static void add_descriptor(struct line *l, const struct observed *o)
 		line_add(l, "%d%s", o->fd, kind_name(o->kind));
 }
 
+static void add_open_flags(struct line *l, int flags)
+{
+	static const struct {
+		int flag;
+		const char *name;
+	} known[] = {{O_CREAT, "O_CREAT"},	 {O_EXCL, "O_EXCL"},
+		     {O_TRUNC, "O_TRUNC"},	 {O_APPEND, "O_APPEND"},
+		     {O_NONBLOCK, "O_NONBLOCK"}, {O_NOFOLLOW, "O_NOFOLLOW"},
+		     {O_CLOEXEC, "O_CLOEXEC"}};
+	static const char *const access[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
+
+	line_add(l, "\"/dev/kvm\", %s", access[flags & O_ACCMODE]);
+	flags &= ~O_ACCMODE;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (flags & known[i].flag)
+			line_add(l, "|%s", known[i].name);
+		flags &= ~known[i].flag;
+	}
+	if (flags)
+		line_add(l, "|0x%x", flags);
+}
+
 void trace_call(const struct observed *o)
 {
 	uint64_t at = o->start_ns - observe.started_ns, took = o->end_ns - o->start_ns;
@@ -274,7 +230,7 @@ void trace_call(const struct observed *o)
 		 (unsigned long long)(at / 1000000000),
 		 (unsigned long long)(at % 1000000000 / 1000), o->function);
 	if (!strcmp(o->function, "open")) {
-		line_add(&l, "\"/dev/kvm\"");
+		add_open_flags(&l, o->arg);
 	} else if (!strcmp(o->function, "munmap")) {
 		line_add(&l, "0x%lx, 0x%lx", o->addr, o->length);
 	} else {

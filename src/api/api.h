@@ -7,7 +7,8 @@
  *	mapping.c	which host mappings keep a file alive
  *	calls.c		open, close, dup, fcntl, ioctl
  *	io_calls.c	read, write
- *	memory_calls.c	mmap, munmap, madvise...: each change of host memory inside a notifier pair
+ *	memory_calls.c	mmap, munmap, mremap, shmat: each change of host memory inside a notifier pair
+ *	advice_calls.c	mprotect, madvise and their relatives: the same
  *	file_calls.c	ftruncate, fallocate: the same for files that are mapped under slots
  *	gmem_calls.c	guest_memfd: its request, and those calls on its descriptors and mappings
  *	userfault_calls.c	userfaultfd: of the host, or where it has none, of ours
@@ -244,6 +245,11 @@ s64 ioctl_dispatch(int fd, struct file *file, u32 request, u64 arg);
 /* Copies between the VMM's memory and ours: -EFAULT. */
 int user_copy_in(void *dst, u64 user, size_t n);
 int user_copy_out(u64 user, const void *src, size_t n);
+
+/* --- memory_calls.c ------------------------------------------------------------------------------------------------------ */
+
+/* The page-aligned range that the system will change; false if it will refuse the arguments anyway. */
+bool changed_range(const void *addr, size_t length, u64 *start, u64 *end);
 
 /* --- userfault_calls.c ------------------------------------------------------------------------------------------------------ */
 

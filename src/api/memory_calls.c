@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -18,12 +19,6 @@
 #include "mem/notifier.h"
 #include "mem/userfault.h"
 
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -39,8 +34,7 @@ static void *map_result(void *p)
 	return MAP_FAILED;
 }
 
-/* The page-aligned range that the system will change; false if it will refuse the arguments anyway. */
-static bool changed_range(const void *addr, size_t length, u64 *start, u64 *end)
+bool changed_range(const void *addr, size_t length, u64 *start, u64 *end)
 {
 	u64 page = host_page_size();
 
@@ -224,6 +218,43 @@ void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 	return map_result(p);
 }
 
+/* shmat with SHM_REMAP. */
+static void *attach_over(u64 start, u64 end, int id, int flags)
+{
+	struct mapping *spare = mapping_alloc();
+	struct mem_inval_token t;
+	void *p;
+
+	if (!spare)
+		return (void *)(intptr_t)-ENOMEM;
+	mem_invalidate_start(start, end, 0, &t);
+	p = host_userfault_shmat((void *)(uintptr_t)start, end - start, id, flags);
+	if (!host_map_failed(p))
+		mapping_forget(start, end, &spare);
+	mem_invalidate_end(&t);
+	if (!host_map_failed(p))
+		mem_userfault_remove(start, end);
+	mapping_free(spare);
+	return p;
+}
+
+void *anykvm_shmat(int id, const void *addr, int flags)
+{
+	u64 start = (uintptr_t)addr, end, size;
+	void *p;
+
+	if (flags & SHM_RND)
+		start = ALIGN_DOWN(start, host_page_size());
+	/* Elsewhere nothing is replaced. */
+	if (!(flags & SHM_REMAP) || !api_watches() || host_sys_shm_size(id, &size) ||
+	    !changed_range((void *)(uintptr_t)start, size, &start, &end))
+		return map_result(host_sys_shmat(id, addr, flags));
+	library_enter();
+	p = attach_over(start, end, id, flags);
+	library_exit();
+	return map_result(p);
+}
+
 static int unmap(u64 start, u64 end)
 {
 	struct mapping *spare = mapping_alloc();
@@ -369,77 +400,6 @@ void *anykvm_mremap(void *old_address, size_t old_size, size_t new_size, int fla
 	mapping_free(spare);
 	library_exit();
 	return map_result(p);
-}
-
-/* --- protection and advice ----------------------------------------------------------------------------------------------- */
-
-int anykvm_mprotect(void *addr, size_t len, int prot)
-{
-	struct mem_inval_token t;
-	u64 start, end, at;
-	bool refused;
-	int r = 0;
-
-	if (!api_watches() || !changed_range(addr, len, &start, &end))
-		return api_result(host_mprotect(addr, len, prot));
-	library_enter();
-	/* Files of no file system are never executable. The system changes what lies before them and then says so. */
-	refused = (prot & PROT_EXEC) && mapping_first(start, end, true, &at);
-	mem_invalidate_start(start, end, 0, &t);
-	if (!refused)
-		r = host_userfault_mprotect(addr, len, prot);
-	else if (at > start)
-		r = host_userfault_mprotect(addr, at - start, prot);
-	mem_invalidate_end(&t);
-	library_exit();
-	return api_result(refused && !r ? -EACCES : r);
-}
-
-/* Whether the advice takes pages away. The mapping itself stays what it is, except for guards. */
-static bool advice_discards(int advice, u32 *flags)
-{
-	*flags = MEM_INVAL_KEEP_VMA;
-	switch (advice) {
-	case MADV_GUARD_INSTALL:
-		*flags = 0;
-		return true;
-	case MADV_DONTNEED:
-	case MADV_DONTNEED_LOCKED:
-	case MADV_FREE:
-	case MADV_REMOVE:
-	case MADV_HWPOISON:
-		return true;
-	default:
-		return false;
-	}
-}
-
-int anykvm_madvise(void *addr, size_t length, int advice)
-{
-	struct mem_inval_token t;
-	u64 start, end, at;
-	bool refused;
-	u32 flags;
-	int r = 0;
-
-	if (!api_watches() || !advice_discards(advice, &flags) ||
-	    !changed_range(addr, length, &start, &end))
-		return api_result(host_madvise(addr, length, advice));
-	library_enter();
-	if (gmem_advise(start, end, advice, &r)) {
-		library_exit();
-		return api_result(r);
-	}
-	/* A vCPU's pages are no file that holes can be made in, though what backs them here is. */
-	refused = advice == MADV_REMOVE && mapping_first(start, end, false, &at);
-	mem_invalidate_start(start, end, flags, &t);
-	if (!refused)
-		r = host_userfault_madvise(addr, length, advice);
-	else if (at > start)
-		r = host_userfault_madvise(addr, at - start, advice);
-	mem_invalidate_end(&t);
-	library_exit();
-	return api_result(refused && !r ? -ENODEV : r);
 }
 
 /* --- explicit ------------------------------------------------------------------------------------------------------------ */

@@ -28,7 +28,32 @@ static inline int host_sys_userfaultfd(int flags)
 	(void)flags;
 	return -ENOSYS;
 }
+struct iovec;
+static inline s64 host_sys_process_madvise(int pidfd, const struct iovec *iov, size_t n, int advice,
+					   unsigned flags)
+{
+	(void)pidfd, (void)iov, (void)n, (void)advice, (void)flags;
+	return -ENOSYS;
+}
+static inline int host_sys_pkey_mprotect(void *addr, size_t len, int prot, int pkey)
+{
+	(void)addr, (void)len, (void)prot, (void)pkey;
+	return -ENOSYS;
+}
+static inline void *host_sys_shmat(int id, const void *addr, int flags)
+{
+	(void)id, (void)addr, (void)flags;
+	return (void *)(intptr_t)-ENOSYS;
+}
+static inline int host_sys_shm_size(int id, u64 *size)
+{
+	(void)id, (void)size;
+	return -ENOSYS;
+}
 #else
+#include <sys/shm.h>
+#include <sys/uio.h>
+
 #include "base/raw.h"
 
 static inline int host_openat(int dirfd, const char *path, int flags, unsigned mode)
@@ -75,6 +100,32 @@ static inline void *host_sys_mremap(void *old, size_t old_size, size_t new_size,
 static inline int host_sys_userfaultfd(int flags)
 {
 	return raw_syscall(SYS_userfaultfd, flags);
+}
+
+static inline s64 host_sys_process_madvise(int pidfd, const struct iovec *iov, size_t n, int advice,
+					   unsigned flags)
+{
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+	return raw_syscall(SYS_process_madvise, pidfd, iov, n, advice, flags);
+}
+static inline int host_sys_pkey_mprotect(void *addr, size_t len, int prot, int pkey)
+{
+	return raw_syscall(SYS_pkey_mprotect, addr, len, prot, pkey);
+}
+static inline void *host_sys_shmat(int id, const void *addr, int flags)
+{
+	return (void *)raw_syscall(SYS_shmat, id, addr, flags);
+}
+/* Of a segment of System V. 0 or -errno. */
+static inline int host_sys_shm_size(int id, u64 *size)
+{
+	struct shmid_ds ds;
+	int r = raw_syscall(SYS_shmctl, id, IPC_STAT, &ds);
+
+	*size = r < 0 ? 0 : ds.shm_segsz;
+	return r < 0 ? r : 0;
 }
 
 /* Whether eight bytes can be read at p, asked without handlers: a call that reads a mask there before it finds `how` invalid. */

@@ -13,6 +13,16 @@
 	(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGILL) | \
 	 SIGNAL_BIT(32) | SIGNAL_BIT(33))
 
+/* Default actions that are not to end the process, or not at once. */
+#define IGNORED_BY_DEFAULT \
+	(SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGCONT) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH))
+#define STOPS_BY_DEFAULT \
+	(SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
+#define DUMPS_BY_DEFAULT                                                                        \
+	(SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGABRT) | \
+	 SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGSYS) |   \
+	 SIGNAL_BIT(SIGXCPU) | SIGNAL_BIT(SIGXFSZ))
+
 u64 host_signals_block(void)
 {
 	struct thread_context *t = &thread_context;
@@ -45,23 +55,33 @@ u64 host_signals_mask(void)
 	return old;
 }
 
+void host_signals_unblock(u64 set)
+{
+	raw_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &set, NULL, SIGSET_SIZE);
+}
+
 void host_signals_unblock_faults(void)
 {
-	u64 unblock = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS);
+	host_signals_unblock(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS));
+}
 
-	raw_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &unblock, NULL, SIGSET_SIZE);
+/* handler, flags, restorer, mask: the kernel's layout. The first. */
+static u64 handler_of(int signo)
+{
+	u64 act[4] = {0};
+
+	raw_syscall(SYS_rt_sigaction, signo, NULL, act, SIGSET_SIZE);
+	return act[0];
 }
 
 /* Whether the program's disposition of signo discards it. */
 static bool is_ignored(int signo)
 {
-	/* handler, flags, restorer, mask: the kernel's layout */
-	u64 act[4] = {0};
+	u64 handler = handler_of(signo);
 
-	raw_syscall(SYS_rt_sigaction, signo, NULL, act, SIGSET_SIZE);
-	if (act[0] == (u64)(uintptr_t)SIG_DFL)
-		return signo == SIGCHLD || signo == SIGCONT || signo == SIGURG || signo == SIGWINCH;
-	return act[0] == (u64)(uintptr_t)SIG_IGN;
+	if (handler == (u64)(uintptr_t)SIG_DFL)
+		return SIGNAL_BIT(signo) & IGNORED_BY_DEFAULT;
+	return handler == (u64)(uintptr_t)SIG_IGN;
 }
 
 bool host_signals_pending(u64 effective_mask)
@@ -87,6 +107,18 @@ bool host_signals_pending(u64 effective_mask)
 			found |= set;
 	}
 	return found;
+}
+
+u64 host_signals_fatal(u64 effective_mask)
+{
+	u64 pending = 0;
+
+	raw_syscall(SYS_rt_sigpending, &pending, SIGSET_SIZE);
+	pending &= ~(effective_mask | IGNORED_BY_DEFAULT | STOPS_BY_DEFAULT | DUMPS_BY_DEFAULT);
+	for (int signo = 1; pending && signo <= 64; signo++)
+		if ((pending & SIGNAL_BIT(signo)) && handler_of(signo) == (u64)(uintptr_t)SIG_DFL)
+			return SIGNAL_BIT(signo);
+	return 0;
 }
 
 u64 host_block_every_signal(void)

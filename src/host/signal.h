@@ -25,5 +25,12 @@ void host_signals_unblock_faults(void);
  * meanwhile count too; those whose disposition is to be ignored do not, and are discarded.
  */
 bool host_signals_pending(u64 effective_mask);
+/*
+ * A pending signal that effective_mask does not block and that ends the process at once, whatever a thread is doing: its action is the
+ * default, and that is to end without a core. 0: none.
+ */
+u64 host_signals_fatal(u64 effective_mask);
+/* Lets the signals of set come, on this thread. */
+void host_signals_unblock(u64 set);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * A thread of the program waits inside the handler of SIGSEGV, at an instruction that will run again; a signal that it does not block
  * ends the wait, so that the program's handler runs, as in the kernel. A vCPU waits in the fault path and in copies, where signals are
- * blocked.
+ * blocked; so do pages for a system call. There a signal that has no handler but ends the process does so, as in the kernel.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -221,7 +221,7 @@ static void unlink_waiter(struct userfault_state *s, const struct userfault_wait
 		*at = w->next;
 }
 
-/* sigmask: the thread's own. */
+/* sigmask: the thread's own. Not interruptible: but by what ends the process. */
 static void wait_for_page(struct userfault_state *s, struct userfault_waiter *w, u64 sigmask,
 			  bool interruptible)
 {
@@ -229,10 +229,14 @@ static void wait_for_page(struct userfault_state *s, struct userfault_waiter *w,
 
 	while (!a32_load_acquire(&w->woken)) {
 		struct userfault_range *r;
-		bool gone, signal;
+		bool gone, signal = false;
+		u64 fatal = 0;
 
 		raw_syscall(SYS_futex, &w->woken.v, 128 /* WAIT, private */, 0, look);
-		signal = interruptible && host_signals_pending(sigmask);
+		if (interruptible)
+			signal = host_signals_pending(sigmask);
+		else
+			fatal = host_signals_fatal(sigmask);
 		if (a32_load_acquire(&w->woken))
 			return;
 		userfault_lock(s);
@@ -240,10 +244,13 @@ static void wait_for_page(struct userfault_state *s, struct userfault_waiter *w,
 		r = gone ? userfault_range_at(s, w->page) : NULL;
 		if (r && r->u == w->u)
 			abandoned(s, r);
-		if (signal || gone)
+		if (signal || gone || fatal)
 			unlink_waiter(s, w);
 		userfault_unlock(s, sigmask);
-		if (signal || gone)
+		/* This is the end, unless somebody gave the signal a handler a moment ago. */
+		if (fatal)
+			host_signals_unblock(fatal);
+		if (signal || gone || fatal)
 			return;
 	}
 }

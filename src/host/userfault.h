@@ -76,9 +76,9 @@ static inline int host_userfault_unregister(struct host_userfault *u, u64 start,
 	(void)u, (void)start, (void)end;
 	return -ENOSYS;
 }
-static inline s64 host_userfault_fill(enum userfault_fill how, u64 dst, u64 src, u64 len)
+static inline s64 host_userfault_fill(enum userfault_fill how, bool wp, u64 dst, u64 src, u64 len)
 {
-	(void)how, (void)dst, (void)src, (void)len;
+	(void)how, (void)wp, (void)dst, (void)src, (void)len;
 	return -ENOSYS;
 }
 static inline void host_userfault_wake(struct host_userfault *u, u64 start, u64 end)
@@ -103,11 +103,20 @@ static inline void host_userfault_thaw(bool frozen)
 {
 	(void)frozen;
 }
-#define host_userfault_munmap	host_munmap
-#define host_userfault_mmap	host_mmap
-#define host_userfault_mremap	host_sys_mremap
-#define host_userfault_mprotect host_mprotect
-#define host_userfault_madvise	host_madvise
+static inline void *host_userfault_shmat(void *at, size_t size, int id, int flags)
+{
+	(void)size;
+	return host_sys_shmat(id, at, flags);
+}
+static inline int host_userfault_mprotect(void *addr, size_t len, int prot, int pkey)
+{
+	return pkey == -1 ? host_mprotect(addr, len, prot)
+			  : host_sys_pkey_mprotect(addr, len, prot, pkey);
+}
+#define host_userfault_munmap  host_munmap
+#define host_userfault_mmap    host_mmap
+#define host_userfault_mremap  host_sys_mremap
+#define host_userfault_madvise host_madvise
 #else
 /*
  * A descriptor for the program, at the lowest free number. flags: O_CLOEXEC, O_NONBLOCK. -ENOSYS where this cannot be done here
@@ -130,10 +139,11 @@ bool host_userfault_enabled(struct host_userfault *u);
 int host_userfault_register(struct host_userfault *u, u64 start, u64 end, u64 mode);
 int host_userfault_unregister(struct host_userfault *u, u64 start, u64 end);
 /*
- * Fills missing pages from src, with zeros, or with what the file has, one by one. Bytes, less than len if a page failed, or the
- * error of the first: -EEXIST (not missing), -ENOENT (not registered), -EFAULT (src; no page in the file), -ENOMEM. Wakes nobody.
+ * Fills missing pages from src, with zeros, or with what the file has, one by one; wp: protected, which is refused. Bytes, less than len
+ * if a page failed, or the error of the first: -EEXIST (not missing), -ENOENT (not registered, or not one mapping), -EINVAL, -EFAULT
+ * (src; no page in the file), -ENOMEM. Wakes nobody.
  */
-s64 host_userfault_fill(enum userfault_fill how, u64 dst, u64 src, u64 len);
+s64 host_userfault_fill(enum userfault_fill how, bool wp, u64 dst, u64 src, u64 len);
 /* Who waits for a page of the range looks again. */
 void host_userfault_wake(struct host_userfault *u, u64 start, u64 end);
 
@@ -142,7 +152,10 @@ int host_userfault_munmap(void *addr, size_t len);
 void *host_userfault_mmap(void *addr, size_t len, int prot, int flags, int fd, u64 offset);
 void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int flags,
 			    void *new_address);
-int host_userfault_mprotect(void *addr, size_t len, int prot);
+/* With SHM_REMAP. */
+void *host_userfault_shmat(void *at, size_t size, int id, int flags);
+/* pkey -1: the key stays what it is. */
+int host_userfault_mprotect(void *addr, size_t len, int prot, int pkey);
 int host_userfault_madvise(void *addr, size_t len, int advice);
 /* The range is about to be mapped anew by other means: it is registered no more. 0 or -ENOMEM. */
 int host_userfault_forget(void *addr, size_t len);

@@ -23,7 +23,7 @@ struct vma_query {
 };
 _Static_assert(sizeof(struct vma_query) == 104, "PROCMAP_QUERY");
 #define VMA_QUERY_IOCTL (3u << 30 | (u32)sizeof(struct vma_query) << 16 | 'f' << 8 | 17)
-enum { VMA_READ = 1, VMA_WRITE = 2, VMA_EXEC = 4, VMA_SHARED = 8 };
+enum { VMA_READ = 1, VMA_WRITE = 2, VMA_EXEC = 4, VMA_SHARED = 8, VMA_OR_NEXT = 16 };
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -64,7 +64,7 @@ static bool thp_always(void)
 
 static int query_ioctl(int fd, u64 addr, struct host_vma *out)
 {
-	struct vma_query q = {.size = sizeof(q), .query_addr = addr};
+	struct vma_query q = {.size = sizeof(q), .query_flags = VMA_OR_NEXT, .query_addr = addr};
 	int ret = raw_syscall(SYS_ioctl, fd, VMA_QUERY_IOCTL, &q);
 
 	if (ret < 0)
@@ -149,8 +149,6 @@ static int query_text(int fd, u64 addr, struct host_vma *out)
 			fill = 0;
 			any = true;
 			parse_line(line, out);
-			if (addr < out->start)
-				return -ENOENT;
 			if (addr < out->end)
 				return 0;
 		}
@@ -191,10 +189,15 @@ int host_vma_each(bool (*fn)(void *ctx, const struct host_vma *v), void *ctx)
 
 int host_vma_query(u64 addr, struct host_vma *out)
 {
-	return host_userfault_vma(addr, out) ? 0 : host_vma_query_system(addr, out);
+	int ret;
+
+	if (host_userfault_vma(addr, out))
+		return 0;
+	ret = host_vma_next_system(addr, out);
+	return !ret && addr < out->start ? -ENOENT : ret;
 }
 
-int host_vma_query_system(u64 addr, struct host_vma *out)
+int host_vma_next_system(u64 addr, struct host_vma *out)
 {
 	struct host_process *p = host_process();
 	int fd, ret = -ENOTTY;

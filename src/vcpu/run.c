@@ -196,11 +196,22 @@ static int fault_outcome(struct vcpu *v, bool host, bool *again)
 	return -EINVAL;
 }
 
-/* The load or store that came here is done, by the library or by the exit to come; not if it became an exception. */
-static void tally_stopped(struct vcpu *v, u32 insn)
+/*
+ * Until its outcome is known the instruction has not been begun (enter_guest), so that no counter sees it: of one that is run again, an
+ * overflow would come before it.
+ */
+static bool stopped_at_fault(const struct vcpu *v)
 {
-	vcpu_tally(v, insn);
-	if (v->counting)
+	return v->stop.kind == STOP_S2_FAULT || v->stop.kind == STOP_HOST_FAULT;
+}
+
+/* It is done, by the library or by the exit to come, or became an exception. */
+static void count_stopped(struct vcpu *v, u32 insn, bool retired)
+{
+	v->stats.instructions++;
+	if (unlikely(insn) && retired)
+		vcpu_tally(v, insn);
+	if (unlikely(v->counting))
 		v->irq_ops->count(v, false);
 }
 
@@ -212,11 +223,10 @@ static int handle_fault(struct vcpu *v, bool host)
 	int r = fault_outcome(v, host, &again);
 
 	v->stopped_insn = 0;
-	if (unlikely(insn) && !again && r >= 0 && v->not_retired == not_retired)
-		tally_stopped(v, insn);
 	if (again || r < 0)
-		v->stats.instructions--; /* it is run again */
-	else if (r == 1)
+		return r;
+	count_stopped(v, insn, v->not_retired == not_retired);
+	if (r == 1)
 		vcpu_step_finished(v, false);
 	return r;
 }
@@ -488,6 +498,8 @@ static int enter_guest(struct vcpu *v)
 	maintenance_post(v);
 	tlb_leave(&v->tlb);
 	v->stats.exits++;
+	if (stopped_at_fault(v))
+		v->stats.instructions--;
 	if (v->irq_ops && v->irq_ops->after_run)
 		v->irq_ops->after_run(v);
 	return r ? handle_stop(v) : vcpu_debug_exit(v);

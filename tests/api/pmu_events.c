@@ -486,3 +486,62 @@ TEST(an_interrupt_may_be_enabled_late)
 	EXPECT_REPORT(&m, 0, 0, 200);
 	machine_free(&m);
 }
+
+/* What overflows is the first instruction of a page, or the first access to one, that nobody has touched: it is tried twice. */
+TEST(an_overflow_waits_for_what_is_tried_again)
+{
+	NEED(MEM_ACCESS);
+	for (unsigned fetch = 0; fetch < 2; fetch++) {
+		struct code c, f;
+		struct machine m = interrupted_machine(&c);
+		uint64_t after;
+
+		li(&c, 20, FRESH);
+		arm_overflow(&c, INST_RETIRED, 3);
+		add_imm(&c, 5, 5, 1);
+		if (fetch) {
+			b_to(&c, FRESH);
+			f = code_at(&m, FRESH);
+			add_imm(&f, 5, 5, 1);
+			after = f.pc;
+		} else {
+			add_imm(&c, 5, 5, 1);
+			ldr(&c, 8, 7, 20, 0);
+			after = c.pc;
+			f = c;
+		}
+		for (int i = 0; i < LATE; i++)
+			add_imm(&f, 5, 5, 1);
+		report(&f, 31, 0x100);
+		code_done(&m);
+		EXPECT_REPORT(&m, 0, 0, 2);
+		EXPECT_REPORT(&m, 0, 8, after);
+		machine_free(&m);
+	}
+}
+
+/* A load from EL0 that becomes an exception because of stage 2 has not retired there. */
+TEST(what_stage_2_aborts_is_not_retired)
+{
+	static const unsigned events[] = {INST_RETIRED | NOT_EL1, INST_RETIRED | NOT_EL0};
+	struct machine m;
+	struct code c, u, v;
+
+	NEED(MEM_ACCESS);
+	m = pmu_machine();
+	c = code_at(&m, RAM), u = code_at(&m, USER), v = code_at(&m, VECTORS + 0x400);
+	li(&c, 21, 1ull << 42);
+	li(&c, 2, USER);
+	msr(&c, SYS_ELR_EL1, 2);
+	put_sys(&c, SYS_SPSR_EL1, 0x3c0);
+	start(&c, events, 2);
+	put(&c, A64_ERET);
+	put(&u, A64_NOP);
+	ldr(&u, 8, 5, 21, 0);
+	stop(&v, 2, 0);
+	EXPECT_EQ(set_reg(m.vcpu[0], SYS_VBAR_ID, VECTORS), 0);
+	code_done(&m);
+	EXPECT_REPORT(&m, 0, 0, 1);
+	EXPECT_EQ(get_x(m.vcpu[0], 2), 1);
+	machine_free(&m);
+}

@@ -70,4 +70,13 @@ static inline void rig_store(struct bus *bus, uint64_t address, unsigned size, u
 	bus_store(bus, address, &value, size);
 }
 
+/* Between one and four bytes of a saved state changed, others in each round. */
+static inline void rig_damage(uint8_t *state, size_t length, unsigned round, uint64_t *seed)
+{
+	for (unsigned i = 0; i <= (round & 3); i++) {
+		*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
+		state[(*seed >> 33) % length] = *seed >> 20;
+	}
+}
+
 #endif

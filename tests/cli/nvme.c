@@ -340,10 +340,7 @@ TEST(a_state_that_makes_no_sense_is_refused_and_does_no_harm)
 		EXPECT(!load(cut));
 	for (unsigned r = 0; r < 20000; r++) {
 		memcpy(saved, good, length);
-		for (unsigned i = 0; i <= (r & 3); i++) {
-			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-			saved[(seed >> 33) % length] = seed >> 20;
-		}
+		rig_damage(saved, length, r, &seed);
 		/* Good or not: whoever rings doorbells afterwards finds no index outside of a queue. */
 		load(length);
 		for (unsigned i = 0; i < 2 * NVME_QUEUES; i++)

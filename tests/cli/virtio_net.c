@@ -610,10 +610,7 @@ TEST(damaged_state_does_no_harm)
 		EXPECT(!load(cut));
 	for (unsigned r = 0; r < 20000; r++) {
 		memcpy(saved, good, length);
-		for (unsigned i = 0; i <= (r & 3); i++) {
-			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-			saved[(seed >> 33) % length] = seed >> 20;
-		}
+		rig_damage(saved, length, r, &seed);
 		/* Good or not: what is taken afterwards stays inside of memory. */
 		load(length);
 		take(&got);

@@ -2,7 +2,7 @@
 /*
  * A VMM as small as can be, for tests of anykvm exec: one vCPU tells 0x2a to a device and turns the machine off. It knows nothing
  * of anykvm. With the argument "bad" it does what KVM does not mind and a reviewer would; with "more" it makes
- * calls of which a trace has more to tell. A failed call ends it, named.
+ * calls of which a trace has more to tell, with "shapes" those with arguments of all shapes. A failed call ends it, named.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,6 +53,25 @@ static void write_guest(void *ram)
 	__builtin___clear_cache(ram, (char *)ram + RAM_SIZE);
 }
 
+/* Each of them means something only where a capability says so. */
+static void make_worse(void)
+{
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_ARM_NISV_TO_USER};
+	struct kvm_irqfd irqfd = {.fd = -1, .flags = KVM_IRQFD_FLAG_RESAMPLE};
+	struct kvm_irq_level level = {.irq = 1u << KVM_ARM_IRQ_VCPU2_SHIFT};
+	struct kvm_vcpu_events events = {.exception.ext_dabt_pending = 0,
+					 .exception.serror_has_esr = 1};
+
+	CHECK(close(CHECK(ioctl(kvm, KVM_CREATE_VM, 40))));
+	CHECK(ioctl(vm, KVM_ENABLE_CAP, &cap));
+	ioctl(vm, KVM_IRQFD, &irqfd);
+	ioctl(vm, KVM_IRQ_LINE, &level);
+	CHECK(ioctl(vcpu, KVM_SET_VCPU_EVENTS, &events));
+	run->immediate_exit = 1;
+	ioctl(vcpu, KVM_RUN, 0);
+	run->immediate_exit = 0;
+}
+
 static void make(void)
 {
 	static const unsigned caps[] = {KVM_CAP_USER_MEMORY, KVM_CAP_ONE_REG, KVM_CAP_ARM_PSCI_0_2,
@@ -79,7 +98,7 @@ static void make(void)
 	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
 	CHECK(ioctl(vcpu, KVM_ARM_VCPU_INIT, &init));
 	CHECK(ioctl(vcpu, KVM_SET_ONE_REG, &reg));
-	run_size = CHECK(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+	run_size = bad ? 2 * getpagesize() : CHECK(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
 	run = (void *)CHECK(mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0));
 	if (bad) {
 		struct kvm_ioeventfd bell = {.addr = DEVICE + 0x1000, .len = 4, .pad = {1}};
@@ -92,9 +111,11 @@ static void make(void)
 		CHECK(waitpid(child, NULL, 0));
 		CHECK(ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug));
 
+		make_worse();
 		bell.fd = CHECK(eventfd(0, EFD_CLOEXEC));
 		CHECK(ioctl(vm, KVM_IOEVENTFD, &bell));
-		CHECK(munmap((char *)ram + RAM_SIZE / 2, RAM_SIZE / 2));
+		CHECK(munmap((char *)ram + RAM_SIZE / 2, RAM_SIZE / 4));
+		CHECK(munmap((char *)ram + RAM_SIZE / 4 * 3, RAM_SIZE / 4));
 	}
 }
 
@@ -141,6 +162,49 @@ static void make_more(void)
 	run->mmio.data[0] = 0x99;
 }
 
+/* Some of them fail, which a trace shows, too. */
+static void make_shapes(void)
+{
+	struct kvm_smccc_filter filter = {
+		.base = 0xc5000000, .nr_functions = 16, .action = KVM_SMCCC_FILTER_FWD_TO_USER};
+	struct kvm_device_attr attr = {.group = KVM_ARM_VM_SMCCC_CTRL,
+				       .attr = KVM_ARM_VM_SMCCC_FILTER,
+				       .addr = (uintptr_t)&filter};
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entries[2];
+	} routing = {.head.nr = 2,
+		     .entries = {{.gsi = 3, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.pin = 4},
+				 {.gsi = 32,
+				  .type = KVM_IRQ_ROUTING_MSI,
+				  .flags = KVM_MSI_VALID_DEVID,
+				  .u.msi = {.address_lo = 0x8020040, .data = 5, .devid = 8}}}};
+	struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW,
+					.arch.dbg_bcr[1] = 0x1e5,
+					.arch.dbg_bvr[1] = RAM + 0x100};
+	struct kvm_reg_list list = {.n = 0};
+	uint64_t value = 0;
+	struct kvm_one_reg reg = {.id = ARM64_SYS_REG(3, 0, 0, 1, 0), .addr = (uintptr_t)&value};
+	struct reg_mask_range masks = {.range = 7};
+	int feature = KVM_ARM_VCPU_SVE;
+
+	CHECK(ioctl(vm, KVM_SET_DEVICE_ATTR, &attr));
+	CHECK(ioctl(vm, KVM_SET_GSI_ROUTING, &routing));
+	CHECK(ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug));
+	CHECK(ioctl(vcpu, KVM_SET_SIGNAL_MASK, NULL));
+	ioctl(vcpu, KVM_GET_REG_LIST, &list);
+	CHECK(ioctl(vcpu, KVM_GET_ONE_REG, &reg));
+	/* There is no such mode. */
+	value = 0x1f;
+	reg.id = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |
+		 KVM_REG_ARM_CORE_REG(regs.pstate);
+	ioctl(vcpu, KVM_SET_ONE_REG, &reg);
+	ioctl(vm, KVM_ARM_GET_REG_WRITABLE_MASKS, &masks);
+	ioctl(vcpu, KVM_ARM_VCPU_FINALIZE, &feature);
+	ioctl(vm, KVM_SET_TSS_ADDR, 0x1000);
+	close(CHECK(fcntl(vm, F_DUPFD_CLOEXEC, 100)));
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t thread;
@@ -150,6 +214,8 @@ int main(int argc, char **argv)
 	make();
 	if (more)
 		make_more();
+	if (argc > 1 && !strcmp(argv[1], "shapes"))
+		make_shapes();
 	run_once(NULL);
 	if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.data[0] != 0x2a)
 		return 4;

@@ -304,6 +304,106 @@ TEST(a_system_call_waits_for_its_memory_without_privilege_too)
 		SKIP("this host refuses nobody, or everybody");
 }
 
+/* --- signals while a system call waits for its memory --- */
+
+static _Atomic int handled;
+
+static void handle(int signo)
+{
+	(void)signo;
+	handled++;
+}
+
+static void *waiting_read(void *arg)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	return transfer_main(arg);
+}
+
+/* A thread reads into the missing first page; it alone takes signals. */
+static pthread_t wait_in_read(int uffd, struct transfer *t)
+{
+	struct uffd_msg msg = {0};
+	pthread_t thread;
+	sigset_t all;
+	int ends[2];
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	EXPECT_EQ(pipe(ends), 0);
+	EXPECT_EQ(write(ends[1], "0123456789abcdef", 16), 16);
+	*t = (struct transfer){.fd = ends[0], .at = registered(uffd), .incoming = true};
+	EXPECT_EQ(pthread_create(&thread, NULL, waiting_read, t), 0);
+	EXPECT_EQ(read(uffd, &msg, sizeof(msg)), sizeof(msg));
+	EXPECT_EQ(msg.arg.pagefault.address, (uintptr_t)t->at);
+	return thread;
+}
+
+static void zero_page(int uffd, unsigned char *at)
+{
+	struct uffdio_zeropage zero = {.range = {(uintptr_t)at, PAGE}};
+
+	EXPECT_EQ(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
+}
+
+static void handled_late(void)
+{
+	struct sigaction act = {.sa_handler = handle};
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	struct transfer t;
+	pthread_t thread;
+
+	if (uffd < 0)
+		_exit(SKIPPED);
+	EXPECT_EQ(sigaction(SIGUSR1, &act, NULL), 0);
+	thread = wait_in_read(uffd, &t);
+	EXPECT_EQ(pthread_kill(thread, SIGUSR1), 0);
+	usleep(50000);
+	EXPECT_EQ(handled, 0);
+	zero_page(uffd, t.at);
+	zero_page(uffd, t.at + PAGE);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(handled, 1);
+	EXPECT_EQ(t.result, 16);
+}
+
+TEST(a_signal_waits_for_the_memory_of_a_system_call)
+{
+	if (!in_child(handled_late))
+		SKIP("no userfaultfd");
+}
+
+static void killed_at_once(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC), status = -1;
+	struct transfer t;
+	pid_t pid;
+
+	if (uffd < 0)
+		_exit(SKIPPED);
+	close(uffd);
+	pid = fork();
+	ASSERT(pid >= 0);
+	if (!pid) {
+		uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+		pthread_kill(wait_in_read(uffd, &t), SIGTERM);
+		for (int i = 0; i < 500; i++)
+			usleep(20000);
+		_exit(1);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
+TEST(a_signal_that_ends_the_process_does_not_wait)
+{
+	if (!in_child(killed_at_once))
+		SKIP("no userfaultfd");
+}
+
 static void user_mode_only(void)
 {
 	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), fd;
@@ -321,4 +421,76 @@ TEST(who_asks_for_user_mode_only_gets_that)
 {
 	if (!in_child(user_mode_only))
 		SKIP("no userfaultfd");
+}
+
+/* --- changes that only the preloaded library sees --- */
+
+/* The break moves down: what was above is registered no more, nor what comes there later. */
+static void break_moves(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register reg = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	struct uffdio_zeropage zero;
+	unsigned char *memory;
+	uintptr_t now;
+
+	if (uffd < 0)
+		_exit(SKIPPED);
+	now = (uintptr_t)sbrk(0);
+	sbrk((PAGE - now % PAGE) % PAGE);
+	memory = sbrk(8 * PAGE);
+	reg.range.start = (uintptr_t)memory;
+	reg.range.len = 8 * PAGE;
+	EXPECT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	EXPECT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	/* A part of a page stays whole. */
+	EXPECT(sbrk(-(intptr_t)PAGE - 8) == memory + 8 * PAGE);
+	EXPECT_EQ(brk(memory + 5 * PAGE), 0);
+	EXPECT_EQ(syscall(SYS_brk, memory + 3 * PAGE + 8), (long)memory + 3 * (long)PAGE + 8);
+	/* libc is told where it is. */
+	EXPECT_EQ(brk(memory + 8 * PAGE), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		zero = (struct uffdio_zeropage){.range = {(uintptr_t)memory + i * PAGE, PAGE}};
+		if (i < 4)
+			EXPECT_EQ(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
+		else
+			EXPECT_ERRNO(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), ENOENT);
+		memory[i * PAGE] = 1;
+	}
+}
+
+TEST(what_is_above_the_break_is_not_served)
+{
+	if (!in_child(break_moves))
+		SKIP("no userfaultfd");
+}
+
+static void remapped(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), fd = memfd_create("file", 0);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register reg = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	unsigned char *memory;
+
+	if (uffd < 0 || ftruncate(fd, 4 * PAGE))
+		_exit(SKIPPED);
+	memory = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	reg.range.start = (uintptr_t)memory;
+	reg.range.len = 4 * PAGE;
+	EXPECT_EQ(ioctl(uffd, UFFDIO_API, &api), 0);
+	EXPECT_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+	EXPECT_EQ(pwrite(fd, "x", 1, 3 * PAGE), 1);
+	if (remap_file_pages(memory, PAGE, 0, 3, 0))
+		_exit(SKIPPED);
+	EXPECT_EQ(memory[0], 'x');
+	memory[0] = 'y';
+	EXPECT_EQ(pread(fd, memory, 1, 3 * PAGE), 1);
+	EXPECT_EQ(memory[0], 'y');
+}
+
+TEST(pages_of_a_file_put_elsewhere_are_not_served)
+{
+	if (!in_child(remapped))
+		SKIP("no userfaultfd, or no remap_file_pages");
 }
