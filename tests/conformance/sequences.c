@@ -5,7 +5,7 @@
  * against. What the two cannot have in common is not asked or not told: features that only one of them has, identification
  * registers, counters, addresses.
  *
- *	sequences [-c] gic3|gic2|its|insn3|insn2 FIRST NUMBER
+ *	sequences [-c] gic3|gic2|its|insn3 FIRST NUMBER
  *
  * -c prints a line a sequence instead: a letter or `#` and four digits for each answer, as the file of reference answers has them.
  *
@@ -169,7 +169,6 @@ static const struct kind {
 	{"gic2", true, set_up, STEPS_OF(all_steps)},
 	{"its", false, set_up_its, STEPS_OF(its_steps)},
 	{"insn3", false, set_up, STEPS_OF(insn_steps)},
-	{"insn2", true, set_up, STEPS_OF(insn_steps)},
 };
 static const struct kind *kind;
 
@@ -217,7 +216,7 @@ int main(int argc, char **argv)
 	coded = argc > 1 && !strcmp(argv[1], "-c");
 	argv += coded;
 	if (argc - coded != 4) {
-		fprintf(stderr, "usage: sequences [-c] gic3|gic2|its|insn3|insn2 FIRST NUMBER\n");
+		fprintf(stderr, "usage: sequences [-c] gic3|gic2|its|insn3 FIRST NUMBER\n");
 		return 2;
 	}
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

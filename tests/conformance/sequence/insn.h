@@ -26,7 +26,7 @@ static void put_insn(uint32_t insn)
 
 /* One run of it on a vCPU that was reset; told: the bits of X5 that are. */
 static void run_insn(struct vm *vm, struct cpu *cpu, bool el0, uint64_t address, uint64_t value,
-		     bool told)
+		     uint64_t told)
 {
 	struct kvm_vcpu_init init = {.target = KVM_ARM_TARGET_GENERIC_V8,
 				     .features = {vm->features & ~1u}};
