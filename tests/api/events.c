@@ -185,6 +185,7 @@ TEST(a_pending_serror_outlives_the_initialisation_of_a_vcpu_that_ran)
 		EXPECT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), RAM), 0);
 		inject(&m, true, false, SYNDROME);
 		EXPECT_REPORT(&m, 0, 0, VECTORS);
+		complete(&m, 0);
 	}
 	machine_free(&m);
 }

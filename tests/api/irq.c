@@ -335,6 +335,7 @@ TEST(a_line_stays_up_over_the_initialisation_of_a_vcpu_that_ran)
 			EXPECT_REPORT(&m, 0, 8, 7);
 		else
 			EXPECT_REPORT(&m, 0, 0, RAM + 0x1000);
+		complete(&m, 0);
 		ASSERT_EQ(irq_line(&m, KVM_ARM_IRQ_TYPE_CPU, 0, KVM_ARM_IRQ_CPU_IRQ, 1), 0);
 	}
 	machine_free(&m);
