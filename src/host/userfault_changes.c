@@ -385,11 +385,10 @@ static int take_pages(struct userfault_state *s, u64 start, u64 end, int advice)
 		gone = !ret || ret == -ENOMEM;
 	}
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
-		if (gone && advice != MADV_GUARD_REMOVE)
+		/* Guards stay, but for the advice to remove them. */
+		if (gone &&
+		    userfault_range_look(s, r, MAX(start, r->node.start), MIN(end, r->node.end)))
 			pages_forget(r, start, end);
-		else if (gone)
-			userfault_range_look(s, r, MAX(start, r->node.start),
-					     MIN(end, r->node.end));
 		pages_protect(r, start, end, r->prot);
 	}
 	return ret;
