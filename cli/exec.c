@@ -154,13 +154,23 @@ static bool set_environment(const struct exec_options *o)
 	return true;
 }
 
-/* Emptied now, since each process appends; made absolute, since a program may change its folder. */
+/*
+ * Emptied now, since each process appends; made absolute, since a program may change its folder. A pipe is left to the program: to
+ * open and close it here would be the end for its reader, and /dev/fd/N has no other name.
+ */
 static bool make_trace_file(struct exec_options *o, char absolute[PATH_MAX])
 {
+	struct stat st;
 	int fd;
 
 	if (!o->trace_file)
 		return true;
+	if (!stat(o->trace_file, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) &&
+	    !access(o->trace_file, W_OK) &&
+	    (*o->trace_file == '/' || realpath(o->trace_file, absolute))) {
+		o->trace_file = *o->trace_file == '/' ? o->trace_file : absolute;
+		return true;
+	}
 	fd = open(o->trace_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0 || !realpath(o->trace_file, absolute)) {
 		cli_say_errno("exec: %s", o->trace_file);

@@ -40,6 +40,8 @@ OPENS(int, creat64, (const char *path, unsigned mode), (path, mode), AT_FDCWD, p
 OPENS(FILE *, fopen, (const char *path, const char *mode), (path, mode), AT_FDCWD, path, true, kvm_fopen(mode), *mode == 'w')
 OPENS(FILE *, fopen64, (const char *path, const char *mode), (path, mode), AT_FDCWD, path, true, kvm_fopen(mode), *mode == 'w')
 BY_PATH(char *, realpath, (const char *path, char *resolved), (path, resolved), AT_FDCWD, path, true, kvm_realpath(resolved))
+/* A buffer that is too small is libc's to report. */
+WHERE(char *, __realpath_chk, (const char *path, char *resolved, size_t room), (path, resolved, room), room >= PATH_MAX && path_is_kvm(AT_FDCWD, path, true), kvm_realpath(resolved))
 BY_PATH(char *, canonicalize_file_name, (const char *path), (path), AT_FDCWD, path, true, kvm_realpath(NULL))
 BY_PATH(int, access, (const char *path, int mode), (path, mode), AT_FDCWD, path, true, kvm_access(mode))
 BY_PATH(int, eaccess, (const char *path, int mode), (path, mode), AT_FDCWD, path, true, kvm_access(mode))

@@ -21,6 +21,11 @@ void fail_setup(const char *text)
 	}
 }
 
+void fail_forked(void)
+{
+	memset(calls, 0, sizeof(calls));
+}
+
 int fail_now(const char *name)
 {
 	int error = 0;

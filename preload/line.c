@@ -28,16 +28,15 @@ void line_add(struct line *l, const char *format, ...)
 /* Without the signal of a pipe that nobody reads: to end by it is the program's choice, not ours. */
 static long write_once(const char *text, size_t n)
 {
-	uint64_t sigpipe = 1ull << (SIGPIPE - 1), pending = 0, old = 0;
+	uint64_t sigpipe = 1ull << (SIGPIPE - 1), old = 0;
 	const struct timespec at_once = {0};
 	long r;
 
 	if (!observe.pipe)
 		return raw_syscall(SYS_write, observe.fd, text, n);
 	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &sigpipe, &old, sizeof(old));
-	raw_syscall(SYS_rt_sigpending, &pending, sizeof(pending));
 	r = raw_syscall(SYS_write, observe.fd, text, n);
-	if (r == -EPIPE && !(pending & sigpipe))
+	if (r == -EPIPE)
 		raw_syscall(SYS_rt_sigtimedwait, &sigpipe, NULL, &at_once, sizeof(sigpipe));
 	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
 	return r;

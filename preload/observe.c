@@ -63,6 +63,18 @@ static void open_log(void)
 	observe.fd = log_open();
 }
 
+static bool finished;
+
+/* A child's counts and findings are its own: a program that goes to the background is a child. */
+static void forked(void)
+{
+	observe.pid = raw_syscall(SYS_getpid);
+	observe.used = finished = false;
+	fail_forked();
+	strict_forked();
+	stats_forked();
+}
+
 static __attribute__((constructor)) void observe_setup(void)
 {
 	const char *seed = getenv("ANYKVM_SEED");
@@ -79,8 +91,7 @@ static __attribute__((constructor)) void observe_setup(void)
 	if (observe.fail)
 		fail_setup(getenv("ANYKVM_FAIL"));
 	/* Not run for vfork, whose child shares our memory. */
-	if (observe.strict)
-		pthread_atfork(NULL, NULL, strict_forked);
+	pthread_atfork(NULL, NULL, forked);
 	open_log();
 	observe.on = true;
 }
@@ -92,10 +103,8 @@ static __attribute__((destructor)) void observe_end(void)
 
 void observe_finish(void)
 {
-	static bool done;
-
-	if (!observe.on || observe.pid != raw_syscall(SYS_getpid) ||
-	    __atomic_exchange_n(&done, true, __ATOMIC_RELAXED))
+	if (!observe.on || !observe.used || observe.pid != raw_syscall(SYS_getpid) ||
+	    __atomic_exchange_n(&finished, true, __ATOMIC_RELAXED))
 		return;
 	if (observe.strict)
 		strict_finish();
@@ -164,6 +173,9 @@ static void call_end(struct observed *o)
 {
 	int saved = errno;
 
+	/* To close what it inherited is no use of KVM. */
+	if (strcmp(o->function, "close"))
+		observe.used = true;
 	o->end_ns = now_ns();
 	o->error = o->result == -1 ? saved : 0;
 	if (observe.strict && !o->injected)
@@ -285,8 +297,9 @@ int observe_ioctl(int fd, unsigned long request, unsigned long arg)
 
 	if (!observe.on)
 		return anykvm_ioctl(fd, request, arg);
+	/* Also what is asked of a descriptor that is closed, or never was KVM's. */
 	kind = anykvm_fd_kind(fd);
-	if (kind == ANYKVM_FD_FOREIGN || kind == ANYKVM_FD_INTERNAL || _IOC_TYPE(request) != KVMIO)
+	if (kind == ANYKVM_FD_INTERNAL || _IOC_TYPE(request) != KVMIO)
 		return anykvm_ioctl(fd, request, arg);
 	return observed_ioctl(fd, kind, (uint32_t)request, arg);
 }

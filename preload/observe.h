@@ -21,7 +21,8 @@ struct observe {
 	bool trace, fail, strict, stats;
 	int fd;		     /* where lines go; -1: no more of them */
 	bool pipe;	     /* to where writing may raise SIGPIPE */
-	int pid;	     /* a child's counts are its parent's: it tells nothing at its end */
+	int pid;	     /* of vfork's child, whose memory this is, too, it is not */
+	bool used;	     /* this process has something to tell at its end */
 	const char *file;    /* NULL: stderr */
 	uint64_t started_ns; /* CLOCK_MONOTONIC */
 	uint64_t seed;
@@ -52,7 +53,7 @@ struct observed {
 	uint64_t start_ns, end_ns;
 };
 
-/* Calls with a KVM descriptor, in place of those of <anykvm.h>. Those on other descriptors pass. */
+/* Calls with a KVM descriptor, and requests of KVM with any other, in place of those of <anykvm.h>. All else passes. */
 int observe_open(int flags);
 int observe_close(int fd);
 int observe_ioctl(int fd, unsigned long request, unsigned long arg);
@@ -113,6 +114,7 @@ const char *exit_reason_name(unsigned reason);
 /* The errno with which this call is to fail, or 0. */
 int fail_now(const char *name);
 void fail_setup(const char *specs);
+void fail_forked(void);
 
 void strict_before(const struct observed *o);
 void strict_after(const struct observed *o);
@@ -122,6 +124,7 @@ void strict_munmap(const void *addr, size_t length);
 void strict_finish(void);
 void strict_forked(void);
 
+void stats_forked(void);
 void stats_count(const struct observed *o);
 void stats_finish(void);
 

@@ -108,6 +108,7 @@ static const struct {
 	{S(3, 3, 9, 12, 1), "PMCNTENSET_EL0"},
 	{S(3, 3, 9, 12, 2), "PMCNTENCLR_EL0"},
 	{S(3, 3, 9, 12, 3), "PMOVSCLR_EL0"},
+	{S(3, 3, 9, 12, 4), "PMSWINC_EL0"},
 	{S(3, 3, 9, 12, 5), "PMSELR_EL0"},
 	{S(3, 3, 9, 13, 0), "PMCCNTR_EL0"},
 	{S(3, 3, 9, 14, 0), "PMUSERENR_EL0"},

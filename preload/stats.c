@@ -51,6 +51,12 @@ static void count_exit(const struct observed *o)
 		add(&exits[o->error == EINTR ? EXIT_EINTR : EXIT_FAILED], 1);
 }
 
+void stats_forked(void)
+{
+	memset(rows, 0, sizeof(rows));
+	memset(exits, 0, sizeof(exits));
+}
+
 void stats_count(const struct observed *o)
 {
 	uint64_t ns = o->end_ns - o->start_ns, longest;
@@ -126,8 +132,6 @@ void stats_finish(void)
 
 	while (nr < ROWS && rows[nr].name)
 		nr++;
-	if (!nr)
-		return;
 	line_add(&l, "anykvm stats of process %ld", raw_syscall(SYS_getpid));
 	line_write(&l);
 	sort_rows(nr);

@@ -61,9 +61,10 @@ static void need_cap(const char *what, unsigned cap)
 	if (cap >= CAPS)
 		return;
 	state = __atomic_load_n(&caps[cap], __ATOMIC_RELAXED);
-	if (state == CAP_THERE || state == CAP_TOLD)
+	if (state == CAP_THERE || state == CAP_TOLD ||
+	    !__atomic_compare_exchange_n(&caps[cap], &state, CAP_TOLD, false, __ATOMIC_RELAXED,
+					 __ATOMIC_RELAXED))
 		return;
-	caps[cap] = CAP_TOLD;
 	if (name)
 		TELL("%s: KVM_CAP_%s %s", what, name,
 		     state == CAP_ABSENT ? "is not there, as KVM_CHECK_EXTENSION said"
@@ -340,15 +341,13 @@ void strict_forked(void)
 {
 	memset(slots, 0, sizeof(slots));
 	slots_lock = 0;
+	findings = 0;
 }
 
 void strict_finish(void)
 {
 	struct line l = {.n = 0};
 
-	/* Programs that the program starts have no KVM, most of them. */
-	if (!findings && !asked_version && !told_version)
-		return;
 	line_add(&l, "anykvm strict: %llu findings in process %ld", (unsigned long long)findings,
 		 raw_syscall(SYS_getpid));
 	line_write(&l);

@@ -8,10 +8,12 @@
 #include <sys/uio.h>
 
 #include "api/api.h"
+#include "api/pairs.h"
 #include "host/fd.h"
 #include "host/guarded.h"
 #include "host/passthrough.h"
 #include "host/userfault.h"
+#include "host/vma.h"
 #include "mem/notifier.h"
 
 #ifndef MADV_DONTNEED_LOCKED
@@ -19,6 +21,7 @@
 #endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE  103
 #endif
 
 /* What the system transfers at most with one vector, and hence advises: INT_MAX, in whole pages. */
@@ -75,15 +78,34 @@ static bool advice_discards(int advice, u32 *flags)
 	case MADV_FREE:
 	case MADV_REMOVE:
 	case MADV_HWPOISON:
+	case MADV_GUARD_REMOVE: /* of a pager's memory: missing again */
 		return true;
 	default:
 		return false;
 	}
 }
 
+/* MADV_REMOVE takes pages from a file, wherever it is mapped. */
+static void pairs_start_of_advice(struct pairs *pairs, u64 start, u64 end, int advice, u32 flags)
+{
+	struct host_vma v;
+
+	if (advice == MADV_REMOVE && !host_vma_query(start, &v) && v.shared && v.end >= end) {
+		pairs_start_of_file(pairs, v.dev, v.inode, v.offset + (start - v.start),
+				    v.offset + (end - v.start));
+		return;
+	}
+	pairs_init(pairs);
+	if (advice == MADV_REMOVE)
+		pairs_add_all(pairs); /* of several files, or refused */
+	else
+		pairs_add(pairs, start, end);
+	pairs_start(pairs, flags);
+}
+
 static int advise(void *addr, size_t length, int advice)
 {
-	struct mem_inval_token t;
+	struct pairs pairs;
 	u64 start, end, at;
 	bool refused;
 	u32 flags;
@@ -99,12 +121,12 @@ static int advise(void *addr, size_t length, int advice)
 	}
 	/* A vCPU's pages are no file that holes can be made in, though what backs them here is. */
 	refused = advice == MADV_REMOVE && mapping_first(start, end, false, &at);
-	mem_invalidate_start(start, end, flags, &t);
+	pairs_start_of_advice(&pairs, start, end, advice, flags);
 	if (!refused)
 		r = host_userfault_madvise(addr, length, advice);
 	else if (at > start)
 		r = host_userfault_madvise(addr, at - start, advice);
-	mem_invalidate_end(&t);
+	pairs_end(&pairs);
 	library_exit();
 	return refused && !r ? -ENODEV : r;
 }

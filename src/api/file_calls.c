@@ -34,18 +34,29 @@ static bool file_search_look(void *ctx, const struct host_vma *vma)
 			 f->to < end ? vma->start + (f->to - vma->offset) : vma->end);
 }
 
-/* Pairs where [from, to) of the file behind fd is mapped in this process. None, if fd names no file: the call will fail. */
-static void file_pairs_start(int fd, u64 from, u64 to, struct pairs *pairs)
+void pairs_start_of_file(struct pairs *pairs, u64 dev, u64 inode, u64 from, u64 to)
 {
-	struct file_search f = {
-		.from = ALIGN_DOWN(from, host_page_size()), .to = to, .found = pairs};
+	struct file_search f = {.dev = dev,
+				.inode = inode,
+				.from = ALIGN_DOWN(from, host_page_size()),
+				.to = to,
+				.found = pairs};
 
 	pairs_init(pairs);
-	if (host_fd_identity(fd, &f.dev, &f.inode))
-		return;
 	if (host_vma_each(file_search_look, &f))
 		pairs_add_all(pairs); /* not to be found out: assume the worst */
 	pairs_start(pairs, MEM_INVAL_KEEP_VMA);
+}
+
+/* The same of the file behind fd. None, if fd names no file: the call will fail. */
+static void file_pairs_start(int fd, u64 from, u64 to, struct pairs *pairs)
+{
+	u64 dev, inode;
+
+	if (host_fd_identity(fd, &dev, &inode))
+		pairs_init(pairs);
+	else
+		pairs_start_of_file(pairs, dev, inode, from, to);
 }
 
 /* Nobody waits or fills until host_userfault_thaw(*frozen). -ENOMEM: the file is to stay as it is. */

@@ -22,5 +22,7 @@ void pairs_add_all(struct pairs *p);
 /* Opens a pair over each range; flags as mem_invalidate_start's. */
 void pairs_start(struct pairs *p, u32 flags);
 void pairs_end(struct pairs *p);
+/* file_calls.c: pairs where [from, to) of the file dev:inode is mapped in this process. */
+void pairs_start_of_file(struct pairs *pairs, u64 dev, u64 inode, u64 from, u64 to);
 
 #endif

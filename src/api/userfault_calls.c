@@ -33,6 +33,7 @@
 #define UFFD_API_VERSION  0xaa
 #define UFFD_NEW	  _IO(USERFAULT_TYPE, 0) /* of /dev/userfaultfd */
 #define UFFD_DONTWAKE	  1
+#define UFFD_WP		  2 /* of COPY and CONTINUE: and protect it */
 #define UFFD_USER_MODE	  1 /* a flag of the system call */
 
 enum userfault_policy { POLICY_BEST, POLICY_HOST, POLICY_EMULATE };
@@ -193,7 +194,8 @@ static s64 uffd_register(struct api_call *c)
 	mem_invalidate_start(start, end, 0, &t);
 	r = host_userfault_register(c->f->userfault, start, end, mode);
 	mem_invalidate_end(&t);
-	if (r && !noted)
+	/* EBUSY: another one's, perhaps since a moment ago. */
+	if (r && r != -EBUSY && !noted)
 		mem_userfault_remove(start, end);
 	a[3] = BIT(UFFD_WAKE) | BIT(UFFD_COPY) | BIT(UFFD_ZEROPAGE) |
 	       (mode & USERFAULT_MINOR ? BIT(UFFD_CONTINUE) : 0);
@@ -228,11 +230,12 @@ static s64 uffd_wake(struct api_call *c)
 static s64 fill(struct api_call *c, enum userfault_fill how, u64 dst, u64 src, u64 len, u64 mode,
 		u32 result)
 {
+	u64 modes = UFFD_DONTWAKE | (how == USERFAULT_ZERO ? 0 : UFFD_WP);
 	s64 done;
 
-	if (!range_is_valid(dst, len) || src + len < src || (mode & ~(u64)UFFD_DONTWAKE))
+	if (!range_is_valid(dst, len) || src + len < src || (mode & ~modes))
 		return -EINVAL;
-	done = host_userfault_fill(how, dst, src, len);
+	done = host_userfault_fill(how, mode & UFFD_WP, dst, src, len);
 	if (user_copy_out(c->arg + result, &done, 8))
 		return -EFAULT;
 	if (done < 0)

@@ -76,9 +76,9 @@ static inline int host_userfault_unregister(struct host_userfault *u, u64 start,
 	(void)u, (void)start, (void)end;
 	return -ENOSYS;
 }
-static inline s64 host_userfault_fill(enum userfault_fill how, u64 dst, u64 src, u64 len)
+static inline s64 host_userfault_fill(enum userfault_fill how, bool wp, u64 dst, u64 src, u64 len)
 {
-	(void)how, (void)dst, (void)src, (void)len;
+	(void)how, (void)wp, (void)dst, (void)src, (void)len;
 	return -ENOSYS;
 }
 static inline void host_userfault_wake(struct host_userfault *u, u64 start, u64 end)
@@ -139,10 +139,11 @@ bool host_userfault_enabled(struct host_userfault *u);
 int host_userfault_register(struct host_userfault *u, u64 start, u64 end, u64 mode);
 int host_userfault_unregister(struct host_userfault *u, u64 start, u64 end);
 /*
- * Fills missing pages from src, with zeros, or with what the file has, one by one. Bytes, less than len if a page failed, or the
- * error of the first: -EEXIST (not missing), -ENOENT (not registered), -EFAULT (src; no page in the file), -ENOMEM. Wakes nobody.
+ * Fills missing pages from src, with zeros, or with what the file has, one by one; wp: protected, which is refused. Bytes, less than len
+ * if a page failed, or the error of the first: -EEXIST (not missing), -ENOENT (not registered, or not one mapping), -EINVAL, -EFAULT
+ * (src; no page in the file), -ENOMEM. Wakes nobody.
  */
-s64 host_userfault_fill(enum userfault_fill how, u64 dst, u64 src, u64 len);
+s64 host_userfault_fill(enum userfault_fill how, bool wp, u64 dst, u64 src, u64 len);
 /* Who waits for a page of the range looks again. */
 void host_userfault_wake(struct host_userfault *u, u64 start, u64 end);
 

@@ -14,14 +14,29 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE  103
+#endif
 #ifndef MREMAP_FIXED
 #define MREMAP_MAYMOVE 1
 #define MREMAP_FIXED   2
 #endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
 
-/* The state, locked, if the page-aligned [addr, addr + len) has ranges. */
-static struct userfault_state *changing(const void *addr, size_t len, u64 *start, u64 *end,
-					u64 *sigmask)
+static void pages_forget(struct userfault_range *r, u64 start, u64 end)
+{
+	u64 last = range_page(r, MIN(end, r->node.end));
+
+	for (u64 i = range_page(r, MAX(start, r->node.start)); i < last; i++)
+		page_set(r, i, false);
+}
+
+/* The state, locked, if the page-aligned [addr, addr + len) has ranges, or (anywhere) if there are any. */
+static struct userfault_state *changing_at(bool anywhere, const void *addr, size_t len, u64 *start,
+					   u64 *end, u64 *sigmask)
 {
 	struct userfault_state *s = userfault_state();
 
@@ -32,10 +47,39 @@ static struct userfault_state *changing(const void *addr, size_t len, u64 *start
 	if (!IS_ALIGNED(*start, host_page_size()) || *end <= *start)
 		return NULL;
 	*sigmask = userfault_lock(s);
-	if (userfault_range_first(s, *start, *end))
+	if (anywhere || userfault_range_first(s, *start, *end))
 		return s;
 	userfault_unlock(s, *sigmask);
 	return NULL;
+}
+
+static struct userfault_state *changing(const void *addr, size_t len, u64 *start, u64 *end,
+					u64 *sigmask)
+{
+	return changing_at(false, addr, len, start, end, sigmask);
+}
+
+/*
+ * Something else was to be mapped at [start, end), whose ranges end there. A system that failed may have unmapped what was there before.
+ */
+static void replaced(struct userfault_state *s, u64 start, u64 end, bool done)
+{
+	struct host_vma v;
+	int ret = done ? 0 : host_vma_next_system(start, &v);
+
+	if (done || ret == -ENOENT || (!ret && v.start >= end))
+		userfault_ranges_remove(s, NULL, start, end, false);
+}
+
+static int unmap(struct userfault_state *s, u64 start, u64 end)
+{
+	int ret = userfault_ranges_cut(s, start, end);
+
+	if (!ret)
+		ret = host_munmap((void *)(uintptr_t)start, end - start);
+	if (!ret)
+		userfault_ranges_remove(s, NULL, start, end, false);
+	return ret;
 }
 
 int host_userfault_munmap(void *addr, size_t len)
@@ -46,11 +90,7 @@ int host_userfault_munmap(void *addr, size_t len)
 
 	if (likely(!s))
 		return host_munmap(addr, len);
-	ret = userfault_ranges_cut(s, start, end);
-	if (!ret)
-		ret = host_munmap(addr, len);
-	if (!ret)
-		userfault_ranges_remove(s, NULL, start, end, false);
+	ret = unmap(s, start, end);
 	userfault_unlock(s, sigmask);
 	return ret;
 }
@@ -68,8 +108,8 @@ void *host_userfault_mmap(void *addr, size_t len, int prot, int flags, int fd, u
 		return host_mmap(addr, len, prot, flags, fd, offset);
 	ret = userfault_ranges_cut(s, start, end);
 	p = ret ? (void *)(intptr_t)ret : host_mmap(addr, len, prot, flags, fd, offset);
-	if (!host_map_failed(p))
-		userfault_ranges_remove(s, NULL, start, end, false);
+	if (!ret)
+		replaced(s, start, end, !host_map_failed(p));
 	userfault_unlock(s, sigmask);
 	return p;
 }
@@ -85,8 +125,8 @@ void *host_userfault_shmat(void *at, size_t size, int id, int flags)
 		return host_sys_shmat(id, at, flags);
 	ret = userfault_ranges_cut(s, start, end);
 	p = ret ? (void *)(intptr_t)ret : host_sys_shmat(id, at, flags);
-	if (!host_map_failed(p))
-		userfault_ranges_remove(s, NULL, start, end, false);
+	if (!ret)
+		replaced(s, start, end, !host_map_failed(p));
 	userfault_unlock(s, sigmask);
 	return p;
 }
@@ -127,59 +167,121 @@ static int grow(struct userfault_state *s, u64 end, u64 new_end)
 }
 
 /*
- * Without UFFD_FEATURE_EVENT_REMAP, which is not offered, memory that moves is registered no more. To the system it must be one mapping.
- * That missing pages can be accessed meanwhile is no matter: who moves memory has nobody else in it.
+ * Without UFFD_FEATURE_EVENT_REMAP, which is not offered, memory that moves is registered no more; what MREMAP_DONTUNMAP leaves behind is,
+ * and missing. To the system it must be one mapping. That missing pages can be accessed meanwhile is no matter: who moves memory has
+ * nobody else in it.
  */
 static void *move(struct userfault_state *s, u64 start, u64 end, size_t old_size, size_t new_size,
 		  int flags, void *new_address)
 {
 	struct userfault_range *r;
-	int ret = userfault_ranges_cut(s, start, end);
-	void *p;
+	void *p = NULL;
+	int ret = 0;
 
+	/* As the kernel answers where it is several. */
+	if (!userfault_ranges_as_one(s, start, end))
+		return (void *)(intptr_t)-EFAULT;
+	ret = userfault_ranges_cut(s, start, end);
 	for (r = userfault_range_first(s, start, end); r && !ret;
 	     r = userfault_range_next(r, start, end))
 		ret = userfault_range_open(r);
 	p = ret ? (void *)(intptr_t)ret
 		: host_sys_mremap((void *)(uintptr_t)start, old_size, new_size, flags, new_address);
-	if (!host_map_failed(p)) {
+	if (!host_map_failed(p) && !(flags & MREMAP_DONTUNMAP)) {
 		userfault_ranges_remove(s, NULL, start, end, false);
 		return p;
 	}
-	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end))
+	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
+		if (!host_map_failed(p))
+			pages_forget(r, start, end);
 		userfault_range_protect(r, r->node.start, r->node.end, false, PROT_NONE);
+	}
+	return p;
+}
+
+/* Under the lock. What the system refuses whatever is mapped, it is to refuse before anything is looked at here. */
+static bool is_refused(u64 start, size_t old_size, size_t new_size, int flags, u64 to)
+{
+	if (!new_size || !old_size || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)))
+		return true;
+	if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
+		return false;
+	return !(flags & MREMAP_MAYMOVE) || ((flags & MREMAP_DONTUNMAP) && old_size != new_size) ||
+	       ((flags & MREMAP_FIXED) && (!IS_ALIGNED(to, host_page_size()) ||
+					   (to < start + old_size && start < to + new_size)));
+}
+
+/* Under the lock, with ranges at the old place. */
+static void *remap(struct userfault_state *s, u64 start, u64 end, size_t old_size, size_t new_size,
+		   int flags, void *new_address)
+{
+	u64 new_end = ALIGN_UP(start + new_size, host_page_size());
+	bool resizes = !(flags & ~MREMAP_MAYMOVE) && new_size < BIT(56);
+	int ret;
+
+	if (is_refused(start, old_size, new_size, flags, (uintptr_t)new_address))
+		return host_sys_mremap((void *)(uintptr_t)start, old_size, new_size, flags,
+				       new_address);
+	if (resizes && new_end <= end) {
+		ret = new_end < end ? unmap(s, new_end, end) : 0;
+		return (void *)(intptr_t)(ret ? ret : (s64)start);
+	}
+	if (resizes && !userfault_ranges_as_one(s, start, end))
+		return (void *)(intptr_t)-EFAULT;
+	if (resizes) {
+		ret = grow(s, end, new_end);
+		if (!ret || !(flags & MREMAP_MAYMOVE))
+			return (void *)(intptr_t)(ret ? ret : (s64)start);
+	}
+	if (new_end >= end)
+		return move(s, start, end, old_size, new_size, flags, new_address);
+	/* It shrinks first, which is for good. */
+	ret = unmap(s, new_end, end);
+	if (ret)
+		return (void *)(intptr_t)ret;
+	return userfault_range_first(s, start, new_end)
+		       ? move(s, start, new_end, new_size, new_size, flags, new_address)
+		       : host_sys_mremap((void *)(uintptr_t)start, new_size, new_size, flags,
+					 new_address);
+}
+
+/* The old place may have ranges or not; where the new one has some, they go with what is mapped there. */
+static void *remap_over(struct userfault_state *s, void *old, size_t old_size, size_t new_size,
+			int flags, u64 to, u64 to_end)
+{
+	u64 start = (uintptr_t)old, end = ALIGN_UP(start + old_size, host_page_size());
+	void *at = (void *)(uintptr_t)to, *p;
+	int ret = userfault_ranges_cut(s, to, to_end);
+
+	if (ret)
+		return (void *)(intptr_t)ret;
+	if (IS_ALIGNED(start, host_page_size()) && end > start &&
+	    userfault_range_first(s, start, end))
+		p = remap(s, start, end, old_size, new_size, flags, at);
+	else
+		p = host_sys_mremap(old, old_size, new_size, flags, at);
+	replaced(s, to, to_end, !host_map_failed(p));
 	return p;
 }
 
 void *host_userfault_mremap(void *old, size_t old_size, size_t new_size, int flags,
 			    void *new_address)
 {
-	u64 start, end, sigmask, new_end;
-	struct userfault_state *s;
-	bool resizes = !(flags & ~MREMAP_MAYMOVE) && new_size && new_size < BIT(56);
-	void *p = old;
-	int ret = 0;
+	struct userfault_state *s = NULL;
+	u64 start, end, sigmask;
+	void *p;
 
 	if (flags & MREMAP_FIXED)
-		ret = host_userfault_forget(new_address, new_size);
-	if (ret)
-		return (void *)(intptr_t)ret;
+		s = changing(new_address, new_size, &start, &end, &sigmask);
+	if (s) {
+		p = remap_over(s, old, old_size, new_size, flags, start, end);
+		userfault_unlock(s, sigmask);
+		return p;
+	}
 	s = changing(old, old_size, &start, &end, &sigmask);
 	if (likely(!s))
 		return host_sys_mremap(old, old_size, new_size, flags, new_address);
-	new_end = ALIGN_UP(start + new_size, host_page_size());
-	if (resizes && new_end <= end) {
-		userfault_unlock(s, sigmask);
-		if (new_end < end)
-			ret = host_userfault_munmap((void *)(uintptr_t)new_end, end - new_end);
-		return ret ? (void *)(intptr_t)ret : old;
-	}
-	if (resizes) {
-		ret = grow(s, end, new_end);
-		p = ret ? (void *)(intptr_t)ret : old;
-	}
-	if (!resizes || (ret && (flags & MREMAP_MAYMOVE)))
-		p = move(s, start, end, old_size, new_size, flags, new_address);
+	p = remap(s, start, end, old_size, new_size, flags, new_address);
 	userfault_unlock(s, sigmask);
 	return p;
 }
@@ -243,41 +345,98 @@ static int pages_protect(struct userfault_range *r, u64 start, u64 end, int prot
 				       prot);
 }
 
-static void pages_forget(struct userfault_range *r, u64 start, u64 end)
+/* MADV_REMOVE takes pages from files, wherever these are mapped. */
+static int discard_of_files(u64 start, u64 end)
 {
-	u64 last = range_page(r, MIN(end, r->node.end));
+	struct host_vma v;
+	int ret = 0;
 
-	for (u64 i = range_page(r, MAX(start, r->node.start)); i < last; i++)
-		page_set(r, i, false);
+	for (u64 at = start; at < end && !ret; at = v.end) {
+		if (host_vma_next_system(at, &v) || v.start >= end)
+			break;
+		at = MAX(at, v.start);
+		if (v.shared && v.inode)
+			ret = host_userfault_discard(v.dev, v.inode, v.offset + (at - v.start),
+						     v.offset + (MIN(end, v.end) - v.start));
+	}
+	return ret;
 }
 
-int host_userfault_madvise(void *addr, size_t len, int advice)
+/* Advice that takes pages, or gives some back that had nothing in them (guards). */
+static int take_pages(struct userfault_state *s, u64 start, u64 end, int advice)
 {
-	u64 start, end, sigmask;
-	struct userfault_state *s = NULL;
 	struct userfault_range *r;
 	bool gone;
 	int ret = 0;
 
-	if (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_REMOVE)
-		s = changing(addr, len, &start, &end, &sigmask);
-	if (likely(!s))
-		return host_madvise(addr, len, advice);
+	if (advice == MADV_REMOVE)
+		ret = discard_of_files(start, end);
 	for (r = userfault_range_first(s, start, end); r && !ret;
 	     r = userfault_range_next(r, start, end))
 		ret = pages_protect(r, start, end, PROT_NONE);
 	gone = !ret;
 	if (gone) {
-		ret = host_madvise(addr, len, advice);
+		ret = host_madvise((void *)(uintptr_t)start, end - start, advice);
 		/* ENOMEM: some of the range is not mapped, and the advice was taken for the rest. */
 		gone = !ret || ret == -ENOMEM;
 	}
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
-		if (gone)
+		if (gone && advice != MADV_GUARD_REMOVE)
 			pages_forget(r, start, end);
-		else
-			pages_protect(r, start, end, r->prot);
+		else if (gone)
+			userfault_range_look(s, r, MAX(start, r->node.start),
+					     MIN(end, r->node.end));
+		pages_protect(r, start, end, r->prot);
 	}
+	return ret;
+}
+
+/* Guards are the system's to refuse accesses to. */
+static int install_guards(struct userfault_state *s, u64 start, u64 end)
+{
+	int ret = host_madvise((void *)(uintptr_t)start, end - start, MADV_GUARD_INSTALL);
+	struct userfault_range *r = userfault_range_first(s, start, end);
+
+	/* ENOMEM: all but what is not mapped. */
+	for (; r && (!ret || ret == -ENOMEM); r = userfault_range_next(r, start, end)) {
+		u64 from = MAX(start, r->node.start), to = MIN(end, r->node.end);
+
+		if (userfault_range_protect(r, from, to, false, r->prot))
+			continue;
+		for (u64 at = from; at < to; at += host_page_size())
+			page_set(r, range_page(r, at), true);
+	}
+	return ret;
+}
+
+/*
+ * What the system may take at any time, and need not: it keeps private pages, since nobody would be told when they are gone. The rest is
+ * its to refuse.
+ */
+static int keep_free(struct userfault_state *s, u64 start, u64 end)
+{
+	struct userfault_range *r = userfault_ranges_as_one(s, start, end);
+
+	return r && !r->file ? 0 : host_madvise((void *)(uintptr_t)start, end - start, MADV_FREE);
+}
+
+int host_userfault_madvise(void *addr, size_t len, int advice)
+{
+	struct userfault_state *s = NULL;
+	u64 start, end, sigmask;
+	int ret;
+
+	if (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_REMOVE ||
+	    advice == MADV_FREE || advice == MADV_GUARD_INSTALL || advice == MADV_GUARD_REMOVE)
+		s = changing_at(advice == MADV_REMOVE, addr, len, &start, &end, &sigmask);
+	if (likely(!s))
+		return host_madvise(addr, len, advice);
+	if (advice == MADV_GUARD_INSTALL)
+		ret = install_guards(s, start, end);
+	else if (advice == MADV_FREE)
+		ret = keep_free(s, start, end);
+	else
+		ret = take_pages(s, start, end, advice);
 	userfault_unlock(s, sigmask);
 	return ret;
 }

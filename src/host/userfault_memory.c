@@ -14,6 +14,9 @@
 #include "host/passthrough.h"
 #include "host/userfault_private.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 #define TMPFS_KIND	0x01021994
 #define PAGEMAP_PRESENT (BIT(63) | BIT(62)) /* in memory, or swapped out */
 #define LAST_FD		65536u
@@ -81,13 +84,12 @@ static int file_get(struct userfault_state *s, u64 dev, u64 inode, struct userfa
 	return 0;
 }
 
-/* Which pages are there: after their rights are gone, so that no more come. */
-static int find_present(struct userfault_state *s, struct userfault_range *r)
+int userfault_range_look(struct userfault_state *s, struct userfault_range *r, u64 start, u64 end)
 {
-	u64 entry[64], first = r->node.start / host_page_size(), pages = range_pages(r);
+	u64 entry[64], first = r->node.start / host_page_size(), last = range_page(r, end), n;
 
-	for (u64 i = 0; i < pages; i += 64) {
-		u64 n = MIN(pages - i, 64ull);
+	for (u64 i = range_page(r, start); i < last; i += n) {
+		n = MIN(last - i, 64ull);
 
 		if (raw_syscall(SYS_pread64, s->pagemap, entry, n * 8, (first + i) * 8) !=
 		    (long)n * 8)
@@ -123,7 +125,7 @@ static int range_make(struct userfault_state *s, struct host_userfault *u, u64 s
 	if (!ret)
 		ret = raw_syscall(SYS_mprotect, start, end - start, PROT_NONE);
 	if (!ret) {
-		ret = find_present(s, r);
+		ret = userfault_range_look(s, r, start, end);
 		if (!ret)
 			ret = userfault_range_protect(r, start, end, true, r->prot);
 		if (ret)
@@ -148,6 +150,8 @@ static int ranges_make(struct userfault_state *s, struct host_userfault *u, u64 
 		struct host_vma v;
 
 		if (r) {
+			if (!r->file && mode != USERFAULT_MISSING)
+				return -EINVAL;
 			if (r->u != u)
 				return -EBUSY;
 			next = r->node.end;
@@ -199,18 +203,14 @@ int host_userfault_register(struct host_userfault *u, u64 start, u64 end, u64 mo
 		ret = ranges_make(s, u, start, end, mode, &made);
 	if (!ret && !made && !userfault_range_first(s, start, end))
 		ret = -EINVAL;
-	for (r = userfault_range_first(s, start, end); r && !ret;
-	     r = userfault_range_next(r, start, end)) {
-		if (!r->file && mode != USERFAULT_MISSING)
-			ret = -EINVAL;
-	}
 	if (ret) {
 		made_undo(made);
 		userfault_unlock(s, sigmask);
 		return ret;
 	}
+	/* What is served so, and more, stays as it is. */
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end))
-		r->mode = mode;
+		r->mode = (r->mode & mode) == mode ? r->mode : mode;
 	while ((r = made)) {
 		made = r->next;
 		itree_insert(&s->ranges, &r->node, r->node.start, r->node.end);
@@ -224,11 +224,18 @@ int host_userfault_unregister(struct host_userfault *u, u64 start, u64 end)
 {
 	struct userfault_state *s = userfault_state();
 	struct userfault_range *r;
+	struct host_vma v;
 	u64 sigmask;
-	int ret = 0;
+	int ret;
 
 	if (!s)
 		return -EINVAL;
+	/* Where nothing is mapped there is nothing to do, and the kernel says so. */
+	ret = host_vma_next_system(start, &v);
+	if (ret == -ENOENT || (!ret && v.start >= end))
+		ret = -EINVAL;
+	if (ret)
+		return ret;
 	sigmask = userfault_lock(s);
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
 		if (r->u != u)
@@ -250,8 +257,6 @@ static int fill_private(struct userfault_state *s, u64 at, enum userfault_fill h
 
 	if (how == USERFAULT_ZERO)
 		return 0; /* what the system finds missing is zero */
-	if (how == USERFAULT_CONTINUE)
-		return -EINVAL;
 	return raw_syscall(SYS_pwrite64, s->mem, src, page, at) == (long)page ? 0 : -EFAULT;
 }
 
@@ -259,16 +264,16 @@ static int fill_shared(const struct userfault_range *r, u64 at, enum userfault_f
 {
 	static const char zeros[4096];
 	u64 offset = r->offset + (at - r->node.start), page = host_page_size(), size, done, part;
-	struct stat st;
 	long n;
 
-	if (raw_syscall(SYS_fstat, r->file->fd, &st) || offset >= (u64)st.st_size)
-		return -EFAULT;
 	if (userfault_file_has_page(r, at))
 		return how == USERFAULT_CONTINUE ? 0 : -EEXIST;
 	if (how == USERFAULT_CONTINUE)
 		return -EFAULT;
-	size = MIN(page, (u64)st.st_size - offset);
+	size = userfault_file_size(r);
+	if (offset >= size)
+		return -EFAULT; /* by now */
+	size = MIN(page, size - offset);
 	for (done = 0; done < size; done += n) {
 		part = how == USERFAULT_COPY ? size - done : MIN(size - done, sizeof(zeros));
 		n = raw_syscall(SYS_pwrite64, r->file->fd,
@@ -284,32 +289,61 @@ static int fill_shared(const struct userfault_range *r, u64 at, enum userfault_f
 	return 0;
 }
 
+/* A page of the program's, which may lie across two; asked of the system. */
+static bool is_readable(u64 src)
+{
+	return host_readable8((const void *)(uintptr_t)src) &&
+	       host_readable8((const void *)(uintptr_t)(src + host_page_size() - 8));
+}
+
 static int fill_page(struct userfault_state *s, enum userfault_fill how, u64 at, u64 src)
 {
 	struct userfault_range *r = userfault_range_at(s, at);
 	int ret;
 
-	/* Whoever serves it. */
 	if (!r)
 		return -ENOENT;
+	/* Whatever rights were given there. */
+	if (r->file && r->offset + (at - r->node.start) >= userfault_file_size(r))
+		return how == USERFAULT_CONTINUE ? -EINVAL : -EFAULT;
 	if (page_is_present(r, range_page(r, at)))
-		return -EEXIST;
+		return how == USERFAULT_COPY && !is_readable(src) ? -EFAULT : -EEXIST;
 	ret = r->file ? fill_shared(r, at, how, src) : fill_private(s, at, how, src);
 	if (!ret)
 		ret = raw_syscall(SYS_mprotect, at, host_page_size(), r->prot);
-	if (!ret)
-		page_set(r, range_page(r, at), true);
-	return ret;
+	if (ret)
+		return ret;
+	page_set(r, range_page(r, at), true);
+	/* What is filled is there, for who looks at it (userfault_range_look). */
+	if (how == USERFAULT_ZERO && !r->file)
+		raw_syscall(SYS_madvise, at, host_page_size(), MADV_POPULATE_READ);
+	return 0;
 }
 
-s64 host_userfault_fill(enum userfault_fill how, u64 dst, u64 src, u64 len)
+/* Under the lock: all of it is one mapping, whoever serves it, and of a kind that can be filled so. */
+static int fill_check(struct userfault_state *s, enum userfault_fill how, bool wp, u64 dst, u64 end)
+{
+	struct userfault_range *r = userfault_ranges_as_one(s, dst, end);
+
+	if (!r)
+		return -ENOENT;
+	/* Nothing is registered for write protection. */
+	return wp || (how == USERFAULT_CONTINUE && !r->file) ? -EINVAL : 0;
+}
+
+s64 host_userfault_fill(enum userfault_fill how, bool wp, u64 dst, u64 src, u64 len)
 {
 	struct userfault_state *s = userfault_state();
 	u64 page = host_page_size(), done, sigmask;
-	int ret = 0;
+	int ret;
 
 	if (!s)
 		return -EINVAL;
+	sigmask = userfault_lock(s);
+	ret = fill_check(s, how, wp, dst, dst + len);
+	userfault_unlock(s, sigmask);
+	if (ret)
+		return ret;
 	for (done = 0; done < len && !ret; done += ret ? 0 : page) {
 		sigmask = userfault_lock(s);
 		ret = fill_page(s, how, dst + done, src + done);

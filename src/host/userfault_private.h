@@ -119,11 +119,15 @@ static inline void page_set(struct userfault_range *r, u64 page, bool present)
 		r->present[page / 64] &= ~BIT(page % 64);
 }
 
+/* Which pages of [start, end) are there, by the system: after their rights are gone, so that no more come. 0 or -EINVAL. */
+int userfault_range_look(struct userfault_state *s, struct userfault_range *r, u64 start, u64 end);
 struct userfault_range *userfault_range_alloc(u64 start, u64 end);
 /* Not in the tree. Takes a reference of its file away. */
 void userfault_range_free(struct userfault_range *r);
 /* Ranges end at start and at end, if they lie around them. 0 or -ENOMEM. */
 int userfault_ranges_cut(struct userfault_state *s, u64 start, u64 end);
+/* The first of the ranges that [start, end) consists of, if to the kernel they were one mapping, else NULL. */
+struct userfault_range *userfault_ranges_as_one(struct userfault_state *s, u64 start, u64 end);
 /* Gives the rights prot to the pages of [start, end) that are present (or those that are not). 0 or -errno of mprotect. */
 int userfault_range_protect(struct userfault_range *r, u64 start, u64 end, bool present, int prot);
 /* Gives every page its rights. 0 or -errno of mprotect. */

@@ -94,6 +94,25 @@ int userfault_ranges_cut(struct userfault_state *s, u64 start, u64 end)
 	return ret ? ret : cut_at(s, end);
 }
 
+static bool is_continued_by(const struct userfault_range *r, const struct userfault_range *next)
+{
+	return next && next->u == r->u && next->mode == r->mode && next->prot == r->prot &&
+	       next->file == r->file &&
+	       (!r->file || next->offset == r->offset + (r->node.end - r->node.start));
+}
+
+struct userfault_range *userfault_ranges_as_one(struct userfault_state *s, u64 start, u64 end)
+{
+	struct userfault_range *first = userfault_range_at(s, start), *r = first, *next;
+
+	for (; r && r->node.end < end; r = next) {
+		next = userfault_range_at(s, r->node.end);
+		if (!is_continued_by(r, next))
+			next = NULL;
+	}
+	return r ? first : NULL;
+}
+
 int userfault_range_protect(struct userfault_range *r, u64 start, u64 end, bool present, int prot)
 {
 	u64 page = host_page_size(), first = range_page(r, start), last = range_page(r, end);

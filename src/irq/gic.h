@@ -110,7 +110,7 @@ enum irq_timer_id { TIMER_VIRT, TIMER_PHYS, NR_TIMERS };
 
 /* Touched by the holder of v->mutex alone (the vCPU thread while it runs): no lock. */
 struct irq_timer {
-	u32 ctl; /* ENABLE, IMASK; ISTATUS is computed */
+	u64 ctl; /* as written, without ISTATUS, which is computed; the guest's bits are ENABLE and IMASK */
 	u64 cval;
 };
 
@@ -152,7 +152,7 @@ struct irq_cpu {
 	u32 ap1r WRITES_GUARDED_BY(lock); /* active priorities, one bit per preemption level */
 	u8 user_pri_bits WRITES_GUARDED_BY(lock);
 	u8 user_id_bits WRITES_GUARDED_BY(lock); /* what user space restored into ICC_CTLR_EL1 */
-	/* GICR_CTLR.EnableLPIs: changed under its_lock and then taken notice of under lock (lpi.c) */
+	/* GICR_CTLR.EnableLPIs: changed under its_lock and lock (lpi.c) */
 	struct a32 lpis_enabled;
 	struct a64 pendbaser; /* written under dist_lock */
 	struct gic_irq priv[GIC_NR_PRIVATE] WRITES_GUARDED_BY(lock);

@@ -57,8 +57,13 @@ static bool op_work(struct vcpu *v)
 	return its_work(irq_cpu_of(v)->vi, v);
 }
 
+/* Lines that the VMM drives itself are KVM's HCR_EL2.VI and VF: initialised again only as long as the vCPU never ran. */
 static void op_reset(struct vcpu *v)
 {
+	if (!v->has_run && !irq_gic_exists(irq_cpu_of(v)->vi)) {
+		vcpu_set_pin(v, PIN_IRQ, false);
+		vcpu_set_pin(v, PIN_FIQ, false);
+	}
 	timer_reset(irq_cpu_of(v));
 	if (pmu_present(v))
 		pmu_reset(irq_cpu_of(v));

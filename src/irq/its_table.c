@@ -29,11 +29,6 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "entries are copied as they are");
 
-static int entry_read(struct its *its, u64 gpa, u64 *entry)
-{
-	return mem_read_guest(its->vi->group->mem, gpa, entry, sizeof(*entry));
-}
-
 static int entry_write(struct its *its, u64 gpa, u64 entry)
 {
 	return mem_write_guest(its->vi->group->mem, NULL, gpa, &entry, sizeof(entry));
@@ -167,12 +162,39 @@ int its_save_tables(struct its *its)
 /* What an entry says: the distance to the next, 0 if it was the last, 1 if it says nothing; or -errno. */
 typedef int restore_entry(struct its *its, void *ctx, u32 id, u64 entry);
 
-/* Over a table of nr entries, whose first has number id. 0: the last was found; 1: the end of the table was; or -errno. */
+/* Entries that were read together: those in the same part of a page of memory, so that all can be read if one can. */
+#define ENTRIES_AT_ONCE 64
+struct entries {
+	bool any;
+	u64 gpa;
+	u64 at[ENTRIES_AT_ONCE];
+};
+
+static int entries_read(struct its *its, struct entries *e, u64 gpa, u64 *entry)
+{
+	u64 first = ALIGN_DOWN(gpa, sizeof(e->at));
+	int err = 0;
+
+	if (!e->any || e->gpa != first) {
+		err = mem_read_guest(its->vi->group->mem, first, e->at, sizeof(e->at));
+		e->any = !err;
+		e->gpa = first;
+	}
+	*entry = e->at[(gpa - first) / ITS_ENTRY_SIZE];
+	return err;
+}
+
+/*
+ * Over a table of nr entries, whose first has number id. 0: the last was found; 1: the end of the table was; or -errno. A guest may have
+ * left 2^32 of them that say nothing.
+ */
 static int scan_table(struct its *its, u64 gpa, u64 nr, u32 id, restore_entry *fn, void *ctx)
 {
+	struct entries e = {0};
+
 	for (u64 i = 0; i < nr;) {
 		u64 entry;
-		int step = entry_read(its, gpa + i * ITS_ENTRY_SIZE, &entry);
+		int step = entries_read(its, &e, gpa + i * ITS_ENTRY_SIZE, &entry);
 
 		if (!step)
 			step = fn(its, ctx, id + (u32)i, entry);

@@ -6,7 +6,7 @@
  *
  * its_lock keeps `mapped` and the tables still; the state of an LPI is guarded by its home (gic.h). An MSI that comes while a
  * vCPU turns its LPIs off is not left behind: lpi_inject looks at lpis_enabled under the home's lock, and lpi_enable changes it
- * before it goes over the LPIs taking the same lock.
+ * under the same lock before it goes over the LPIs.
  */
 #include <errno.h>
 
@@ -108,20 +108,33 @@ u32 lpi_id_limit(const struct vm_irq *vi)
 	return 1u << MIN((u32)(a64_load_relaxed(&vi->propbaser) & 0x1f) + 1, GIC_LPI_ID_BITS);
 }
 
-int lpi_configure(struct vm_irq *vi, struct gic_lpi *lpi)
+/* Takes over the byte of its configuration: of any mapped LPI, or of those of one vCPU. */
+static void lpi_apply(struct gic_lpi *lpi, const struct irq_cpu *of, u8 prop)
 {
-	u64 table = TABLE_ADDRESS(a64_load_relaxed(&vi->propbaser));
-	struct irq_cpu *home;
-	u8 prop;
-	int err = mem_read_guest(vi->group->mem, table + lpi->irq.intid - GIC_FIRST_LPI, &prop, 1);
+	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
 
-	if (err)
-		return err;
-	home = gic_irq_lock(&lpi->irq);
+	if (of && (!lpi->mapped || lpi->irq.target != of)) {
+		gic_irq_unlock_unchanged(home);
+		return;
+	}
 	lpi->irq.priority = prop & GIC_PRI_MASK;
 	lpi->irq.enabled = prop & PROP_ENABLED;
 	gic_irq_unlock(&lpi->irq, home);
-	return 0;
+}
+
+static u64 config_byte(const struct vm_irq *vi, u32 intid)
+{
+	return TABLE_ADDRESS(a64_load_relaxed(&vi->propbaser)) + intid - GIC_FIRST_LPI;
+}
+
+int lpi_configure(struct vm_irq *vi, struct gic_lpi *lpi)
+{
+	u8 prop;
+	int err = mem_read_guest(vi->group->mem, config_byte(vi, lpi->irq.intid), &prop, 1);
+
+	if (!err)
+		lpi_apply(lpi, NULL, prop);
+	return err;
 }
 
 /* The target of a mapped LPI, NULL: none or not mapped. Stable while its_lock is held. */
@@ -249,59 +262,108 @@ bool lpi_route_all(struct vm_irq *vi, struct irq_cpu *from, struct irq_cpu *to, 
 	return !w->next;
 }
 
+/*
+ * A table's part that belongs to a page of LPIs. It lies within a page of memory, so that it can be read as a whole if any byte of it can.
+ */
+struct table_part {
+	u32 first; /* INTID, or 0: none yet */
+	bool readable;
+	u8 byte[GIC_LPI_PAGE];
+};
+
+/* False: it cannot be read. */
+static bool part_read(struct vm_irq *vi, struct table_part *part, u32 intid, u64 gpa, u32 size)
+{
+	if (part->first == ALIGN_DOWN(intid, GIC_LPI_PAGE))
+		return part->readable;
+	part->first = ALIGN_DOWN(intid, GIC_LPI_PAGE);
+	part->readable = !mem_read_guest(vi->group->mem, ALIGN_DOWN(gpa, size), part->byte, size);
+	return part->readable;
+}
+
 bool lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu, struct lpi_walk *w)
 {
+	struct table_part part = {0};
 	struct gic_lpi *lpi;
-	bool pending;
 
 	while ((lpi = walk_next(vi, w))) {
-		if (lpi_target(lpi, &pending) == cpu)
-			lpi_configure(vi, lpi);
+		u32 intid = lpi->irq.intid;
+
+		if (part_read(vi, &part, intid, config_byte(vi, intid), GIC_LPI_PAGE))
+			lpi_apply(lpi, cpu, part.byte[intid % GIC_LPI_PAGE]);
 	}
 	return !w->next;
 }
 
 /* --- registers of the redistributor --- */
 
-/* LPIs are on: what the table says is pending, unless the guest says that it is all zeros. */
-static void lpis_turned_on(struct vm_irq *vi, struct irq_cpu *cpu) REQUIRES(&vi->its_lock)
+static void lpi_pend(struct gic_lpi *lpi, const struct irq_cpu *of, bool pending)
 {
-	bool pending, zero = a64_load_relaxed(&cpu->pendbaser) & GICR_PENDBASER_PTZ;
+	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
+
+	if (lpi->mapped && lpi->irq.target == of)
+		lpi->irq.pending_latch = pending;
+	gic_irq_unlock(&lpi->irq, home);
+}
+
+/* LPIs are about to be on: what is pending is what the table says, as far as it can be read. */
+static void lpis_from_table(struct vm_irq *vi, struct irq_cpu *cpu) REQUIRES(&vi->its_lock)
+{
+	struct table_part part = {0};
 	struct gic_lpi *lpi;
 
 	for_each_lpi(vi, lpi)
 	{
-		u8 byte = 0;
+		u32 intid = lpi->irq.intid;
 
-		if (lpi_target(lpi, &pending) != cpu)
-			continue;
-		if (!zero && mem_read_guest(vi->group->mem, pending_byte(cpu, lpi), &byte, 1))
-			zero = true; /* no more of it is read, as in KVM */
-		if (byte >> lpi->irq.intid % 8 & 1)
-			lpi_set_pending(lpi);
-		else /* one that is pending already may become a candidate */
-			lpi_route(lpi, cpu, cpu);
+		if (!part_read(vi, &part, intid, pending_byte(cpu, lpi), GIC_LPI_PAGE / 8))
+			return;
+		lpi_pend(lpi, cpu, part.byte[intid % GIC_LPI_PAGE / 8] >> intid % 8 & 1);
 	}
 }
 
+/* LPIs are off: what the vCPU would have taken is lost. What is pending and not enabled stays so, as in KVM. */
+static void lpis_drop(struct irq_cpu *cpu)
+{
+	struct list *head = cpu->candidate_lpis;
+
+	for (u32 level = 0; level < GIC_LEVELS; level++) {
+		struct gic_lpi *lpi;
+
+		do {
+			mutex_lock(&cpu->lock);
+			lpi = list_first(&head[level], struct gic_lpi, candidate);
+			if (lpi) {
+				lpi->irq.pending_latch = false;
+				gic_cpu_refresh(cpu, &lpi->irq);
+			}
+			mutex_unlock(&cpu->lock);
+		} while (lpi);
+	}
+}
+
+/*
+ * The table is read while no MSI gets through, as none must be lost that came after LPIs were on. What is pending then may be candidates
+ * when they are on.
+ */
 void lpi_enable(struct irq_cpu *cpu, bool on)
 {
 	struct vm_irq *vi = cpu->vi;
 	struct gic_lpi *lpi;
-	bool pending;
 
 	mutex_lock(&vi->its_lock);
-	if (a32_xchg(&cpu->lpis_enabled, on) == on)
+	if (a32_load_relaxed(&cpu->lpis_enabled) == on)
 		goto out;
+	if (on && !(a64_load_relaxed(&cpu->pendbaser) & GICR_PENDBASER_PTZ))
+		lpis_from_table(vi, cpu);
+	/* An MSI that saw the switch on has made its LPI a candidate before it is off. */
+	mutex_lock(&cpu->lock);
+	a32_store(&cpu->lpis_enabled, on);
+	mutex_unlock(&cpu->lock);
 	if (on) {
-		lpis_turned_on(vi, cpu);
-		goto out;
-	}
-	/* What was pending is lost to the guest, which gives a new table when it turns them on again. */
-	for_each_lpi(vi, lpi)
-	{
-		if (lpi_target(lpi, &pending) == cpu)
-			lpi_clear(lpi);
+		for_each_lpi(vi, lpi) lpi_route(lpi, cpu, cpu);
+	} else {
+		lpis_drop(cpu);
 	}
 out:
 	mutex_unlock(&vi->its_lock);

@@ -14,9 +14,10 @@
 #define TYPE_NSK BIT(29)
 #define TYPE_NSU BIT(28)
 
+/* Features are the VM's, also of a vCPU that is not initialised yet. */
 bool pmu_present(const struct vcpu *v)
 {
-	return v->features & BIT(KVM_ARM_VCPU_PMU_V3);
+	return a32_load_relaxed(&v->group->features) & BIT(KVM_ARM_VCPU_PMU_V3);
 }
 
 unsigned pmu_version(const struct irq_cpu *cpu)

@@ -227,7 +227,8 @@ static u64 ctl_value(const struct irq_cpu *cpu, enum irq_timer_id id, u64 count)
 {
 	const struct irq_timer *t = &cpu->timer[id];
 
-	return t->ctl | (t->ctl & TIMER_CTL_ENABLE && count >= t->cval ? TIMER_CTL_ISTATUS : 0);
+	return (t->ctl & (TIMER_CTL_ENABLE | TIMER_CTL_IMASK)) |
+	       (t->ctl & TIMER_CTL_ENABLE && count >= t->cval ? TIMER_CTL_ISTATUS : 0);
 }
 
 static enum op_result timer_read(struct vcpu *v, const struct sysreg_row *row, u64 *value)
@@ -289,7 +290,7 @@ static int timer_set(struct vcpu *v, const struct sysreg_row *row, u64 value)
 	struct irq_timer *t = &irq_cpu_of(v)->timer[row_timer(row)];
 
 	if ((row->op & 7) == 1)
-		t->ctl = value & (TIMER_CTL_ENABLE | TIMER_CTL_IMASK);
+		t->ctl = value & ~TIMER_CTL_ISTATUS;
 	else
 		t->cval = value;
 	return 0;

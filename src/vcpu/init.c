@@ -61,7 +61,6 @@ int vcpu_init(struct vcpu *v, struct vcpu_group *group, u32 id, u32 index,
 	host_sleeper_init(&v->sleeper);
 	v->arch.pstate = RESET_PSTATE;
 	v->arch.el = 1;
-	mpidr_init(v);
 	idregs_init_vcpu(v);
 	vcpu_debug_init(v);
 	r = mem_vcpu_init(group->mem, &v->mem, &v->tlb);
@@ -106,14 +105,17 @@ void vcpu_fini(struct vcpu *v)
 void vcpu_reset(struct vcpu *v)
 {
 	struct vcpu_arch *a = &v->arch;
+	u64 sp_el1 = a->el == 1 && a->pstate & PSR_SP ? a->x[REG_SP] : a->sp_el[1];
+	u64 elr = a->sys[SR_ELR_EL1], spsr = a->sys[SR_SPSR_EL1];
 
 	memset(a, 0, sizeof(*a));
 	a->pstate = RESET_PSTATE;
 	a->el = 1;
 	sysreg_reset_all(v);
-	v->events.serror_pending = false;
-	v->events.ext_dabt_pending = false;
-	v->mmio.pending = false;
+	/* Unknown to the architecture after a reset; KVM leaves them alone. */
+	a->x[REG_SP] = sp_el1;
+	a->sys[SR_ELR_EL1] = elr;
+	a->sys[SR_SPSR_EL1] = spsr;
 	v->maintenance_open = v->maintenance_posted = false;
 	v->drop_code = true;
 	if (v->reset_state.pending) {
@@ -168,6 +170,14 @@ int vcpu_arm_init(struct vcpu *v, u32 target, const u32 features[7])
 		return r;
 	v->target = target;
 	v->features = wanted;
+	if (!v->initialized)
+		mpidr_init(v);
+	/*
+	 * In KVM both the SError that waits and the access to a device that is not finished outlive the reset of a vCPU that
+	 * ran: the next run goes on with them.
+	 */
+	if (!v->has_run)
+		v->events.serror_pending = false;
 	vcpu_reset(v);
 	v->initialized = true;
 	a32_store(&v->power_off, power_off ? VCPU_STOPPED : VCPU_RUNNABLE);

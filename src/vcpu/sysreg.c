@@ -409,7 +409,7 @@ SET_HOOK(mpidr_set)
 	return 0;
 }
 
-/* At birth: a reset keeps what the VMM made of it. */
+/* When first initialised, not before: affinity 0 till then. A later reset keeps what the VMM made of it. */
 void mpidr_init(struct vcpu *v)
 {
 	a64_store_relaxed(&v->mpidr, BIT(31) | (v->id & 0xf) | (u64)(v->id >> 4 & 0xff) << 8 |

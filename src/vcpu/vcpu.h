@@ -113,7 +113,6 @@ struct vcpu {
 	} mmio;
 	struct {
 		bool serror_pending;
-		bool ext_dabt_pending;
 		u64 serror_esr;
 	} events;
 	u8 step; /* software step of the guest or of the VMM is on (debug.c) */

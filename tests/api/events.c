@@ -166,3 +166,26 @@ TEST(an_access_that_was_to_be_answered_can_be_aborted)
 	EXPECT_REPORT(&m, 0, 0, 77);
 	machine_free(&m);
 }
+
+/* As the lines of a vCPU: an initialisation drops what is pending of one that has not run, and of no other. */
+TEST(a_pending_serror_outlives_the_initialisation_of_a_vcpu_that_ran)
+{
+	struct machine m = machine_new(1);
+	struct code c = start(&m);
+	struct kvm_vcpu_events ev;
+
+	report(&c, 0, 0);
+	code_done(&m);
+	inject(&m, true, false, SYNDROME);
+	for (int ran = 0; ran < 2; ran++) {
+		init_vcpu(&m, 0, 0);
+		EXPECT_EQ(ioctl(m.vcpu[0], KVM_GET_VCPU_EVENTS, &ev), 0);
+		EXPECT_EQ(ev.exception.serror_pending, ran);
+		EXPECT_EQ(ev.exception.serror_esr, ran ? SYNDROME : 0);
+		EXPECT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), RAM), 0);
+		inject(&m, true, false, SYNDROME);
+		EXPECT_REPORT(&m, 0, 0, VECTORS);
+		complete(&m, 0);
+	}
+	machine_free(&m);
+}

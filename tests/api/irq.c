@@ -313,6 +313,34 @@ TEST(lines_without_a_gic_are_the_cpus_own)
 	machine_free(&m);
 }
 
+/* An initialisation lowers the lines of a vCPU that has not run, and of no other. */
+TEST(a_line_stays_up_over_the_initialisation_of_a_vcpu_that_ran)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM), v = code_at(&m, RAM + 0x1000 + 0x280);
+
+	li(&c, 0, RAM + 0x1000);
+	msr(&c, SYS_VBAR_EL1, 0);
+	daifclr(&c, 2);
+	report(&c, 0, 0);
+	b_to(&c, c.pc);
+	li(&v, 0, 7);
+	report(&v, 0, 8);
+	code_done(&m);
+	ASSERT_EQ(irq_line(&m, KVM_ARM_IRQ_TYPE_CPU, 0, KVM_ARM_IRQ_CPU_IRQ, 1), 0);
+	for (int ran = 0; ran < 2; ran++) {
+		init_vcpu(&m, 0, 0);
+		EXPECT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), RAM), 0);
+		if (ran)
+			EXPECT_REPORT(&m, 0, 8, 7);
+		else
+			EXPECT_REPORT(&m, 0, 0, RAM + 0x1000);
+		complete(&m, 0);
+		ASSERT_EQ(irq_line(&m, KVM_ARM_IRQ_TYPE_CPU, 0, KVM_ARM_IRQ_CPU_IRQ, 1), 0);
+	}
+	machine_free(&m);
+}
+
 static int irqfd(struct machine *m, int fd, unsigned gsi, unsigned flags)
 {
 	struct kvm_irqfd a = {.fd = fd, .gsi = gsi, .flags = flags};
@@ -510,6 +538,20 @@ TEST(routes_set_before_the_gic_is_initialised_give_way_to_the_default)
 	EXPECT_EQ(ioctl(m.vm, KVM_SET_GSI_ROUTING, &t), 0);
 	close(event);
 	close(gic);
+	machine_free(&m);
+}
+
+TEST(the_control_of_a_timer_is_kept_as_written_but_for_its_status)
+{
+	static const uint64_t ids[] = {KVM_REG_ARM_TIMER_CTL, KVM_REG_ARM_PTIMER_CTL};
+	struct machine m = machine_new(1);
+
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(set_reg(m.vcpu[0], ids[i], ~0ull), 0);
+		EXPECT_EQ(get_reg(m.vcpu[0], ids[i]), ~4ull);
+		EXPECT_EQ(set_reg(m.vcpu[0], ids[i], 0x10), 0);
+		EXPECT_EQ(get_reg(m.vcpu[0], ids[i]), 0x10);
+	}
 	machine_free(&m);
 }
 

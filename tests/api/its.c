@@ -198,6 +198,41 @@ TEST(an_msi_reaches_the_guest_as_an_lpi)
 	its_machine_free(&im);
 }
 
+/* LPIs that are pending, as SAVE_PENDING_TABLES writes them: bit n for LPI + n. */
+static unsigned pending(struct its_machine *im)
+{
+	EXPECT_EQ(set64(im->gic, CONTROL, KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES, 0), 0);
+	return im->m.ram[PEND - RAM + LPI / 8];
+}
+
+TEST(what_is_pending_when_lpis_are_turned_off_is_lost_if_it_was_enabled)
+{
+	struct its_machine im = its_machine_new(1);
+	struct machine *m = &im.m;
+	struct code c = code_at(m, RAM);
+	unsigned nr = queue_setup(m);
+
+	guest_its(m, &c, nr);
+	m->ram[PROP - RAM + 3] = 0xa0;
+	EXPECT_REPORT(m, 0, 8, 32 * nr);
+	for (unsigned i = 1; i <= 3; i++)
+		EXPECT_EQ(msi(m, DEVICE_ID, i), 1);
+	EXPECT_EQ(pending(&im), 0xe);
+	EXPECT_EQ(set64(im.gic, REDIST, 0, 0), 0);
+	EXPECT_EQ(pending(&im), 8);
+	/* With an empty table it is still there, and with another one that says what is. */
+	EXPECT_EQ(set64(im.gic, REDIST, 0x7c, PEND >> 32 | 1u << 30), 0);
+	EXPECT_EQ(set64(im.gic, REDIST, 0, 1), 0);
+	EXPECT_EQ(pending(&im), 8);
+	EXPECT_EQ(set64(im.gic, REDIST, 0, 0), 0);
+	EXPECT_EQ(set64(im.gic, REDIST, 0x7c, PEND >> 32), 0);
+	m->ram[PEND - RAM + LPI / 8] = 4;
+	EXPECT_EQ(set64(im.gic, REDIST, 0, 1), 0);
+	EXPECT_EQ(pending(&im), 4);
+	EXPECT_REPORT(m, 0, 0, LPI + 2);
+	its_machine_free(&im);
+}
+
 TEST(an_eventfd_and_a_route_lead_to_an_lpi)
 {
 	struct its_machine im = its_machine_new(1);

@@ -197,6 +197,106 @@ TEST(a_vcpu_that_is_mapped_over_pages_is_served_no_more)
 	machine_free(&m);
 }
 
+TEST(pages_removed_through_another_mapping_are_missing)
+{
+	int uffd = uffd_open(UFFD_FEATURE_MISSING_SHMEM), fd = memfd_create("shared", MFD_CLOEXEC);
+	unsigned char *memory, *view;
+
+	ASSERT_EQ(ftruncate(fd, SIZE), 0);
+	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	view = mmap(NULL, SIZE / 2, PROT_READ | PROT_WRITE, MAP_SHARED, fd, SIZE / 2);
+	ASSERT(memory != MAP_FAILED && view != MAP_FAILED);
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	fill_all(uffd, memory);
+	ASSERT_EQ(madvise(view + PAGE, PAGE, MADV_REMOVE), 0);
+	EXPECT_EQ(*(uint64_t *)(memory + 8 * PAGE), 8);
+	expect_missing(uffd, memory + 9 * PAGE, 99);
+	EXPECT_EQ(*(uint64_t *)(view + PAGE), 99);
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, SIZE);
+	munmap(view, SIZE / 2);
+	close(fd);
+}
+
+/* A page is what was filled, or missing: never what nobody sent. */
+TEST(a_page_that_may_be_freed_is_there_or_missing)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	fill_all(uffd, memory);
+	ASSERT_EQ(madvise(memory, 4 * PAGE, MADV_FREE), 0);
+	/* With some systems they go now. */
+	madvise(memory, SIZE, 21 /* MADV_PAGEOUT */);
+	for (int i = 1; i < 4; i++)
+		if (copy_page(uffd, memory + i * PAGE, i, 0))
+			EXPECT_EQ(errno, EEXIST);
+	for (int i = 1; i < PAGES; i++)
+		EXPECT_EQ(*(uint64_t *)(memory + i * PAGE), i);
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, SIZE);
+}
+
+TEST(zeros_are_there_also_for_a_new_registration)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	struct uffdio_zeropage zero = {.range = {(uintptr_t)memory, 2 * PAGE}};
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
+	ASSERT_EQ(uffd_unregister(uffd, memory, SIZE), 0);
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	EXPECT_ERRNO(copy_page(uffd, memory, 1, 0), EEXIST);
+	EXPECT_EQ(memory[PAGE], 0);
+	expect_missing(uffd, memory + 2 * PAGE, 1);
+	close(uffd);
+	munmap(memory, SIZE);
+}
+
+static sigjmp_buf escape;
+
+static void jump(int signo)
+{
+	siglongjmp(escape, signo);
+}
+
+__attribute__((noinline)) static bool can_read(volatile unsigned char *at)
+{
+	if (sigsetjmp(escape, 1))
+		return false;
+	return *at || true;
+}
+
+TEST(guards_are_not_missing_until_they_are_gone)
+{
+	struct sigaction act = {.sa_handler = jump, .sa_flags = SA_NODEFER}, old;
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(copy_page(uffd, memory + i * PAGE, i, 0), 0);
+	if (madvise(memory + 2 * PAGE, 2 * PAGE, 102 /* MADV_GUARD_INSTALL */))
+		SKIP("no guards here");
+	ASSERT_EQ(sigaction(SIGSEGV, &act, &old), 0);
+	EXPECT(!can_read(memory + 2 * PAGE));
+	EXPECT(!can_read(memory + 3 * PAGE));
+	ASSERT_EQ(sigaction(SIGSEGV, &old, NULL), 0);
+	expect_silence(uffd);
+	ASSERT_EQ(madvise(memory, 4 * PAGE, 103 /* MADV_GUARD_REMOVE */), 0);
+	EXPECT_EQ(*(uint64_t *)(memory + PAGE), 1);
+	expect_missing(uffd, memory + 2 * PAGE, 12);
+	expect_missing(uffd, memory + 3 * PAGE, 13);
+	expect_missing(uffd, memory + 4 * PAGE, 14);
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, SIZE);
+}
+
 /* --- large pages: what is filled is the page that was asked for, and no neighbour ---------------------------------------- */
 
 #define LARGE (2ul << 20)
@@ -272,6 +372,133 @@ TEST(private_memory_is_served_by_the_page)
 	expect_silence(uffd);
 	close(uffd);
 	munmap(memory, LARGE);
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------------- */
+
+static int zero_pages(int uffd, void *at, uint64_t len, uint64_t mode)
+{
+	struct uffdio_zeropage zero = {.range = {(uintptr_t)at, len}, .mode = mode};
+	int r = ioctl(uffd, UFFDIO_ZEROPAGE, &zero);
+
+	EXPECT_EQ(zero.zeropage, r ? -errno : (int64_t)len);
+	return r;
+}
+
+/* What differs in rights, in registration, or is not registered, is another mapping. */
+TEST(what_is_filled_is_one_mapping)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0), other = uffd_open(0);
+
+	ASSERT_EQ(uffd_register(uffd, memory, 8 * PAGE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(uffd_register(other, memory + 8 * PAGE, 2 * PAGE, UFFDIO_REGISTER_MODE_MISSING),
+		  0);
+	EXPECT_ERRNO(zero_pages(uffd, memory + 7 * PAGE, 2 * PAGE, 0), ENOENT);
+	EXPECT_ERRNO(zero_pages(uffd, memory + 9 * PAGE, 2 * PAGE, 0), ENOENT);
+	ASSERT_EQ(mprotect(memory + 2 * PAGE, PAGE, PROT_READ), 0);
+	EXPECT_ERRNO(zero_pages(uffd, memory + PAGE, 2 * PAGE, 0), ENOENT);
+	ASSERT_EQ(mprotect(memory + 2 * PAGE, PAGE, PROT_READ | PROT_WRITE), 0);
+	/* Nothing was filled of it; and whoever serves it may do so. */
+	EXPECT_EQ(zero_pages(other, memory + PAGE, 7 * PAGE, 0), 0);
+	EXPECT_EQ(zero_pages(uffd, memory + 8 * PAGE, 2 * PAGE, 0), 0);
+	close(uffd);
+	close(other);
+	munmap(memory, SIZE);
+}
+
+TEST(what_is_wrong_first_is_told)
+{
+	unsigned char *memory = memory_new(), *shared;
+	int uffd = uffd_open(UFFD_FEATURE_MINOR_SHMEM), other = uffd_open(0),
+	    fd = memfd_create("shared", MFD_CLOEXEC);
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)memory, .src = (uintptr_t)bad_pointer(), .len = PAGE};
+
+	ASSERT_EQ(ftruncate(fd, SIZE), 0);
+	shared = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_EQ(uffd_register(uffd, memory, 8 * PAGE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
+	/* The source before what is there; the kind of memory before both. */
+	EXPECT_ERRNO(ioctl(uffd, UFFDIO_COPY, &copy), EFAULT);
+	EXPECT_ERRNO(continue_page(uffd, memory), EINVAL);
+	EXPECT_ERRNO(uffd_register(other, memory, PAGE, UFFDIO_REGISTER_MODE_MINOR), EINVAL);
+	/* Nothing is registered for write protection, or nothing at all. */
+	EXPECT_ERRNO(copy_page(uffd, memory + PAGE, 1, UFFDIO_COPY_MODE_WP), EINVAL);
+	EXPECT_ERRNO(copy_page(uffd, memory + 8 * PAGE, 1, UFFDIO_COPY_MODE_WP), ENOENT);
+	munmap(memory + 8 * PAGE, 8 * PAGE);
+	EXPECT_ERRNO(uffd_unregister(uffd, memory + 8 * PAGE, PAGE), EINVAL);
+	EXPECT_EQ(uffd_unregister(uffd, memory + 7 * PAGE, 2 * PAGE), 0);
+	/* Beyond the end of a file. */
+	ASSERT_EQ(uffd_register(uffd, shared, SIZE,
+				UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR),
+		  0);
+	ASSERT_EQ(ftruncate(fd, 8 * PAGE), 0);
+	EXPECT_ERRNO(continue_page(uffd, shared + 9 * PAGE), EINVAL);
+	EXPECT_ERRNO(copy_page(uffd, shared + 9 * PAGE, 1, 0), EFAULT);
+	/* Registered for less: it stays as it is. */
+	ASSERT_EQ(uffd_register(uffd, shared, 4 * PAGE, UFFDIO_REGISTER_MODE_MINOR), 0);
+	expect_missing(uffd, shared + PAGE, 5);
+	close(uffd);
+	close(other);
+	munmap(memory, 8 * PAGE);
+	munmap(shared, SIZE);
+	close(fd);
+}
+
+TEST(a_move_that_is_refused_changes_nothing)
+{
+	unsigned char *memory = memory_new(), *to = memory_new(), *rest;
+	int uffd = uffd_open(0), fixed = MREMAP_MAYMOVE | MREMAP_FIXED;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(uffd_register(uffd, to, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	/* No size; onto itself; a part that is another mapping. */
+	EXPECT(mremap(memory, 0, PAGE, fixed, to + PAGE) == MAP_FAILED);
+	EXPECT_EQ(errno, EINVAL);
+	EXPECT(mremap(memory, 4 * PAGE, 4 * PAGE, fixed, memory + PAGE) == MAP_FAILED);
+	EXPECT_EQ(errno, EINVAL);
+	expect_missing(uffd, memory + PAGE, 1);
+	ASSERT_EQ(mprotect(memory + 8 * PAGE, PAGE, PROT_READ), 0);
+	EXPECT(mremap(memory + 7 * PAGE, 2 * PAGE, 3 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED);
+	EXPECT_EQ(errno, EFAULT);
+	expect_missing(uffd, memory + 7 * PAGE, 7);
+	/* Shrunk, then moved: registered neither here nor there. */
+	rest = mremap(memory + 12 * PAGE, 4 * PAGE, PAGE, fixed, to + 4 * PAGE);
+	ASSERT_EQ(rest, to + 4 * PAGE);
+	EXPECT_EQ(*rest, 0);
+	EXPECT_ERRNO(copy_page(uffd, memory + 15 * PAGE, 1, 0), ENOENT);
+	expect_missing(uffd, to + 5 * PAGE, 5);
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, SIZE);
+	munmap(to, SIZE);
+}
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* As collectors of garbage do. */
+TEST(what_a_move_leaves_behind_is_missing)
+{
+	unsigned char *memory = memory_new(), *moved;
+	int uffd = uffd_open(0);
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
+	moved = mremap(memory, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+	if (moved == MAP_FAILED)
+		SKIP("no MREMAP_DONTUNMAP here");
+	EXPECT_EQ(*(uint64_t *)moved, 1);
+	EXPECT_EQ(moved[PAGE], 0);
+	expect_silence(uffd);
+	expect_missing(uffd, memory, 10);
+	expect_missing(uffd, memory + PAGE, 11);
+	EXPECT_EQ(*(uint64_t *)moved, 1);
+	close(uffd);
+	munmap(memory, SIZE);
+	munmap(moved, 4 * PAGE);
 }
 
 /* --- registering --------------------------------------------------------------------------------------------------------- */

@@ -177,6 +177,14 @@ static inline int run(struct machine *m, int i)
 		EXPECT_EQ(got_, (uint64_t)(value));              \
 	} while (0)
 
+/* Completes the access of an MMIO exit, and no more. */
+static inline void complete(struct machine *m, int i)
+{
+	m->run[i]->immediate_exit = 1;
+	EXPECT_EQ(run(m, i), -1);
+	m->run[i]->immediate_exit = 0;
+}
+
 /* Guest part: str xt, [DEVICE + off]; x30 is lost. */
 static inline void report(struct code *c, unsigned rt, unsigned off)
 {

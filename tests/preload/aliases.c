@@ -58,6 +58,10 @@ TEST(other_functions_of_names_know_the_device)
 	EXPECT_EQ(ioctl(fileno(f), KVM_GET_API_VERSION, 0), 12);
 	fclose(f);
 	EXPECT(real_path("//dev/./kvm", path) == path && !strcmp(path, "/dev/kvm"));
+	memset(path, 0, sizeof(path));
+	name = CALL(char *, "__realpath_chk", (const char *, char *, size_t))("/dev/kvm", path,
+									      sizeof(path));
+	EXPECT(name == path && !strcmp(path, "/dev/kvm"));
 	name = CALL(char *, "canonicalize_file_name", (const char *))("/dev/kvm");
 	EXPECT(name && !strcmp(name, "/dev/kvm"));
 	free(name);

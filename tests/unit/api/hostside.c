@@ -219,6 +219,36 @@ TEST(a_change_of_a_file_with_more_mappings_than_pairs_reaches_every_machine)
 	change_the_file(MANY);
 }
 
+/* By one mapping of a file pages are removed from all. */
+TEST(what_is_removed_from_a_file_is_gone_from_every_mapping)
+{
+	struct machine m = machine_new(1);
+	int fd = memfd_create("removed", MFD_CLOEXEC);
+	unsigned char *slot, *view;
+
+	ASSERT_EQ(ftruncate(fd, 8 * PAGE), 0);
+	slot = map_file(fd, MAP_SHARED, 8 * PAGE, 0);
+	view = map_file(fd, MAP_SHARED, 4 * PAGE, 4 * PAGE);
+	storer(&m);
+	ASSERT_EQ(set_slot(m.vm, 1, 0, GPA, 8 * PAGE, slot), 0);
+	touch_pages(&m, 8);
+	ASSERT_EQ(madvise(view + PAGE, 2 * PAGE, MADV_REMOVE), 0);
+	EXPECT_EQ(nr_leaves(&m, GPA + 5 * PAGE, 2 * PAGE), 0);
+	EXPECT_CMP(nr_leaves(&m, GPA, 4 * PAGE), >, 0);
+	EXPECT_EQ(*(uint64_t *)(slot + 5 * PAGE), 0);
+	touch_pages(&m, 8);
+	/* Of several mappings: as far as it goes. */
+	ASSERT_EQ(mprotect(view + PAGE, PAGE, PROT_READ), 0);
+	ASSERT_EQ(madvise(view, 4 * PAGE, MADV_REMOVE), 0);
+	EXPECT_EQ(nr_leaves(&m, GPA + 4 * PAGE, 4 * PAGE), 0);
+	EXPECT_EQ(store_at(&m, GPA + 4 * PAGE, 7), 0);
+	EXPECT_EQ(*(uint64_t *)view, 7);
+	machine_free(&m);
+	munmap(slot, 8 * PAGE);
+	munmap(view, 4 * PAGE);
+	close(fd);
+}
+
 /* Mappings that lie side by side are one change: as many as a pager makes do not take all memory from the guest. */
 TEST(a_change_of_a_file_mapped_in_many_pieces_takes_only_them)
 {

@@ -231,6 +231,21 @@ TEST(spoilt_tables_are_refused)
 	expect_spoilt(RIG_ITT(9) + 4 * 8, event_entry(28, LPI, 0), -EINVAL);
 }
 
+/* All the devices there can be may have all the events there can be, on one piece of memory that says nothing. */
+TEST(what_says_nothing_is_passed_over_in_pieces)
+{
+	struct its *its;
+	struct rig *r = rig_create_its(1, &its);
+
+	rig_its_boot(r);
+	rig_set_ram64(r, RIG_DEVTAB, device_entry(0, RIG_RAM + 0x100000, 16));
+	a32_store(&r->nr_reads, 0);
+	EXPECT_EQ(restore(r, its), 0);
+	EXPECT(its_find_device(its, 0));
+	EXPECT_CMP(a32_load(&r->nr_reads), <=, 0x10000 / 32);
+	rig_destroy(r);
+}
+
 TEST(a_restore_without_memory_is_undone)
 {
 	struct its *its;

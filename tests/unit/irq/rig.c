@@ -131,6 +131,7 @@ int mem_read_guest(struct vm_mem *m, u64 gpa, void *buf, size_t len)
 {
 	u8 *p = guest_ptr(m, gpa, len);
 
+	a32_fetch_add(&container_of(m, struct rig, mem)->nr_reads, 1);
 	if (!p)
 		return -EFAULT;
 	memcpy(buf, p, len);

@@ -26,6 +26,7 @@ struct rig {
 	struct kvm_run run[RIG_MAX_CPUS];
 	u32 nr;
 	u8 guest[RIG_RAM_SIZE]; /* guest memory at RIG_RAM for mem_read_guest and mem_write_guest */
+	struct a32 nr_reads;	/* of it */
 };
 
 /* The clock that irq/ sees. */

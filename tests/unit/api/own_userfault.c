@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The library's own userfaultfd (ANYKVM_USERFAULTFD=emulate), seen from inside: its lock is held where a race is to go one way.
+ */
+#include "../../api/userfault.h"
+
+#include <sched.h>
+
+#include "base/raw.h"
+#include "host/userfault_private.h"
+
+static _Atomic int polls, polls_stop;
+
+static void *poll_word(void *at)
+{
+	for (; !polls_stop; polls++)
+		EXPECT_EQ(*(volatile uint64_t *)at, 1);
+	return NULL;
+}
+
+/* Rights go and come back, as in a change that the system refuses, with a thread's access in between, which waits for the lock. */
+static void rights_go_and_come(unsigned char *page)
+{
+	struct userfault_state *s = userfault_state();
+	int before = polls;
+
+	EXPECT(host_userfault_freeze());
+	EXPECT_EQ(raw_syscall(SYS_mprotect, page, PAGE, PROT_NONE), 0);
+	while (a32_load(&s->lock) != 2)
+		sched_yield();
+	EXPECT_EQ(raw_syscall(SYS_mprotect, page, PAGE, PROT_READ | PROT_WRITE), 0);
+	host_userfault_thaw(true);
+	while (polls == before)
+		sched_yield();
+}
+
+/* However often it finds its page there, with nobody to wait for. */
+TEST(a_page_may_be_there_any_number_of_times)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	pthread_t t;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
+	ASSERT_EQ(pthread_create(&t, NULL, poll_word, memory), 0);
+	for (int i = 0; i < 1200; i++)
+		rights_go_and_come(memory);
+	polls_stop = 1;
+	pthread_join(t, NULL);
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, SIZE);
+}
