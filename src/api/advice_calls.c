@@ -113,7 +113,7 @@ static int advise(void *addr, size_t length, int advice)
 
 	if (!api_watches() || !advice_discards(advice, &flags) ||
 	    !changed_range(addr, length, &start, &end))
-		return host_madvise(addr, length, advice);
+		return host_userfault_madvise(addr, length, advice);
 	library_enter();
 	if (gmem_advise(start, end, advice, &r)) {
 		library_exit();

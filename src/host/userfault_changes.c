@@ -18,6 +18,10 @@
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE  103
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MREMAP_FIXED
 #define MREMAP_MAYMOVE 1
 #define MREMAP_FIXED   2
@@ -381,11 +385,10 @@ static int take_pages(struct userfault_state *s, u64 start, u64 end, int advice)
 		gone = !ret || ret == -ENOMEM;
 	}
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
-		if (gone && advice != MADV_GUARD_REMOVE)
+		/* Guards stay, but for the advice to remove them. */
+		if (gone &&
+		    userfault_range_look(s, r, MAX(start, r->node.start), MIN(end, r->node.end)))
 			pages_forget(r, start, end);
-		else if (gone)
-			userfault_range_look(s, r, MAX(start, r->node.start),
-					     MIN(end, r->node.end));
 		pages_protect(r, start, end, r->prot);
 	}
 	return ret;
@@ -420,6 +423,23 @@ static int keep_free(struct userfault_state *s, u64 start, u64 end)
 	return r && !r->file ? 0 : host_madvise((void *)(uintptr_t)start, end - start, MADV_FREE);
 }
 
+/* The system finds missing pages without rights, which it tells from rights of the program's: these it is to see as what it cannot access. */
+static int populate(struct userfault_state *s, u64 start, u64 end, int advice)
+{
+	int need = advice == MADV_POPULATE_WRITE ? PROT_WRITE : PROT_READ;
+	int ret = host_madvise((void *)(uintptr_t)start, end - start, advice);
+	struct userfault_range *r = userfault_range_first(s, start, end);
+
+	for (; r && ret == -EINVAL; r = userfault_range_next(r, start, end)) {
+		u64 to = MIN(end, r->node.end);
+
+		for (u64 at = MAX(start, r->node.start); at < to; at += host_page_size())
+			if ((r->prot & need) && !page_is_present(r, range_page(r, at)))
+				return -EFAULT;
+	}
+	return ret;
+}
+
 int host_userfault_madvise(void *addr, size_t len, int advice)
 {
 	struct userfault_state *s = NULL;
@@ -427,7 +447,8 @@ int host_userfault_madvise(void *addr, size_t len, int advice)
 	int ret;
 
 	if (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_REMOVE ||
-	    advice == MADV_FREE || advice == MADV_GUARD_INSTALL || advice == MADV_GUARD_REMOVE)
+	    advice == MADV_FREE || advice == MADV_GUARD_INSTALL || advice == MADV_GUARD_REMOVE ||
+	    advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
 		s = changing_at(advice == MADV_REMOVE, addr, len, &start, &end, &sigmask);
 	if (likely(!s))
 		return host_madvise(addr, len, advice);
@@ -435,6 +456,8 @@ int host_userfault_madvise(void *addr, size_t len, int advice)
 		ret = install_guards(s, start, end);
 	else if (advice == MADV_FREE)
 		ret = keep_free(s, start, end);
+	else if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
+		ret = populate(s, start, end, advice);
 	else
 		ret = take_pages(s, start, end, advice);
 	userfault_unlock(s, sigmask);

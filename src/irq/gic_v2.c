@@ -210,9 +210,9 @@ static u32 state_read(const struct irq_cpu *cpu, u32 offset, bool user)
 	case GICC_PMR:
 		return user ? gic_cpu_pmr(cpu) >> PMR_USER_SHIFT : gic_cpu_pmr(cpu);
 	case GICC_BPR:
-		return gic_cpu_bpr0(cpu);
+		return user ? cpu->bpr0 : gic_cpu_bpr0(cpu);
 	case GICC_ABPR:
-		return gic_cpu_bpr1(cpu);
+		return user ? cpu->bpr1 : gic_cpu_bpr1(cpu);
 	case GICC_RPR:
 		return user ? 0 : gic_cpu_running_priority(cpu);
 	case GICC_HPPIR:

@@ -207,6 +207,16 @@ void irq_vcpu_fini(struct vcpu *v)
 	DELETE(cpu);
 }
 
+/* From the first run on user space sees binary points and mask as the guest does: KVM reads them back from the hardware then. */
+static void limit_interface(struct irq_cpu *cpu)
+{
+	mutex_lock(&cpu->lock);
+	cpu->pmr = (u8)gic_cpu_pmr(cpu);
+	cpu->bpr0 = (u8)gic_cpu_bpr0(cpu);
+	cpu->bpr1 = (u8)gic_cpu_bpr1(cpu);
+	mutex_unlock(&cpu->lock);
+}
+
 int irq_vcpu_first_run(struct vcpu *v)
 {
 	struct irq_cpu *cpu = irq_cpu_of(v);
@@ -224,6 +234,7 @@ int irq_vcpu_first_run(struct vcpu *v)
 		a32_store(&vi->group->mem->dead, 1);
 		return err;
 	}
+	limit_interface(cpu);
 	err = timer_first_run(cpu);
 	return err ? err : pmu_first_run(cpu);
 }

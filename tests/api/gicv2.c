@@ -109,6 +109,9 @@ TEST(creation_and_attributes_answer_as_kvm)
 	EXPECT_ERRNO(ioctl(m.vm, KVM_CREATE_VCPU, 2), EBUSY);
 	EXPECT_EQ(get32(gic, DISTR, 8), 0x4b00343b);
 	EXPECT_EQ(get32(gic, CPUR, 0xfc), 0x04b2043b);
+	/* GICC_BPR, GICC_ABPR: nothing has limited them yet. */
+	EXPECT_EQ(get32(gic, CPUR, 8), 0);
+	EXPECT_EQ(get32(gic, CPUR, 0x1c), 0);
 	EXPECT_EQ(get32(gic, DISTR, 0x800), 0x01010101);
 	EXPECT_EQ(get32(gic, DISTR, CPU(1) | 0x800), 0x02020202);
 	EXPECT_EQ(get32(gic, DISTR, 0x820), 0);

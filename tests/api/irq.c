@@ -168,6 +168,38 @@ static void gic_guest_setup(struct machine *m, struct code *c, unsigned intid)
 	put(&v, A64_ERET);
 }
 
+#define CPU_REG(crn, crm, op2) (3ull << 14 | (crn) << 7 | (crm) << 3 | (op2)) /* S3_0_crn_crm_op2 */
+
+static uint64_t cpu_reg(int gic, uint64_t reg)
+{
+	uint64_t value = ~0ull;
+
+	EXPECT_EQ(gic_attr(gic, KVM_GET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, reg, &value),
+		  0);
+	return value;
+}
+
+/* ICC_PMR_EL1, ICC_BPR0_EL1 and ICC_BPR1_EL1: five bits of priority. */
+TEST(user_space_sees_the_limits_of_the_cpu_interface_once_a_vcpu_ran)
+{
+	int gic;
+	struct machine m = machine_with_gic(1, &gic);
+	struct code c = code_at(&m, RAM);
+
+	report(&c, 31, 0);
+	code_done(&m);
+	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 8, 3)), 0);
+	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 12, 3)), 0);
+	EXPECT_EQ(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, CPU_REG(4, 6, 0), 0xff), 0);
+	EXPECT_EQ(cpu_reg(gic, CPU_REG(4, 6, 0)), 0xff);
+	EXPECT_REPORT(&m, 0, 0, 0);
+	EXPECT_EQ(cpu_reg(gic, CPU_REG(4, 6, 0)), 0xf8);
+	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 8, 3)), 2);
+	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 12, 3)), 3);
+	close(gic);
+	machine_free(&m);
+}
+
 TEST(a_timer_interrupt_wakes_the_guest)
 {
 	int gic;

@@ -285,6 +285,8 @@ TEST(guards_are_not_missing_until_they_are_gone)
 	ASSERT_EQ(sigaction(SIGSEGV, &act, &old), 0);
 	EXPECT(!can_read(memory + 2 * PAGE));
 	EXPECT(!can_read(memory + 3 * PAGE));
+	ASSERT_EQ(madvise(memory + 2 * PAGE, 3 * PAGE, MADV_DONTNEED), 0);
+	EXPECT(!can_read(memory + 3 * PAGE));
 	ASSERT_EQ(sigaction(SIGSEGV, &old, NULL), 0);
 	expect_silence(uffd);
 	ASSERT_EQ(madvise(memory, 4 * PAGE, 103 /* MADV_GUARD_REMOVE */), 0);

@@ -104,7 +104,7 @@ TEST(the_interface_is_agreed_upon_first)
 	if (uffd < 0)
 		SKIP("userfaultfd needs a privilege here");
 	EXPECT(fcntl(uffd, F_GETFD) & FD_CLOEXEC);
-	EXPECT(fcntl(uffd, F_GETFL) & O_NONBLOCK);
+	EXPECT_EQ(fcntl(uffd, F_GETFL) & (O_NONBLOCK | O_ACCMODE), O_NONBLOCK | O_RDONLY);
 	EXPECT_ERRNO(read(uffd, &msg, sizeof(msg)), EINVAL);
 	EXPECT_ERRNO(ioctl(uffd, UFFDIO_WAKE, &range), EINVAL);
 	EXPECT_ERRNO(uffd_register(uffd, memory, PAGE, UFFDIO_REGISTER_MODE_MISSING), EINVAL);

@@ -363,15 +363,15 @@ TEST(cpu_interface_attributes_answer_as_in_kvm)
 	struct rig *r = rig_create_gic(1, 64);
 	static const struct {
 		u16 op;
-		u64 fresh;
+		u64 fresh; /* after a run */
 		int set_ones, set_zero;
 		u64 ones;
 	} t[] = {
 		{PMR, 0, 0, 0, 0xff},
-		{BPR0, 0, 0, 0, 7},
+		{BPR0, 2, 0, 0, 7},
 		{AP0R0, 0, 0, 0, 0xffffffff},
 		{AP1R0, 0, 0, 0, 0xffffffff},
-		{BPR1, 0, 0, 0, 7},
+		{BPR1, 3, 0, 0, 7},
 		{SRE, 7, 0, -EINVAL, 7},
 		{IGRPEN0, 0, 0, 0, 1},
 		{IGRPEN1, 0, 0, 0, 1},
