@@ -269,6 +269,18 @@ def no_its():
     machine.off()
 
 
+def flash():
+    """flash memory, a read-only slot that comes and goes"""
+    machine = start()
+    for _ in range(3):
+        machine.process.stdin.write(b'f')
+        machine.process.stdin.flush()
+        if machine.expect(r'@flash (\w+)\n').group(1) != b'right':
+            fail('flash memory does not hold what was written', machine)
+    machine.go_on()
+    machine.off()
+
+
 def dirty_rate():
     """the rate at which pages get dirty, by bitmap and by ring; limits of it"""
     machine = start(accel=',dirty-ring-size=1024')
@@ -285,8 +297,7 @@ def dirty_rate():
     machine.off()
 
 
-OPERATIONS = {function.__name__.replace('_', '-'): function
-              for function in (migrate, dirty_ring, postcopy, snapshot, reset, inspect, gicv2, no_its, dirty_rate)}
+OPERATIONS = {function.__name__.replace('_', '-'): function for function in (migrate, dirty_ring, postcopy, snapshot, reset, inspect, gicv2, no_its, flash, dirty_rate)}
 
 if sys.argv[1] == '--list':
     print('\n'.join(f'{name} {function.__doc__}' for name, function in OPERATIONS.items()))

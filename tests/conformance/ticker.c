@@ -2,7 +2,7 @@
 /* A guest for QEMU's virt machine that boots in no time: on each timer interrupt each of its two CPUs reads pages, compares them with
  * what it wrote there the last time, and writes them anew. Whatever a VMM does with the machine meanwhile (migrate it, save and load
  * it, take memory away), a page that came back old, or not at all, is noticed. It is told what to do by characters at the PL011, which
- * interrupts: c tells ticks and wrong words, o turns the machine off, r resets it. The MMU is off: no tables, no caches. */
+ * interrupts: c tells ticks and wrong words, f writes flash memory, o turns the machine off, r resets it. The MMU is off: no tables, no caches. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +18,7 @@ enum {
 };
 
 static const uint64_t memory = 0x42000000;
+static const uint64_t flash = 0x04000000;
 static const uint64_t uart = 0x09000000;
 static const uint64_t distributor = 0x08000000;
 static const uint64_t cpu_interface = 0x08010000;
@@ -189,8 +190,26 @@ static void rearm_timer(void)
 	WRITE_REGISTER("cntv_tval_el0", READ_REGISTER("cntfrq_el0") / TICKS_PER_SECOND);
 }
 
+/* Flash memory is a read-only slot, and none while it answers commands. Two chips of 16 bits side by side; QRY is what a query finds. */
+static void write_flash(void)
+{
+	uint64_t word = flash + 0x40000;
+	uint32_t old = get32(word);
+
+	put32(flash, 0x980098);
+	uint32_t query = get32(flash + 0x10 * 4);
+	put32(flash, 0xff00ff);
+	put32(word, 0x400040);
+	put32(word, old + 0x12345678);
+	put32(flash, 0xff00ff);
+	say(query == 0x510051 && get32(word) == old + 0x12345678 ? "@flash right\n"
+								 : "@flash wrong\n");
+}
+
 static void obey(uint32_t command)
 {
+	if (command == 'f')
+		write_flash();
 	if (command == 'o')
 		call_firmware(0x84000008, 0, 0, 0);
 	if (command == 'r')
@@ -217,9 +236,10 @@ void interrupt(void)
 		rearm_timer();
 	}
 	if (id == UART) {
+		put32(uart + 0x44,
+		      0x7ff); /* first: of what comes after the last look the UART tells again */
 		while (!(get32(uart + 0x18) & 0x10))
 			obey(get32(uart) & 0xff);
-		put32(uart + 0x44, 0x7ff);
 	}
 	if (v3)
 		WRITE_REGISTER("S3_0_C12_C12_1", acknowledged);
