@@ -9,6 +9,11 @@
 
 #define ALL_MEMORY (1ul << 48)
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+
 /* The value of call, made while no guest reaches [addr, addr + length). What the system will refuse changes nothing. */
 #define CHANGING(addr, length, call)                                             \
 	({                                                                       \
@@ -28,8 +33,11 @@
 
 int kvm_madvise(void *addr, size_t length, int advice)
 {
-	int saved = errno, r = anykvm_madvise(addr, length, advice);
+	int saved = errno, r;
 
+	if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
+		fault_in(addr, length, advice == MADV_POPULATE_WRITE);
+	r = anykvm_madvise(addr, length, advice);
 	/*
 	 * An emulator (qemu-user) refuses advice about huge pages, which every host of KVM/arm64 takes. Where pages are the
 	 * emulator's own the advice is kept by doing nothing.

@@ -297,8 +297,9 @@ int observe_ioctl(int fd, unsigned long request, unsigned long arg)
 
 	if (!observe.on)
 		return anykvm_ioctl(fd, request, arg);
+	/* Also what is asked of a descriptor that is closed, or never was KVM's. */
 	kind = anykvm_fd_kind(fd);
-	if (kind == ANYKVM_FD_FOREIGN || kind == ANYKVM_FD_INTERNAL || _IOC_TYPE(request) != KVMIO)
+	if (kind == ANYKVM_FD_INTERNAL || _IOC_TYPE(request) != KVMIO)
 		return anykvm_ioctl(fd, request, arg);
 	return observed_ioctl(fd, kind, (uint32_t)request, arg);
 }

@@ -53,7 +53,7 @@ struct observed {
 	uint64_t start_ns, end_ns;
 };
 
-/* Calls with a KVM descriptor, in place of those of <anykvm.h>. Those on other descriptors pass. */
+/* Calls with a KVM descriptor, and requests of KVM with any other, in place of those of <anykvm.h>. All else passes. */
 int observe_open(int flags);
 int observe_close(int fd);
 int observe_ioctl(int fd, unsigned long request, unsigned long arg);

@@ -21,6 +21,7 @@
 #endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE  103
 #endif
 
 /* What the system transfers at most with one vector, and hence advises: INT_MAX, in whole pages. */
@@ -77,6 +78,7 @@ static bool advice_discards(int advice, u32 *flags)
 	case MADV_FREE:
 	case MADV_REMOVE:
 	case MADV_HWPOISON:
+	case MADV_GUARD_REMOVE: /* of a pager's memory: missing again */
 		return true;
 	default:
 		return false;
@@ -111,7 +113,7 @@ static int advise(void *addr, size_t length, int advice)
 
 	if (!api_watches() || !advice_discards(advice, &flags) ||
 	    !changed_range(addr, length, &start, &end))
-		return host_madvise(addr, length, advice);
+		return host_userfault_madvise(addr, length, advice);
 	library_enter();
 	if (gmem_advise(start, end, advice, &r)) {
 		library_exit();

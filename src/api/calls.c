@@ -247,8 +247,13 @@ int anykvm_fcntl(int fd, int cmd, ...)
 	r = cmd == F_ADD_SEALS || cmd == F_GET_SEALS ? seals_refused(fd, cmd) : 0;
 	if (r)
 		return api_result(r);
-	if (cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)
-		return api_result(host_sys_fcntl(fd, cmd, arg));
+	if (cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC) {
+		r = host_sys_fcntl(fd, cmd, arg);
+		/* A socket to the system. */
+		if (cmd == F_GETFL && r >= 0 && anykvm_fd_kind(fd) == ANYKVM_FD_USERFAULT)
+			r &= ~O_ACCMODE;
+		return api_result(r);
+	}
 	if (!fd_is_ours(fd) || api_role_exact() != API_OWNER)
 		return api_result(copied_elsewhere(fd, host_sys_fcntl(fd, cmd, arg)));
 	library_enter();

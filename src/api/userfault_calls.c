@@ -194,7 +194,8 @@ static s64 uffd_register(struct api_call *c)
 	mem_invalidate_start(start, end, 0, &t);
 	r = host_userfault_register(c->f->userfault, start, end, mode);
 	mem_invalidate_end(&t);
-	if (r && !noted)
+	/* EBUSY: another one's, perhaps since a moment ago. */
+	if (r && r != -EBUSY && !noted)
 		mem_userfault_remove(start, end);
 	a[3] = BIT(UFFD_WAKE) | BIT(UFFD_COPY) | BIT(UFFD_ZEROPAGE) |
 	       (mode & USERFAULT_MINOR ? BIT(UFFD_CONTINUE) : 0);

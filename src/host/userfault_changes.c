@@ -14,6 +14,14 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE  103
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MREMAP_FIXED
 #define MREMAP_MAYMOVE 1
 #define MREMAP_FIXED   2
@@ -358,18 +366,13 @@ static int discard_of_files(u64 start, u64 end)
 	return ret;
 }
 
-int host_userfault_madvise(void *addr, size_t len, int advice)
+/* Advice that takes pages, or gives some back that had nothing in them (guards). */
+static int take_pages(struct userfault_state *s, u64 start, u64 end, int advice)
 {
-	u64 start, end, sigmask;
-	struct userfault_state *s = NULL;
 	struct userfault_range *r;
 	bool gone;
 	int ret = 0;
 
-	if (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_REMOVE)
-		s = changing_at(advice == MADV_REMOVE, addr, len, &start, &end, &sigmask);
-	if (likely(!s))
-		return host_madvise(addr, len, advice);
 	if (advice == MADV_REMOVE)
 		ret = discard_of_files(start, end);
 	for (r = userfault_range_first(s, start, end); r && !ret;
@@ -377,16 +380,86 @@ int host_userfault_madvise(void *addr, size_t len, int advice)
 		ret = pages_protect(r, start, end, PROT_NONE);
 	gone = !ret;
 	if (gone) {
-		ret = host_madvise(addr, len, advice);
+		ret = host_madvise((void *)(uintptr_t)start, end - start, advice);
 		/* ENOMEM: some of the range is not mapped, and the advice was taken for the rest. */
 		gone = !ret || ret == -ENOMEM;
 	}
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
-		if (gone)
+		/* Guards stay, but for the advice to remove them. */
+		if (gone &&
+		    userfault_range_look(s, r, MAX(start, r->node.start), MIN(end, r->node.end)))
 			pages_forget(r, start, end);
-		else
-			pages_protect(r, start, end, r->prot);
+		pages_protect(r, start, end, r->prot);
 	}
+	return ret;
+}
+
+/* Guards are the system's to refuse accesses to. */
+static int install_guards(struct userfault_state *s, u64 start, u64 end)
+{
+	int ret = host_madvise((void *)(uintptr_t)start, end - start, MADV_GUARD_INSTALL);
+	struct userfault_range *r = userfault_range_first(s, start, end);
+
+	/* ENOMEM: all but what is not mapped. */
+	for (; r && (!ret || ret == -ENOMEM); r = userfault_range_next(r, start, end)) {
+		u64 from = MAX(start, r->node.start), to = MIN(end, r->node.end);
+
+		if (userfault_range_protect(r, from, to, false, r->prot))
+			continue;
+		for (u64 at = from; at < to; at += host_page_size())
+			page_set(r, range_page(r, at), true);
+	}
+	return ret;
+}
+
+/*
+ * What the system may take at any time, and need not: it keeps private pages, since nobody would be told when they are gone. The rest is
+ * its to refuse.
+ */
+static int keep_free(struct userfault_state *s, u64 start, u64 end)
+{
+	struct userfault_range *r = userfault_ranges_as_one(s, start, end);
+
+	return r && !r->file ? 0 : host_madvise((void *)(uintptr_t)start, end - start, MADV_FREE);
+}
+
+/* The system finds missing pages without rights, which it tells from rights of the program's: these it is to see as what it cannot access. */
+static int populate(struct userfault_state *s, u64 start, u64 end, int advice)
+{
+	int need = advice == MADV_POPULATE_WRITE ? PROT_WRITE : PROT_READ;
+	int ret = host_madvise((void *)(uintptr_t)start, end - start, advice);
+	struct userfault_range *r = userfault_range_first(s, start, end);
+
+	for (; r && ret == -EINVAL; r = userfault_range_next(r, start, end)) {
+		u64 to = MIN(end, r->node.end);
+
+		for (u64 at = MAX(start, r->node.start); at < to; at += host_page_size())
+			if ((r->prot & need) && !page_is_present(r, range_page(r, at)))
+				return -EFAULT;
+	}
+	return ret;
+}
+
+int host_userfault_madvise(void *addr, size_t len, int advice)
+{
+	struct userfault_state *s = NULL;
+	u64 start, end, sigmask;
+	int ret;
+
+	if (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_REMOVE ||
+	    advice == MADV_FREE || advice == MADV_GUARD_INSTALL || advice == MADV_GUARD_REMOVE ||
+	    advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
+		s = changing_at(advice == MADV_REMOVE, addr, len, &start, &end, &sigmask);
+	if (likely(!s))
+		return host_madvise(addr, len, advice);
+	if (advice == MADV_GUARD_INSTALL)
+		ret = install_guards(s, start, end);
+	else if (advice == MADV_FREE)
+		ret = keep_free(s, start, end);
+	else if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
+		ret = populate(s, start, end, advice);
+	else
+		ret = take_pages(s, start, end, advice);
 	userfault_unlock(s, sigmask);
 	return ret;
 }

@@ -14,6 +14,9 @@
 #include "host/passthrough.h"
 #include "host/userfault_private.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 #define TMPFS_KIND	0x01021994
 #define PAGEMAP_PRESENT (BIT(63) | BIT(62)) /* in memory, or swapped out */
 #define LAST_FD		65536u
@@ -81,13 +84,12 @@ static int file_get(struct userfault_state *s, u64 dev, u64 inode, struct userfa
 	return 0;
 }
 
-/* Which pages are there: after their rights are gone, so that no more come. */
-static int find_present(struct userfault_state *s, struct userfault_range *r)
+int userfault_range_look(struct userfault_state *s, struct userfault_range *r, u64 start, u64 end)
 {
-	u64 entry[64], first = r->node.start / host_page_size(), pages = range_pages(r);
+	u64 entry[64], first = r->node.start / host_page_size(), last = range_page(r, end), n;
 
-	for (u64 i = 0; i < pages; i += 64) {
-		u64 n = MIN(pages - i, 64ull);
+	for (u64 i = range_page(r, start); i < last; i += n) {
+		n = MIN(last - i, 64ull);
 
 		if (raw_syscall(SYS_pread64, s->pagemap, entry, n * 8, (first + i) * 8) !=
 		    (long)n * 8)
@@ -123,7 +125,7 @@ static int range_make(struct userfault_state *s, struct host_userfault *u, u64 s
 	if (!ret)
 		ret = raw_syscall(SYS_mprotect, start, end - start, PROT_NONE);
 	if (!ret) {
-		ret = find_present(s, r);
+		ret = userfault_range_look(s, r, start, end);
 		if (!ret)
 			ret = userfault_range_protect(r, start, end, true, r->prot);
 		if (ret)
@@ -262,16 +264,16 @@ static int fill_shared(const struct userfault_range *r, u64 at, enum userfault_f
 {
 	static const char zeros[4096];
 	u64 offset = r->offset + (at - r->node.start), page = host_page_size(), size, done, part;
-	struct stat st;
 	long n;
 
-	if (raw_syscall(SYS_fstat, r->file->fd, &st) || offset >= (u64)st.st_size)
-		return how == USERFAULT_CONTINUE ? -EINVAL : -EFAULT;
 	if (userfault_file_has_page(r, at))
 		return how == USERFAULT_CONTINUE ? 0 : -EEXIST;
 	if (how == USERFAULT_CONTINUE)
 		return -EFAULT;
-	size = MIN(page, (u64)st.st_size - offset);
+	size = userfault_file_size(r);
+	if (offset >= size)
+		return -EFAULT; /* by now */
+	size = MIN(page, size - offset);
 	for (done = 0; done < size; done += n) {
 		part = how == USERFAULT_COPY ? size - done : MIN(size - done, sizeof(zeros));
 		n = raw_syscall(SYS_pwrite64, r->file->fd,
@@ -301,14 +303,21 @@ static int fill_page(struct userfault_state *s, enum userfault_fill how, u64 at,
 
 	if (!r)
 		return -ENOENT;
+	/* Whatever rights were given there. */
+	if (r->file && r->offset + (at - r->node.start) >= userfault_file_size(r))
+		return how == USERFAULT_CONTINUE ? -EINVAL : -EFAULT;
 	if (page_is_present(r, range_page(r, at)))
 		return how == USERFAULT_COPY && !is_readable(src) ? -EFAULT : -EEXIST;
 	ret = r->file ? fill_shared(r, at, how, src) : fill_private(s, at, how, src);
 	if (!ret)
 		ret = raw_syscall(SYS_mprotect, at, host_page_size(), r->prot);
-	if (!ret)
-		page_set(r, range_page(r, at), true);
-	return ret;
+	if (ret)
+		return ret;
+	page_set(r, range_page(r, at), true);
+	/* What is filled is there, for who looks at it (userfault_range_look). */
+	if (how == USERFAULT_ZERO && !r->file)
+		raw_syscall(SYS_madvise, at, host_page_size(), MADV_POPULATE_READ);
+	return 0;
 }
 
 /* Under the lock: all of it is one mapping, whoever serves it, and of a kind that can be filled so. */

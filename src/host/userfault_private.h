@@ -119,6 +119,8 @@ static inline void page_set(struct userfault_range *r, u64 page, bool present)
 		r->present[page / 64] &= ~BIT(page % 64);
 }
 
+/* Which pages of [start, end) are there, by the system: after their rights are gone, so that no more come. 0 or -EINVAL. */
+int userfault_range_look(struct userfault_state *s, struct userfault_range *r, u64 start, u64 end);
 struct userfault_range *userfault_range_alloc(u64 start, u64 end);
 /* Not in the tree. Takes a reference of its file away. */
 void userfault_range_free(struct userfault_range *r);

@@ -322,6 +322,27 @@ WRITE_HOOK(debug_write)
 	return vcpu_context_changed(v);
 }
 
+/* Of registers n of breakpoints and watchpoints (KVM keeps 16 of each for user space): is the n-th one there? */
+static bool guest_has(const struct sysreg_row *row)
+{
+	unsigned op2 = row->op & 7, n = row->op >> 3 & 0xf;
+
+	return n < (op2 < 6 ? NR_BRPS : NR_WRPS);
+}
+
+READ_HOOK(pair_read)
+{
+	if (!guest_has(row))
+		return vcpu_undef(v);
+	*value = v->arch.sys[row->index];
+	return OP_NEXT;
+}
+
+WRITE_HOOK(pair_write)
+{
+	return guest_has(row) ? debug_write(v, row, value) : vcpu_undef(v);
+}
+
 WRITE_HOOK(oslar_write)
 {
 	u64 *oslsr = &v->arch.sys[SR_OSLAR_EL1];

@@ -55,6 +55,8 @@ bool pauth_present(const struct vcpu *v, const struct sysreg_row *row);
 
 /* debug.c */
 WRITE_HOOK(debug_write);
+READ_HOOK(pair_read);
+WRITE_HOOK(pair_write);
 WRITE_HOOK(oslar_write);
 SET_HOOK(oslsr_set);
 

@@ -21,7 +21,7 @@
 #define DEBUG_REG(n, op2, reg, at)                                                           \
 	{                                                                                    \
 		ROW(2, 0, 0, n, op2, reg, SYSREG_RW1), .index = (at) + (n), .flags = LISTED, \
-						       .write = debug_write                  \
+						       HOOKS(pair_read, pair_write)          \
 	}
 #define DEBUG_REGS(n)                                             \
 	DEBUG_REG(n, 4, DBGBVR##n##_EL1, SR_DBGBVR0_EL1),         \

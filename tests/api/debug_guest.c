@@ -48,6 +48,38 @@ TEST(any_breakpoint_of_the_model_stops_a_loop)
 	machine_free(&m);
 }
 
+/* User space can save 16 of each, whatever there is. */
+TEST(the_guest_has_no_registers_of_breakpoints_that_are_not_there)
+{
+	struct machine m = debug_machine(0);
+	unsigned brps = ioctl(m.kvm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_DEBUG_HW_BPS);
+	unsigned wrps = ioctl(m.kvm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_DEBUG_HW_WPS);
+	struct code c = code_at(&m, RAM);
+	uint64_t at[2];
+
+	if (brps == 16 || wrps == 16) {
+		machine_free(&m);
+		SKIP("all of them are there");
+	}
+	EXPECT_EQ(set_reg(m.vcpu[0], SYS_ID(2, 0, 0, 15, 4), 8), 0);
+	EXPECT_EQ(get_reg(m.vcpu[0], SYS_ID(2, 0, 0, 15, 4)), 8);
+	li(&c, 1, 4);
+	msr(&c, SYS_DBGBVR(brps - 1), 1);
+	mrs(&c, 0, SYS_DBGBVR(brps - 1));
+	report(&c, 0, 32);
+	at[0] = c.pc;
+	mrs(&c, 0, SYS_DBGBVR(brps));
+	at[1] = c.pc;
+	msr(&c, SYS_DBGWCR(wrps), 1);
+	code_done(&m);
+	EXPECT_REPORT(&m, 0, 32, 4);
+	EXPECT_EXCEPTION(&m, ESR(0, 0), at[0]);
+	/* Its store is finished by the next run. */
+	ASSERT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), at[1] - 4), 0);
+	EXPECT_EXCEPTION(&m, ESR(0, 0), at[1]);
+	machine_free(&m);
+}
+
 /* To x1, which returns by x9. */
 static void call(struct code *c)
 {

@@ -219,6 +219,86 @@ TEST(pages_removed_through_another_mapping_are_missing)
 	close(fd);
 }
 
+/* A page is what was filled, or missing: never what nobody sent. */
+TEST(a_page_that_may_be_freed_is_there_or_missing)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	fill_all(uffd, memory);
+	ASSERT_EQ(madvise(memory, 4 * PAGE, MADV_FREE), 0);
+	/* With some systems they go now. */
+	madvise(memory, SIZE, 21 /* MADV_PAGEOUT */);
+	for (int i = 1; i < 4; i++)
+		if (copy_page(uffd, memory + i * PAGE, i, 0))
+			EXPECT_EQ(errno, EEXIST);
+	for (int i = 1; i < PAGES; i++)
+		EXPECT_EQ(*(uint64_t *)(memory + i * PAGE), i);
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, SIZE);
+}
+
+TEST(zeros_are_there_also_for_a_new_registration)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	struct uffdio_zeropage zero = {.range = {(uintptr_t)memory, 2 * PAGE}};
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(ioctl(uffd, UFFDIO_ZEROPAGE, &zero), 0);
+	ASSERT_EQ(uffd_unregister(uffd, memory, SIZE), 0);
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	EXPECT_ERRNO(copy_page(uffd, memory, 1, 0), EEXIST);
+	EXPECT_EQ(memory[PAGE], 0);
+	expect_missing(uffd, memory + 2 * PAGE, 1);
+	close(uffd);
+	munmap(memory, SIZE);
+}
+
+static sigjmp_buf escape;
+
+static void jump(int signo)
+{
+	siglongjmp(escape, signo);
+}
+
+__attribute__((noinline)) static bool can_read(volatile unsigned char *at)
+{
+	if (sigsetjmp(escape, 1))
+		return false;
+	return *at || true;
+}
+
+TEST(guards_are_not_missing_until_they_are_gone)
+{
+	struct sigaction act = {.sa_handler = jump, .sa_flags = SA_NODEFER}, old;
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(copy_page(uffd, memory + i * PAGE, i, 0), 0);
+	if (madvise(memory + 2 * PAGE, 2 * PAGE, 102 /* MADV_GUARD_INSTALL */))
+		SKIP("no guards here");
+	ASSERT_EQ(sigaction(SIGSEGV, &act, &old), 0);
+	EXPECT(!can_read(memory + 2 * PAGE));
+	EXPECT(!can_read(memory + 3 * PAGE));
+	ASSERT_EQ(madvise(memory + 2 * PAGE, 3 * PAGE, MADV_DONTNEED), 0);
+	EXPECT(!can_read(memory + 3 * PAGE));
+	ASSERT_EQ(sigaction(SIGSEGV, &old, NULL), 0);
+	expect_silence(uffd);
+	ASSERT_EQ(madvise(memory, 4 * PAGE, 103 /* MADV_GUARD_REMOVE */), 0);
+	EXPECT_EQ(*(uint64_t *)(memory + PAGE), 1);
+	expect_missing(uffd, memory + 2 * PAGE, 12);
+	expect_missing(uffd, memory + 3 * PAGE, 13);
+	expect_missing(uffd, memory + 4 * PAGE, 14);
+	expect_silence(uffd);
+	close(uffd);
+	munmap(memory, SIZE);
+}
+
 /* --- large pages: what is filled is the page that was asked for, and no neighbour ---------------------------------------- */
 
 #define LARGE (2ul << 20)

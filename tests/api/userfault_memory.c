@@ -104,7 +104,7 @@ TEST(the_interface_is_agreed_upon_first)
 	if (uffd < 0)
 		SKIP("userfaultfd needs a privilege here");
 	EXPECT(fcntl(uffd, F_GETFD) & FD_CLOEXEC);
-	EXPECT(fcntl(uffd, F_GETFL) & O_NONBLOCK);
+	EXPECT_EQ(fcntl(uffd, F_GETFL) & (O_NONBLOCK | O_ACCMODE), O_NONBLOCK | O_RDONLY);
 	EXPECT_ERRNO(read(uffd, &msg, sizeof(msg)), EINVAL);
 	EXPECT_ERRNO(ioctl(uffd, UFFDIO_WAKE, &range), EINVAL);
 	EXPECT_ERRNO(uffd_register(uffd, memory, PAGE, UFFDIO_REGISTER_MODE_MISSING), EINVAL);
@@ -423,6 +423,7 @@ TEST(nobody_waits_for_a_page_beyond_the_end)
 	EXPECT_EQ((intptr_t)result, -EFAULT);
 	guest_from(&m, GPA + 9 * PAGE);
 	EXPECT_ERRNO(run(&m, 0), EFAULT);
+	EXPECT_ERRNO(copy_page(uffd, memory + 9 * PAGE, 1, 0), EFAULT);
 	expect_silence(uffd);
 	/* It grows: missing, as everything that is new. */
 	ASSERT_EQ(ftruncate(fd, SIZE), 0);

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh disable=SC2034
-# Sourced by boot-kvmtool and boot-qemu (POSIX sh, at the root of the tree, after tools/packages.sh and tools/private-apt.sh). What is
+# Sourced by the boot scripts of this folder (POSIX sh, at the root of the tree, after tools/packages.sh and tools/private-apt.sh). What is
 # common to unmodified VMMs: the guest they boot, and how a program is started with the preloaded library.
 #
 #   client_guest MODULE...     sets kernel and initrd (below $work): Debian's, with these modules loaded, then the script on stdin
+#   client_fetch SUITE PACKAGE...   sets root to a folder with these arm64 packages of a Debian release and all they depend on; where
+#                              the release does not have them, nothing is tested
 #   client_prepare PROGRAM     sets client to the words that start PROGRAM preloaded, client_how to a word for that
 #   client_passed WHAT, client_failed WHAT FILE   a line each, and counted; of FILE the end is shown
 #   client_close               the closing line; fails if something did
@@ -47,6 +49,20 @@ client_guest() {
 	(cd "$work/root" && find . | cpio -o -H newc --quiet) | gzip >"$initrd"
 }
 
+client_fetch() {
+	root=$anykvm_cache/clients/$1-$2
+	[ ! -d "$root" ] || return 0
+	suite=$1
+	shift
+	rm -rf "$root.new"
+	private_unpack_all "$suite" arm64 "$root.new" "$@" >&2 || client_skip "$suite has no $* to fetch for arm64"
+	# Debian's base-files has these links, which nothing depends on.
+	for folder in bin sbin lib; do
+		[ -e "$root.new/$folder" ] || ln -s "usr/$folder" "$root.new/$folder"
+	done
+	mv "$root.new" "$root"
+}
+
 # An arm64 program elsewhere takes qemu-user and an arm64 build of the library (ANYKVM_ARM64_BUILD: that of tools/conformance).
 client_prepare() {
 	client_root=${2:-$anykvm_cache/sysroot-arm64}
@@ -87,7 +103,7 @@ client_skip() {
 	exit 77
 }
 
-# The guest of both: reads the disk, copies a part of it, tells on the virtio console what it saw, and powers off.
+# The guest of kvmtool and QEMU: reads the disk, copies a part of it, tells on the virtio console what it saw, and powers off.
 client_disk_guest() {
 	client_guest virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk virtio_console <<'GUEST'
 until [ -c /dev/hvc0 ] && (: >/dev/hvc0) 2>/dev/null; do sleep 0.1; done
@@ -99,6 +115,17 @@ echo "@msi $(grep -c ITS-MSI /proc/interrupts)"
 echo "@done"
 poweroff -f
 GUEST
+}
+
+# client_ticker FILE: compiles ticker.c to it.
+client_ticker() {
+	compiler=gcc
+	if [ "$(uname -m)" != aarch64 ]; then
+		require_packages gcc-aarch64-linux-gnu >&2
+		compiler=aarch64-linux-gnu-gcc
+	fi
+	$compiler -std=gnu17 -O2 -Wall -Wextra -ffreestanding -nostdlib -static -no-pie -fno-pie -fno-stack-protector -mgeneral-regs-only \
+		-mstrict-align -Wl,-Ttext=0x40080000,--build-id=none,-e,start -o "$1" tests/conformance/ticker.c
 }
 
 client_disk_new() {

@@ -404,6 +404,45 @@ TEST(a_signal_that_ends_the_process_does_not_wait)
 		SKIP("no userfaultfd");
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static void *populate_main(void *arg)
+{
+	struct transfer *t = arg;
+
+	t->result = madvise(t->at, 2 * PAGE, MADV_POPULATE_WRITE);
+	return NULL;
+}
+
+static void populates(void)
+{
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	unsigned char *memory;
+	struct transfer t;
+	pthread_t thread;
+
+	if (uffd < 0)
+		_exit(SKIPPED);
+	memory = registered(uffd);
+	if (madvise(memory, 0, MADV_POPULATE_WRITE))
+		_exit(SKIPPED);
+	t = (struct transfer){.at = memory};
+	EXPECT_EQ(pthread_create(&thread, NULL, populate_main, &t), 0);
+	serve_one(uffd, memory, 'x');
+	serve_one(uffd, memory + PAGE, 'y');
+	pthread_join(thread, NULL);
+	EXPECT_EQ(t.result, 0);
+	EXPECT_EQ(memory[PAGE], 'y');
+}
+
+TEST(pages_are_populated_by_their_pager)
+{
+	if (!in_child(populates))
+		SKIP("no userfaultfd");
+}
+
 static void user_mode_only(void)
 {
 	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), fd;
@@ -414,6 +453,8 @@ static void user_mode_only(void)
 	memory = registered(uffd);
 	fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	EXPECT_ERRNO(read(fd, memory, PAGE), EFAULT);
+	if (!madvise(memory, 0, MADV_POPULATE_WRITE))
+		EXPECT_ERRNO(madvise(memory, PAGE, MADV_POPULATE_WRITE), EFAULT);
 	EXPECT_ERRNO(read(uffd, &(struct uffd_msg){0}, sizeof(struct uffd_msg)), EAGAIN);
 }
 

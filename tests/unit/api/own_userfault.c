@@ -52,3 +52,45 @@ TEST(a_page_may_be_there_any_number_of_times)
 	close(uffd);
 	munmap(memory, SIZE);
 }
+
+static _Atomic int go;
+
+/* With the signals of a thread that was not made under the lock. */
+static void *touch_late(void *at)
+{
+	while (!go)
+		sched_yield();
+	return (void *)(uintptr_t) * (volatile uint64_t *)at;
+}
+
+/* The page was missing when a thread touched it, and is served by nobody when its fault is looked at. */
+TEST(a_fault_may_come_too_late_to_be_served)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	struct userfault_state *s = userfault_state();
+	void *value = memory;
+	struct reader r;
+	pthread_t t;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	ASSERT_EQ(pthread_create(&t, NULL, touch_late, memory + PAGE), 0);
+	ASSERT(host_userfault_freeze());
+	go = 1;
+	while (a32_load(&s->lock) != 2)
+		sched_yield();
+	userfault_ranges_remove(s, NULL, (uintptr_t)memory, (uintptr_t)memory + SIZE, true);
+	host_userfault_thaw(true);
+	pthread_join(t, &value);
+	EXPECT_EQ((uintptr_t)value, 0);
+	expect_silence(uffd);
+	/* Faults still come here: nobody was told that this one was wrong. */
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	reader_start(&r, memory, false, 0);
+	EXPECT_ASKED(uffd, memory, 0);
+	ASSERT_EQ(copy_page(uffd, memory, 3, 0), 0);
+	pthread_join(r.thread, NULL);
+	EXPECT_EQ(r.value, 3);
+	close(uffd);
+	munmap(memory, SIZE);
+}
