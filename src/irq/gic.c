@@ -73,9 +73,15 @@ struct candidate_scan {
 	u32 best_prio;
 };
 
+static bool group_enabled(const struct irq_cpu *cpu, const struct gic_irq *irq)
+{
+	return irq->group1 ? cpu->grpen1 : cpu->grpen0;
+}
+
 static void scan_one(const struct irq_cpu *cpu, struct gic_irq *irq, struct candidate_scan *s)
 {
-	if (irq->group1 ? !cpu->grpen1 : !cpu->grpen0)
+	/* One of a disabled group hides those that come after it in a GICv2 only. */
+	if (!group_enabled(cpu, irq) && !gic_is_v2(cpu->vi))
 		return;
 	/* The lowest number wins among equals. */
 	if (irq->priority < s->best_prio ||
@@ -138,6 +144,16 @@ u32 gic_cpu_group_priority(const struct irq_cpu *cpu, u32 priority, bool group1)
 	return priority & (0xffu << bpr) & 0xff;
 }
 
+/* By group priorities, as they are now: what runs may have been acknowledged with other binary points. */
+static bool preempts(const struct irq_cpu *cpu, const struct gic_irq *irq)
+{
+	u32 running = gic_cpu_running_priority(cpu);
+
+	return running == GIC_IDLE_PRIO ||
+	       gic_cpu_group_priority(cpu, irq->priority, irq->group1) <
+		       gic_cpu_group_priority(cpu, running, irq->group1);
+}
+
 void gic_cpu_update(struct irq_cpu *cpu)
 {
 	struct candidate_scan s = {.best_prio = 0x100};
@@ -148,9 +164,8 @@ void gic_cpu_update(struct irq_cpu *cpu)
 	if (a32_load_relaxed(&cpu->vi->enabled))
 		scan_candidates(cpu, &s);
 	cpu->best = s.best;
-	cpu->signalled = s.best && s.best->priority < gic_cpu_pmr(cpu) &&
-			 gic_cpu_group_priority(cpu, s.best->priority, s.best->group1) <
-				 gic_cpu_running_priority(cpu);
+	cpu->signalled = s.best && group_enabled(cpu, s.best) &&
+			 s.best->priority < gic_cpu_pmr(cpu) && preempts(cpu, s.best);
 	pin_bit = !cpu->signalled		  ? 0
 		  : cpu->fiqen && !s.best->group1 ? 1u << PIN_FIQ
 						  : 1u << PIN_IRQ;

@@ -104,12 +104,13 @@ void gic_cpu_end(struct irq_cpu *cpu, u32 intid, u32 groups) NO_THREAD_SAFETY_AN
 	mutex_lock(&cpu->lock);
 	dropped = drop_priority(cpu);
 	/*
-	 * Deactivates only what this CPU acknowledged, in this group and at this priority; else the
-	 * guest mixed things up and the interrupt stays active, as in hardware.
+	 * Deactivates only what this CPU acknowledged, in this group and (but for a GICv2) at this priority; else the guest mixed
+	 * things up and the interrupt stays active, as in hardware.
 	 */
 	if (!cpu->eoimode && irq && aptr_load_acquire(&irq->home) == cpu && irq->active &&
 	    groups >> irq->group1 & 1 &&
-	    gic_cpu_group_priority(cpu, irq->priority, irq->group1) == dropped) {
+	    (gic_is_v2(cpu->vi) ||
+	     gic_cpu_group_priority(cpu, irq->priority, irq->group1) == dropped)) {
 		gic_irq_deactivate_unlock(irq, cpu);
 		return;
 	}

@@ -207,11 +207,10 @@ void irq_vcpu_fini(struct vcpu *v)
 	DELETE(cpu);
 }
 
-/* From the first run on user space sees binary points and mask as the guest does: KVM reads them back from the hardware then. */
+/* From the first run on user space sees binary points as the guest does: KVM reads them back from the hardware then. */
 static void limit_interface(struct irq_cpu *cpu)
 {
 	mutex_lock(&cpu->lock);
-	cpu->pmr = (u8)gic_cpu_pmr(cpu);
 	cpu->bpr0 = (u8)gic_cpu_bpr0(cpu);
 	cpu->bpr1 = (u8)gic_cpu_bpr1(cpu);
 	mutex_unlock(&cpu->lock);

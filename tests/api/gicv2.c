@@ -243,3 +243,68 @@ TEST(an_sgi_tells_who_sent_it)
 	close(gic);
 	machine_free(&m);
 }
+
+/* Interrupt n of SGIs that this vCPU sends itself. */
+static void sgi_self(struct code *c, unsigned n)
+{
+	put_reg(c, GICD + 0xf00, 2 << 24 | n);
+}
+
+/* x2: of the CPU interface, reported at DEVICE + at. */
+static void report_reg(struct code *c, unsigned offset, unsigned at)
+{
+	li(c, 1, GICC);
+	ldr(c, 4, 2, 1, offset);
+	report(c, 2, at);
+}
+
+/* Group 1 is off in the CPU interface: its interrupt comes first, hides those after it, and is not taken. */
+TEST(an_interrupt_of_a_disabled_group_hides_those_after_it)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	int gic;
+
+	SKIP_WITHOUT_GICV2(&m);
+	gic = gic_setup(&m);
+	guest_setup(&m, &c);
+	put_reg(&c, GICD + 0x80, 1 << 3);
+	put_reg(&c, GICD + 0x400, 0x40806060); /* SGI 3: 0x40, SGI 2: 0x80 */
+	sgi_self(&c, 2);
+	mrs(&c, 2, SYS(3, 0, 12, 1, 0)); /* ISR_EL1 */
+	report(&c, 2, 0x20);
+	sgi_self(&c, 3);
+	mrs(&c, 2, SYS(3, 0, 12, 1, 0));
+	report(&c, 2, 0x28);
+	report_reg(&c, 0x18, 0x30); /* GICC_HPPIR */
+	code_done(&m);
+	EXPECT_REPORT(&m, 0, 0x20, 0x80);
+	EXPECT_REPORT(&m, 0, 0x28, 0);
+	EXPECT_REPORT(&m, 0, 0x30, 1022);
+	close(gic);
+	machine_free(&m);
+}
+
+TEST(an_end_deactivates_whatever_the_priority_has_become)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	int gic;
+
+	SKIP_WITHOUT_GICV2(&m);
+	gic = gic_setup(&m);
+	guest_setup(&m, &c);
+	put_reg(&c, GICD + 0x400, 0x40806060);
+	sgi_self(&c, 2);
+	report_reg(&c, 0xc, 0x20); /* GICC_IAR */
+	put_reg(&c, GICD + 0x400, 0x40206060);
+	put_reg(&c, GICC + 0x10, 2); /* GICC_EOIR */
+	li(&c, 1, GICD);
+	ldr(&c, 4, 2, 1, 0x300);
+	report(&c, 2, 0x28);
+	code_done(&m);
+	EXPECT_REPORT(&m, 0, 0x20, 2);
+	EXPECT_REPORT(&m, 0, 0x28, 0);
+	close(gic);
+	machine_free(&m);
+}
