@@ -230,8 +230,8 @@ int main(int argc, char **argv)
 	first = strtoull(argv[2], NULL, 0);
 	number = strtoull(argv[3], NULL, 0);
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	/* Low: whether a slot's end is still the user's must not depend on how much the user has. */
-	arena = mmap((void *)0x1000000000, ARENA_SIZE, PROT_READ | PROT_WRITE,
+	/* Low: whether a slot's end is still the user's must not depend on how much the user has. And where no sanitizer has its own. */
+	arena = mmap((void *)0x40000000, ARENA_SIZE, PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	nowhere = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (kvm < 0 || arena == MAP_FAILED || nowhere == MAP_FAILED) {

@@ -94,9 +94,11 @@ static bool one_in(unsigned n)
 
 #define PICK(table) (table)[below(sizeof(table) / sizeof((table)[0]))]
 
-/* Any 64-bit number, near the ones that matter. */
+/* Any 64-bit number, near the ones that matter. No expression draws twice: which would be the first, compilers decide. */
 static uint64_t draw_word(void)
 {
+	uint64_t word;
+
 	switch (below(8)) {
 	case 0:
 		return draw();
@@ -105,7 +107,8 @@ static uint64_t draw_word(void)
 	case 2:
 		return ~0ull << below(64);
 	case 3:
-		return draw() >> below(64);
+		word = draw();
+		return word >> below(64);
 	default:
 		return below(32);
 	}
