@@ -60,13 +60,17 @@ static bool op_work(struct vcpu *v)
 /* Lines that the VMM drives itself are KVM's HCR_EL2.VI and VF: initialised again only as long as the vCPU never ran. */
 static void op_reset(struct vcpu *v)
 {
-	if (!v->has_run && !irq_gic_exists(irq_cpu_of(v)->vi)) {
-		vcpu_set_pin(v, PIN_IRQ, false);
-		vcpu_set_pin(v, PIN_FIQ, false);
+	struct irq_cpu *cpu = irq_cpu_of(v);
+
+	if (!v->has_run) {
+		mutex_lock(&cpu->lock);
+		vcpu_set_pin(v, PIN_IRQ, cpu->pin_bits & 1u << PIN_IRQ);
+		vcpu_set_pin(v, PIN_FIQ, cpu->pin_bits & 1u << PIN_FIQ);
+		mutex_unlock(&cpu->lock);
 	}
-	timer_reset(irq_cpu_of(v));
+	timer_reset(cpu);
 	if (pmu_present(v))
-		pmu_reset(irq_cpu_of(v));
+		pmu_reset(cpu);
 }
 
 static const struct vcpu_irq_ops irq_ops = {

@@ -148,9 +148,9 @@ static struct irq_cpu *lpi_target(struct gic_lpi *lpi, bool *pending)
 	return target;
 }
 
-static u64 pending_byte(const struct irq_cpu *cpu, const struct gic_lpi *lpi)
+static u64 pending_byte(u64 pendbaser, const struct gic_lpi *lpi)
 {
-	return (a64_load_relaxed(&cpu->pendbaser) & GENMASK(51, 16)) + lpi->irq.intid / 8;
+	return (pendbaser & GENMASK(51, 16)) + lpi->irq.intid / 8;
 }
 
 static void lpi_set_pending(struct gic_lpi *lpi)
@@ -167,15 +167,17 @@ static int lpi_fetch_pending(struct vm_irq *vi, struct gic_lpi *lpi) REQUIRES(&v
 	u8 byte, bit = (u8)(1u << lpi->irq.intid % 8);
 	bool pending;
 	struct irq_cpu *cpu = lpi_target(lpi, &pending);
+	u64 gpa;
 	int err;
 
 	if (!cpu)
 		return 0;
-	err = mem_read_guest(vi->group->mem, pending_byte(cpu, lpi), &byte, 1);
+	gpa = pending_byte(a64_load_relaxed(&cpu->pendbaser), lpi);
+	err = mem_read_guest(vi->group->mem, gpa, &byte, 1);
 	if (err || !(byte & bit))
 		return err;
 	byte &= (u8)~bit;
-	err = mem_write_guest(vi->group->mem, vi->table_writer, pending_byte(cpu, lpi), &byte, 1);
+	err = mem_write_guest(vi->group->mem, vi->table_writer, gpa, &byte, 1);
 	if (!err)
 		lpi_set_pending(lpi);
 	return err;
@@ -306,17 +308,21 @@ static void lpi_pend(struct gic_lpi *lpi, const struct irq_cpu *of, bool pending
 	gic_irq_unlock(&lpi->irq, home);
 }
 
-/* LPIs are about to be on: what is pending is what the table says, as far as it can be read. */
-static void lpis_from_table(struct vm_irq *vi, struct irq_cpu *cpu) REQUIRES(&vi->its_lock)
+/* LPIs are about to be on: what is pending is what the table says, up to where it cannot be read. Of all that are mapped, as in KVM. */
+static void lpis_from_table(struct vm_irq *vi, struct irq_cpu *cpu, u64 pendbaser)
+	REQUIRES(&vi->its_lock)
 {
 	struct table_part part = {0};
 	struct gic_lpi *lpi;
+	bool pending;
 
 	for_each_lpi(vi, lpi)
 	{
 		u32 intid = lpi->irq.intid;
 
-		if (!part_read(vi, &part, intid, pending_byte(cpu, lpi), GIC_LPI_PAGE / 8))
+		if (!lpi_target(lpi, &pending))
+			continue;
+		if (!part_read(vi, &part, intid, pending_byte(pendbaser, lpi), GIC_LPI_PAGE / 8))
 			return;
 		lpi_pend(lpi, cpu, part.byte[intid % GIC_LPI_PAGE / 8] >> intid % 8 & 1);
 	}
@@ -349,13 +355,14 @@ static void lpis_drop(struct irq_cpu *cpu)
 void lpi_enable(struct irq_cpu *cpu, bool on)
 {
 	struct vm_irq *vi = cpu->vi;
+	u64 pendbaser = a64_load_relaxed(&cpu->pendbaser);
 	struct gic_lpi *lpi;
 
 	mutex_lock(&vi->its_lock);
 	if (a32_load_relaxed(&cpu->lpis_enabled) == on)
 		goto out;
-	if (on && !(a64_load_relaxed(&cpu->pendbaser) & GICR_PENDBASER_PTZ))
-		lpis_from_table(vi, cpu);
+	if (on && !(pendbaser & GICR_PENDBASER_PTZ))
+		lpis_from_table(vi, cpu, pendbaser);
 	/* An MSI that saw the switch on has made its LPI a candidate before it is off. */
 	mutex_lock(&cpu->lock);
 	a32_store(&cpu->lpis_enabled, on);
@@ -406,14 +413,15 @@ int lpi_save_pending(struct vm_irq *vi)
 		bool pending;
 		struct irq_cpu *cpu = lpi_target(lpi, &pending);
 		u8 byte, bit = (u8)(1u << lpi->irq.intid % 8);
+		u64 gpa;
 
 		if (!cpu)
 			continue;
-		err = mem_read_guest(vi->group->mem, pending_byte(cpu, lpi), &byte, 1);
+		gpa = pending_byte(a64_load_relaxed(&cpu->pendbaser), lpi);
+		err = mem_read_guest(vi->group->mem, gpa, &byte, 1);
 		if (!err && !!(byte & bit) != pending) {
 			byte ^= bit;
-			err = mem_write_guest(vi->group->mem, NULL, pending_byte(cpu, lpi), &byte,
-					      1);
+			err = mem_write_guest(vi->group->mem, NULL, gpa, &byte, 1);
 		}
 		if (err)
 			break;

@@ -28,19 +28,26 @@ static int gic_create(struct machine *m)
 	return cd.fd;
 }
 
-/* A machine with an initialised GIC: 64 interrupts. */
+/* Initialised, with 64 interrupts. */
+static int gic_give(struct machine *m)
+{
+	uint32_t irqs = 64;
+	int gic = gic_create(m);
+
+	ASSERT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs), 0);
+	ASSERT_EQ(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD), 0);
+	ASSERT_EQ(gic_set(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR), 0);
+	ASSERT_EQ(gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL,
+			   KVM_DEV_ARM_VGIC_CTRL_INIT, NULL),
+		  0);
+	return gic;
+}
+
 static struct machine machine_with_gic(int nr, int *gic)
 {
 	struct machine m = machine_new(nr);
-	uint32_t irqs = 64;
 
-	*gic = gic_create(&m);
-	ASSERT_EQ(gic_attr(*gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs), 0);
-	ASSERT_EQ(gic_set(*gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD), 0);
-	ASSERT_EQ(gic_set(*gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR), 0);
-	ASSERT_EQ(gic_attr(*gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL,
-			   KVM_DEV_ARM_VGIC_CTRL_INIT, NULL),
-		  0);
+	*gic = gic_give(&m);
 	return m;
 }
 
@@ -404,6 +411,28 @@ TEST(a_line_stays_up_over_the_initialisation_of_a_vcpu_that_ran)
 		complete(&m, 0);
 		ASSERT_EQ(irq_line(&m, KVM_ARM_IRQ_TYPE_CPU, 0, KVM_ARM_IRQ_CPU_IRQ, 1), 0);
 	}
+	machine_free(&m);
+}
+
+TEST(a_line_that_was_raised_before_the_gic_came_is_lowered_by_the_initialisation)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM), v = code_at(&m, RAM + 0x1000 + 0x280);
+	int gic;
+
+	li(&c, 0, RAM + 0x1000);
+	msr(&c, SYS_VBAR_EL1, 0);
+	daifclr(&c, 2);
+	report(&c, 0, 0);
+	b_to(&c, c.pc);
+	report(&v, 0, 8);
+	code_done(&m);
+	ASSERT_EQ(irq_line(&m, KVM_ARM_IRQ_TYPE_CPU, 0, KVM_ARM_IRQ_CPU_IRQ, 1), 0);
+	gic = gic_give(&m);
+	init_vcpu(&m, 0, 0);
+	EXPECT_EQ(set_reg(m.vcpu[0], CORE_REG(regs.pc), RAM), 0);
+	EXPECT_REPORT(&m, 0, 0, RAM + 0x1000);
+	close(gic);
 	machine_free(&m);
 }
 
