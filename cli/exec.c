@@ -165,7 +165,7 @@ static bool make_trace_file(struct exec_options *o, char absolute[PATH_MAX])
 
 	if (!o->trace_file)
 		return true;
-	if (!stat(o->trace_file, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) &&
+	if (!stat(o->trace_file, &st) && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) &&
 	    !access(o->trace_file, W_OK) &&
 	    (*o->trace_file == '/' || realpath(o->trace_file, absolute))) {
 		o->trace_file = *o->trace_file == '/' ? o->trace_file : absolute;

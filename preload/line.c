@@ -25,29 +25,33 @@ void line_add(struct line *l, const char *format, ...)
 		l->n += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-/* Without the signal of a pipe that nobody reads: to end by it is the program's choice, not ours. */
-static long write_once(const char *text, size_t n)
+#define SIGNAL(number) (1ull << ((number)-1))
+
+/* Without the signal of a pipe that nobody reads, or of a file's limit: to end by it is the program's choice, not ours. */
+static long write_once(int fd, const char *text, size_t n)
 {
-	uint64_t sigpipe = 1ull << (SIGPIPE - 1), old = 0;
+	uint64_t blocked = SIGNAL(SIGPIPE) | SIGNAL(SIGXFSZ), raised = 0, old = 0;
 	const struct timespec at_once = {0};
 	long r;
 
-	if (!observe.pipe)
-		return raw_syscall(SYS_write, observe.fd, text, n);
-	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &sigpipe, &old, sizeof(old));
-	r = raw_syscall(SYS_write, observe.fd, text, n);
+	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &blocked, &old, sizeof(old));
+	r = raw_syscall(SYS_write, fd, text, n);
 	if (r == -EPIPE)
-		raw_syscall(SYS_rt_sigtimedwait, &sigpipe, NULL, &at_once, sizeof(sigpipe));
+		raised = SIGNAL(SIGPIPE);
+	else if (r == -EFBIG)
+		raised = SIGNAL(SIGXFSZ);
+	if (raised)
+		raw_syscall(SYS_rt_sigtimedwait, &raised, NULL, &at_once, sizeof(raised));
 	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
 	return r;
 }
 
 /* All of it; the program may have made its stderr non-blocking. 0 or -errno. */
-static long write_all(const char *text, size_t n)
+static long write_all(int fd, const char *text, size_t n)
 {
 	while (n) {
-		struct pollfd room = {.fd = observe.fd, .events = POLLOUT};
-		long r = write_once(text, n);
+		struct pollfd room = {.fd = fd, .events = POLLOUT};
+		long r = write_once(fd, text, n);
 
 		if (r == -EAGAIN)
 			raw_syscall(SYS_ppoll, &room, 1, NULL, NULL, 0);
@@ -61,30 +65,59 @@ static long write_all(const char *text, size_t n)
 	return 0;
 }
 
-static void tell_the_end(long error)
+static bool replace_log(int *old, int fd)
+{
+	return __atomic_compare_exchange_n(&observe.fd, old, fd, false, __ATOMIC_RELAXED,
+					   __ATOMIC_RELAXED);
+}
+
+/*
+ * In place of one that is not open: of two threads that find it so one opens for both. Only the first time is a pipe's reader waited
+ * for: one that was there and is gone does not come back. A descriptor or -errno; 0 where another thread told the end.
+ */
+static long open_again(int old)
+{
+	long fd = log_open(old == LOG_LATER ? 0 : O_NONBLOCK);
+	int now = old;
+
+	if (fd < 0 || replace_log(&now, fd))
+		return fd;
+	if (fd > STDERR_FILENO)
+		raw_syscall(SYS_close, fd);
+	return now >= 0 ? now : 0;
+}
+
+/* A full disk, or a reader that is gone: told once. */
+static void end_log(int fd, long error)
 {
 	struct line l = {.n = 0};
 
+	if (!replace_log(&fd, LOG_ENDED) || !observe.file)
+		return;
 	line_add(&l, "anykvm: %s ends here: %s\n", observe.file, strerrorname_np(-error));
-	raw_syscall(SYS_write, STDERR_FILENO, l.text, l.n);
+	write_once(STDERR_FILENO, l.text, l.n);
 }
 
 void line_write(struct line *l)
 {
-	long r;
+	int fd = __atomic_load_n(&observe.fd, __ATOMIC_RELAXED);
+	long r = -EBADF;
 
-	if (observe.fd < 0)
+	if (fd == LOG_ENDED)
 		return;
 	l->text[l->n++] = '\n';
-	r = write_all(l->text, l->n);
+	if (fd >= 0)
+		r = write_all(fd, l->text, l->n);
 	/* A program that closes all it does not know, by other means than close. */
 	if (r == -EBADF) {
-		observe.fd = log_open();
-		r = write_all(l->text, l->n);
+		r = open_again(fd);
+		if (r > 0) {
+			fd = r;
+			r = write_all(fd, l->text, l->n);
+		}
 	}
-	/* A full disk, or a reader that is gone: told once. */
-	if (r && __atomic_exchange_n(&observe.fd, -1, __ATOMIC_RELAXED) >= 0 && observe.file)
-		tell_the_end(r);
+	if (r)
+		end_log(fd, r);
 }
 
 /*

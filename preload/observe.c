@@ -15,7 +15,7 @@
 #define STATES	   4096
 #define LOG_FD_MIN 900 /* out of the way of what programs count on */
 
-struct observe observe = {.fd = -1};
+struct observe observe = {.fd = LOG_ENDED};
 
 static struct vcpu_state states[STATES];
 
@@ -36,31 +36,39 @@ static bool asked(const char *variable)
 	return value && *value;
 }
 
-int log_open(void)
+int log_open(int flags)
 {
 	long fd = STDERR_FILENO, high = -1;
-	struct stat st;
 
-	if (observe.file)
-		fd = raw_syscall(SYS_openat, AT_FDCWD, observe.file,
-				 O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (observe.file) {
+		do
+			fd = raw_syscall(SYS_openat, AT_FDCWD, observe.file,
+					 O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | flags, 0666);
+		while (fd == -EINTR);
+		if (fd < 0)
+			return fd;
+		/* To open is not to wait, to write is. */
+		raw_syscall(SYS_fcntl, fd, F_SETFL, O_APPEND);
+	}
 	/* As high as the limit lets it be. */
 	for (int min = LOG_FD_MIN; high < 0 && min > STDERR_FILENO; min /= 2)
 		high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, min);
-	if (high >= 0 && observe.file)
+	if (high < 0)
+		return fd;
+	if (observe.file)
 		raw_syscall(SYS_close, fd);
-	fd = high >= 0 ? high : fd;
-	observe.pipe =
-		!raw_syscall(SYS_fstat, fd, &st) && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
-	return fd;
+	return high;
 }
 
+/* Not every program has something to tell: one that has not neither waits for a pipe's reader nor complains. */
 static void open_log(void)
 {
 	const char *where = getenv("ANYKVM_TRACE_FILE");
+	int fd;
 
 	observe.file = where && *where ? where : NULL;
-	observe.fd = log_open();
+	fd = log_open(O_NONBLOCK);
+	observe.fd = fd >= 0 ? fd : LOG_LATER;
 }
 
 static bool finished;

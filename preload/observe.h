@@ -16,11 +16,13 @@
 #include "preload.h"
 #include "requests.h"
 
+/* In place of a descriptor: no more lines; or it is opened for the first of them. */
+enum { LOG_ENDED = -1, LOG_LATER = -2 };
+
 struct observe {
 	bool on; /* any of the rest */
 	bool trace, fail, strict, stats;
-	int fd;		     /* where lines go; -1: no more of them */
-	bool pipe;	     /* to where writing may raise SIGPIPE */
+	int fd;		     /* where lines go; atomic */
 	int pid;	     /* of vfork's child, whose memory this is, too, it is not */
 	bool used;	     /* this process has something to tell at its end */
 	const char *file;    /* NULL: stderr */
@@ -64,8 +66,8 @@ int observe_copy(int fd, int copy);
 void observe_finish(void);
 /* Whether fd is one that observation keeps open. */
 bool observe_keeps(int fd);
-/* A descriptor for lines, out of the way of what the program counts on if there is room. */
-int log_open(void);
+/* A descriptor for lines, out of the way of what the program counts on if there is room; -errno. O_NONBLOCK: no wait for a reader. */
+int log_open(int flags);
 
 /* --- state of descriptors: observe.c --- */
 

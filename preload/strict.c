@@ -256,20 +256,28 @@ void strict_forget(int vm)
 	unlock_slots(mask);
 }
 
-void strict_munmap(const void *addr, size_t length)
+/* A slot with memory there that was not told yet, and now is; .vm is 0 if there is none. */
+static struct slot slot_taken_away(uintptr_t start, size_t length)
 {
-	uintptr_t start = (uintptr_t)addr;
 	struct slot found = {.vm = 0};
 	uint64_t mask = lock_slots();
 
-	for (unsigned i = 0; i < SLOTS; i++)
+	for (unsigned i = 0; i < SLOTS && !found.vm; i++)
 		if (slots[i].vm && !slots[i].told && slots[i].start < start + length &&
 		    start < slots[i].start + slots[i].size) {
 			found = slots[i];
 			slots[i].told = true;
 		}
 	unlock_slots(mask);
-	if (found.vm)
+	return found;
+}
+
+void strict_munmap(const void *addr, size_t length)
+{
+	uintptr_t start = (uintptr_t)addr;
+	struct slot found;
+
+	while ((found = slot_taken_away(start, length)).vm)
 		TELL("munmap: 0x%lx, 0x%lx bytes, is memory of slot %u of VM %d",
 		     (unsigned long)start, (unsigned long)length, found.id, found.vm - 1);
 }

@@ -39,22 +39,35 @@ static void add_routing(struct line *l, const struct observed *o)
 	line_add(l, "]");
 }
 
-/* Breakpoints and watchpoints that are enabled: their number, control and address. */
+/* A breakpoint or watchpoint: its number, control and address. */
+static void add_debug_register(struct line *l, const char *name, unsigned i, uint64_t control,
+			       uint64_t address)
+{
+	line_add(l, " %s %u: 0x%llx at 0x%llx", name, i, (unsigned long long)control,
+		 (unsigned long long)address);
+}
+
+/* Those that are enabled, so many as leave room for the rest of the line. */
 static void add_debug_registers(struct line *l, const struct observed *o)
 {
 	struct kvm_guest_debug debug;
+	unsigned shown = 0;
 
 	if (!peek(&debug, (void *)o->arg, sizeof(debug)) || !(debug.control & KVM_GUESTDBG_USE_HW))
 		return;
-	for (unsigned i = 0; i < KVM_ARM_MAX_DBG_REGS; i++) {
-		if (debug.arch.dbg_bcr[i] & 1)
-			line_add(l, " breakpoint %u: 0x%llx at 0x%llx", i,
-				 (unsigned long long)debug.arch.dbg_bcr[i],
-				 (unsigned long long)debug.arch.dbg_bvr[i]);
-		if (debug.arch.dbg_wcr[i] & 1)
-			line_add(l, " watchpoint %u: 0x%llx at 0x%llx", i,
-				 (unsigned long long)debug.arch.dbg_wcr[i],
-				 (unsigned long long)debug.arch.dbg_wvr[i]);
+	for (unsigned i = 0; i < 2 * KVM_ARM_MAX_DBG_REGS; i++) {
+		unsigned n = i % KVM_ARM_MAX_DBG_REGS;
+		bool is_break = i < KVM_ARM_MAX_DBG_REGS;
+		uint64_t control = is_break ? debug.arch.dbg_bcr[n] : debug.arch.dbg_wcr[n];
+
+		if (!(control & 1))
+			continue;
+		if (shown++ == LIST_MAX) {
+			line_add(l, " ...");
+			return;
+		}
+		add_debug_register(l, is_break ? "breakpoint" : "watchpoint", n, control,
+				   is_break ? debug.arch.dbg_bvr[n] : debug.arch.dbg_wvr[n]);
 	}
 }
 

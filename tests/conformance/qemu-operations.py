@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-SECONDS = float(os.environ.get('ANYKVM_CLIENT_TIMEOUT', '600'))
+SECONDS = float(os.environ.get('ANYKVM_CLIENT_TIMEOUT', '600'))  # for one wait; an operation boots up to three times
 
 
 class Machine:
@@ -151,6 +151,10 @@ def fail(why, machine=None):
         machine.process.kill()
         print(machine.console.decode('latin-1') + (machine.process.stdout.read() or b'').decode('latin-1'))
     sys.exit(1)
+
+
+def end_late(number, frame):
+    fail(f'it is not over after {3 * SECONDS:g} seconds', Machine.started[-1] if Machine.started else None)
 
 
 def start(*options, **properties):
@@ -303,6 +307,9 @@ if sys.argv[1] == '--list':
     print('\n'.join(f'{name} {function.__doc__}' for name, function in OPERATIONS.items()))
     sys.exit()
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+# Not every wait has an end of its own: a machine may answer for ever and come no further.
+signal.signal(signal.SIGALRM, end_late)
+signal.setitimer(signal.ITIMER_REAL, 3 * SECONDS)
 try:
     OPERATIONS[sys.argv[3]]()
 finally:

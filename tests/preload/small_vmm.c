@@ -53,6 +53,22 @@ static void write_guest(void *ram)
 	__builtin___clear_cache(ram, (char *)ram + RAM_SIZE);
 }
 
+/* Memory of two slots, taken away at once. */
+static void unmap_two_slots(void)
+{
+	char *ram = (void *)CHECK(
+		mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	struct kvm_userspace_memory_region r = {.memory_size = RAM_SIZE / 2};
+
+	for (int i = 0; i < 2; i++) {
+		r.slot = 7 + i;
+		r.guest_phys_addr = 2 * RAM + i * RAM_SIZE;
+		r.userspace_addr = (uintptr_t)ram + i * RAM_SIZE / 2;
+		CHECK(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &r));
+	}
+	CHECK(munmap(ram, RAM_SIZE));
+}
+
 /* Each of them means something only where a capability says so. */
 static void make_worse(void)
 {
@@ -116,6 +132,7 @@ static void make(void)
 		CHECK(ioctl(vm, KVM_IOEVENTFD, &bell));
 		CHECK(munmap((char *)ram + RAM_SIZE / 2, RAM_SIZE / 4));
 		CHECK(munmap((char *)ram + RAM_SIZE / 4 * 3, RAM_SIZE / 4));
+		unmap_two_slots();
 	}
 }
 
@@ -190,6 +207,13 @@ static void make_shapes(void)
 
 	CHECK(ioctl(vm, KVM_SET_DEVICE_ATTR, &attr));
 	CHECK(ioctl(vm, KVM_SET_GSI_ROUTING, &routing));
+	CHECK(ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug));
+	for (unsigned i = 0; i < KVM_ARM_MAX_DBG_REGS; i++) {
+		debug.arch.dbg_bcr[i] = debug.arch.dbg_wcr[i] = 0x1ff5;
+		debug.arch.dbg_bvr[i] = debug.arch.dbg_wvr[i] = 0xffff800012345678 & -8ull;
+	}
+	ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug);
+	debug.arch = (struct kvm_guest_debug_arch){0};
 	CHECK(ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug));
 	CHECK(ioctl(vcpu, KVM_SET_SIGNAL_MASK, NULL));
 	ioctl(vcpu, KVM_GET_REG_LIST, &list);
