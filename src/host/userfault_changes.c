@@ -206,13 +206,15 @@ static void *move(struct userfault_state *s, u64 start, u64 end, size_t old_size
 /* Under the lock. What the system refuses whatever is mapped, it is to refuse before anything is looked at here. */
 static bool is_refused(u64 start, size_t old_size, size_t new_size, int flags, u64 to)
 {
-	if (!new_size || !old_size || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)))
+	if (!new_size || !old_size || new_size >= BIT(56) ||
+	    (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)))
 		return true;
 	if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
 		return false;
 	return !(flags & MREMAP_MAYMOVE) || ((flags & MREMAP_DONTUNMAP) && old_size != new_size) ||
-	       ((flags & MREMAP_FIXED) && (!IS_ALIGNED(to, host_page_size()) ||
-					   (to < start + old_size && start < to + new_size)));
+	       ((flags & MREMAP_FIXED) &&
+		(!IS_ALIGNED(to, host_page_size()) || to >= BIT(56) - new_size ||
+		 (to < start + old_size && start < to + new_size)));
 }
 
 /* Under the lock, with ranges at the old place. */
@@ -220,7 +222,8 @@ static void *remap(struct userfault_state *s, u64 start, u64 end, size_t old_siz
 		   int flags, void *new_address)
 {
 	u64 new_end = ALIGN_UP(start + new_size, host_page_size());
-	bool resizes = !(flags & ~MREMAP_MAYMOVE) && new_size < BIT(56);
+	bool resizes = !(flags & ~MREMAP_MAYMOVE);
+	void *p;
 	int ret;
 
 	if (is_refused(start, old_size, new_size, flags, (uintptr_t)new_address))
@@ -239,14 +242,17 @@ static void *remap(struct userfault_state *s, u64 start, u64 end, size_t old_siz
 	}
 	if (new_end >= end)
 		return move(s, start, end, old_size, new_size, flags, new_address);
-	/* It shrinks first, which is for good. */
-	ret = unmap(s, new_end, end);
+	/* It shrinks, for good, even if it then cannot move; but not to a place that the system has not. */
+	ret = userfault_ranges_cut(s, new_end, end);
 	if (ret)
 		return (void *)(intptr_t)ret;
-	return userfault_range_first(s, start, new_end)
-		       ? move(s, start, new_end, new_size, new_size, flags, new_address)
-		       : host_sys_mremap((void *)(uintptr_t)start, new_size, new_size, flags,
-					 new_address);
+	p = userfault_range_first(s, start, new_end)
+		    ? move(s, start, new_end, new_size, new_size, flags, new_address)
+		    : host_sys_mremap((void *)(uintptr_t)start, new_size, new_size, flags,
+				      new_address);
+	if (!host_map_failed(p) || host_map_error(p) != -EINVAL)
+		unmap(s, new_end, end);
+	return p;
 }
 
 /* The old place may have ranges or not; where the new one has some, they go with what is mapped there. */
