@@ -220,23 +220,28 @@ int host_userfault_register(struct host_userfault *u, u64 start, u64 end, u64 mo
 	return 0;
 }
 
+/* False also where the system cannot be asked. */
+static bool nothing_is_mapped(u64 start, u64 end)
+{
+	struct host_vma v;
+	int ret = host_vma_next_system(start, &v);
+
+	return ret == -ENOENT || (!ret && v.start >= end);
+}
+
+/* Where nothing is mapped there is nothing to do, and the kernel says so. */
 int host_userfault_unregister(struct host_userfault *u, u64 start, u64 end)
 {
 	struct userfault_state *s = userfault_state();
 	struct userfault_range *r;
-	struct host_vma v;
 	u64 sigmask;
-	int ret;
+	int ret = 0;
 
 	if (!s)
 		return -EINVAL;
-	/* Where nothing is mapped there is nothing to do, and the kernel says so. */
-	ret = host_vma_next_system(start, &v);
-	if (ret == -ENOENT || (!ret && v.start >= end))
-		ret = -EINVAL;
-	if (ret)
-		return ret;
 	sigmask = userfault_lock(s);
+	if (!userfault_range_first(s, start, end) && nothing_is_mapped(start, end))
+		ret = -EINVAL;
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
 		if (r->u != u)
 			ret = -EINVAL;

@@ -5,6 +5,7 @@
 #include "../../api/userfault.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "base/raw.h"
 #include "host/userfault_private.h"
@@ -91,6 +92,29 @@ TEST(a_fault_may_come_too_late_to_be_served)
 	ASSERT_EQ(copy_page(uffd, memory, 3, 0), 0);
 	pthread_join(r.thread, NULL);
 	EXPECT_EQ(r.value, 3);
+	close(uffd);
+	munmap(memory, SIZE);
+}
+
+TEST(what_is_registered_can_be_unregistered_without_a_free_descriptor)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0), next = dup(uffd);
+	struct rlimit limit, none;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	close(next);
+	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){next, limit.rlim_max};
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	EXPECT_EQ(uffd_unregister(uffd, memory, 8 * PAGE), 0);
+	/* Where nothing is registered, nobody can say that nothing is mapped. */
+	EXPECT_EQ(uffd_unregister(uffd, memory, 8 * PAGE), 0);
+	EXPECT_EQ(memory[PAGE], 0);
+	EXPECT_EQ(anykvm_note_userfault(memory + 8 * PAGE, 8 * PAGE, 0), 0);
+	EXPECT_EQ(memory[9 * PAGE], 0);
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	expect_silence(uffd);
 	close(uffd);
 	munmap(memory, SIZE);
 }
