@@ -135,21 +135,6 @@ void *host_userfault_shmat(void *at, size_t size, int id, int flags)
 	return p;
 }
 
-int host_userfault_forget(void *addr, size_t len)
-{
-	u64 start, end, sigmask;
-	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
-	int ret;
-
-	if (likely(!s))
-		return 0;
-	ret = userfault_ranges_cut(s, start, end);
-	if (!ret)
-		userfault_ranges_remove(s, NULL, start, end, true);
-	userfault_unlock(s, sigmask);
-	return ret;
-}
-
 /*
  * Grows where it is, by its last page, which is a mapping with the same rights in any case. What is added is not registered. 0 or
  * -errno.
