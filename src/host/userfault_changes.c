@@ -361,7 +361,7 @@ static int discard_of_files(u64 start, u64 end)
 static int take_pages(struct userfault_state *s, u64 start, u64 end, int advice)
 {
 	struct userfault_range *r;
-	bool gone;
+	bool asked, gone = false;
 	int ret = 0;
 
 	if (advice == MADV_REMOVE)
@@ -369,16 +369,17 @@ static int take_pages(struct userfault_state *s, u64 start, u64 end, int advice)
 	for (r = userfault_range_first(s, start, end); r && !ret;
 	     r = userfault_range_next(r, start, end))
 		ret = pages_protect(r, start, end, PROT_NONE);
-	gone = !ret;
-	if (gone) {
+	asked = !ret;
+	if (asked) {
 		ret = host_madvise((void *)(uintptr_t)start, end - start, advice);
 		/* ENOMEM: some of the range is not mapped, and the advice was taken for the rest. */
 		gone = !ret || ret == -ENOMEM;
 	}
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
-		/* Guards stay, but for the advice to remove them. */
-		if (gone &&
-		    userfault_range_look(s, r, MAX(start, r->node.start), MIN(end, r->node.end)))
+		/* Guards stay, but for the advice to remove them. What was refused may have been taken in part. */
+		if ((gone || (asked && !r->file)) &&
+		    userfault_range_look(s, r, MAX(start, r->node.start), MIN(end, r->node.end)) &&
+		    gone)
 			pages_forget(r, start, end);
 		pages_protect(r, start, end, r->prot);
 	}
@@ -409,9 +410,22 @@ static int install_guards(struct userfault_state *s, u64 start, u64 end)
  */
 static int keep_free(struct userfault_state *s, u64 start, u64 end)
 {
-	struct userfault_range *r = userfault_ranges_as_one(s, start, end);
+	int ret = 0, err;
 
-	return r && !r->file ? 0 : host_madvise((void *)(uintptr_t)start, end - start, MADV_FREE);
+	for (u64 at = start, to; at < end; at = to) {
+		struct userfault_range *r = userfault_range_first(s, at, end);
+		bool before = !r || r->node.start > at;
+
+		to = !r ? end : before ? r->node.start : MIN(r->node.end, end);
+		if (!before && !r->file)
+			continue;
+		err = host_madvise((void *)(uintptr_t)at, to - at, MADV_FREE);
+		/* What is not mapped is told at the end. */
+		if (err && err != -ENOMEM)
+			return err;
+		ret = err ? err : ret;
+	}
+	return ret;
 }
 
 /* The system finds missing pages without rights, which it tells from rights of the program's: these it is to see as what it cannot access. */
@@ -421,6 +435,9 @@ static int populate(struct userfault_state *s, u64 start, u64 end, int advice)
 	int ret = host_madvise((void *)(uintptr_t)start, end - start, advice);
 	struct userfault_range *r = userfault_range_first(s, start, end);
 
+	/* So it answers also what it does not know. */
+	if (ret == -EINVAL && host_madvise((void *)(uintptr_t)start, 0, advice) == -EINVAL)
+		return ret;
 	for (; r && ret == -EINVAL; r = userfault_range_next(r, start, end)) {
 		u64 to = MIN(end, r->node.end);
 
