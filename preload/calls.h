@@ -135,7 +135,7 @@ ALWAYS(int, ftruncate64, (int fd, off_t length), anykvm_ftruncate(fd, length))
 WITH(int, truncate, (const char *path, off_t length), kvm_truncate(path, length))
 WITH(int, truncate64, (const char *path, off_t length), kvm_truncate(path, length))
 ALWAYS(ssize_t, process_madvise, (int pidfd, const struct iovec *iov, size_t n, int advice, unsigned flags), anykvm_process_madvise(pidfd, iov, n, advice, flags))
-ALWAYS(int, pkey_mprotect, (void *addr, size_t length, int prot, int pkey), anykvm_pkey_mprotect(addr, length, prot, pkey))
+ALWAYS(int, pkey_mprotect, (void *addr, size_t length, int prot, int pkey), pkey == -1 ? anykvm_mprotect(addr, length, prot) : anykvm_pkey_mprotect(addr, length, prot, pkey)) /* as libc's */
 WITH(int, remap_file_pages, (void *addr, size_t size, int prot, size_t pgoff, int flags), kvm_remap_file_pages(addr, size, prot, pgoff, flags))
 WITH(int, brk, (void *addr), kvm_brk(addr))
 WITH(void *, sbrk, (intptr_t increment), kvm_sbrk(increment))

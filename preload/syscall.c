@@ -93,7 +93,7 @@ static long openat2_call(long dirfd, const char *path, const struct open_how *ho
 	X(munmap, preload_munmap(P(a), b)) \
 	X(mremap, preload_mremap(P(a), b, c, d, P(e))) \
 	X(mprotect, preload_mprotect(P(a), b, c)) \
-	X(pkey_mprotect, preload_pkey_mprotect(P(a), b, c, d)) \
+	X(pkey_mprotect, anykvm_pkey_mprotect(P(a), b, c, d)) \
 	X(madvise, kvm_madvise(P(a), b, c)) \
 	X(process_madvise, preload_process_madvise(a, P(b), c, d, e)) \
 	X(remap_file_pages, preload_remap_file_pages(P(a), b, c, d, e)) \

@@ -4,6 +4,7 @@
  * memory_calls.c.
  */
 #include <errno.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
@@ -11,6 +12,7 @@
 #include "api/pairs.h"
 #include "host/fd.h"
 #include "host/guarded.h"
+#include "host/pages.h"
 #include "host/passthrough.h"
 #include "host/userfault.h"
 #include "host/vma.h"
@@ -25,7 +27,7 @@
 #endif
 
 /* What the system transfers at most with one vector, and hence advises: INT_MAX, in whole pages. */
-#define MAX_TRANSFER 0x7ffff000ull
+#define MAX_TRANSFER ALIGN_DOWN((u64)INT_MAX, host_page_size())
 
 /* pkey -1: the key of the memory stays what it is. The value or -errno. */
 static int change_rights(void *addr, size_t len, int prot, int pkey)

@@ -135,21 +135,6 @@ void *host_userfault_shmat(void *at, size_t size, int id, int flags)
 	return p;
 }
 
-int host_userfault_forget(void *addr, size_t len)
-{
-	u64 start, end, sigmask;
-	struct userfault_state *s = changing(addr, len, &start, &end, &sigmask);
-	int ret;
-
-	if (likely(!s))
-		return 0;
-	ret = userfault_ranges_cut(s, start, end);
-	if (!ret)
-		userfault_ranges_remove(s, NULL, start, end, true);
-	userfault_unlock(s, sigmask);
-	return ret;
-}
-
 /*
  * Grows where it is, by its last page, which is a mapping with the same rights in any case. What is added is not registered. 0 or
  * -errno.
@@ -206,13 +191,15 @@ static void *move(struct userfault_state *s, u64 start, u64 end, size_t old_size
 /* Under the lock. What the system refuses whatever is mapped, it is to refuse before anything is looked at here. */
 static bool is_refused(u64 start, size_t old_size, size_t new_size, int flags, u64 to)
 {
-	if (!new_size || !old_size || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)))
+	if (!new_size || !old_size || new_size >= BIT(56) ||
+	    (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)))
 		return true;
 	if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
 		return false;
 	return !(flags & MREMAP_MAYMOVE) || ((flags & MREMAP_DONTUNMAP) && old_size != new_size) ||
-	       ((flags & MREMAP_FIXED) && (!IS_ALIGNED(to, host_page_size()) ||
-					   (to < start + old_size && start < to + new_size)));
+	       ((flags & MREMAP_FIXED) &&
+		(!IS_ALIGNED(to, host_page_size()) || to >= BIT(56) - new_size ||
+		 (to < start + old_size && start < to + new_size)));
 }
 
 /* Under the lock, with ranges at the old place. */
@@ -220,7 +207,8 @@ static void *remap(struct userfault_state *s, u64 start, u64 end, size_t old_siz
 		   int flags, void *new_address)
 {
 	u64 new_end = ALIGN_UP(start + new_size, host_page_size());
-	bool resizes = !(flags & ~MREMAP_MAYMOVE) && new_size < BIT(56);
+	bool resizes = !(flags & ~MREMAP_MAYMOVE);
+	void *p;
 	int ret;
 
 	if (is_refused(start, old_size, new_size, flags, (uintptr_t)new_address))
@@ -239,14 +227,17 @@ static void *remap(struct userfault_state *s, u64 start, u64 end, size_t old_siz
 	}
 	if (new_end >= end)
 		return move(s, start, end, old_size, new_size, flags, new_address);
-	/* It shrinks first, which is for good. */
-	ret = unmap(s, new_end, end);
+	/* It shrinks, for good, even if it then cannot move; but not to a place that the system has not. */
+	ret = userfault_ranges_cut(s, new_end, end);
 	if (ret)
 		return (void *)(intptr_t)ret;
-	return userfault_range_first(s, start, new_end)
-		       ? move(s, start, new_end, new_size, new_size, flags, new_address)
-		       : host_sys_mremap((void *)(uintptr_t)start, new_size, new_size, flags,
-					 new_address);
+	p = userfault_range_first(s, start, new_end)
+		    ? move(s, start, new_end, new_size, new_size, flags, new_address)
+		    : host_sys_mremap((void *)(uintptr_t)start, new_size, new_size, flags,
+				      new_address);
+	if (!host_map_failed(p) || host_map_error(p) != -EINVAL)
+		unmap(s, new_end, end);
+	return p;
 }
 
 /* The old place may have ranges or not; where the new one has some, they go with what is mapped there. */
@@ -370,7 +361,7 @@ static int discard_of_files(u64 start, u64 end)
 static int take_pages(struct userfault_state *s, u64 start, u64 end, int advice)
 {
 	struct userfault_range *r;
-	bool gone;
+	bool asked, gone = false;
 	int ret = 0;
 
 	if (advice == MADV_REMOVE)
@@ -378,16 +369,17 @@ static int take_pages(struct userfault_state *s, u64 start, u64 end, int advice)
 	for (r = userfault_range_first(s, start, end); r && !ret;
 	     r = userfault_range_next(r, start, end))
 		ret = pages_protect(r, start, end, PROT_NONE);
-	gone = !ret;
-	if (gone) {
+	asked = !ret;
+	if (asked) {
 		ret = host_madvise((void *)(uintptr_t)start, end - start, advice);
 		/* ENOMEM: some of the range is not mapped, and the advice was taken for the rest. */
 		gone = !ret || ret == -ENOMEM;
 	}
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
-		/* Guards stay, but for the advice to remove them. */
-		if (gone &&
-		    userfault_range_look(s, r, MAX(start, r->node.start), MIN(end, r->node.end)))
+		/* Guards stay, but for the advice to remove them. What was refused may have been taken in part. */
+		if ((gone || (asked && !r->file)) &&
+		    userfault_range_look(s, r, MAX(start, r->node.start), MIN(end, r->node.end)) &&
+		    gone)
 			pages_forget(r, start, end);
 		pages_protect(r, start, end, r->prot);
 	}
@@ -418,9 +410,22 @@ static int install_guards(struct userfault_state *s, u64 start, u64 end)
  */
 static int keep_free(struct userfault_state *s, u64 start, u64 end)
 {
-	struct userfault_range *r = userfault_ranges_as_one(s, start, end);
+	int ret = 0, err;
 
-	return r && !r->file ? 0 : host_madvise((void *)(uintptr_t)start, end - start, MADV_FREE);
+	for (u64 at = start, to; at < end; at = to) {
+		struct userfault_range *r = userfault_range_first(s, at, end);
+		bool before = !r || r->node.start > at;
+
+		to = !r ? end : before ? r->node.start : MIN(r->node.end, end);
+		if (!before && !r->file)
+			continue;
+		err = host_madvise((void *)(uintptr_t)at, to - at, MADV_FREE);
+		/* What is not mapped is told at the end. */
+		if (err && err != -ENOMEM)
+			return err;
+		ret = err ? err : ret;
+	}
+	return ret;
 }
 
 /* The system finds missing pages without rights, which it tells from rights of the program's: these it is to see as what it cannot access. */
@@ -430,6 +435,9 @@ static int populate(struct userfault_state *s, u64 start, u64 end, int advice)
 	int ret = host_madvise((void *)(uintptr_t)start, end - start, advice);
 	struct userfault_range *r = userfault_range_first(s, start, end);
 
+	/* So it answers also what it does not know. */
+	if (ret == -EINVAL && host_madvise((void *)(uintptr_t)start, 0, advice) == -EINVAL)
+		return ret;
 	for (; r && ret == -EINVAL; r = userfault_range_next(r, start, end)) {
 		u64 to = MIN(end, r->node.end);
 

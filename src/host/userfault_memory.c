@@ -220,23 +220,28 @@ int host_userfault_register(struct host_userfault *u, u64 start, u64 end, u64 mo
 	return 0;
 }
 
+/* False also where the system cannot be asked. */
+static bool nothing_is_mapped(u64 start, u64 end)
+{
+	struct host_vma v;
+	int ret = host_vma_next_system(start, &v);
+
+	return ret == -ENOENT || (!ret && v.start >= end);
+}
+
+/* Where nothing is mapped there is nothing to do, and the kernel says so. */
 int host_userfault_unregister(struct host_userfault *u, u64 start, u64 end)
 {
 	struct userfault_state *s = userfault_state();
 	struct userfault_range *r;
-	struct host_vma v;
 	u64 sigmask;
-	int ret;
+	int ret = 0;
 
 	if (!s)
 		return -EINVAL;
-	/* Where nothing is mapped there is nothing to do, and the kernel says so. */
-	ret = host_vma_next_system(start, &v);
-	if (ret == -ENOENT || (!ret && v.start >= end))
-		ret = -EINVAL;
-	if (ret)
-		return ret;
 	sigmask = userfault_lock(s);
+	if (!userfault_range_first(s, start, end) && nothing_is_mapped(start, end))
+		ret = -EINVAL;
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
 		if (r->u != u)
 			ret = -EINVAL;
@@ -245,6 +250,53 @@ int host_userfault_unregister(struct host_userfault *u, u64 start, u64 end)
 		ret = userfault_ranges_cut(s, start, end);
 	if (!ret)
 		userfault_ranges_remove(s, u, start, end, true);
+	userfault_unlock(s, sigmask);
+	return ret;
+}
+
+/* For a look at the mappings of [start, end), which has ranges. */
+struct forgetting {
+	struct userfault_state *s;
+	u64 start, end;
+};
+
+/*
+ * Missing pages get their rights where nobody mapped something else meanwhile: what is there has no rights, and is of the same kind. Of
+ * files by any offset, since remap_file_pages leaves rights as they are.
+ */
+static bool open_missing(void *ctx, const struct host_vma *v)
+{
+	const struct forgetting *f = ctx;
+	u64 start = MAX(v->start, f->start), end = MIN(v->end, f->end);
+	struct userfault_range *r;
+
+	if (start >= end || v->r || v->w || v->x)
+		return v->start < f->end;
+	for (r = userfault_range_first(f->s, start, end); r;
+	     r = userfault_range_next(r, start, end)) {
+		if (v->shared == !!r->file && v->dev == (r->file ? r->file->dev : 0) &&
+		    v->inode == (r->file ? r->file->inode : 0))
+			userfault_range_protect(r, MAX(start, r->node.start), MIN(end, r->node.end),
+						false, r->prot);
+	}
+	return true;
+}
+
+int host_userfault_forget(void *addr, size_t len)
+{
+	struct userfault_state *s = userfault_state();
+	struct forgetting f = {s, (uintptr_t)addr, 0};
+	u64 sigmask;
+	int ret;
+
+	f.end = ALIGN_UP(f.start + len, host_page_size());
+	if (likely(!s) || !a32_load_relaxed(&s->any))
+		return 0;
+	sigmask = userfault_lock(s);
+	ret = userfault_ranges_cut(s, f.start, f.end);
+	/* Where the system cannot be asked, nothing is taken for something else. */
+	if (!ret && userfault_range_first(s, f.start, f.end))
+		userfault_ranges_remove(s, NULL, f.start, f.end, host_vma_each(open_missing, &f));
 	userfault_unlock(s, sigmask);
 	return ret;
 }

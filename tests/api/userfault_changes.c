@@ -227,12 +227,14 @@ TEST(a_page_that_may_be_freed_is_there_or_missing)
 
 	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
 	fill_all(uffd, memory);
+	ASSERT_EQ(uffd_unregister(uffd, memory + 2 * PAGE, PAGE), 0);
 	ASSERT_EQ(madvise(memory, 4 * PAGE, MADV_FREE), 0);
+	*(uint64_t *)(memory + 2 * PAGE) = 2;
 	/* With some systems they go now. */
 	madvise(memory, SIZE, 21 /* MADV_PAGEOUT */);
 	for (int i = 1; i < 4; i++)
 		if (copy_page(uffd, memory + i * PAGE, i, 0))
-			EXPECT_EQ(errno, EEXIST);
+			EXPECT_EQ(errno, i == 2 ? ENOENT : EEXIST);
 	for (int i = 1; i < PAGES; i++)
 		EXPECT_EQ(*(uint64_t *)(memory + i * PAGE), i);
 	expect_silence(uffd);
@@ -461,6 +463,27 @@ TEST(a_move_that_is_refused_changes_nothing)
 	EXPECT(mremap(memory, 4 * PAGE, 4 * PAGE, fixed, memory + PAGE) == MAP_FAILED);
 	EXPECT_EQ(errno, EINVAL);
 	expect_missing(uffd, memory + PAGE, 1);
+	/* A size, or a place, that no address space has. */
+	for (int i = 0; i < 3; i++) {
+		static const int flags[] = {0, MREMAP_MAYMOVE, MREMAP_MAYMOVE | MREMAP_FIXED};
+
+		EXPECT(mremap(memory, SIZE, (size_t)-PAGE, flags[i], to) == MAP_FAILED);
+		EXPECT_EQ(errno, EINVAL);
+	}
+	for (int i = 55; i < 64; i++) {
+		void *nowhere = (void *)(1ul << i);
+
+		if (mmap(nowhere, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			 0) == nowhere) {
+			munmap(nowhere, PAGE);
+			continue;
+		}
+		EXPECT(mremap(memory, SIZE, 2 * PAGE, fixed, nowhere) == MAP_FAILED);
+		EXPECT_EQ(errno, EINVAL);
+	}
+	expect_missing(uffd, memory + 2 * PAGE, 2);
+	expect_missing(uffd, memory + 15 * PAGE, 15);
+	EXPECT_EQ(*(uint64_t *)(memory + PAGE), 1);
 	ASSERT_EQ(mprotect(memory + 8 * PAGE, PAGE, PROT_READ), 0);
 	EXPECT(mremap(memory + 7 * PAGE, 2 * PAGE, 3 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED);
 	EXPECT_EQ(errno, EFAULT);

@@ -498,3 +498,30 @@ TEST(memory_that_stays_in_place_stays_registered)
 	close(uffd);
 	munmap(memory, 13 * PAGE);
 }
+
+/* Advice that the system takes up to a page that is locked. */
+TEST(what_advice_takes_before_it_is_refused_is_missing)
+{
+	unsigned char *memory = memory_new();
+	int uffd = uffd_open(0);
+	struct reader r;
+
+	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(copy_page(uffd, memory + i * PAGE, i, 0), 0);
+	if (mlock(memory + 2 * PAGE, PAGE))
+		SKIP("no memory can be locked here");
+	EXPECT_ERRNO(madvise(memory, 4 * PAGE, MADV_DONTNEED), EINVAL);
+	EXPECT_EQ(*(uint64_t *)(memory + 2 * PAGE), 2);
+	EXPECT_EQ(*(uint64_t *)(memory + 3 * PAGE), 3);
+	expect_silence(uffd);
+	for (int i = 0; i < 2; i++) {
+		reader_start(&r, memory + i * PAGE, false, 0);
+		EXPECT_ASKED(uffd, memory + i * PAGE, 0);
+		ASSERT_EQ(copy_page(uffd, memory + i * PAGE, 10 + i, 0), 0);
+		pthread_join(r.thread, NULL);
+		EXPECT_EQ(r.value, 10 + i);
+	}
+	close(uffd);
+	munmap(memory, SIZE);
+}
