@@ -19,7 +19,7 @@ static void *poll_word(void *at)
 	return NULL;
 }
 
-/* Rights go and come back, as in a change that the system refuses, with a thread's access in between, which waits for the lock. */
+/* Rights go and come back, as in a change that the system refuses, with a thread's access in between, which mostly waits for the lock. */
 static void rights_go_and_come(unsigned char *page)
 {
 	struct userfault_state *s = userfault_state();
@@ -45,7 +45,7 @@ TEST(a_page_may_be_there_any_number_of_times)
 	ASSERT_EQ(uffd_register(uffd, memory, SIZE, UFFDIO_REGISTER_MODE_MISSING), 0);
 	ASSERT_EQ(copy_page(uffd, memory, 1, 0), 0);
 	ASSERT_EQ(pthread_create(&t, NULL, poll_word, memory), 0);
-	for (int i = 0; i < 1200; i++)
+	for (int i = 0; i < 5000; i++)
 		rights_go_and_come(memory);
 	polls_stop = 1;
 	pthread_join(t, NULL);
