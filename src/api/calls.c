@@ -12,7 +12,6 @@
 #include "host/passthrough.h"
 #include "host/signal.h"
 
-/* libc's way: -1 and errno. */
 _Static_assert(ANYKVM_EXT_MEMORY_ATTRIBUTES == VM_EXT_MEMORY_ATTRIBUTES, "extensions");
 
 static int open_handle(u64 extensions, bool cloexec)
