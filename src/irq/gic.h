@@ -347,7 +347,8 @@ void lpi_unmap(struct gic_lpi *lpi);
  * is there (NULL for a caller with its_lock). Any context.
  */
 bool lpi_inject(struct gic_lpi *lpi, const struct a64 *at, u64 word);
-void lpi_clear(struct gic_lpi *lpi);
+/* Mapped or not, whatever its target takes. */
+void lpi_set_pending(struct gic_lpi *lpi, bool pending);
 /* From a given target only, unless from is NULL. */
 void lpi_route(struct gic_lpi *lpi, struct irq_cpu *from, struct irq_cpu *to);
 /*

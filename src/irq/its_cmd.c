@@ -229,7 +229,7 @@ static bool do_clear(struct its_command *c)
 	struct its_entry *e = cmd_entry(c);
 
 	if (e)
-		lpi_clear(e->lpi);
+		lpi_set_pending(e->lpi, false);
 	return true;
 }
 

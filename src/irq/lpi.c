@@ -153,11 +153,11 @@ static u64 pending_byte(u64 pendbaser, const struct gic_lpi *lpi)
 	return (pendbaser & GENMASK(51, 16)) + lpi->irq.intid / 8;
 }
 
-static void lpi_set_pending(struct gic_lpi *lpi)
+void lpi_set_pending(struct gic_lpi *lpi, bool pending)
 {
 	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
 
-	lpi->irq.pending_latch = true;
+	lpi->irq.pending_latch = pending;
 	gic_irq_unlock(&lpi->irq, home);
 }
 
@@ -179,7 +179,7 @@ static int lpi_fetch_pending(struct vm_irq *vi, struct gic_lpi *lpi) REQUIRES(&v
 	byte &= (u8)~bit;
 	err = mem_write_guest(vi->group->mem, vi->table_writer, gpa, &byte, 1);
 	if (!err)
-		lpi_set_pending(lpi);
+		lpi_set_pending(lpi, true);
 	return err;
 }
 
@@ -233,14 +233,6 @@ bool lpi_inject(struct gic_lpi *lpi, const struct a64 *at, u64 word)
 	lpi->irq.pending_latch = true;
 	gic_irq_unlock(&lpi->irq, home);
 	return true;
-}
-
-void lpi_clear(struct gic_lpi *lpi)
-{
-	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
-
-	lpi->irq.pending_latch = false;
-	gic_irq_unlock(&lpi->irq, home);
 }
 
 void lpi_route(struct gic_lpi *lpi, struct irq_cpu *from, struct irq_cpu *to)
@@ -299,15 +291,6 @@ bool lpi_configure_all(struct vm_irq *vi, struct irq_cpu *cpu, struct lpi_walk *
 
 /* --- registers of the redistributor --- */
 
-static void lpi_pend(struct gic_lpi *lpi, const struct irq_cpu *of, bool pending)
-{
-	struct irq_cpu *home = gic_irq_lock(&lpi->irq);
-
-	if (lpi->mapped && lpi->irq.target == of)
-		lpi->irq.pending_latch = pending;
-	gic_irq_unlock(&lpi->irq, home);
-}
-
 /* LPIs are about to be on: what is pending is what the table says, up to where it cannot be read. Of all that are mapped, as in KVM. */
 static void lpis_from_table(struct vm_irq *vi, struct irq_cpu *cpu, u64 pendbaser)
 	REQUIRES(&vi->its_lock)
@@ -318,13 +301,15 @@ static void lpis_from_table(struct vm_irq *vi, struct irq_cpu *cpu, u64 pendbase
 
 	for_each_lpi(vi, lpi)
 	{
+		struct irq_cpu *target = lpi_target(lpi, &pending);
 		u32 intid = lpi->irq.intid;
 
-		if (!lpi_target(lpi, &pending))
+		if (!target)
 			continue;
 		if (!part_read(vi, &part, intid, pending_byte(pendbaser, lpi), GIC_LPI_PAGE / 8))
 			return;
-		lpi_pend(lpi, cpu, part.byte[intid % GIC_LPI_PAGE / 8] >> intid % 8 & 1);
+		if (target == cpu)
+			lpi_set_pending(lpi, part.byte[intid % GIC_LPI_PAGE / 8] >> intid % 8 & 1);
 	}
 }
 
