@@ -5,11 +5,11 @@
  */
 #include <errno.h>
 #include <stdarg.h>
-#include <sys/mman.h>
 #include <sys/shm.h>
 #include <unistd.h>
 
 #include "api/api.h"
+#include "base/mman.h"
 #include "host/fd.h"
 #include "host/pages.h"
 #include "host/passthrough.h"
@@ -18,13 +18,6 @@
 #include "host/vma.h"
 #include "mem/notifier.h"
 #include "mem/userfault.h"
-
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
-#endif
 
 static void *map_result(void *p)
 {
@@ -41,6 +34,35 @@ bool changed_range(const void *addr, size_t length, u64 *start, u64 *end)
 	*start = (uintptr_t)addr;
 	*end = ALIGN_UP(*start + length, page);
 	return IS_ALIGNED(*start, page) && length && *start + length > *start && *end > *start;
+}
+
+/* What is mapped at [start, end) goes, and something else may come, inside a pair: between begin and end. */
+struct replacement {
+	u64 start, end;
+	struct mapping *spare;
+	struct mem_inval_token t;
+};
+
+/* False: no memory, and nothing has begun. */
+static bool replacement_begin(struct replacement *x, u64 start, u64 end)
+{
+	*x = (struct replacement){.start = start, .end = end, .spare = mapping_alloc()};
+	if (!x->spare)
+		return false;
+	mem_invalidate_start(start, end, 0, &x->t);
+	return true;
+}
+
+/* done: what was there is gone. */
+static void replacement_end(struct replacement *x, bool done)
+{
+	if (done)
+		mapping_forget(x->start, x->end, &x->spare);
+	mem_invalidate_end(&x->t);
+	/* A range that stays noted is only slower. */
+	if (done)
+		mem_userfault_remove(x->start, x->end);
+	mapping_free(x->spare);
 }
 
 /* --- mmap ---------------------------------------------------------------------------------------------------------------- */
@@ -171,20 +193,13 @@ free:
 static void *map_over(u64 start, u64 end, void *addr, size_t length, int prot, int flags, int fd,
 		      u64 offset)
 {
-	struct mapping *spare = mapping_alloc();
-	struct mem_inval_token t;
+	struct replacement x;
 	void *p;
 
-	if (!spare)
+	if (!replacement_begin(&x, start, end))
 		return (void *)(intptr_t)-ENOMEM;
-	mem_invalidate_start(start, end, 0, &t);
 	p = host_userfault_mmap(addr, length, prot, flags, fd, offset);
-	if (!host_map_failed(p))
-		mapping_forget(start, end, &spare);
-	mem_invalidate_end(&t);
-	if (!host_map_failed(p))
-		mem_userfault_remove(start, end);
-	mapping_free(spare);
+	replacement_end(&x, !host_map_failed(p));
 	return p;
 }
 
@@ -221,20 +236,13 @@ void *anykvm_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 /* shmat with SHM_REMAP. */
 static void *attach_over(u64 start, u64 end, int id, int flags)
 {
-	struct mapping *spare = mapping_alloc();
-	struct mem_inval_token t;
+	struct replacement x;
 	void *p;
 
-	if (!spare)
+	if (!replacement_begin(&x, start, end))
 		return (void *)(intptr_t)-ENOMEM;
-	mem_invalidate_start(start, end, 0, &t);
 	p = host_userfault_shmat((void *)(uintptr_t)start, end - start, id, flags);
-	if (!host_map_failed(p))
-		mapping_forget(start, end, &spare);
-	mem_invalidate_end(&t);
-	if (!host_map_failed(p))
-		mem_userfault_remove(start, end);
-	mapping_free(spare);
+	replacement_end(&x, !host_map_failed(p));
 	return p;
 }
 
@@ -257,20 +265,13 @@ void *anykvm_shmat(int id, const void *addr, int flags)
 
 static int unmap(u64 start, u64 end)
 {
-	struct mapping *spare = mapping_alloc();
-	struct mem_inval_token t;
+	struct replacement x;
 	int r;
 
-	if (!spare)
+	if (!replacement_begin(&x, start, end))
 		return -ENOMEM;
-	mem_invalidate_start(start, end, 0, &t);
 	r = host_userfault_munmap((void *)(uintptr_t)start, end - start);
-	if (!r)
-		mapping_forget(start, end, &spare);
-	mem_invalidate_end(&t);
-	if (!r)
-		mem_userfault_remove(start, end); /* a range that stays noted is only slower */
-	mapping_free(spare);
+	replacement_end(&x, !r);
 	return r;
 }
 
