@@ -5,11 +5,11 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "api/api.h"
 #include "api/pairs.h"
+#include "base/mman.h"
 #include "host/fd.h"
 #include "host/guarded.h"
 #include "host/pages.h"
@@ -17,14 +17,6 @@
 #include "host/userfault.h"
 #include "host/vma.h"
 #include "mem/notifier.h"
-
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#define MADV_GUARD_REMOVE  103
-#endif
 
 /* What the system transfers at most with one vector, and hence advises: INT_MAX, in whole pages. */
 #define MAX_TRANSFER ALIGN_DOWN((u64)INT_MAX, host_page_size())

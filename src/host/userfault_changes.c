@@ -4,38 +4,20 @@
  * takes them; then they count as missing. A step that fails gives the rights back, and nothing has changed.
  */
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "base/context.h"
+#include "base/mman.h"
 #include "base/raw.h"
 #include "host/passthrough.h"
 #include "host/userfault_private.h"
 
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#define MADV_GUARD_REMOVE  103
-#endif
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ  22
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MREMAP_FIXED
-#define MREMAP_MAYMOVE 1
-#define MREMAP_FIXED   2
-#endif
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
-#endif
-
-static void pages_forget(struct userfault_range *r, u64 start, u64 end)
+/* Those of the range that lie in [start, end). */
+static void pages_set(struct userfault_range *r, u64 start, u64 end, bool present)
 {
 	u64 last = range_page(r, MIN(end, r->node.end));
 
 	for (u64 i = range_page(r, MAX(start, r->node.start)); i < last; i++)
-		page_set(r, i, false);
+		page_set(r, i, present);
 }
 
 /* The state, locked, if the page-aligned [addr, addr + len) has ranges, or (anywhere) if there are any. */
@@ -68,10 +50,7 @@ static struct userfault_state *changing(const void *addr, size_t len, u64 *start
  */
 static void replaced(struct userfault_state *s, u64 start, u64 end, bool done)
 {
-	struct host_vma v;
-	int ret = done ? 0 : host_vma_next_system(start, &v);
-
-	if (done || ret == -ENOENT || (!ret && v.start >= end))
+	if (done || host_vma_is_hole_system(start, end))
 		userfault_ranges_remove(s, NULL, start, end, false);
 }
 
@@ -182,7 +161,7 @@ static void *move(struct userfault_state *s, u64 start, u64 end, size_t old_size
 	}
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
 		if (!host_map_failed(p))
-			pages_forget(r, start, end);
+			pages_set(r, start, end, false);
 		userfault_range_protect(r, r->node.start, r->node.end, false, PROT_NONE);
 	}
 	return p;
@@ -380,7 +359,7 @@ static int take_pages(struct userfault_state *s, u64 start, u64 end, int advice)
 		if ((gone || (asked && !r->file)) &&
 		    userfault_range_look(s, r, MAX(start, r->node.start), MIN(end, r->node.end)) &&
 		    gone)
-			pages_forget(r, start, end);
+			pages_set(r, start, end, false);
 		pages_protect(r, start, end, r->prot);
 	}
 	return ret;
@@ -394,12 +373,9 @@ static int install_guards(struct userfault_state *s, u64 start, u64 end)
 
 	/* ENOMEM: all but what is not mapped. */
 	for (; r && (!ret || ret == -ENOMEM); r = userfault_range_next(r, start, end)) {
-		u64 from = MAX(start, r->node.start), to = MIN(end, r->node.end);
-
-		if (userfault_range_protect(r, from, to, false, r->prot))
-			continue;
-		for (u64 at = from; at < to; at += host_page_size())
-			page_set(r, range_page(r, at), true);
+		if (!userfault_range_protect(r, MAX(start, r->node.start), MIN(end, r->node.end),
+					     false, r->prot))
+			pages_set(r, start, end, true);
 	}
 	return ret;
 }
@@ -538,7 +514,7 @@ int host_userfault_discard(u64 dev, u64 inode, u64 from, u64 to)
 			pages_protect(r, start, end, r->prot);
 			break;
 		}
-		pages_forget(r, start, end);
+		pages_set(r, start, end, false);
 	}
 	if (beyond && !ret)
 		wake_beyond(s, dev, inode, from);

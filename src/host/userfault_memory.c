@@ -3,20 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "base/context.h"
+#include "base/mman.h"
 #include "base/raw.h"
 #include "host/alloc.h"
 #include "host/guarded.h"
 #include "host/passthrough.h"
 #include "host/userfault_private.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
 #define TMPFS_KIND	0x01021994
 #define PAGEMAP_PRESENT (BIT(63) | BIT(62)) /* in memory, or swapped out */
 #define LAST_FD		65536u
@@ -220,15 +217,6 @@ int host_userfault_register(struct host_userfault *u, u64 start, u64 end, u64 mo
 	return 0;
 }
 
-/* False also where the system cannot be asked. */
-static bool nothing_is_mapped(u64 start, u64 end)
-{
-	struct host_vma v;
-	int ret = host_vma_next_system(start, &v);
-
-	return ret == -ENOENT || (!ret && v.start >= end);
-}
-
 /* Where nothing is mapped there is nothing to do, and the kernel says so. */
 int host_userfault_unregister(struct host_userfault *u, u64 start, u64 end)
 {
@@ -240,7 +228,7 @@ int host_userfault_unregister(struct host_userfault *u, u64 start, u64 end)
 	if (!s)
 		return -EINVAL;
 	sigmask = userfault_lock(s);
-	if (!userfault_range_first(s, start, end) && nothing_is_mapped(start, end))
+	if (!userfault_range_first(s, start, end) && host_vma_is_hole_system(start, end))
 		ret = -EINVAL;
 	for (r = userfault_range_first(s, start, end); r; r = userfault_range_next(r, start, end)) {
 		if (r->u != u)

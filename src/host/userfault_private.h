@@ -160,6 +160,8 @@ bool host_userfault_serve_copy(const void *dst, const void *src);
 bool host_userfault_handle(const siginfo_t *info, void *context);
 /* The first mapping that ends above addr, by the system's own tables. 0, -ENOENT if there is none. */
 int host_vma_next_system(u64 addr, struct host_vma *out);
+/* Whether nothing is mapped in [start, end), by the same. False also where the system cannot be asked. */
+bool host_vma_is_hole_system(u64 start, u64 end);
 /* What the program made of the mapping at addr; false where there is no range. */
 bool host_userfault_vma(u64 addr, struct host_vma *out);
 

@@ -2,10 +2,10 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/context.h"
+#include "base/mman.h"
 #include "host/fd.h"
 #include "host/guarded.h"
 #include "host/pages.h"
@@ -24,14 +24,6 @@ struct vma_query {
 _Static_assert(sizeof(struct vma_query) == 104, "PROCMAP_QUERY");
 #define VMA_QUERY_IOCTL (3u << 30 | (u32)sizeof(struct vma_query) << 16 | 'f' << 8 | 17)
 enum { VMA_READ = 1, VMA_WRITE = 2, VMA_EXEC = 4, VMA_SHARED = 8, VMA_OR_NEXT = 16 };
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ  22
-#define MADV_POPULATE_WRITE 23
-#endif
 
 enum { UNKNOWN, PRESENT, MISSING };
 
@@ -218,6 +210,14 @@ int host_vma_next_system(u64 addr, struct host_vma *out)
 	if (!ret)
 		out->hugepage_advised = thp_always();
 	return ret;
+}
+
+bool host_vma_is_hole_system(u64 start, u64 end)
+{
+	struct host_vma v;
+	int ret = host_vma_next_system(start, &v);
+
+	return ret == -ENOENT || (!ret && v.start >= end);
 }
 
 /*
