@@ -55,7 +55,7 @@ client_fetch() {
 	suite=$1
 	shift
 	rm -rf "$root.new"
-	private_unpack_all "$suite" arm64 "$root.new" "$@" >&2 || client_skip "$suite has no $* to fetch for arm64"
+	private_unpack_all "$suite" arm64 "$root.new" "$@" >&2 || client_skip "$suite has no $* for arm64, or it cannot be fetched"
 	# Debian's base-files has these links, which nothing depends on.
 	for folder in bin sbin lib; do
 		[ -e "$root.new/$folder" ] || ln -s "usr/$folder" "$root.new/$folder"
