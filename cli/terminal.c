@@ -76,6 +76,13 @@ void terminal_install_handlers(void)
 	struct sigaction action = {.sa_handler = on_fatal_signal};
 	struct sigaction old;
 
+#if defined(ANYKVM_TSAN)
+	/*
+	 * The runtime of gcc 12 keeps what signals wait in memory that a thread gets at its first call that may block: a signal
+	 * that comes while it does is lost. So make that call before there is a handler.
+	 */
+	poll(NULL, 0, 0);
+#endif
 	for (unsigned i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
 		/* What our parent had ignored (nohup) stays so. */
 		if (!sigaction(fatal[i], NULL, &old) && old.sa_handler == SIG_IGN)
