@@ -3,7 +3,7 @@
 # Sourced by the boot scripts of this folder (POSIX sh, at the root of the tree, after tools/packages.sh and tools/private-apt.sh). What is
 # common to unmodified VMMs: the guest they boot, and how a program is started with the preloaded library.
 #
-#   client_guest MODULE...     sets kernel and initrd (below $work): Debian's, with these modules loaded, then the script on stdin
+#   client_guest NAME MODULE...   sets kernel and initrd ($work/NAME.initrd): Debian's, with these modules loaded, then the script on stdin
 #   client_fetch SUITE PACKAGE...   sets root to a folder with these arm64 packages of a Debian release and all they depend on; where
 #                              the release does not have them, nothing is tested
 #   client_prepare PROGRAM     sets client to the words that start PROGRAM preloaded, client_how to a word for that
@@ -21,6 +21,8 @@ client_machine() {
 }
 
 client_guest() {
+	folder=$work/$1
+	shift
 	guest=$(tools/fetch-guest)
 	kernel=$(echo "$guest" | sed -n 's/^kernel=//p')
 	release=$(echo "$guest" | sed -n 's/^release=//p')
@@ -30,8 +32,8 @@ client_guest() {
 		private_unpack bookworm arm64 "$modules.new" "linux-image-$release"
 		mv "$modules.new" "$modules"
 	fi
-	mkdir -p "$work/root/bin" "$work/root/dev" "$work/root/proc" "$work/root/sys"
-	cp "$(echo "$guest" | sed -n 's/^busybox=//p')" "$work/root/bin/busybox"
+	mkdir -p "$folder/bin" "$folder/dev" "$folder/proc" "$folder/sys"
+	cp "$(echo "$guest" | sed -n 's/^busybox=//p')" "$folder/bin/busybox"
 	{
 		echo '#!/bin/busybox sh'
 		echo '/bin/busybox --install -s /bin'
@@ -39,14 +41,14 @@ client_guest() {
 		echo 'mount -t sysfs sysfs /sys'
 		echo 'mount -t devtmpfs devtmpfs /dev'
 		for module; do
-			cp "$(find "$modules" -name "$module.ko")" "$work/root/"
+			cp "$(find "$modules" -name "$module.ko")" "$folder/"
 			echo "insmod /$module.ko"
 		done
 		cat
-	} >"$work/root/init"
-	chmod +x "$work/root/init"
-	initrd=$work/initrd
-	(cd "$work/root" && find . | cpio -o -H newc --quiet) | gzip >"$initrd"
+	} >"$folder/init"
+	chmod +x "$folder/init"
+	initrd=$folder.initrd
+	(cd "$folder" && find . | cpio -o -H newc --quiet) | gzip >"$initrd"
 }
 
 client_fetch() {
@@ -105,7 +107,7 @@ client_skip() {
 
 # The guest of kvmtool and QEMU: reads the disk, copies a part of it, tells on the virtio console what it saw, and powers off.
 client_disk_guest() {
-	client_guest virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk virtio_console <<'GUEST'
+	client_guest boot virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk virtio_console <<'GUEST'
 until [ -c /dev/hvc0 ] && (: >/dev/hvc0) 2>/dev/null; do sleep 0.1; done
 exec >/dev/hvc0 2>&1
 echo "@cpus $(grep -c ^processor /proc/cpuinfo)"
@@ -117,6 +119,23 @@ poweroff -f
 GUEST
 }
 
+# The guest of qemu-operations.py: takes commands from the console, and tells the status of each. A subshell, since it is not that of the boots.
+client_shell_guest() (
+	client_guest shell virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_balloon virtio_mem <<'GUEST'
+mkdir /tmp
+mount -t tmpfs -o size=1G tmpfs /tmp
+exec </dev/ttyAMA0 >/dev/ttyAMA0 2>&1
+stty -echo
+echo online_movable >/sys/devices/system/memory/auto_online_blocks
+echo @start
+while read -r line; do
+	eval "$line"
+	echo "@status $?"
+done
+GUEST
+	ln -s "$kernel" "$work/shell.kernel"
+)
+
 # client_ticker FILE: compiles ticker.c to it.
 client_ticker() {
 	compiler=gcc
@@ -125,7 +144,7 @@ client_ticker() {
 		compiler=aarch64-linux-gnu-gcc
 	fi
 	$compiler -std=gnu17 -O2 -Wall -Wextra -ffreestanding -nostdlib -static -no-pie -fno-pie -fno-stack-protector -mgeneral-regs-only \
-		-mstrict-align -Wl,-Ttext=0x40080000,--build-id=none,-e,start -o "$1" tests/conformance/ticker.c
+		-mstrict-align -Wl,-Ttext=0x40200000,--build-id=none,-e,start -o "$1" tests/conformance/ticker.c
 }
 
 client_disk_new() {

@@ -1,160 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What QEMU does to a running machine, at its monitor: qemu-operations.py FOLDER TICKER OPERATION QEMU...; --list names the operations.
-QEMU... are the words that start QEMU with KVM, TICKER is ticker.c's program, which tells whether memory is what it was and both CPUs
-go on. Status 0 if all is right, else 1 and why."""
-import json
+"""What QEMU does to a running machine, at its monitor: qemu-operations.py FOLDER OPERATION QEMU...; --list names the operations.
+QEMU... are the words that start QEMU with KVM; FOLDER has the guests: ticker (ticker.c's program, which tells whether memory is what it
+was and both CPUs go on), shell.kernel and shell.initrd (Debian's, with a shell at the console). Status 0 if all is right, else 1 and why."""
 import os
 import re
 import signal
-import socket
-import subprocess
 import sys
 import time
 
-SECONDS = float(os.environ.get('ANYKVM_CLIENT_TIMEOUT', '600'))  # for one wait; an operation boots up to three times
-
-
-class Machine:
-    started = []
-
-    def __init__(self, *options, gic='3', accel=''):
-        folder, self.number = sys.argv[1], len(Machine.started)
-        self.monitor_path = f'{folder}/monitor-{self.number}'
-        self.monitor = None
-        self.console = b''
-        command = sys.argv[4:] + ['-accel', 'kvm' + accel, '-M', f'virt,gic-version={gic}', '-cpu', 'host', '-smp', '2', '-m', '128',
-                                  '-nodefaults', '-display', 'none', '-qmp', f'unix:{self.monitor_path},server=on,wait=off',
-                                  '-serial', 'stdio', '-kernel', sys.argv[2], *options]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        os.set_blocking(self.process.stdout.fileno(), False)
-        Machine.started.append(self)
-
-    def ask(self, command, **arguments):
-        """The answer to a command of the monitor: what it returns, or the error."""
-        if not self.monitor:
-            self.connect()
-        self.monitor.write(json.dumps({'execute': command, 'arguments': arguments}).encode() + b'\n')
-        self.monitor.flush()
-        while True:
-            line = self.monitor.readline()
-            if not line:
-                fail(f'QEMU hung up at {command}', self)
-            answer = json.loads(line)
-            if 'event' not in answer:
-                return answer
-
-    def connect(self):
-        end = time.monotonic() + SECONDS
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(SECONDS)
-        while True:
-            try:
-                connection.connect(self.monitor_path)
-                break
-            except OSError:
-                if self.process.poll() is not None:
-                    fail('QEMU ended', self)
-                if time.monotonic() > end:
-                    fail('nobody listens at the monitor', self)
-                time.sleep(0.1)
-        self.monitor = connection.makefile('rwb')
-        self.monitor.readline()
-        self.ask('qmp_capabilities')
-
-    def do(self, command, **arguments):
-        answer = self.ask(command, **arguments)
-        if 'error' in answer:
-            fail(f"{command}: {answer['error']['desc']}", self)
-        return answer['return']
-
-    def say(self, line):
-        """A command of the monitor for people."""
-        return self.do('human-monitor-command', **{'command-line': line})
-
-    def expect(self, pattern):
-        end = time.monotonic() + SECONDS
-        while True:
-            found = re.search(pattern.encode(), self.console)
-            if found:
-                self.console = self.console[found.end():]
-                return found
-            self.console += self.process.stdout.read() or b''
-            if time.monotonic() > end or self.process.poll() is not None:
-                self.console += self.process.stdout.read() or b''
-                if not re.search(pattern.encode(), self.console):
-                    fail(f'no {pattern} on the console', self)
-            time.sleep(0.02)
-
-    def ticks(self):
-        self.process.stdin.write(b'c')
-        self.process.stdin.flush()
-        first, second, wrong = (int(number) for number in self.expect(r'@ticks (\d+) (\d+) wrong (\d+)\n').groups())
-        if wrong:
-            fail(f'{wrong} words of memory are wrong', self)
-        return min(first, second)
-
-    def run_until(self, ticks):
-        while self.ticks() < ticks:
-            time.sleep(0.1)
-
-    def go_on(self):
-        """Both CPUs make ticks, enough to have come by most pages."""
-        self.run_until(self.ticks() + 200)
-
-    def wait_for_migration(self):
-        """Whether it is over, with its counts."""
-        while True:
-            state = self.do('query-migrate')
-            if state.get('status') in ('failed', 'cancelled'):
-                fail(f"migration {state['status']}: {state.get('error-desc')}", self)
-            if state.get('status') == 'completed':
-                return state
-            time.sleep(0.1)
-
-    def wait_until_running(self):
-        end = time.monotonic() + SECONDS
-        while self.do('query-status')['status'] != 'running':
-            if time.monotonic() > end:
-                fail('it does not run again', self)
-            time.sleep(0.1)
-
-    def job(self, command, **arguments):
-        self.do(command, **{'job-id': command}, **arguments)
-        while True:
-            state = next(job for job in self.do('query-jobs') if job['id'] == command)
-            if state['status'] == 'concluded':
-                if 'error' in state:
-                    fail(f"{command}: {state['error']}", self)
-                self.do('job-dismiss', id=command)
-                return
-            time.sleep(0.1)
-
-    def off(self):
-        self.process.stdin.write(b'o')
-        self.process.stdin.flush()
-        try:
-            status = self.process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            fail('it does not turn off', self)
-        if status:
-            fail(f'status {status}', self)
-
-    def leave(self):
-        self.ask('quit')
-        self.process.wait(SECONDS)
-
-
-def fail(why, machine=None):
-    print(f'failed: {why}')
-    if machine:
-        machine.process.kill()
-        print(machine.console.decode('latin-1') + (machine.process.stdout.read() or b'').decode('latin-1'))
-    sys.exit(1)
-
-
-def end_late(number, frame):
-    fail(f'it is not over after {3 * SECONDS:g} seconds', Machine.started[-1] if Machine.started else None)
+from qemu_machine import SECONDS, Machine, end_late, fail, path_of
+import qemu_memory
 
 
 def start(*options, **properties):
@@ -167,7 +23,7 @@ def start(*options, **properties):
 def migrate(**properties):
     """a running machine migrates to a file and from there"""
     source = start(**properties)
-    saved = f'{sys.argv[1]}/saved'
+    saved = path_of('saved')
     source.do('migrate', uri=f'exec:exec cat >{saved}')
     source.wait_for_migration()
     source.leave()
@@ -185,7 +41,7 @@ def dirty_ring():
 def postcopy():
     """a running machine migrates, its memory after it (userfaultfd)"""
     source = start()
-    path = f'unix:{sys.argv[1]}/migration'
+    path = 'unix:' + path_of('migration')
     target = Machine('-incoming', path)
     capabilities = [{'capability': 'postcopy-ram', 'state': True}]
     for machine in target, source:
@@ -206,7 +62,7 @@ def postcopy():
 def snapshot():
     """a snapshot in a qcow2 file, and the machine loaded from it"""
     machine = start()
-    path = f'{sys.argv[1]}/snapshots'
+    path = path_of('snapshots')
     open(path, 'wb').close()
     machine.do('blockdev-add', **{'driver': 'file', 'node-name': 'file', 'filename': path})
     machine.job('blockdev-create', options={'driver': 'qcow2', 'file': 'file', 'size': 0})
@@ -228,21 +84,20 @@ def reset():
     machine.do('system_reset')
     machine.expect('@start')
     machine.go_on()
-    machine.process.stdin.write(b'r')
-    machine.process.stdin.flush()
+    machine.type('r')
     machine.expect('@start')
     machine.go_on()
     machine.off()
 
 
 def inspect():
-    """registers, statistics, a dump of memory; stop and continue"""
+    """registers, statistics, dirty rate by bitmap, a dump of memory; stop and continue"""
     machine = start()
     machine.do('stop')
     stopped = machine.say('info registers -a')
     if len(set(re.findall(r'\bPC=([0-9a-f]+)', stopped))) < 1 or stopped != machine.say('info registers -a'):
         fail('registers of a stopped machine change', machine)
-    dump = f'{sys.argv[1]}/dump'
+    dump = path_of('dump')
     machine.do('dump-guest-memory', paging=False, protocol=f'file:{dump}')
     if os.path.getsize(dump) < 128 << 20:
         fail('the dump is shorter than memory', machine)
@@ -253,6 +108,8 @@ def inspect():
              for vcpu in machine.do('query-stats', target='vcpu')]
     if len(exits) != 2 or not all(exits):
         fail(f'exits of the vCPUs: {exits}', machine)
+    measure_dirty_rate(machine, 'dirty-bitmap')
+    machine.go_on()
     if not machine.do('query-cpu-model-expansion', type='full', model={'name': 'host'})['model']['props'].get('aarch64'):
         fail('the model of the CPU', machine)
     machine.off()
@@ -277,23 +134,30 @@ def flash():
     """flash memory, a read-only slot that comes and goes"""
     machine = start()
     for _ in range(3):
-        machine.process.stdin.write(b'f')
-        machine.process.stdin.flush()
+        machine.type('f')
         if machine.expect(r'@flash (\w+)\n').group(1) != b'right':
             fail('flash memory does not hold what was written', machine)
     machine.go_on()
     machine.off()
 
 
+def measure_dirty_rate(machine, mode):
+    machine.do('calc-dirty-rate', **{'calc-time': 1, 'mode': mode})
+    machine.wait_until(lambda: machine.do('query-dirty-rate')['status'] == 'measured', 'the rate is never measured')
+    return machine.do('query-dirty-rate')
+
+
 def dirty_rate():
-    """the rate at which pages get dirty, by bitmap and by ring; limits of it"""
+    """the rate at which vCPUs write pages, by dirty rings; limits of it, of one and of all"""
     machine = start(accel=',dirty-ring-size=1024')
-    machine.do('calc-dirty-rate', **{'calc-time': 1, 'mode': 'dirty-ring'})
-    while machine.do('query-dirty-rate')['status'] != 'measured':
-        time.sleep(0.1)
-    rates = machine.do('query-dirty-rate')['vcpu-dirty-rate']
+    rates = measure_dirty_rate(machine, 'dirty-ring')['vcpu-dirty-rate']
     if len(rates) != 2:
         fail(f'rates {rates}', machine)
+    machine.do('set-vcpu-dirty-limit', **{'cpu-index': 1, 'dirty-rate': 2})
+    limits = [(limit['cpu-index'], limit['limit-rate']) for limit in machine.do('query-vcpu-dirty-limit')]
+    if limits != [(1, 2)]:
+        fail(f'limits {limits}', machine)
+    machine.go_on()
     machine.do('set-vcpu-dirty-limit', **{'dirty-rate': 1})
     machine.go_on()
     machine.do('cancel-vcpu-dirty-limit')
@@ -301,7 +165,8 @@ def dirty_rate():
     machine.off()
 
 
-OPERATIONS = {function.__name__.replace('_', '-'): function for function in (migrate, dirty_ring, postcopy, snapshot, reset, inspect, gicv2, no_its, flash, dirty_rate)}
+OPERATIONS = {function.__name__.replace('_', '-'): function for function in (
+    migrate, dirty_ring, postcopy, snapshot, reset, inspect, gicv2, no_its, flash, dirty_rate, *qemu_memory.OPERATIONS)}
 
 if sys.argv[1] == '--list':
     print('\n'.join(f'{name} {function.__doc__}' for name, function in OPERATIONS.items()))
@@ -311,7 +176,7 @@ signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
 signal.signal(signal.SIGALRM, end_late)
 signal.setitimer(signal.ITIMER_REAL, 3 * SECONDS)
 try:
-    OPERATIONS[sys.argv[3]]()
+    OPERATIONS[sys.argv[2]]()
 finally:
     for one in Machine.started:
         one.process.kill()

@@ -2,7 +2,7 @@
 /* A guest for QEMU's virt machine that boots in no time: on each timer interrupt each of its two CPUs reads pages, compares them with
  * what it wrote there the last time, and writes them anew. Whatever a VMM does with the machine meanwhile (migrate it, save and load
  * it, take memory away), a page that came back old, or not at all, is noticed. It is told what to do by characters at the PL011, which
- * interrupts: c tells ticks and wrong words, f writes flash memory, o turns the machine off, r resets it. The MMU is off: no tables, no caches. */
+ * interrupts: c tells ticks and wrong words, d uses the memory that was plugged, e ejects it, f writes flash memory, o turns the machine off, r resets it. The MMU is off: no tables, no caches. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +15,7 @@ enum {
 	TIMER = 27,
 	UART = 33,
 	SPURIOUS = 1020,
+	DIMM_SIZE = 32 << 20,
 };
 
 static const uint64_t memory = 0x42000000;
@@ -23,6 +24,8 @@ static const uint64_t uart = 0x09000000;
 static const uint64_t distributor = 0x08000000;
 static const uint64_t cpu_interface = 0x08010000;
 static const uint64_t redistributors = 0x080a0000;
+static const uint64_t dimm_control = 0x09070000;
+static const uint64_t dimm = 0x80000000;
 
 static struct cpu {
 	uint64_t ticks;
@@ -206,8 +209,35 @@ static void write_flash(void)
 								 : "@flash wrong\n");
 }
 
+/* Memory that was plugged is new: all zeros. */
+static void use_dimm(void)
+{
+	uint64_t wrong_pages = 0;
+
+	for (uint64_t at = dimm; at < dimm + DIMM_SIZE; at += PAGE_WORDS * 8) {
+		wrong_pages += *(volatile uint64_t *)at != 0;
+		*(volatile uint64_t *)at = at;
+	}
+	for (uint64_t at = dimm; at < dimm + DIMM_SIZE; at += PAGE_WORDS * 8)
+		wrong_pages += *(volatile uint64_t *)at != at;
+	say_number("@dimm ", wrong_pages);
+	say("\n");
+}
+
+/* The first slot, by ACPI's registers. */
+static void eject_dimm(void)
+{
+	put32(dimm_control, 0);
+	*(volatile uint8_t *)(dimm_control + 0x14) = 8;
+	say("@ejected\n");
+}
+
 static void obey(uint32_t command)
 {
+	if (command == 'd')
+		use_dimm();
+	if (command == 'e')
+		eject_dimm();
 	if (command == 'f')
 		write_flash();
 	if (command == 'o')
