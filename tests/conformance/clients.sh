@@ -7,10 +7,10 @@
 #   client_fetch SUITE PACKAGE...   sets root to a folder with these arm64 packages of a Debian release and all they depend on; where
 #                              the release does not have them, nothing is tested
 #   client_prepare PROGRAM     sets client to the words that start PROGRAM preloaded, client_how to a word for that
-#   client_passed WHAT, client_failed WHAT FILE   a line each, and counted; of FILE the end is shown
+#   client_passed WHAT, client_failed WHAT FILE, client_left_out WHAT FILE   a line each, and counted; of FILE the end is shown
 #   client_close               the closing line; fails if something did
 
-client_passed_count=0 client_failed_count=0
+client_passed_count=0 client_failed_count=0 client_left_out_count=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM HUP
@@ -93,8 +93,13 @@ client_failed() {
 	client_failed_count=$((client_failed_count + 1))
 }
 
+client_left_out() {
+	echo "skipped - $1: $(tail -n 1 "$2")"
+	client_left_out_count=$((client_left_out_count + 1))
+}
+
 client_close() {
-	echo "$client_passed_count passed, $client_failed_count failed, 0 skipped"
+	echo "$client_passed_count passed, $client_failed_count failed, $client_left_out_count skipped"
 	[ $client_failed_count = 0 ]
 }
 

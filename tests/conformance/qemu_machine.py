@@ -113,6 +113,14 @@ class Machine:
         """Both CPUs make ticks, enough to have come by most pages."""
         self.run_until(self.ticks() + 200)
 
+    def resident(self):
+        """MiB of QEMU that take memory of the host."""
+        with open(f'/proc/{self.process.pid}/status') as status:
+            return int(re.search(r'VmRSS:\s+(\d+) kB', status.read()).group(1)) >> 10
+
+    def expect_given_back(self, mebibytes, before):
+        self.wait_until(lambda: self.resident() <= before - mebibytes, f'{before} MiB were resident, and {mebibytes} less were expected')
+
     def wait_for_migration(self):
         """Whether it is over, with its counts."""
         while True:
@@ -182,6 +190,11 @@ def fail(why, machine=None):
         machine.process.kill()
         print(machine.console.decode('latin-1') + (machine.process.stdout.read() or b'').decode('latin-1'))
     sys.exit(1)
+
+
+def skip(why):
+    print(why)
+    sys.exit(77)
 
 
 def end_late(number, frame):
