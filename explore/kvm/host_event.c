@@ -195,6 +195,11 @@ void host_eventfd_put(struct host_eventfd *e)
 	e->fd = -1;
 }
 
+void host_eventfd_notify(const struct host_eventfd *e)
+{
+	host_eventfd_signal(e->fd, 1);
+}
+
 bool host_eventfd_same(const struct host_eventfd *a, const struct host_eventfd *b)
 {
 	return a->id == b->id;

@@ -17,6 +17,8 @@ struct host_eventfd {
 /* 0, -EBADF, -EINVAL (no eventfd), -EMFILE. */
 int host_eventfd_get(int fd, struct host_eventfd *out);
 void host_eventfd_put(struct host_eventfd *e);
+/* Adds one; never blocks, though the VMM's eventfd may be a blocking one: a counter that is full stays as it is. */
+void host_eventfd_notify(const struct host_eventfd *e);
 bool host_eventfd_same(const struct host_eventfd *a, const struct host_eventfd *b);
 
 #endif

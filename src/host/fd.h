@@ -46,7 +46,7 @@ bool host_fd_is_userfaultfd(int fd);
 bool host_fd_is_userfaultfd_device(int fd);
 s64 host_read(int fd, void *buf, size_t n);
 s64 host_write(int fd, const void *buf, size_t n);
-/* Adds value to an eventfd; never blocks (a full counter is left full). Async-signal-safe. */
+/* Adds value to an eventfd of ours, which does not block (a full counter is left full). Async-signal-safe. */
 void host_eventfd_signal(int fd, u64 value);
 /* poll for events (POLLIN...) with timeout in ms, -1 = forever: revents, 0 on timeout, or -errno. */
 int host_poll(int fd, short events, int timeout_ms);

@@ -6,7 +6,6 @@
 #include "anykvm/kvm.h"
 #include "host/alloc.h"
 #include "host/eventfd.h"
-#include "host/fd.h"
 
 struct ioeventfd {
 	struct io_device dev;
@@ -34,7 +33,7 @@ static int ioeventfd_write(struct io_device *dev, void *cpu, u64 addr, unsigned 
 	/* All of it: a value wider than the access never matches. */
 	if (!e->wildcard && (value & mask) != e->datamatch)
 		return -EOPNOTSUPP;
-	host_eventfd_signal(e->event.fd, 1);
+	host_eventfd_notify(&e->event);
 	return 0;
 }
 

@@ -397,6 +397,8 @@ void timer_update(struct irq_cpu *cpu);
 u64 timer_next_deadline(struct irq_cpu *cpu);
 void timer_reset(struct irq_cpu *cpu);
 int timer_first_run(struct irq_cpu *cpu);
+/* User space may have written the control registers. On the vCPU's thread, with its mutex held. */
+void timer_regs_changed(struct irq_cpu *cpu);
 
 /* --- gic_attr.c --- */
 /* Takes the mutex of every vCPU, nr of them, if none runs. vm->lock held, which keeps their number. */

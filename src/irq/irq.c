@@ -13,6 +13,23 @@
 
 /* --- vcpu_irq_ops --- */
 
+/*
+ * KVM's registers go into the hardware when the vCPU runs and are read back from there: bits that timers have not are gone, binary
+ * points are no smaller than the priorities' bits make them.
+ */
+static void op_regs_changed(struct vcpu *v)
+{
+	struct irq_cpu *cpu = irq_cpu_of(v);
+
+	timer_regs_changed(cpu);
+	if (!irq_gic_exists(cpu->vi))
+		return;
+	mutex_lock(&cpu->lock);
+	cpu->bpr0 = (u8)gic_cpu_bpr0(cpu);
+	cpu->bpr1 = (u8)gic_cpu_bpr1(cpu);
+	mutex_unlock(&cpu->lock);
+}
+
 static void op_before_run(struct vcpu *v)
 {
 	timer_update(irq_cpu_of(v));
@@ -74,6 +91,7 @@ static void op_reset(struct vcpu *v)
 }
 
 static const struct vcpu_irq_ops irq_ops = {
+	.regs_changed = op_regs_changed,
 	.before_run = op_before_run,
 	.after_run = op_after_run,
 	.wfi_pending = op_wfi_pending,
@@ -211,15 +229,6 @@ void irq_vcpu_fini(struct vcpu *v)
 	DELETE(cpu);
 }
 
-/* From the first run on user space sees binary points as the guest does: KVM reads them back from the hardware then. */
-static void limit_interface(struct irq_cpu *cpu)
-{
-	mutex_lock(&cpu->lock);
-	cpu->bpr0 = (u8)gic_cpu_bpr0(cpu);
-	cpu->bpr1 = (u8)gic_cpu_bpr1(cpu);
-	mutex_unlock(&cpu->lock);
-}
-
 int irq_vcpu_first_run(struct vcpu *v)
 {
 	struct irq_cpu *cpu = irq_cpu_of(v);
@@ -237,7 +246,6 @@ int irq_vcpu_first_run(struct vcpu *v)
 		a32_store(&vi->group->mem->dead, 1);
 		return err;
 	}
-	limit_interface(cpu);
 	err = timer_first_run(cpu);
 	return err ? err : pmu_first_run(cpu);
 }

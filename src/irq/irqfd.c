@@ -23,7 +23,6 @@
 #include "base/process.h"
 #include "host/alloc.h"
 #include "host/eventfd.h"
-#include "host/fd.h"
 #include "host/poller.h"
 #include "irq/irq.h"
 
@@ -311,7 +310,7 @@ void irqfd_notify_deactivated(struct vm_irq *vi, u32 spi)
 	gic_inject(vi, NULL, spi + GIC_NR_PRIVATE, false, NULL);
 	mutex_lock(&vi->resample_lock);
 	list_for_each(f, &vi->resamplers, resample_link) if (f->pin == (s32)spi)
-		host_eventfd_signal(f->resample.fd, 1);
+		host_eventfd_notify(&f->resample);
 	mutex_unlock(&vi->resample_lock);
 }
 

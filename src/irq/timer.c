@@ -217,6 +217,12 @@ static enum op_result cntpct_read(struct vcpu *v, const struct sysreg_row *row, 
 	return OP_NEXT;
 }
 
+void timer_regs_changed(struct irq_cpu *cpu)
+{
+	for (int id = 0; id < NR_TIMERS; id++)
+		cpu->timer[id].ctl &= TIMER_CTL_ENABLE | TIMER_CTL_IMASK;
+}
+
 /* CRm 2: physical, CRm 3: virtual; op2 0 TVAL, 1 CTL, 2 CVAL. */
 static enum irq_timer_id row_timer(const struct sysreg_row *row)
 {

@@ -579,6 +579,8 @@ int vcpu_run(struct vcpu *v)
 		v->absent = idregs_absent(v->group);
 		v->has_run = true;
 	}
+	if (v->irq_ops && v->irq_ops->regs_changed)
+		v->irq_ops->regs_changed(v);
 	vcpu_debug_enter(v);
 	mmio_complete(v);
 	r = __atomic_load_n(&v->run->immediate_exit, __ATOMIC_RELAXED) ? -EINTR : run_guest(v);

@@ -225,6 +225,8 @@ struct vcpu_vm_ops {
 /* What irq/ gives to vCPU code. All may be NULL fields when the VM has no in-library interrupt
  * controller. */
 struct vcpu_irq_ops {
+	/* As KVM_RUN begins: user space may have written registers, which now take the values that hardware can hold. */
+	void (*regs_changed)(struct vcpu *v);
 	/* On the vCPU thread, mode OUTSIDE, before entering the guest: evaluate timers, fill pins.
 	 */
 	void (*before_run)(struct vcpu *v);

@@ -101,6 +101,25 @@ TEST(a_guest_write_signals_an_eventfd)
 	machine_free(&m);
 }
 
+TEST(a_full_eventfd_does_not_hold_the_guest_up)
+{
+	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
+	int blocking = eventfd(0, 0);
+	uint64_t full = ~0ull - 1;
+
+	ASSERT_EQ(write(blocking, &full, sizeof(full)), (ssize_t)sizeof(full));
+	ASSERT_EQ(ioeventfd(&m, blocking, DEVICE + 0x1000, 4, 0, 0), 0);
+	li(&c, 1, DEVICE + 0x1000);
+	str(&c, 4, 0, 1, 0);
+	report(&c, 31, 0);
+	code_done(&m);
+	EXPECT_REPORT(&m, 0, 0, 0);
+	EXPECT_EQ(signalled(blocking), full);
+	close(blocking);
+	machine_free(&m);
+}
+
 TEST(coalesced_writes_wait_in_the_ring)
 {
 	struct machine m = machine_new(1);

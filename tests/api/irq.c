@@ -186,6 +186,11 @@ static uint64_t cpu_reg(int gic, uint64_t reg)
 	return value;
 }
 
+static int set_cpu_reg(int gic, uint64_t reg, uint64_t value)
+{
+	return gic_attr(gic, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, reg, &value);
+}
+
 /* ICC_BPR0_EL1 and ICC_BPR1_EL1: five bits of priority. */
 TEST(user_space_sees_the_limits_of_binary_points_once_a_vcpu_ran)
 {
@@ -194,12 +199,20 @@ TEST(user_space_sees_the_limits_of_binary_points_once_a_vcpu_ran)
 	struct code c = code_at(&m, RAM);
 
 	report(&c, 31, 0);
+	report(&c, 31, 8);
 	code_done(&m);
 	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 8, 3)), 0);
 	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 12, 3)), 0);
 	EXPECT_REPORT(&m, 0, 0, 0);
 	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 8, 3)), 2);
 	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 12, 3)), 3);
+	/* and so at each run */
+	EXPECT_EQ(set_cpu_reg(gic, CPU_REG(12, 8, 3), 1), 0);
+	EXPECT_EQ(set_cpu_reg(gic, CPU_REG(12, 12, 3), 6), 0);
+	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 8, 3)), 1);
+	EXPECT_REPORT(&m, 0, 8, 0);
+	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 8, 3)), 2);
+	EXPECT_EQ(cpu_reg(gic, CPU_REG(12, 12, 3)), 6);
 	close(gic);
 	machine_free(&m);
 }
@@ -640,6 +653,7 @@ TEST(the_control_of_a_timer_is_kept_as_written_but_for_its_status)
 {
 	static const uint64_t ids[] = {KVM_REG_ARM_TIMER_CTL, KVM_REG_ARM_PTIMER_CTL};
 	struct machine m = machine_new(1);
+	struct code c = code_at(&m, RAM);
 
 	for (int i = 0; i < 2; i++) {
 		EXPECT_EQ(set_reg(m.vcpu[0], ids[i], ~0ull), 0);
@@ -647,6 +661,12 @@ TEST(the_control_of_a_timer_is_kept_as_written_but_for_its_status)
 		EXPECT_EQ(set_reg(m.vcpu[0], ids[i], 0x10), 0);
 		EXPECT_EQ(get_reg(m.vcpu[0], ids[i]), 0x10);
 	}
+	/* until the vCPU runs: a timer has no such bits */
+	report(&c, 31, 0);
+	code_done(&m);
+	EXPECT_REPORT(&m, 0, 0, 0);
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(get_reg(m.vcpu[0], ids[i]), 0);
 	machine_free(&m);
 }
 

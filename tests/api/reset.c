@@ -2,89 +2,10 @@
 /* What the first KVM_ARM_VCPU_INIT of a vCPU makes of it, and what a later one leaves as it is. */
 #include "vmm.h"
 
-#define SYS_ISR_EL1 SYS(3, 0, 12, 1, 0)
-#define ISR_I	    0x80
-
-static int set_serror(struct machine *m, uint64_t syndrome)
-{
-	struct kvm_vcpu_events e = {0};
-
-	e.exception.serror_pending = 1;
-	e.exception.serror_has_esr = 1;
-	e.exception.serror_esr = syndrome;
-	return ioctl(m->vcpu[0], KVM_SET_VCPU_EVENTS, &e);
-}
-
-static struct kvm_vcpu_events get_events(struct machine *m)
-{
-	struct kvm_vcpu_events e = {0};
-
-	EXPECT_EQ(ioctl(m->vcpu[0], KVM_GET_VCPU_EVENTS, &e), 0);
-	return e;
-}
-
-/* The guest that tells which interrupts wait for it. */
-static void put_guest(struct machine *m)
-{
-	struct code c = code_at(m, RAM);
-
-	mrs(&c, 1, SYS_ISR_EL1);
-	report(&c, 1, 0);
-	report(&c, 31, 8);
-	code_done(m);
-}
-
 static void start_over(struct machine *m)
 {
 	init_vcpu(m, 0, 0);
 	ASSERT_EQ(set_reg(m->vcpu[0], CORE_REG(regs.pc), RAM), 0);
-}
-
-TEST(an_serror_that_waits_outlives_the_reset_of_a_vcpu_that_ran)
-{
-	struct machine m = machine_new(1);
-
-	put_guest(&m);
-	if (!ioctl(m.kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_INJECT_SERROR_ESR)) {
-		machine_free(&m);
-		SKIP("no RAS");
-	}
-	ASSERT_EQ(set_serror(&m, 5), 0);
-	start_over(&m);
-	EXPECT_EQ(get_events(&m).exception.serror_pending, 0);
-	EXPECT_REPORT(&m, 0, 0, 0);
-	EXPECT_REPORT(&m, 0, 8, 0);
-	ASSERT_EQ(set_serror(&m, 5), 0);
-	start_over(&m);
-	EXPECT_EQ(get_events(&m).exception.serror_pending, 1);
-	EXPECT_EQ(get_events(&m).exception.serror_esr, 5);
-	machine_free(&m);
-}
-
-static int set_line(struct machine *m, unsigned level)
-{
-	struct kvm_irq_level l = {.irq = KVM_ARM_IRQ_TYPE_CPU << KVM_ARM_IRQ_TYPE_SHIFT,
-				  .level = level};
-
-	return ioctl(m->vm, KVM_IRQ_LINE, &l);
-}
-
-TEST(a_line_of_the_cpus_own_outlives_the_reset_of_a_vcpu_that_ran)
-{
-	struct machine m = machine_new(1);
-	struct code c = code_at(&m, RAM);
-
-	put(&c, A64_NOP); /* skipped by the end of the access that the reset came upon */
-	mrs(&c, 1, SYS_ISR_EL1);
-	report(&c, 1, 0);
-	code_done(&m);
-	ASSERT_EQ(set_line(&m, 1), 0);
-	start_over(&m);
-	EXPECT_REPORT(&m, 0, 0, 0);
-	ASSERT_EQ(set_line(&m, 1), 0);
-	start_over(&m);
-	EXPECT_REPORT(&m, 0, 0, ISR_I);
-	machine_free(&m);
 }
 
 /* The VMM did not run the vCPU again after the access: its end comes upon the new beginning. */

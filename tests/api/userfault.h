@@ -79,6 +79,13 @@ static inline int copy_page(int uffd, void *dst, uint64_t first, uint64_t mode)
 	return r;
 }
 
+/* A page of a file that has been made shorter: EFAULT, and since Linux 7.2 ENOMEM. */
+static inline void expect_no_copy_beyond_the_end(int uffd, void *at)
+{
+	EXPECT_EQ(copy_page(uffd, at, 1, 0), -1);
+	EXPECT(errno == EFAULT || errno == ENOMEM);
+}
+
 static inline int continue_page(int uffd, void *at)
 {
 	struct uffdio_continue cont = {.range = {(uintptr_t)at, PAGE}};

@@ -423,7 +423,7 @@ TEST(nobody_waits_for_a_page_beyond_the_end)
 	EXPECT_EQ((intptr_t)result, -EFAULT);
 	guest_from(&m, GPA + 9 * PAGE);
 	EXPECT_ERRNO(run(&m, 0), EFAULT);
-	EXPECT_ERRNO(copy_page(uffd, memory + 9 * PAGE, 1, 0), EFAULT);
+	expect_no_copy_beyond_the_end(uffd, memory + 9 * PAGE);
 	expect_silence(uffd);
 	/* It grows: missing, as everything that is new. */
 	ASSERT_EQ(ftruncate(fd, SIZE), 0);

@@ -9,8 +9,7 @@
  *
  * -c prints a line a sequence instead: a letter or `#` and four digits for each answer, as the file of reference answers has them.
  *
- * Each step draws from numbers of its own, so that one answer that differs changes no later question. C leaves the order of
- * evaluation open in expressions: never two draws in one.
+ * Each step draws from numbers of its own, so that one answer that differs changes no later question.
  */
 #include "sequence/machine.h"
 #include "sequence/memory.h"

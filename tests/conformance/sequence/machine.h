@@ -73,6 +73,7 @@ static bool gic_v2; /* which controller machines get, where the host has one of 
 
 static uint64_t random_state;
 
+/* Never twice in one expression, here and in what calls it: which would be the first, compilers decide. */
 static uint64_t draw(void)
 {
 	uint64_t z = random_state += 0x9e3779b97f4a7c15ull;
@@ -94,7 +95,7 @@ static bool one_in(unsigned n)
 
 #define PICK(table) (table)[below(sizeof(table) / sizeof((table)[0]))]
 
-/* Any 64-bit number, near the ones that matter. No expression draws twice: which would be the first, compilers decide. */
+/* Any 64-bit number, near the ones that matter. */
 static uint64_t draw_word(void)
 {
 	uint64_t word;

@@ -224,8 +224,11 @@ struct rig *rig_create_gic(u32 nr_cpus, u32 nr_irqs)
 	BUG_ON(rig_set(r, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, &dist));
 	BUG_ON(rig_set(r, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, &redist));
 	BUG_ON(rig_set(r, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL));
-	for (u32 i = 0; i < nr_cpus; i++)
+	/* As KVM_RUN begins. */
+	for (u32 i = 0; i < nr_cpus; i++) {
 		BUG_ON(irq_vcpu_first_run(&r->v[i]));
+		r->v[i].irq_ops->regs_changed(&r->v[i]);
+	}
 	return r;
 }
 
