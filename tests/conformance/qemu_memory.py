@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Operations of qemu-operations.py that give a running machine memory and take it away: balloon, reported free pages, virtio-mem."""
+"""Operations of qemu-operations.py about memory: given to a running machine and taken away, and of files, memfds and none."""
 import os
 import re
 
