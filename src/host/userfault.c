@@ -36,6 +36,9 @@ _Static_assert(offsetof(struct userfault_message, waiter) == MESSAGE_SIZE, "stru
 /* So many times a thread may be told to try again without waiting; then its access is wrong, whatever we believe. */
 #define MAX_TRIES 1000
 
+/* And so many times memory that is registered and not, in turn, may be missed. */
+#define MAX_LOOKS 4
+
 static THREAD_LOCAL struct {
 	u64 addr;
 	u32 nr;
@@ -406,19 +409,24 @@ bool host_userfault_handle(const siginfo_t *info, void *context)
 	if (s->mm_id != host_mm_id())
 		return handle_in_child(s, addr) && try_again(addr);
 	write = is_write(context);
-	switch (serve(s, addr, write, true)) {
-	case USERFAULT_MAPPED:
-	case USERFAULT_SERVED:
-		tries.nr = 0;
-		return true;
-	case USERFAULT_AGAIN:
-		return (!is_fetch(context, addr) && works(addr, write || !IS_WRITE_KNOWS)) ||
-		       try_again(addr);
-	case USERFAULT_NOT_OURS:
-		break;
+	for (u32 look = 0; look < MAX_LOOKS; look++) {
+		switch (serve(s, addr, write, true)) {
+		case USERFAULT_MAPPED:
+		case USERFAULT_SERVED:
+			tries.nr = 0;
+			return true;
+		case USERFAULT_AGAIN:
+			return (!is_fetch(context, addr) &&
+				works(addr, write || !IS_WRITE_KNOWS)) ||
+			       try_again(addr);
+		case USERFAULT_NOT_OURS:
+			break;
+		}
+		/* Perhaps it was, until a moment ago; or is again by now, registered between the two looks. */
+		if (works(addr, write))
+			return try_again(addr);
 	}
-	/* Perhaps it was, until a moment ago. */
-	return works(addr, write) && try_again(addr);
+	return false;
 }
 
 /* --- the descriptor --- */
