@@ -67,7 +67,7 @@ void host_eventfd_put(struct host_eventfd *e)
 
 /*
  * Whether a write blocks is the open file's, which is the VMM's too, so it is not ours to change; hence the look before. Only
- * a VMM that fills the counter in between makes this wait, until it reads.
+ * a VMM that fills the counter in between makes this wait, until it reads. (Not host_poll: it is for who may sleep.)
  */
 void host_eventfd_notify(const struct host_eventfd *e)
 {

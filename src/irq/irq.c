@@ -22,7 +22,9 @@ static void op_regs_changed(struct vcpu *v)
 	struct irq_cpu *cpu = irq_cpu_of(v);
 
 	timer_regs_changed(cpu);
-	if (!irq_gic_exists(cpu->vi))
+	/* Mostly nothing was written, and then the lock is not taken: only this thread and those that stop all vCPUs write them. */
+	if (!irq_gic_exists(cpu->vi) ||
+	    (cpu->bpr0 == gic_cpu_bpr0(cpu) && cpu->bpr1 == gic_cpu_bpr1(cpu)))
 		return;
 	mutex_lock(&cpu->lock);
 	cpu->bpr0 = (u8)gic_cpu_bpr0(cpu);

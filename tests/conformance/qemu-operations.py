@@ -10,17 +10,8 @@ import signal
 import sys
 import time
 
-from qemu_machine import SECONDS, Machine, end_late, fail, path_of, skip
+from qemu_machine import SECONDS, Machine, end_late, fail, path_of, start
 import qemu_memory
-
-
-def start(*options, **properties):
-    machine = Machine(*options, **properties)
-    said = machine.expect(r'(?s)(.*)@start').group(1)
-    if b'KVM dirty ring not available' in said:
-        skip('this QEMU does not ask for the dirty ring that arm64 has, KVM_CAP_DIRTY_LOG_RING_ACQ_REL')
-    machine.go_on()
-    return machine
 
 
 def migrate(**properties):

@@ -197,6 +197,16 @@ def skip(why):
     sys.exit(77)
 
 
+def start(*options, **properties):
+    """A machine with ticker.c, once it runs."""
+    machine = Machine(*options, **properties)
+    said = machine.expect(r'(?s)(.*)@start').group(1)
+    if b'KVM dirty ring not available' in said:
+        skip('this QEMU does not ask for the dirty ring that arm64 has, KVM_CAP_DIRTY_LOG_RING_ACQ_REL')
+    machine.go_on()
+    return machine
+
+
 def end_late(number, frame):
     fail(f'it is not over after {3 * SECONDS:g} seconds', Machine.started[-1] if Machine.started else None)
 

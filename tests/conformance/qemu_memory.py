@@ -3,7 +3,7 @@
 import os
 import re
 
-from qemu_machine import Linux, Machine, fail, path_of
+from qemu_machine import Linux, Machine, fail, path_of, start
 
 MIB = 1 << 20
 MEMORY = 0x40000000
@@ -113,9 +113,7 @@ def backends():
     path = path_of('ram')
     for backend, in_file in ((f'file,mem-path={path},share=on,discard-data=on', True), (f'file,mem-path={path},share=off,dump=off', False),
                              ('memfd,share=on,hugetlb=off,merge=off', None), ('ram,merge=on,reserve=off', None)):
-        machine = Machine('-object', f'memory-backend-{backend},id=ram,size=128M', '-machine', 'memory-backend=ram,dump-guest-core=off')
-        machine.expect('@start')
-        machine.go_on()
+        machine = start('-object', f'memory-backend-{backend},id=ram,size=128M', '-machine', 'memory-backend=ram,dump-guest-core=off')
         if in_file is not None:
             if file_is_memory(machine, path) != in_file:
                 fail(f'what the guest wrote is not where it should be with {backend}', machine)
@@ -128,9 +126,7 @@ def shared_file():
     options = ('-object', f"memory-backend-file,mem-path={path_of('ram')},share=on,id=ram,size=128M", '-machine', 'memory-backend=ram')
     saved = path_of('saved')
     capabilities = [{'capability': 'x-ignore-shared', 'state': True}]
-    source = Machine(*options)
-    source.expect('@start')
-    source.go_on()
+    source = start(*options)
     source.do('migrate-set-capabilities', capabilities=capabilities)
     source.do('migrate', uri=f'exec:exec cat >{saved}')
     source.wait_for_migration()

@@ -2,7 +2,8 @@
 /* A guest for QEMU's virt machine that boots in no time: on each timer interrupt each of its two CPUs reads pages, compares them with
  * what it wrote there the last time, and writes them anew. Whatever a VMM does with the machine meanwhile (migrate it, save and load
  * it, take memory away), a page that came back old, or not at all, is noticed. It is told what to do by characters at the PL011, which
- * interrupts: c tells ticks and wrong words, d uses the memory that was plugged, e ejects it, f writes flash memory, o turns the machine off, r resets it. The MMU is off: no tables, no caches. */
+ * interrupts: c tells ticks and wrong words, d uses the memory that was plugged, e ejects it, f writes flash memory, o turns the machine
+ * off, r resets it. The MMU is off: no tables, no caches. */
 #include <stddef.h>
 #include <stdint.h>
 
